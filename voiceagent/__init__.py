@@ -1,0 +1,3 @@
+"""voiceagent: phone calls answered by a realtime voice model."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Load and latency, measured by another process, printed as ratios."""

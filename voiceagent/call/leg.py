@@ -1,0 +1,170 @@
+"""The port between a call and one party's attachment, whatever carries it.
+
+A leg reports through a :class:`LegListener`; calls are plain, synchronous and on the event loop's thread.
+Audio is G.711 in frames of 20 ms (160 bytes) and takes the short road: it never waits behind control.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, Protocol
+
+G711 = Literal["audio/pcmu", "audio/pcma"]
+
+
+class LegEnd(StrEnum):
+    """How a leg came to its end."""
+
+    CALLER_HUNG_UP = "caller_hung_up"
+    CALLER_CANCELLED = "caller_cancelled"
+    WE_HUNG_UP = "we_hung_up"
+    REJECTED = "rejected"
+    NO_ACK = "no_ack"
+    NO_MEDIA = "no_media"
+    TRANSFERRED = "transferred"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class LegInfo:
+    """Who calls whom. Everything here but ``id`` is a claim of the caller's side: data, never trusted."""
+
+    id: str
+    kind: Literal["direct", "hosted"]
+    caller: str
+    """User part (or URI) of From, as claimed."""
+    called: str
+    """User part of the Request-URI: the number that picks the flow."""
+    caller_name: str = ""
+    protocol_call_id: str = ""
+    """SIP Call-ID, or the provider's call id."""
+    source: str = ""
+    headers: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LegCapabilities:
+    """What this attachment can do; asked instead of "is it hosted"."""
+
+    owns_playout: bool = True
+    """We play the audio ourselves and count what was heard."""
+    can_transfer: bool = True
+    can_send_digits: bool = True
+    can_hold: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """How much of one item was played to the caller before it ended or was cut."""
+
+    response_id: str
+    item_id: str
+    heard_ms: int
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TransferResult:
+    """Final word on a REFER. ``status`` is the SIP status of the transferred call, as NOTIFY told it."""
+
+    accepted: bool
+    status: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFigures:
+    """Counters of a leg's media, for the record and the metrics."""
+
+    received: int = 0
+    sent: int = 0
+    lost: int = 0
+    late: int = 0
+    foreign: int = 0
+    details: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+class LegListener(Protocol):
+    """What a call hears of its leg."""
+
+    def leg_audio(self, audio: bytes) -> None:
+        """One or more whole 20 ms frames of the caller's G.711, in order, gaps already filled."""
+        ...
+
+    def leg_digit(self, digit: str) -> None:
+        """The caller pressed ``digit`` (0-9, *, #, A-D); each press is told exactly once."""
+        ...
+
+    def leg_playback_started(self, response_id: str, item_id: str) -> None:
+        """The first frame of this item goes out."""
+        ...
+
+    def leg_playback_ended(self, heard: Heard) -> None:
+        """The item was played to its end (``cut`` is False) or stopped (True)."""
+        ...
+
+    def leg_held(self, held: bool) -> None:
+        """The caller's side put us on hold, or took us back."""
+        ...
+
+    def leg_ended(self, end: LegEnd, status: int | None, reason: str) -> None:
+        """The leg is gone; told exactly once."""
+        ...
+
+
+class Leg(Protocol):
+    """One party's attachment. Created when a call is offered; nothing is answered yet."""
+
+    @property
+    def info(self) -> LegInfo: ...
+
+    @property
+    def capabilities(self) -> LegCapabilities: ...
+
+    @property
+    def audio_format(self) -> G711: ...
+
+    def listen(self, listener: LegListener) -> None:
+        """Name the one listener, before anything else."""
+        ...
+
+    async def prepare(self) -> None:
+        """Open media and agree on a codec. Raises :class:`~voiceagent.errors.MediaError` or ``SipError``."""
+        ...
+
+    async def answer(self) -> None:
+        """Answer the call and wait until the caller has acknowledged it or the leg ended."""
+        ...
+
+    async def reject(self, status: int, reason: str, *, retry_after_s: int | None = None) -> None:
+        """Refuse an unanswered call."""
+        ...
+
+    async def hang_up(self, reason: str = "") -> None:
+        """End the call from our side; harmless when it is already over."""
+        ...
+
+    async def transfer(self, target: str, *, timeout_s: float) -> TransferResult:
+        """Hand the caller to ``target`` (blind, RFC 3515) and wait for the outcome."""
+        ...
+
+    def play(self, audio: bytes, *, response_id: str, item_id: str) -> None:
+        """Queue agent audio (G.711, any length) for the caller."""
+        ...
+
+    def play_end(self, *, response_id: str) -> None:
+        """Say that no more audio of this response will come."""
+        ...
+
+    def stop_playing(self) -> Sequence[Heard]:
+        """Silence now, within one frame; return what was heard of every item that was cut.
+
+        The same values are *not* repeated through :meth:`LegListener.leg_playback_ended`.
+        """
+        ...
+
+    def figures(self) -> MediaFigures:
+        """Media counters so far."""
+        ...

@@ -1,0 +1,1 @@
+"""HTTP: the operators' API, live events, health and metrics, and the dashboard page."""

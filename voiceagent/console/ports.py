@@ -1,0 +1,120 @@
+"""What the console needs of the rest: a directory of calls that it can look at and act on.
+
+Everything crosses this border as plain data; ids are opaque strings. ``app`` plugs the real calls in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptLine:
+    """One utterance. For the agent, ``text`` is cut where hearing stopped and ``full_text`` is not."""
+
+    at: float
+    """Seconds since the call began."""
+    speaker: str
+    """caller, agent, operator, system."""
+    text: str
+    full_text: str = ""
+    item_id: str = ""
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseView:
+    """One response request as an operator sees it."""
+
+    id: str
+    call_id: str
+    origin: str
+    instructions: str | None
+    metadata: Mapping[str, str]
+    state: str
+    """queued, sent, started, audible, generated, played, or the outcome's kind."""
+    reason: str
+    """Why it waits, or how it ended: a stable code and words, e.g. ``caller_speaking``."""
+    submitted_at: float
+    outcome: Mapping[str, Any] | None = None
+    """kind, heard_ms, heard_text, response_id, code, reason — once ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallView:
+    """One call as an operator sees it."""
+
+    id: str
+    caller: str
+    called: str
+    kind: str
+    flow: str
+    step: str
+    state: str
+    """offered, answered, talking, closing, ended."""
+    started_at: float
+    """Unix time."""
+    duration_s: float
+    floor: str
+    """Who speaks now: caller, agent, nobody."""
+    last_words: str
+    outcome: Mapping[str, Any] | None = None
+    provider: str = ""
+    transcript: Sequence[TranscriptLine] = ()
+    responses: Sequence[ResponseView] = ()
+    figures: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """An operator's wish that the model speak."""
+
+    instructions: str | None
+    metadata: Mapping[str, str]
+    when: str = "idle"
+    deadline_ms: int | None = None
+    coalesce: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveEvent:
+    """One entry of the live stream. ``id`` rises by one; ``type`` is e.g. ``call.started``, ``response.state``."""
+
+    id: int
+    type: str
+    call_id: str
+    data: Mapping[str, Any]
+
+
+class Directory(Protocol):
+    """The calls of this node.
+
+    Errors: ``KeyError`` for an unknown call or response; :class:`~voiceagent.errors.CallEnded` when the call
+    is over; :class:`~voiceagent.errors.RequestRefused` naming the field.
+    """
+
+    def calls(self) -> Sequence[CallView]:
+        """Live calls first, then the most recent ended ones."""
+        ...
+
+    def call(self, call_id: str) -> CallView: ...
+
+    def trigger(self, call_id: str, trigger: Trigger, *, idempotency_key: str | None, operator: str) -> ResponseView:
+        """Accept a wish once. The same key on the same call returns the same request, spoken once."""
+        ...
+
+    def response(self, call_id: str, response_id: str) -> ResponseView: ...
+
+    def withdraw(self, call_id: str, response_id: str, *, operator: str) -> ResponseView: ...
+
+    async def hang_up(self, call_id: str, *, operator: str) -> CallView: ...
+
+    def events(self, *, after: int | None = None) -> AsyncIterator[LiveEvent]:
+        """Live events; with ``after``, first those kept since that id (at least the last 1000)."""
+        ...
+
+    def ready(self) -> tuple[bool, Mapping[str, Any]]:
+        """Whether new calls are taken, with details per part (sip, provider, capacity, draining)."""
+        ...

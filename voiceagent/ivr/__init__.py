@@ -1,0 +1,1 @@
+"""Flows: call logic as plain coroutines over few verbs."""

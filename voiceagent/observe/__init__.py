@@ -1,0 +1,1 @@
+"""Logs, metrics, traces: all names in one place."""

@@ -1,0 +1,1 @@
+"""A SIP phone for terminals, demos and tests: dials, speaks, listens, records."""

@@ -1,0 +1,1 @@
+"""The call journal, one JSONL file per call: the truth about what happened."""

@@ -1,0 +1,1 @@
+"""A SIP user agent (RFC 3261 and friends): a sans-IO core, and one thin UDP transport."""

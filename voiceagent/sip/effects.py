@@ -1,0 +1,152 @@
+"""PURE. What the SIP endpoint gives back: datagrams to send and things that have happened.
+
+A *leg id* is our own opaque name for one INVITE dialog usage, inbound or outbound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SendDatagram:
+    """Order: send these bytes to this address."""
+
+    data: bytes
+    destination: Address
+
+
+@dataclass(frozen=True, slots=True)
+class InviteReceived:
+    """A new call is offered; 100 Trying is already on its way. ``offer`` is None for a late offer."""
+
+    leg: str
+    call_id: str
+    source: Address
+    request_uri: str
+    called_user: str
+    caller_uri: str
+    caller_user: str
+    caller_name: str
+    offer: bytes | None
+    headers: tuple[tuple[str, str], ...]
+    """All other headers, in order, undecodable bytes kept by surrogateescape: claims, not facts."""
+
+
+@dataclass(frozen=True, slots=True)
+class InviteProgress:
+    """Outbound: a provisional response (180, 183 …), with early media when ``answer`` is set."""
+
+    leg: str
+    status: int
+    reason: str
+    answer: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Outbound: 2xx came, ACK has been sent. ``sdp`` is its body (the answer, or the late offer's offer)."""
+
+    leg: str
+    sdp: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """Inbound: the ACK for our 2xx came. ``answer`` is set where our 2xx carried the offer."""
+
+    leg: str
+    answer: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OfferReceived:
+    """A re-INVITE or UPDATE within the dialog; reply with ``answer_offer`` or ``refuse_offer``.
+
+    ``offer`` is None when a re-INVITE came without SDP: answer with a fresh offer of ours.
+    """
+
+    leg: str
+    method: str
+    offer: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerReceived:
+    """The peer answered a re-INVITE of ours (``sdp``), or refused it (``status`` ≥ 300)."""
+
+    leg: str
+    status: int
+    sdp: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class InfoReceived:
+    """INFO within the dialog (already answered 200): ``application/dtmf-relay`` or ``application/dtmf``."""
+
+    leg: str
+    content_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReferProgress:
+    """What became of our REFER: 202 or its refusal, then the statuses that NOTIFY told."""
+
+    leg: str
+    status: int
+    reason: str
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReferReceived:
+    """The peer asks us to call ``target``; answered 202 or 403/405 by configuration already."""
+
+    leg: str
+    target: str
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The dialog usage is over, once. ``by``: ``peer``, ``us``, ``cancelled``, ``rejected``, ``no_ack``, ``timeout``, ``failed``."""
+
+    leg: str
+    by: str
+    status: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A datagram was not answered; ``why`` is a short stable code for the counter."""
+
+    why: str
+    source: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Retransmitted:
+    """We repeated a message because no answer came; ``what`` is its method or status."""
+
+    what: str
+
+
+SipEvent = (
+    InviteReceived
+    | InviteProgress
+    | Answered
+    | Confirmed
+    | OfferReceived
+    | AnswerReceived
+    | InfoReceived
+    | ReferProgress
+    | ReferReceived
+    | Ended
+    | Dropped
+    | Retransmitted
+)
+SipEffect = SendDatagram | SipEvent
