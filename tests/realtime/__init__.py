@@ -1,0 +1,1 @@
+"""The model's side: wire, link, session and conversation."""
