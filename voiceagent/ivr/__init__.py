@@ -1,1 +1,33 @@
-"""Flows: call logic as plain coroutines over few verbs."""
+"""Flows: call logic as plain coroutines over few verbs.
+
+from voiceagent.ivr import Call, Digits, flow, option, tool
+
+@flow("front-desk", numbers=["100"])
+async def front_desk(call: Call) -> None:
+    await call.respond("Greet the caller in one sentence.")
+"""
+
+from voiceagent.errors import CallEnded
+from voiceagent.ivr.answers import Digits, Option, option
+from voiceagent.ivr.flow import Flow, FlowBook, flow, load_flows
+from voiceagent.ivr.ports import Tool, TransferOutcome
+from voiceagent.ivr.tools import tool
+from voiceagent.ivr.verbs import Call
+from voiceagent.realtime.requests import Outcome, OutcomeKind
+
+__all__ = [
+    "Call",
+    "CallEnded",
+    "Digits",
+    "Flow",
+    "FlowBook",
+    "Option",
+    "Outcome",
+    "OutcomeKind",
+    "Tool",
+    "TransferOutcome",
+    "flow",
+    "load_flows",
+    "option",
+    "tool",
+]

@@ -1,0 +1,114 @@
+"""One question, one answer: prompt, speech and digits together, with the deadlines of an IVR.
+
+The caller may answer while the prompt is still being spoken. The no-input clock starts when the prompt
+has been heard; it stops while the caller speaks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from voiceagent.ivr.ports import CallerInput, CallerSaid, CallerSpoke, CallPort, DigitPressed, Line
+from voiceagent.realtime.requests import Outcome
+
+SPEECH_LIMIT_S = 20.0
+"""How long one turn of the caller may take until its text must be there."""
+
+
+class AnswerKind(StrEnum):
+    """How a question ended."""
+
+    MATCH = "match"
+    NO_MATCH = "no_match"
+    NO_INPUT = "no_input"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The end of one question; ``value`` is set for a match, ``by`` says speech or digits."""
+
+    kind: AnswerKind
+    value: str = ""
+    by: str = ""
+    heard: str = ""
+
+
+NO_INPUT = Answer(AnswerKind.NO_INPUT)
+
+
+class Interpreter(Protocol):
+    """Gives meaning to what the caller does. Returns None while the answer is not complete."""
+
+    digit_pause_s: float
+
+    def said(self, text: str) -> Answer | None: ...
+
+    def pressed(self, digit: str) -> Answer | None: ...
+
+    def paused(self) -> Answer:
+        """No further key came in time."""
+        ...
+
+
+async def ask(port: CallPort, line: Line, interpreter: Interpreter, *, no_input_s: float) -> Answer:
+    """Speak ``line`` and return what the caller answered. Raises CallEnded when the call is over."""
+    prompt = asyncio.get_running_loop().create_task(port.speak(line), name="ivr/prompt")
+    try:
+        answer = await _listen(port, prompt, interpreter, no_input_s)
+        if not prompt.done():
+            await port.silence()
+            await prompt
+        return answer
+    finally:
+        if not prompt.done():
+            prompt.cancel()
+            await asyncio.gather(prompt, return_exceptions=True)
+
+
+async def _listen(
+    port: CallPort, prompt: asyncio.Task[Outcome], interpreter: Interpreter, no_input_s: float
+) -> Answer:
+    now = asyncio.get_running_loop().time
+    deadline: float | None = None
+    keys = 0
+    while True:
+        if prompt.done():
+            prompt.result()
+            if deadline is None:
+                deadline = now() + no_input_s
+        item = await _next(port, prompt, None if deadline is None else max(0.0, deadline - now()))
+        answer: Answer | None = None
+        match item:
+            case None:
+                if deadline is not None and now() >= deadline:
+                    return interpreter.paused() if keys else NO_INPUT
+            case CallerSpoke():
+                deadline = now() + SPEECH_LIMIT_S
+            case CallerSaid(text):
+                answer = interpreter.said(text)
+                deadline = now() + no_input_s
+            case DigitPressed(digit):
+                keys += 1
+                if not prompt.done():
+                    await port.silence()
+                answer = interpreter.pressed(digit)
+                deadline = now() + interpreter.digit_pause_s
+        if answer is not None:
+            return answer
+
+
+async def _next(port: CallPort, prompt: asyncio.Task[Outcome], timeout_s: float | None) -> CallerInput | None:
+    """Wait for an input, the deadline, or (while it runs) the prompt's end: the latter two give None."""
+    if prompt.done():
+        return await port.next_input(timeout_s)
+    pending = asyncio.get_running_loop().create_task(port.next_input(timeout_s), name="ivr/input")
+    try:
+        await asyncio.wait({pending, prompt}, return_when=asyncio.FIRST_COMPLETED)
+        return pending.result() if pending.done() else None
+    finally:
+        if not pending.done():
+            pending.cancel()
+            await asyncio.gather(pending, return_exceptions=True)

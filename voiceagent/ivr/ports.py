@@ -1,0 +1,141 @@
+"""What flows need of the call that runs them. The call handler fulfils it; the simulator will, too."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from voiceagent.realtime.requests import BargePolicy, Origin, Outcome, When
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """Who calls whom; claims of the caller's side, kept as data."""
+
+    call_id: str
+    caller: str
+    called: str
+    caller_name: str = ""
+    headers: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CallerSpoke:
+    """The caller has begun to speak."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerSaid:
+    """One turn of the caller as text; empty when nothing could be understood."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DigitPressed:
+    """One key: 0-9, ``*``, ``#``, A-D."""
+
+    digit: str
+
+
+CallerInput = CallerSpoke | CallerSaid | DigitPressed
+
+
+@dataclass(frozen=True, slots=True)
+class TransferOutcome:
+    """Final word on a transfer."""
+
+    accepted: bool
+    status: int | None = None
+    reason: str = ""
+
+
+ToolFunction = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may call while one response is made.
+
+    ``parameters`` is a JSON Schema object; ``function`` gets the arguments by name and returns text or
+    anything that JSON can hold.
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    function: ToolFunction
+    timeout_s: float = 8.0
+
+    def declaration(self) -> dict[str, Any]:
+        """Return the tool as the Realtime wire wants it."""
+        return {
+            "type": "function",
+            "name": self.name,
+            "description": self.description,
+            "parameters": dict(self.parameters),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing to say, on its way to the sequencer."""
+
+    instructions: str
+    origin: Origin = Origin.IVR
+    replace: bool = False
+    """False: the standing prompt stays in force and the line is added to it."""
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    interruptible: bool = True
+    when: When = When.IDLE
+    deadline_s: float | None = 20.0
+    barge_policy: BargePolicy = BargePolicy.DROP
+    tools: Sequence[Tool] = ()
+
+
+class CallPort(Protocol):
+    """The running call, as its flow sees it.
+
+    Every method raises :class:`~voiceagent.errors.CallEnded` once the call is over; a flow that waits is
+    cancelled instead.
+    """
+
+    @property
+    def facts(self) -> CallFacts: ...
+
+    async def speak(self, line: Line) -> Outcome:
+        """Have the model say ``line`` and return how that ended, tool calls included."""
+        ...
+
+    async def silence(self) -> None:
+        """Stop the agent's voice; returns when it has stopped."""
+        ...
+
+    async def next_input(self, timeout_s: float | None) -> CallerInput | None:
+        """Return the caller's next input in order of arrival, or None after ``timeout_s``."""
+        ...
+
+    def forget_input(self) -> None:
+        """Drop what the caller did so far and nobody asked for."""
+        ...
+
+    async def expect(self, hint: str | None) -> None:
+        """Tell the recogniser what the next question expects (a line of plain words), or nothing."""
+        ...
+
+    async def note(self, text: str) -> None:
+        """Add context to the conversation without a reply."""
+        ...
+
+    def step(self, name: str) -> None:
+        """Tell console and journal where the flow is."""
+        ...
+
+    async def hang_up(self, reason: str) -> None:
+        """End the call after what is being said has been heard."""
+        ...
+
+    async def transfer(self, target: str, timeout_s: float) -> TransferOutcome:
+        """Hand the caller to ``target``; refused unless the configuration allows it."""
+        ...
