@@ -51,7 +51,7 @@ def flow(
 
 
 def normal_number(number: str) -> str:
-    """Return ``number`` without visual separators and without a leading ``+`` or ``00``; other users lower-case."""
+    """Return ``number`` without separators and leading ``+`` or ``00``; other users in lower case."""
     bare = _SEPARATORS.sub("", number)
     if bare.startswith("+"):
         bare = bare[1:]

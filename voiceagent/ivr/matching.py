@@ -67,7 +67,7 @@ def match_yes_no(text: str) -> bool | None:
 
 
 def spoken_digits(text: str) -> str:
-    """Return the digits said in ``text`` ("four eight double one" → "4811"); empty when a word is no digit."""
+    """Return the digits said in ``text`` ("four double one" → "411"); empty when a word is no digit."""
     digits: list[str] = []
     repeat = 1
     for word in words(text):

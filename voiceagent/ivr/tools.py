@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, overload
 
 from pydantic import ConfigDict, Field, create_model
 
@@ -12,15 +12,29 @@ from voiceagent.errors import ConfigError
 from voiceagent.ivr.ports import Tool, ToolFunction
 
 
-def tool(function: ToolFunction | None = None, /, *, name: str | None = None, timeout_s: float = 8.0) -> Any:
+@overload
+def tool(function: ToolFunction, /) -> Tool: ...
+
+
+@overload
+def tool(*, name: str | None = None, timeout_s: float = 8.0) -> Callable[[ToolFunction], Tool]: ...
+
+
+def tool(
+    function: ToolFunction | None = None, /, *, name: str | None = None, timeout_s: float = 8.0
+) -> Tool | Callable[[ToolFunction], Tool]:
     """Make a :class:`Tool` of an ``async def`` with annotated parameters; its docstring is the description.
 
     Use as ``@tool`` or ``@tool(timeout_s=3)``. Raises :class:`~voiceagent.errors.ConfigError` for a function
     that is not a coroutine function or has unannotated parameters.
     """
     if function is None:
-        return lambda inner: tool(inner, name=name, timeout_s=timeout_s)
-    label = name or function.__name__
+        return lambda inner: _make(inner, name, timeout_s)
+    return _make(function, name, timeout_s)
+
+
+def _make(function: ToolFunction, name: str | None, timeout_s: float) -> Tool:
+    label = name or getattr(function, "__name__", "tool")
     if not inspect.iscoroutinefunction(function):
         raise ConfigError(f"tool {label}", "must be an async function")
     return Tool(

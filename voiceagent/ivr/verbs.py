@@ -183,7 +183,7 @@ class Call:
         await self._port.hang_up("flow")
 
     async def transfer(self, target: str, *, announce: str | None = None) -> TransferOutcome:
-        """Hand the caller to ``target`` (``sip:`` or ``tel:`` URI; blind). The call ends when it was accepted."""
+        """Hand the caller to ``target`` (``sip:`` or ``tel:`` URI; blind). Accepted means the call ends."""
         self._port.step("transfer")
         if announce:
             await self._port.speak(self._line(verbatim(announce), None, False, False, ()))
@@ -221,7 +221,7 @@ def verbatim(text: str) -> str:
 
 
 def repaired(excuse: str, prompt: str, keys: str) -> str:
-    """Return the prompt for a further attempt: the excuse, the question again, and on the last one the keys."""
+    """Return the prompt of a further attempt: excuse, question and, on the last one, the keys."""
     parts = [f'Say "{excuse}"', f"Then: {prompt}"]
     if keys:
         parts.append(f'Then say "{keys}"')
