@@ -1,0 +1,42 @@
+"""PURE. Every limit of the SIP message layer and of SDP, in one place.
+
+A message over a limit is answered (400, 413, 414 or 513) or dropped; it is never processed, and the work
+done before finding out is linear in its size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one peer may make us hold. Sizes in bytes, counts inclusive: a value equal to the limit is accepted."""
+
+    datagram: int = 65_535
+    """One UDP datagram; over it: 513."""
+    stream_message: int = 131_072
+    """One message on TCP or TLS, head and body; over it: 513 and close."""
+    header_line: int = 8_192
+    """One header line after unfolding, without its CRLF; over it: 400 (414 for the request line)."""
+    headers: int = 256
+    """Header lines of one message; over it: 400."""
+    vias: int = 70
+    """Via values of one message, counted over all lines; over it: 400."""
+    int_digits: int = 10
+    """Digits of any integer, looked at before conversion; over it: 400."""
+    multipart_depth: int = 3
+    """multipart within multipart; over it: the SDP is not looked for."""
+    multipart_parts: int = 8
+    """Parts of one multipart body; over it: 400."""
+    sdp: int = 16_384
+    """One session description; over it: 413."""
+    sdp_media: int = 8
+    """``m=`` lines; over it: 400."""
+    sdp_payload_types: int = 64
+    """Formats of one ``m=`` line; over it: 400."""
+    sdp_attributes: int = 256
+    """``a=`` lines of one session description, all levels together; over it: 400."""
+
+
+DEFAULT = Limits()
