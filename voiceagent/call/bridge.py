@@ -1,0 +1,58 @@
+"""The short road of audio between a leg and a realtime session, and the barge-in that cuts it.
+
+Caller's frames go straight to the session, agent's audio straight to the leg's playout. When the sequencer
+orders silence, the leg stops at once and says how much was heard; the session truncates to that and only
+then may the next response begin.
+"""
+
+from __future__ import annotations
+
+from voiceagent.call.leg import Heard, Leg
+from voiceagent.realtime.model_events import (
+    RealtimeModelAudioDoneEvent,
+    RealtimeModelAudioEvent,
+    RealtimeModelAudioInterruptedEvent,
+    RealtimeModelEvent,
+    RealtimeModelTurnEndedEvent,
+)
+from voiceagent.realtime.session import RealtimeSession
+
+
+class AudioBridge:
+    """Joins one leg and one session. Both sides call it synchronously on the loop's thread."""
+
+    def __init__(self, leg: Leg, session: RealtimeSession) -> None:
+        self._leg = leg
+        self._session = session
+        self.caller_audio = session.send_audio
+
+    def on_model_event(self, event: RealtimeModelEvent) -> bool:
+        """Take an audio event of the session; False when it is none."""
+        match event:
+            case RealtimeModelAudioEvent():
+                self._leg.play(event.data, response_id=event.response_id, item_id=event.item_id)
+            case RealtimeModelAudioInterruptedEvent():
+                self._silence(event.response_id, event.item_id)
+            case RealtimeModelAudioDoneEvent():
+                self._leg.play_end(response_id=event.response_id)
+            case RealtimeModelTurnEndedEvent():
+                self._leg.play_end(response_id=event.response_id)
+                return False
+            case _:
+                return False
+        return True
+
+    def playback_started(self, response_id: str, item_id: str) -> None:
+        """The leg plays the first frame of an item."""
+        self._session.playback_started(response_id, item_id)
+
+    def playback_ended(self, heard: Heard) -> None:
+        """The leg has played an item, or dropped it."""
+        self._session.playback_ended(heard.response_id, heard.item_id, heard.heard_ms, cut=heard.cut)
+
+    def _silence(self, response_id: str, item_id: str) -> None:
+        stopped = self._leg.stop_playing()
+        for heard in stopped:
+            self.playback_ended(heard)
+        if all(heard.response_id != response_id for heard in stopped):
+            self._session.playback_ended(response_id, item_id, 0, cut=True)

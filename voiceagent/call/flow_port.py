@@ -1,0 +1,106 @@
+"""The running call as its flow sees it: fulfils :class:`voiceagent.ivr.ports.CallPort`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from voiceagent.call.leg import Leg
+from voiceagent.call.speech import CallSpeech
+from voiceagent.ivr.ports import CallerInput, CallFacts, Line, TransferOutcome
+from voiceagent.realtime.requests import InterruptedBy, Outcome
+from voiceagent.realtime.session import RealtimeSession
+
+INPUT_LIMIT = 256
+"""Unread inputs kept; a flow that never listens loses the oldest."""
+
+
+class FlowPort:
+    """What one flow may do with its call."""
+
+    def __init__(
+        self,
+        facts: CallFacts,
+        leg: Leg,
+        session: RealtimeSession,
+        speech: CallSpeech,
+        *,
+        step: Callable[[str], None],
+        hang_up: Callable[[str], None],
+        transferred: Callable[[str, int | None], None],
+        transfer_targets: Sequence[str],
+        transcription: Mapping[str, Any] | None,
+    ) -> None:
+        self._facts = facts
+        self._leg = leg
+        self._session = session
+        self._speech = speech
+        self._step = step
+        self._hang_up = hang_up
+        self._transferred = transferred
+        self._transfer_targets = transfer_targets
+        self._transcription = transcription
+        self._inputs: asyncio.Queue[CallerInput] = asyncio.Queue(INPUT_LIMIT)
+        self._hint: str | None = None
+
+    @property
+    def facts(self) -> CallFacts:
+        return self._facts
+
+    def caller_did(self, item: CallerInput) -> None:
+        """Queue an input of the caller for whoever asks next."""
+        if self._inputs.full():
+            self._inputs.get_nowait()
+        self._inputs.put_nowait(item)
+
+    async def speak(self, line: Line) -> Outcome:
+        return await self._speech.speak(line)
+
+    async def silence(self) -> None:
+        await self._session.interrupt(by=InterruptedBy.CALLER)
+
+    async def next_input(self, timeout_s: float | None) -> CallerInput | None:
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._inputs.get()
+        except TimeoutError:
+            return None
+
+    def forget_input(self) -> None:
+        while not self._inputs.empty():
+            self._inputs.get_nowait()
+
+    async def expect(self, hint: str | None) -> None:
+        if hint == self._hint or self._transcription is None:
+            return
+        self._hint = hint
+        # Not awaited: the wire keeps order, and the caller should not wait a round trip for the prompt.
+        self._session.post_update(transcription={**self._transcription, "prompt": hint or ""})
+
+    async def note(self, text: str) -> None:
+        self._session.note(text)
+
+    def step(self, name: str) -> None:
+        self._step(name)
+
+    async def hang_up(self, reason: str) -> None:
+        self._hang_up(reason)
+        await asyncio.Event().wait()  # the call's end cancels the flow here
+
+    async def transfer(self, target: str, timeout_s: float) -> TransferOutcome:
+        if not allowed_target(target, self._transfer_targets):
+            return TransferOutcome(False, 403, "the target is not in call.transfer_targets")
+        result = await self._leg.transfer(target, timeout_s=timeout_s)
+        if result.accepted:
+            self._transferred(target, result.status)
+            await asyncio.Event().wait()
+        return TransferOutcome(result.accepted, result.status, result.reason)
+
+
+def allowed_target(target: str, patterns: Sequence[str]) -> bool:
+    """Return whether ``target`` equals a pattern, or begins with one that ends in ``*``."""
+    return any(
+        target.startswith(pattern[:-1]) if pattern.endswith("*") else target == pattern
+        for pattern in patterns
+    )

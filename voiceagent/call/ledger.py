@@ -1,0 +1,92 @@
+"""What an operator may know of a call's response requests: state, why it waits, how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from voiceagent.realtime.requests import Outcome, Progress, ResponseRequest
+
+KEPT = 200
+"""Ended requests kept per call; older ones live on in the journal only."""
+
+
+@dataclass(slots=True)
+class LedgerEntry:
+    """One response request of a call."""
+
+    request: ResponseRequest
+    submitted_at: float
+    line: str | None
+    """The instructions as the asker gave them, without the standing prompt."""
+    metadata: Mapping[str, str]
+    state: str = Progress.QUEUED.value
+    reason: str = ""
+    outcome: Outcome | None = None
+    timings: dict[str, float] = field(default_factory=dict[str, float])
+    """Seconds from submission to each state."""
+
+
+class Ledger:
+    """All response requests of one call, in order of submission."""
+
+    def __init__(self, changed: Callable[[LedgerEntry], None]) -> None:
+        self._entries: dict[str, LedgerEntry] = {}
+        self._changed = changed
+
+    def __iter__(self):
+        return iter(self._entries.values())
+
+    def get(self, request_id: str) -> LedgerEntry | None:
+        """Return the entry, or None for an unknown request."""
+        return self._entries.get(request_id)
+
+    def submitted(
+        self, request: ResponseRequest, line: str | None, metadata: Mapping[str, str], now: float
+    ) -> LedgerEntry:
+        """Add a request, once."""
+        entry = self._entries.get(request.id)
+        if entry is None:
+            entry = self._entries[request.id] = LedgerEntry(request, now, line, metadata)
+            self._trim()
+        self._changed(entry)
+        return entry
+
+    def progressed(self, request_id: str, progress: Progress, now: float) -> None:
+        """Note how far a request has come."""
+        entry = self._entries.get(request_id)
+        if entry is None or entry.outcome is not None:
+            return
+        entry.state = progress.value
+        entry.timings.setdefault(progress.value, round(now - entry.submitted_at, 4))
+        if progress is not Progress.QUEUED:
+            entry.reason = ""
+        self._changed(entry)
+
+    def noticed(self, request_id: str, code: str) -> None:
+        """Note why a request is where it is."""
+        entry = self._entries.get(request_id)
+        if entry is None or entry.outcome is not None or entry.reason == code:
+            return
+        entry.reason = code
+        self._changed(entry)
+
+    def settled(self, request_id: str, outcome: Outcome, now: float) -> None:
+        """Note how a request ended."""
+        entry = self._entries.get(request_id)
+        if entry is None or entry.outcome is not None:
+            return
+        entry.outcome = outcome
+        entry.state = outcome.kind.value
+        entry.reason = outcome.code or (outcome.by.value if outcome.by else outcome.reason)
+        entry.timings["ended"] = round(now - entry.submitted_at, 4)
+        self._changed(entry)
+
+    def _trim(self) -> None:
+        surplus = len(self._entries) - KEPT
+        if surplus <= 0:
+            return
+        for request_id in [key for key, entry in self._entries.items() if entry.outcome is not None][
+            :surplus
+        ]:
+            del self._entries[request_id]

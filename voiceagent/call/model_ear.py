@@ -1,0 +1,99 @@
+"""What a call does about each event of its realtime session."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from voiceagent.call.bridge import AudioBridge
+from voiceagent.call.flow_port import FlowPort
+from voiceagent.call.observer import CallObserver
+from voiceagent.call.speech import CallSpeech
+from voiceagent.ivr.ports import CallerSaid, CallerSpoke
+from voiceagent.realtime.model_events import (
+    RealtimeModelConnectionStatusEvent,
+    RealtimeModelDtmfEvent,
+    RealtimeModelErrorEvent,
+    RealtimeModelEvent,
+    RealtimeModelInputAudioTranscriptionCompletedEvent,
+    RealtimeModelInputSpeechStartedEvent,
+    RealtimeModelInputSpeechStoppedEvent,
+    RealtimeModelNoticeEvent,
+    RealtimeModelResponseOutcomeEvent,
+    RealtimeModelResponseProgressEvent,
+    RealtimeModelToolCallEvent,
+    RealtimeModelTranscriptDeltaEvent,
+    RealtimeModelTurnStartedEvent,
+)
+from voiceagent.realtime.requests import InterruptedBy
+
+if TYPE_CHECKING:
+    from voiceagent.call.call import Call
+
+
+class ModelEar:
+    """Listens to one session on behalf of one call; synchronous, in the order of the wire."""
+
+    def __init__(
+        self, call: Call, bridge: AudioBridge, speech: CallSpeech, port: FlowPort, observer: CallObserver
+    ) -> None:
+        self._call = call
+        self._bridge = bridge
+        self._speech = speech
+        self._port = port
+        self._observer = observer
+        self._request_of: dict[str, str] = {}
+
+    def hear(self, event: RealtimeModelEvent) -> None:
+        """Take one event."""
+        if self._bridge.on_model_event(event):
+            return
+        call = self._call
+        match event:
+            case RealtimeModelTranscriptDeltaEvent():
+                call.transcript.grows(event.response_id, call.seconds, event.delta)
+            case RealtimeModelInputSpeechStartedEvent():
+                call.set_floor("caller")
+                call.journal.write("caller.speech_started", audio_ms=event.audio_ms)
+                self._port.caller_did(CallerSpoke())
+            case RealtimeModelInputSpeechStoppedEvent():
+                call.set_floor("nobody")
+                call.journal.write("caller.speech_stopped", audio_ms=event.audio_ms)
+            case RealtimeModelInputAudioTranscriptionCompletedEvent():
+                self._caller_said(event)
+            case RealtimeModelTurnStartedEvent():
+                if event.request_id is not None:
+                    self._request_of[event.response_id] = event.request_id
+            case RealtimeModelToolCallEvent():
+                call.journal.write("tool.called", tool=event.name, arguments=event.arguments)
+                self._speech.tool_called(event, self._request_of.get(event.response_id))
+            case RealtimeModelResponseProgressEvent():
+                call.ledger.progressed(event.request_id, event.progress, self._now())
+            case RealtimeModelResponseOutcomeEvent():
+                if event.outcome.interrupted and event.outcome.by is InterruptedBy.CALLER:
+                    call.barge_ins += 1
+                call.request_settled(event.request_id, event.outcome)
+            case RealtimeModelNoticeEvent():
+                if event.request_id is not None:
+                    call.ledger.noticed(event.request_id, event.code)
+                self._observer.noticed(call, event)
+            case RealtimeModelDtmfEvent():
+                call.leg_digit(event.digit)
+            case RealtimeModelErrorEvent():
+                call.journal.write("provider.error", code=event.code, message=event.message)
+            case RealtimeModelConnectionStatusEvent(status="disconnected"):
+                call.journal.write("provider.lost", reason=event.reason)
+                call.provider_lost(event.reason)
+            case _:
+                return
+
+    def _caller_said(self, event: RealtimeModelInputAudioTranscriptionCompletedEvent) -> None:
+        call = self._call
+        call.journal.write("caller.said", text=event.transcript, failed=event.failed)
+        if event.transcript:
+            call.transcript.said(event.item_id, call.seconds, "caller", event.transcript)
+        self._port.caller_did(CallerSaid(event.transcript))
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,46 @@
+"""How a call ends: one outcome, saying whose side and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from voiceagent.call.leg import LegEnd
+
+
+class OutcomeClass(StrEnum):
+    """The five classes of endings."""
+
+    SUCCESS = "success"
+    CALLER = "caller"
+    OURS = "ours"
+    PROVIDER = "provider"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class CallOutcome:
+    """The one ending of a call. ``reason`` is a stable code, ``detail`` a line for people."""
+
+    kind: OutcomeClass
+    reason: str
+    detail: str = ""
+    status: int | None = None
+
+
+_LEG_ENDINGS: dict[LegEnd, tuple[OutcomeClass, str]] = {
+    LegEnd.CALLER_HUNG_UP: (OutcomeClass.SUCCESS, "caller_hung_up"),
+    LegEnd.CALLER_CANCELLED: (OutcomeClass.CALLER, "caller_cancelled"),
+    LegEnd.WE_HUNG_UP: (OutcomeClass.SUCCESS, "completed"),
+    LegEnd.REJECTED: (OutcomeClass.OURS, "rejected"),
+    LegEnd.NO_ACK: (OutcomeClass.CALLER, "no_ack"),
+    LegEnd.NO_MEDIA: (OutcomeClass.CALLER, "no_media"),
+    LegEnd.TRANSFERRED: (OutcomeClass.SUCCESS, "transferred"),
+    LegEnd.FAILED: (OutcomeClass.UNKNOWN, "leg_failed"),
+}
+
+
+def outcome_of_leg(end: LegEnd, status: int | None, detail: str) -> CallOutcome:
+    """Return the outcome of a call whose leg ended by itself."""
+    kind, reason = _LEG_ENDINGS[end]
+    return CallOutcome(kind, reason, detail, status)

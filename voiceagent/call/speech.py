@@ -1,0 +1,140 @@
+"""From a wish to a response request: composition, call metadata, tools, and the outcome at the end.
+
+Everything that makes the model speak on a call goes through here into the one sequencer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from voiceagent.call.ledger import Ledger
+from voiceagent.call.tool_runs import run_tool
+from voiceagent.errors import CallEnded
+from voiceagent.ids import Tokens
+from voiceagent.ivr.ports import Line, Tool
+from voiceagent.realtime.handles import ResponseHandle
+from voiceagent.realtime.model_events import RealtimeModelToolCallEvent
+from voiceagent.realtime.requests import METADATA_PAIRS, RESERVED_KEYS, Origin, Outcome, ResponseRequest
+from voiceagent.realtime.session import RealtimeSession
+
+FOLLOW_UP_ROUNDS = 8
+"""How often the model may call tools before one line must come to its end."""
+
+
+class CallSpeech:
+    """The speaking side of one call."""
+
+    def __init__(
+        self,
+        call_id: str,
+        session: RealtimeSession,
+        ledger: Ledger,
+        tokens: Tokens,
+        tool_ended: Callable[[str, bool, float], None],
+        run: Callable[[str, Any], asyncio.Task[Any]],
+    ) -> None:
+        self._call_id = call_id
+        self._session = session
+        self._ledger = ledger
+        self._tokens = tokens
+        self._tool_ended = tool_ended
+        self._run = run
+        self._turn = 0
+        self._tools: dict[str, Sequence[Tool]] = {}
+        self._tool_tasks: dict[str, list[asyncio.Task[ResponseHandle | None]]] = {}
+        self.closed = False
+
+    async def speak(self, line: Line) -> Outcome:
+        """Have ``line`` spoken; wait for its outcome and that of the follow-ups of its tool calls."""
+        handle = self.submit(
+            self._session.compose(line.instructions, "replace" if line.replace else "append"),
+            line=line.instructions,
+            origin=line.origin,
+            metadata=line.metadata,
+            when=line.when,
+            interruptible=line.interruptible,
+            deadline_s=line.deadline_s,
+            tools=line.tools,
+            barge_policy=line.barge_policy,
+        )
+        try:
+            outcome = await handle.outcome()
+            for _ in range(FOLLOW_UP_ROUNDS):
+                tasks = self._tool_tasks.pop(outcome.response_id or "", ())
+                if not tasks:
+                    break
+                follow_ups = [one for one in await asyncio.gather(*tasks) if one is not None]
+                if not follow_ups:
+                    break
+                handle = follow_ups[-1]
+                outcome = await handle.outcome()
+            return outcome
+        except asyncio.CancelledError:
+            self._session.withdraw(handle.id)
+            raise
+
+    def submit(
+        self,
+        instructions: str | None,
+        *,
+        line: str | None,
+        origin: Origin,
+        metadata: Mapping[str, str],
+        tools: Sequence[Tool] = (),
+        request_id: str | None = None,
+        **options: Any,
+    ) -> ResponseHandle:
+        """Put a request into the sequencer. Raises CallEnded, or RequestRefused naming the field."""
+        if self.closed:
+            raise CallEnded
+        self._turn += 1
+        extra: dict[str, Any] = {}
+        if tools:
+            extra["tools"] = [tool.declaration() for tool in tools]
+        request = ResponseRequest(
+            id=request_id or f"req_{self._tokens()}",
+            origin=origin,
+            instructions=instructions,
+            metadata=self._metadata(metadata, origin),
+            extra=extra,
+            **options,
+        )
+        self._ledger.submitted(request, line, metadata, self._now())
+        if tools:
+            self._tools[request.id] = tools
+        return self._session.submit(request)
+
+    def tool_called(self, event: RealtimeModelToolCallEvent, request_id: str | None) -> None:
+        """The model calls a tool: run it, send its output, and let the follow-up come."""
+        tools = self._tools.get(request_id or "", ())
+        task = self._run(f"tool {event.name}", self._answer_tool(event, tools))
+        self._tool_tasks.setdefault(event.response_id, []).append(task)
+
+    async def _answer_tool(
+        self, event: RealtimeModelToolCallEvent, tools: Sequence[Tool]
+    ) -> ResponseHandle | None:
+        started = time.monotonic()
+        output, ok = await run_tool(tools, event.name, event.arguments)
+        self._tool_ended(event.name, ok, time.monotonic() - started)
+        handle = self._session.send_tool_output(event.call_id, output)
+        if handle is not None:
+            self._ledger.submitted(handle.request, None, {}, self._now())
+            if tools:
+                self._tools[handle.id] = tools
+        return handle
+
+    def _metadata(self, given: Mapping[str, str], origin: Origin) -> dict[str, str]:
+        """Add the call's own keys where they fit; what the asker gave is never displaced."""
+        merged = dict(given)
+        own = {"call_id": self._call_id, "turn": str(self._turn), "origin": origin.value}
+        for key, value in own.items():
+            if len(merged) < METADATA_PAIRS - RESERVED_KEYS:
+                merged.setdefault(key, value)
+        return merged
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,64 @@
+"""Who said what, and for the agent: what of it was heard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Utterance:
+    """One line of a transcript. ``at`` is seconds since the call began."""
+
+    key: str
+    at: float
+    speaker: str
+    """caller, agent, operator, system."""
+    text: str
+    full_text: str = ""
+    cut: bool = False
+
+
+class Transcript:
+    """The lines of a call in order; an agent's line grows while spoken and is cut where hearing stopped."""
+
+    def __init__(self, changed: Callable[[Utterance], None]) -> None:
+        self.lines: list[Utterance] = []
+        self._by_key: dict[str, Utterance] = {}
+        self._changed = changed
+
+    def said(self, key: str, at: float, speaker: str, text: str) -> None:
+        """Add one whole utterance."""
+        self._put(key, at, speaker, text)
+
+    def grows(self, key: str, at: float, delta: str) -> None:
+        """Add ``delta`` to the agent's utterance ``key``."""
+        line = self._by_key.get(key)
+        text = (line.full_text if line is not None else "") + delta
+        self._put(key, at, "agent", text)
+
+    def heard(self, key: str, at: float, heard_text: str, full_text: str, *, cut: bool) -> None:
+        """Fix the agent's utterance ``key`` to what was heard of it."""
+        if not full_text and not heard_text and key not in self._by_key:
+            return
+        self._put(
+            key, at, "agent", heard_text if cut else full_text or heard_text, full_text=full_text, cut=cut
+        )
+
+    @property
+    def last_words(self) -> str:
+        """The newest line, as "speaker: text"."""
+        return f"{self.lines[-1].speaker}: {self.lines[-1].text}" if self.lines else ""
+
+    def _put(
+        self, key: str, at: float, speaker: str, text: str, *, full_text: str = "", cut: bool = False
+    ) -> None:
+        line = self._by_key.get(key)
+        if line is None:
+            line = Utterance(key, round(at, 3), speaker, text)
+            self._by_key[key] = line
+            self.lines.append(line)
+        line.text = text
+        line.full_text = full_text or text
+        line.cut = cut
+        self._changed(line)

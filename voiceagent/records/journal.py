@@ -1,0 +1,174 @@
+"""The journal: one JSONL file per call, every decision in order, written off the audio path.
+
+Each line is an object with ``v`` (format version), ``seq`` (rises by one), ``t`` (seconds since the call
+began, monotonic), ``at`` (Unix time), ``type``, and the fields of that type. Writing goes through one
+thread with a bounded queue; every batch is flushed, so that the file is readable up to the last moment
+of a killed process. When the queue is full, entries are dropped and the gap is counted and told.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import IO, Any
+
+FORMAT_VERSION = 1
+QUEUE_LIMIT = 20_000
+
+
+class Journal:
+    """The journal of one call. :meth:`write` never waits and never raises."""
+
+    def __init__(
+        self,
+        path: Path | None,
+        writer: JournalWriter | None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.path = path
+        self._writer = writer
+        self._monotonic = monotonic
+        self._wall = wall
+        self._start = monotonic()
+        self._seq = 0
+        self._taps: list[Callable[[Mapping[str, Any]], None]] = []
+
+    def tap(self, tap: Callable[[Mapping[str, Any]], None]) -> None:
+        """Have ``tap`` called with every entry, synchronously, before it is written."""
+        self._taps.append(tap)
+
+    def write(self, kind: str, body: object = None, /, **fields: Any) -> None:
+        """Append an entry of type ``kind``. ``body`` may be a dataclass; its fields join the entry."""
+        self._seq += 1
+        entry: dict[str, Any] = {
+            "v": FORMAT_VERSION,
+            "seq": self._seq,
+            "t": round(self._monotonic() - self._start, 6),
+            "at": round(self._wall(), 6),
+            "type": kind,
+            **fields,
+        }
+        if body is not None:
+            entry["event"] = type(body).__name__
+            entry["body"] = body
+        for tap in self._taps:
+            tap(entry)
+        if self._writer is not None and self.path is not None:
+            self._writer.put(self.path, entry)
+
+    def close(self) -> None:
+        """Say that no more entries follow; the file is closed after the last one is on disk."""
+        if self._writer is not None and self.path is not None:
+            self._writer.put(self.path, None)
+
+
+class JournalWriter:
+    """The one thread that writes the journals of all calls of a process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.dropped = 0
+        self._queue: queue.Queue[tuple[Path, dict[str, Any] | None] | None] = queue.Queue(QUEUE_LIMIT)
+        self._files: dict[Path, IO[str]] = {}
+        self.failed: str | None = None
+        """The last error of the disk, for readiness and alarms; calls go on regardless."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
+        self._thread.start()
+
+    def open(self, name: str) -> Journal:
+        """Return the journal that writes ``<folder>/<name>.jsonl``."""
+        return Journal(self.folder / f"{name}.jsonl", self)
+
+    def put(self, path: Path, entry: dict[str, Any] | None) -> None:
+        """Queue an entry, or None to close the file. Drops and counts when the disk cannot follow."""
+        try:
+            self._queue.put_nowait((path, entry))
+        except queue.Full:
+            self.dropped += 1
+
+    def close(self) -> None:
+        """Write what is queued, close all files and end the thread."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            touched: set[Path] = set()
+            entry = self._queue.get()
+            while entry is not None:
+                path, line = entry
+                self._write(path, line, touched)
+                try:
+                    entry = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            else:
+                for file in self._files.values():
+                    file.close()
+                self._files.clear()
+                return
+            for path in touched:
+                file = self._files.get(path)
+                if file is not None:
+                    self._guard(file.flush)
+
+    def _write(self, path: Path, line: dict[str, Any] | None, touched: set[Path]) -> None:
+        if line is None:
+            file = self._files.pop(path, None)
+            if file is not None:
+                self._guard(file.close)
+            return
+
+        def append() -> None:
+            file = self._files.get(path)
+            if file is None:
+                file = self._files[path] = path.open("a", encoding="utf-8")
+            file.write(json.dumps(line, default=plain, ensure_ascii=False, separators=(",", ":")) + "\n")
+            touched.add(path)
+
+        self._guard(append)
+
+    def _guard(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except (OSError, ValueError) as error:
+            self.failed = f"{type(error).__name__}: {error}"
+            self.dropped += 1
+
+
+def plain(value: object) -> object:
+    """Turn dataclasses, enums, sets, bytes and paths into what JSON can hold."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: getattr(value, field.name)
+            for field in dataclasses.fields(value)
+            if getattr(value, field.name) is not None
+        }
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, frozenset | set):
+        return sorted(str(one) for one in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, Mapping):
+        return dict(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, bytes):
+        return f"<{len(value)} bytes>"
+    return str(value)
+
+
+def read_journal(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the entries of a journal; a torn last line (killed process) ends it quietly."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError:
+                return
