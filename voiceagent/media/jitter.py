@@ -1,0 +1,329 @@
+"""PURE. Puts a caller's G.711 packets in order and makes whole 20 ms frames of them, gaps filled.
+
+The ear of this product is a model: it takes audio as fast as it comes. So there is no playout clock here
+and no standing delay: a packet in order passes straight through. Only a *hole* makes later packets wait,
+for ``hold`` (40 ms at first, up to 100 ms when the path proves to reorder), then it is filled.
+
+Time still has to flow when no packets come, because turn detection counts samples:
+:meth:`JitterBuffer.idle` gives silence after 120 ms of nothing (senders with silence suppression, short
+outages). If the missing audio then comes after all, the surplus is a *debt* and is paid back by leaving out
+frames of near silence, at once when it is large; the delay so stays below 120 ms, which also covers a
+sender whose clock is fast or slow.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from voiceagent.media import g711
+from voiceagent.media.g711 import Law
+from voiceagent.media.levels import is_quiet
+from voiceagent.media.playout import FRAME
+from voiceagent.media.rtp import seq_delta, ts_delta
+
+HOLD_MIN_S = 0.040
+HOLD_MAX_S = 0.100
+STARVED_S = 0.120
+"""After so long without a packet, silence flows."""
+MAX_DEBT = 960
+"""Samples (120 ms) that the stream may lag; beyond, audio is left out even if it is not silent."""
+WINDOW = 64
+"""Packets ahead of the expected one that still belong to the stream (1.28 s at 20 ms)."""
+FRAME_S = 0.020
+BURST_FRAMES = 8
+"""Frames (160 ms) that are made up at once at the most."""
+MAX_GAP = 8000
+"""Samples; a longer jump of the timestamp is a new time line, not a hole."""
+CONCEAL_FRAMES = 2
+"""So many lost frames are covered by the fading repeat of the last good one; silence follows."""
+
+
+class JitterBuffer:
+    """One incoming stream. All methods return audio to pass on: zero or more whole frames.
+
+    ``now`` is in seconds on any monotonic clock.
+    """
+
+    __slots__ = (
+        "_bad",
+        "_carry",
+        "_debt",
+        "_fades",
+        "_flowed",
+        "_given_up",
+        "_held",
+        "_hold_s",
+        "_hole_since",
+        "_last",
+        "_last_packet",
+        "_next_seq",
+        "_next_ts",
+        "_silence",
+        "_ssrc",
+        "concealed",
+        "discarded",
+        "duplicates",
+        "filled",
+        "late",
+        "lost",
+        "received",
+        "reordered",
+        "resyncs",
+    )
+
+    def __init__(self, law: Law = "ulaw") -> None:
+        self._ssrc = -1
+        self._next_seq = -1
+        self._next_ts = 0
+        self._held: dict[int, tuple[int, bytes | None, float]] = {}
+        self._hole_since = 0.0
+        self._hold_s = HOLD_MIN_S
+        self._carry = b""
+        self._debt = 0
+        self._bad = -1
+        self._last_packet = 0.0
+        self._flowed = 0.0
+        self._given_up: deque[int] = deque(maxlen=WINDOW)
+        self.received = 0
+        """Packets taken in, audio or not."""
+        self.lost = 0
+        """Packets that never came, or came too late."""
+        self.late = 0
+        """Packets that came after their hole was filled."""
+        self.duplicates = 0
+        self.reordered = 0
+        self.resyncs = 0
+        self.concealed = 0
+        """Samples made up for lost packets."""
+        self.filled = 0
+        """Samples of silence for times when nothing came."""
+        self.discarded = 0
+        """Samples left out to pay back debt."""
+        self.set_law(law)
+
+    def set_law(self, law: Law) -> None:
+        """Name the codec of the packets to come."""
+        self._silence = bytes((g711.silence_byte(law),)) * FRAME
+        self._fades = _fades(law)
+        self._last = self._silence
+
+    @property
+    def waiting(self) -> int:
+        """Packets held behind a hole."""
+        return len(self._held)
+
+    @property
+    def hold_s(self) -> float:
+        """How long a hole may keep later packets waiting now, in seconds."""
+        return self._hold_s
+
+    def push(self, sequence: int, timestamp: int, ssrc: int, payload: bytes, now: float) -> bytes:
+        """Take an audio packet in."""
+        if (
+            sequence == self._next_seq
+            and timestamp == self._next_ts
+            and ssrc == self._ssrc
+            and len(payload) == FRAME
+            and not self._held
+            and self._debt < FRAME
+            and not self._carry
+        ):
+            self._next_seq = (sequence + 1) & 0xFFFF
+            self._next_ts = (timestamp + FRAME) & 0xFFFFFFFF
+            self._last_packet = now
+            self._last = payload
+            self.received += 1
+            return payload
+        return self._push(sequence, timestamp, ssrc, payload, now)
+
+    def skip(self, sequence: int, timestamp: int, ssrc: int, now: float) -> bytes:
+        """Take in that ``sequence`` carried something else than audio (telephone-event, comfort noise)."""
+        return self._push(sequence, timestamp, ssrc, None, now)
+
+    def _push(self, sequence: int, timestamp: int, ssrc: int, payload: bytes | None, now: float) -> bytes:
+        self.received += 1
+        self._last_packet = now
+        if ssrc != self._ssrc:
+            first = self._ssrc < 0
+            self._ssrc = ssrc
+            return self._resync(sequence, timestamp, payload, now, first)
+        delta = seq_delta(sequence, self._next_seq)
+        if delta == 0:
+            self._bad = -1
+            out = self._accept(timestamp, payload)
+            self._next_seq = (sequence + 1) & 0xFFFF
+            if self._held:
+                since = self._hole_since
+                out += self._release()
+                # The hole closed by itself: waiting a little longer than this took is enough.
+                self._hold_s = min(HOLD_MAX_S, max(HOLD_MIN_S, self._hold_s - 0.001, (now - since) * 1.5))
+            return out
+        if delta > WINDOW or delta < -4 * WINDOW:
+            # A stray packet, or a new numbering: two in a row decide (RFC 3550, appendix A.1).
+            if sequence == self._bad:
+                return self._resync(sequence, timestamp, payload, now, False)
+            self._bad = (sequence + 1) & 0xFFFF
+            return b""
+        self._bad = -1
+        if delta < 0:
+            if sequence in self._given_up:
+                self._given_up.remove(sequence)
+                self.late += 1
+                self._hold_s = min(HOLD_MAX_S, self._hold_s + 0.020)
+            else:
+                self.duplicates += 1
+            return b""
+        if sequence in self._held:
+            self.duplicates += 1
+            return b""
+        if not self._held:
+            self._hole_since = now
+        self._held[sequence] = (timestamp, payload, now)
+        return self.idle(now)
+
+    def idle(self, now: float) -> bytes:
+        """Call every 20 ms or so: fills holes that waited long enough, gives silence when nothing comes."""
+        if self._held:
+            if now - self._hole_since >= self._hold_s or len(self._held) >= WINDOW:
+                return self._fill_hole()
+            return b""
+        last = self._last_packet
+        if self._ssrc < 0 or now - last < STARVED_S:
+            return b""
+        if self._flowed < last:
+            self._flowed = last + FRAME_S
+        frames = int((now - self._flowed) / FRAME_S + 1e-6)
+        if frames <= 0:
+            return b""
+        if frames > BURST_FRAMES:
+            frames = BURST_FRAMES
+            self._flowed = now
+        else:
+            self._flowed += frames * FRAME_S
+        self._debt += frames * FRAME
+        self.filled += frames * FRAME
+        self._last = self._silence
+        return self._silence * frames
+
+    def _resync(self, sequence: int, timestamp: int, payload: bytes | None, now: float, first: bool) -> bytes:
+        """Start over at this packet; what was held behind a hole is of the old time line and dropped."""
+        if not first:
+            self.resyncs += 1
+        self._held.clear()
+        self._carry = b""
+        self._debt = 0
+        self._bad = -1
+        self._next_seq = (sequence + 1) & 0xFFFF
+        self._next_ts = timestamp
+        self._last_packet = now
+        return self._accept(timestamp, payload)
+
+    def _accept(self, timestamp: int, payload: bytes | None) -> bytes:
+        """Append one packet in order; a jump of the timestamp is a pause, not a loss: silence."""
+        if payload is None:
+            return b""
+        out = b""
+        gap = ts_delta(timestamp, self._next_ts)
+        if 0 < gap <= MAX_GAP:
+            out = self._pause(gap)
+        elif gap < -FRAME or gap > MAX_GAP:
+            # The sender's time line jumped; what waits counts for nothing any more.
+            self._debt = 0
+            self.resyncs += 1
+        self._next_ts = (timestamp + len(payload)) & 0xFFFFFFFF
+        return out + self._emit(payload)
+
+    def _pause(self, gap: int) -> bytes:
+        """Silence for a pause of ``gap`` samples, less what flowed already while nothing came."""
+        gap = self._repay(gap)
+        if not gap:
+            return b""
+        # Whole frames keep the packets to come on the short road; the surplus is paid back in time.
+        surplus = -(gap + len(self._carry)) % FRAME
+        self._debt += surplus
+        gap += surplus
+        self.filled += gap
+        return self._frames(self._silence[:1] * gap)
+
+    def _repay(self, gap: int) -> int:
+        """Take debt off ``gap``; return what is left to make up, bounded."""
+        paid = min(self._debt, gap)
+        self._debt -= paid
+        return min(gap - paid, BURST_FRAMES * FRAME)
+
+    def _emit(self, payload: bytes) -> bytes:
+        size = len(payload)
+        if (
+            self._debt >= size
+            and not self._carry
+            and (self._debt > MAX_DEBT or is_quiet(payload, self._silence[0]))
+        ):
+            self._debt -= size
+            self.discarded += size
+            return b""
+        return self._frames(payload)
+
+    def _frames(self, payload: bytes) -> bytes:
+        """Join ``payload`` to the unfinished frame, return the whole ones."""
+        data = self._carry + payload if self._carry else payload
+        rest = len(data) % FRAME
+        if rest:
+            self._carry = data[-rest:]
+            data = data[:-rest]
+        else:
+            self._carry = b""
+        if data:
+            self._last = data[-FRAME:]
+        return data
+
+    def _release(self) -> bytes:
+        """Pass on the held packets that are in order now."""
+        out: list[bytes] = []
+        held = self._held
+        while held:
+            entry = held.pop(self._next_seq, None)
+            if entry is None:
+                self._hole_since = min([came for _, _, came in held.values()])
+                break
+            self.reordered += 1
+            self._next_seq = (self._next_seq + 1) & 0xFFFF
+            out.append(self._accept(entry[0], entry[1]))
+        return b"".join(out)
+
+    def _fill_hole(self) -> bytes:
+        """Give up on the packets before the first held one."""
+        first = min(self._held, key=lambda sequence: seq_delta(sequence, self._next_seq))
+        missing = seq_delta(first, self._next_seq)
+        timestamp, payload, _ = self._held[first]
+        self.lost += missing
+        self._given_up.extend([(self._next_seq + index) & 0xFFFF for index in range(missing)])
+        out = b""
+        gap = ts_delta(timestamp, self._next_ts) if payload is not None else 0
+        if 0 < gap <= MAX_GAP:
+            out = self._conceal(gap)
+            self._next_ts = timestamp
+        self._next_seq = first
+        return out + self._release()
+
+    def _conceal(self, gap: int) -> bytes:
+        gap = self._repay(gap)
+        if not gap:
+            return b""
+        self.concealed += gap
+        last = self._last
+        parts = [
+            last.translate(self._fades[index]) if index < CONCEAL_FRAMES else self._silence
+            for index in range((gap + FRAME - 1) // FRAME)
+        ]
+        return self._frames(b"".join(parts)[:gap])
+
+
+_fade_cache: dict[str, tuple[bytes, ...]] = {}
+
+
+def _fades(law: Law) -> tuple[bytes, ...]:
+    tables = _fade_cache.get(law)
+    if tables is None:
+        tables = tuple(g711.gain_table(law, factor) for factor in (0.6, 0.25))
+        _fade_cache[law] = tables
+    return tables
