@@ -1,0 +1,1 @@
+"""Listening: pocketsphinx with a grammar per question, in its own processes."""

@@ -1,0 +1,1 @@
+"""Speaking: flite or eSpeak NG, sentence by sentence."""
