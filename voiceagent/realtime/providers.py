@@ -1,4 +1,4 @@
-"""PURE. What providers of the Realtime wire differ in, as values. There is no ``if provider`` anywhere else."""
+"""PURE. What providers of the Realtime wire differ in, as values: there is no ``if provider`` elsewhere."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from voiceagent.errors import ConfigError
 class ProviderProfile:
     """The capabilities of one provider.
 
-    ``url`` and ``attach_url`` are patterns with ``{model}`` and ``{call_id}``; both values are percent-encoded.
-    ``overlap`` is what the server does with a create while a response runs: refuse it, or drop the old one.
+    ``url`` and ``attach_url`` are patterns with ``{model}`` and ``{call_id}``; values are percent-encoded.
+    ``overlap`` is what the server does with a create during a response: refuse it, or drop the old one.
     ``truncate`` says who makes the conversation forget what was not heard.
     """
 
