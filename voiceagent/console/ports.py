@@ -80,7 +80,14 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class LiveEvent:
-    """One entry of the live stream. ``id`` rises by one; ``type`` is e.g. ``call.started``, ``response.state``."""
+    """One entry of the live stream. ``id`` rises by one.
+
+    ``type`` and ``data`` (a part of the shapes in :mod:`voiceagent.console.views`; a reader merges it):
+
+    - ``call.started``, ``call.changed``, ``call.ended``: fields of ``call_data``;
+    - ``transcript.line``: ``line_data``; a line with the ``item_id`` of an earlier one replaces it;
+    - ``response.state``: ``response_data``; merged by ``id``.
+    """
 
     id: int
     type: str
@@ -101,7 +108,9 @@ class Directory(Protocol):
 
     def call(self, call_id: str) -> CallView: ...
 
-    def trigger(self, call_id: str, trigger: Trigger, *, idempotency_key: str | None, operator: str) -> ResponseView:
+    def trigger(
+        self, call_id: str, trigger: Trigger, *, idempotency_key: str | None, operator: str
+    ) -> ResponseView:
         """Accept a wish once. The same key on the same call returns the same request, spoken once."""
         ...
 

@@ -1,0 +1,1 @@
+"""The console: API, live stream, door."""

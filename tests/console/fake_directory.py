@@ -1,0 +1,173 @@
+"""A directory of calls in memory: keeps every promise of ``console.ports.Directory``, driven by the test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from voiceagent.console.ports import CallView, LiveEvent, ResponseView, TranscriptLine, Trigger
+from voiceagent.console.views import call_data, line_data, response_data
+from voiceagent.errors import CallEnded, RequestRefused
+
+KEPT = 1000
+
+
+class FakeDirectory:
+    """Calls, responses and events that a test moves along by hand."""
+
+    def __init__(self) -> None:
+        self._calls: dict[str, CallView] = {}
+        self._keys: dict[tuple[str, str], str] = {}
+        self._log: list[LiveEvent] = []
+        self._readers: set[asyncio.Queue[LiveEvent | None]] = set()
+        self._last_id = 0
+        self.spoken: list[tuple[str, Trigger, str]] = []
+        self.hung_up: list[tuple[str, str]] = []
+        self.is_ready = True
+        self.refuse: RequestRefused | None = None
+
+    # ── the port ─────────────────────────────────────────────────────────────────────────────────
+    def calls(self) -> Sequence[CallView]:
+        views = list(self._calls.values())
+        return [v for v in views if v.state != "ended"] + [v for v in views if v.state == "ended"]
+
+    def call(self, call_id: str) -> CallView:
+        return self._calls[call_id]
+
+    def trigger(
+        self, call_id: str, trigger: Trigger, *, idempotency_key: str | None, operator: str
+    ) -> ResponseView:
+        call = self._calls[call_id]
+        if idempotency_key is not None and (call_id, idempotency_key) in self._keys:
+            return self.response(call_id, self._keys[call_id, idempotency_key])
+        if call.state == "ended":
+            raise CallEnded(outcome=str((call.outcome or {}).get("kind", "unknown")))
+        if self.refuse is not None:
+            raise self.refuse
+        self.spoken.append((call_id, trigger, operator))
+        view = ResponseView(
+            id=f"req{len(self.spoken)}",
+            call_id=call_id,
+            origin="operator",
+            instructions=trigger.instructions,
+            metadata=dict(trigger.metadata),
+            state="queued",
+            reason="caller_speaking",
+            submitted_at=12.0,
+        )
+        if idempotency_key is not None:
+            self._keys[call_id, idempotency_key] = view.id
+        self.put_response(view)
+        return view
+
+    def response(self, call_id: str, response_id: str) -> ResponseView:
+        for view in self._calls[call_id].responses:
+            if view.id == response_id:
+                return view
+        raise KeyError(response_id)
+
+    def withdraw(self, call_id: str, response_id: str, *, operator: str) -> ResponseView:
+        view = self.response(call_id, response_id)
+        if view.outcome is not None:
+            return view
+        if self._calls[call_id].state == "ended":
+            raise CallEnded(outcome="caller_hung_up")
+        return self.settle(call_id, response_id, "withdrawn", reason=f"withdrawn by {operator}")
+
+    async def hang_up(self, call_id: str, *, operator: str) -> CallView:
+        if self._calls[call_id].state == "ended":
+            raise CallEnded(outcome=str((self._calls[call_id].outcome or {}).get("kind")))
+        self.hung_up.append((call_id, operator))
+        return self.end_call(call_id, "we_hung_up")
+
+    def events(self, *, after: int | None = None) -> AsyncIterator[LiveEvent]:
+        queue: asyncio.Queue[LiveEvent | None] = asyncio.Queue()
+        if after is not None:
+            for event in self._log:
+                if event.id > after:
+                    queue.put_nowait(event)
+        self._readers.add(queue)
+        return self._read(queue)
+
+    async def _read(self, queue: asyncio.Queue[LiveEvent | None]) -> AsyncIterator[LiveEvent]:
+        try:
+            while (event := await queue.get()) is not None:
+                yield event
+        finally:
+            self._readers.discard(queue)
+
+    def ready(self) -> tuple[bool, Mapping[str, Any]]:
+        return self.is_ready, {"sip": "listening", "draining": not self.is_ready}
+
+    # ── what the test does ───────────────────────────────────────────────────────────────────────
+    @property
+    def readers(self) -> int:
+        return len(self._readers)
+
+    def put_call(self, view: CallView, kind: str = "call.started") -> CallView:
+        self._calls[view.id] = view
+        self.emit(kind, view.id, call_data(view))
+        return view
+
+    def change(self, call_id: str, **fields: Any) -> CallView:
+        return self.put_call(replace(self._calls[call_id], **fields), "call.changed")
+
+    def end_call(self, call_id: str, kind: str) -> CallView:
+        view = replace(self._calls[call_id], state="ended", floor="nobody", outcome={"kind": kind})
+        return self.put_call(view, "call.ended")
+
+    def say(self, call_id: str, line: TranscriptLine) -> None:
+        call = self._calls[call_id]
+        rest = [old for old in call.transcript if not (line.item_id and old.item_id == line.item_id)]
+        self._calls[call_id] = replace(call, transcript=(*rest, line), last_words=line.text)
+        self.emit("transcript.line", call_id, line_data(line))
+
+    def put_response(self, view: ResponseView) -> ResponseView:
+        call = self._calls[view.call_id]
+        if any(old.id == view.id for old in call.responses):
+            responses = tuple(view if old.id == view.id else old for old in call.responses)
+        else:
+            responses = (*call.responses, view)
+        self._calls[view.call_id] = replace(call, responses=responses)
+        self.emit("response.state", view.call_id, response_data(view))
+        return view
+
+    def progress(self, call_id: str, response_id: str, state: str, reason: str = "") -> ResponseView:
+        return self.put_response(replace(self.response(call_id, response_id), state=state, reason=reason))
+
+    def settle(self, call_id: str, response_id: str, kind: str, **outcome: Any) -> ResponseView:
+        view = self.response(call_id, response_id)
+        ending = {"kind": kind, "heard_ms": 0, "heard_text": "", "reason": "", **outcome}
+        return self.put_response(replace(view, state=kind, reason=ending["reason"], outcome=ending))
+
+    def emit(self, kind: str, call_id: str, data: Mapping[str, Any]) -> None:
+        self._last_id += 1
+        event = LiveEvent(self._last_id, kind, call_id, data)
+        self._log = [*self._log, event][-KEPT:]
+        for queue in self._readers:
+            queue.put_nowait(event)
+
+    def finish(self) -> None:
+        for queue in self._readers:
+            queue.put_nowait(None)
+
+
+def a_call(call_id: str = "c1", **fields: Any) -> CallView:
+    """Return a live call with ordinary values."""
+    values: dict[str, Any] = {
+        "id": call_id,
+        "caller": "+447700900123",
+        "called": "+442079460018",
+        "kind": "direct",
+        "flow": "front-desk",
+        "step": "greeting",
+        "state": "talking",
+        "started_at": 1_700_000_000.0,
+        "duration_s": 12.5,
+        "floor": "agent",
+        "last_words": "Good morning",
+        "provider": "embedded",
+    }
+    return CallView(**{**values, **fields})

@@ -1,0 +1,120 @@
+"""Ways into the console for tests: a client without sockets, and a reader of the live stream."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from voiceagent.console.app import create_app
+from voiceagent.console.config import ConsoleConfig
+
+from .fake_directory import FakeDirectory
+
+TOKEN = "operator-token-for-tests"
+VIEWER = "viewer-token-for-tests"
+BASE = "http://localhost:8080"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+def an_app(directory: FakeDirectory, **settings: Any) -> FastAPI:
+    """Return the console over ``directory``."""
+    metrics = settings.pop("metrics", None)
+    return create_app(directory, ConsoleConfig(token=TOKEN, viewer_token=VIEWER, **settings), metrics=metrics)
+
+
+def a_client(app: FastAPI, *, peer: str = "127.0.0.1", **options: Any) -> httpx.AsyncClient:
+    """Return a client that calls ``app`` in this process."""
+    transport = httpx.ASGITransport(app, client=(peer, 40000))
+    return httpx.AsyncClient(transport=transport, base_url=BASE, **options)
+
+
+@dataclass
+class Heard:
+    """One event of the stream as a browser would see it."""
+
+    type: str
+    data: Any
+    id: str | None
+
+
+@dataclass
+class StreamReader:
+    """Reads ``/v1/events`` chunk by chunk; ``hold`` makes it the slow reader."""
+
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    flowing: asyncio.Event = field(default_factory=asyncio.Event)
+    _chunks: asyncio.Queue[bytes | None] = field(default_factory=asyncio.Queue)
+    _gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.flowing.set()
+
+    async def receive(self) -> dict[str, Any]:
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: dict[str, Any]) -> None:
+        await self.flowing.wait()
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = {k.decode(): v.decode() for k, v in message["headers"]}
+        elif message["body"]:
+            self._chunks.put_nowait(message["body"])
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            self._chunks.put_nowait(None)
+
+    def leave(self) -> None:
+        """Close the connection, as a reader does."""
+        self._gone.set()
+
+    async def raw(self) -> bytes | None:
+        """Return the next piece as it was sent; None at the end."""
+        return await asyncio.wait_for(self._chunks.get(), 10)
+
+    async def next(self) -> Heard | None:
+        """Return the next event; comments and hints are skipped."""
+        while (chunk := await self.raw()) is not None:
+            fields = dict(
+                line.split(": ", 1)
+                for line in chunk.decode().splitlines()
+                if line and not line.startswith(":")
+            )
+            if "event" in fields:
+                return Heard(fields["event"], json.loads(fields["data"]), fields.get("id"))
+        return None
+
+
+@asynccontextmanager
+async def streaming(app: FastAPI, *, headers: dict[str, str] | None = None) -> AsyncIterator[StreamReader]:
+    """Open ``/v1/events`` and read it while the test goes on."""
+    reader = StreamReader()
+    given = {"host": "localhost:8080", **BEARER, **(headers or {})}
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/v1/events",
+        "raw_path": b"/v1/events",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(k.lower().encode(), v.encode()) for k, v in given.items()],
+        "client": ("127.0.0.1", 40000),
+        "server": ("localhost", 8080),
+    }
+    async with asyncio.TaskGroup() as group:
+        group.create_task(app(scope, reader.receive, reader.send))
+        try:
+            yield reader
+        finally:
+            reader.flowing.set()
+            reader.leave()

@@ -1,0 +1,190 @@
+"""The live stream: order, resume, snapshots, slow readers, endings."""
+
+from __future__ import annotations
+
+import asyncio
+
+from voiceagent.console.app import close_streams
+from voiceagent.console.live import encode
+
+from .fake_directory import FakeDirectory, a_call
+from .kit import an_app, streaming
+
+
+async def test_a_new_reader_gets_a_snapshot_then_events_in_order() -> None:
+    directory = FakeDirectory()
+    directory.put_call(a_call("c1"))
+    async with streaming(an_app(directory)) as reader:
+        first = await reader.next()
+        assert first is not None
+        assert first.type == "snapshot"
+        assert first.data["reason"] == "start"
+        assert [call["id"] for call in first.data["calls"]] == ["c1"]
+        assert reader.headers["content-type"].startswith("text/event-stream")
+        directory.change("c1", floor="caller")
+        directory.end_call("c1", "caller_hung_up")
+        changed, ended = await reader.next(), await reader.next()
+        assert changed is not None
+        assert ended is not None
+        assert (changed.type, changed.data["call_id"], changed.data["data"]["floor"]) == (
+            "call.changed",
+            "c1",
+            "caller",
+        )
+        assert ended.type == "call.ended"
+
+
+async def test_a_cut_reader_resumes_without_gap_or_repeat() -> None:
+    directory = FakeDirectory()
+    app = an_app(directory)
+    async with streaming(app) as reader:
+        await reader.next()
+        directory.put_call(a_call("c1"))
+        seen = await reader.next()
+        assert seen is not None
+        assert seen.id is not None
+    directory.change("c1", step="menu")
+    directory.change("c1", step="goodbye")
+    async with streaming(app, headers={"Last-Event-ID": seen.id}) as reader:
+        steps: list[str] = []
+        for _ in range(2):
+            event = await reader.next()
+            assert event is not None
+            assert event.type == "call.changed"
+            steps.append(event.data["data"]["step"])
+        assert steps == ["menu", "goodbye"]
+
+
+async def test_an_id_too_old_to_resume_gets_a_snapshot() -> None:
+    directory = FakeDirectory()
+    app = an_app(directory)
+    async with streaming(app) as reader:
+        await reader.next()
+        directory.put_call(a_call("c1"))
+        seen = await reader.next()
+        assert seen is not None
+        assert seen.id is not None
+    for number in range(1500):
+        directory.change("c1", step=f"s{number}")
+    async with streaming(app, headers={"Last-Event-ID": seen.id}) as reader:
+        event = await reader.next()
+        assert event is not None
+        assert (event.type, event.data["reason"]) == ("snapshot", "gap")
+        assert event.data["calls"][0]["step"] == "s1499"
+
+
+async def test_an_id_of_another_process_gets_a_snapshot() -> None:
+    directory = FakeDirectory()
+    directory.put_call(a_call("c1"))
+    for stale in ("deadbeef-1", "1", "x" * 5000, "-", "deadbeef-99999999999999999999"):
+        async with streaming(an_app(directory), headers={"Last-Event-ID": stale}) as reader:
+            event = await reader.next()
+            assert event is not None
+            assert (event.type, event.data["reason"]) == ("snapshot", "start")
+
+
+async def test_a_slow_reader_loses_the_queue_and_gets_a_snapshot_he_can_resume_from() -> None:
+    directory = FakeDirectory()
+    app = an_app(directory, stream_queue=8)
+    async with streaming(app) as reader:
+        await reader.next()
+        directory.put_call(a_call("c1"))
+        await reader.next()
+        reader.flowing.clear()
+        for number in range(100):
+            directory.change("c1", step=f"s{number}")
+            await asyncio.sleep(0)
+        reader.flowing.set()
+        event = await reader.next()
+        while event is not None and event.type != "snapshot":
+            event = await reader.next()
+        assert event is not None
+        assert event.data["reason"] == "behind"
+        assert event.data["dropped"] > 8
+        assert event.data["calls"][0]["step"] == "s99"
+        assert event.id is not None
+        assert event.id.endswith("-101")
+        directory.change("c1", step="after")
+        following = await reader.next()
+        assert following is not None
+        assert following.data["data"]["step"] == "after"
+    assert app.state.parts.streams.dropped >= event.data["dropped"]
+
+
+async def test_one_slow_reader_does_not_hold_up_another() -> None:
+    directory = FakeDirectory()
+    app = an_app(directory, stream_queue=4)
+    async with streaming(app) as slow, streaming(app) as quick:
+        await slow.next()
+        await quick.next()
+        slow.flowing.clear()
+        for number in range(50):
+            directory.put_call(a_call(f"c{number}"))
+            event = await quick.next()
+            assert event is not None
+            assert event.data["call_id"] == f"c{number}"
+
+
+async def test_a_silent_stream_beats() -> None:
+    app = an_app(FakeDirectory(), heartbeat_s=0.01)
+    async with streaming(app) as reader:
+        await reader.next()
+        assert await reader.raw() == b": still here\n\n"
+
+
+async def test_closing_ends_streams_with_goodbye_after_what_was_queued() -> None:
+    directory = FakeDirectory()
+    app = an_app(directory)
+    async with streaming(app) as reader:
+        await reader.next()
+        directory.put_call(a_call("c1"))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        close_streams(app)
+        types: list[str] = []
+        while (event := await reader.next()) is not None:
+            types.append(event.type)
+        assert types == ["call.started", "bye"]
+    async with streaming(app) as reader:
+        await reader.raw()
+        assert reader.status == 503
+
+
+async def test_a_directory_that_ends_ends_the_stream() -> None:
+    directory = FakeDirectory()
+    async with streaming(an_app(directory)) as reader:
+        await reader.next()
+        directory.finish()
+        event = await reader.next()
+        assert event is not None
+        assert event.type == "bye"
+        assert await reader.next() is None
+
+
+async def test_a_reader_who_leaves_is_forgotten() -> None:
+    directory = FakeDirectory()
+    app = an_app(directory)
+    async with streaming(app) as reader:
+        await reader.next()
+        assert directory.readers == 1
+        assert len(app.state.parts.streams) == 1
+    assert directory.readers == 0
+    assert len(app.state.parts.streams) == 0
+
+
+async def test_too_many_streams_are_refused() -> None:
+    app = an_app(FakeDirectory(), max_streams=1)
+    async with streaming(app) as first:
+        await first.next()
+        async with streaming(app) as second:
+            await second.raw()
+            assert second.status == 503
+
+
+def test_no_text_can_forge_an_event() -> None:
+    wire = encode(
+        "call.started\ndata: forged", {"caller": "x\n\nevent: bye\ndata: {}\r\u2028"}, event_id="e-1"
+    )
+    assert wire.count(b"\n\n") == 1
+    assert wire.endswith(b"\n\n")
+    assert [line.split(b":")[0] for line in wire.splitlines() if line] == [b"id", b"event", b"data"]

@@ -1,0 +1,52 @@
+"""``/v1/calls``: look at the calls of this node, and end one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+
+from voiceagent.console.models import CallDetail, CallList, problems
+from voiceagent.console.parts import AsciiJson, PartsIn, VisitorIn, audit, call_or_404, ended
+from voiceagent.console.problems import unknown_call
+from voiceagent.console.views import call_data, call_detail
+from voiceagent.errors import CallEnded
+
+router = APIRouter(tags=["calls"])
+
+
+@router.get("/v1/calls", responses={200: {"model": CallList}, **problems(401)})
+async def list_calls(
+    parts: PartsIn,
+    state: Annotated[Literal["all", "live", "ended"], Query()] = "all",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+) -> AsciiJson:
+    """List calls: live ones first, then the most recent ended ones."""
+    views = [
+        view
+        for view in parts.directory.calls()
+        if state == "all" or (view.state == "ended") == (state == "ended")
+    ]
+    return AsciiJson({"calls": [call_data(view) for view in views[:limit]]})
+
+
+@router.get("/v1/calls/{call_id}", responses={200: {"model": CallDetail}, **problems(401, 404)})
+async def show_call(call_id: str, parts: PartsIn) -> AsciiJson:
+    """Show one call with its transcript and its responses."""
+    return AsciiJson(call_detail(call_or_404(parts.directory, call_id)))
+
+
+@router.post(
+    "/v1/calls/{call_id}/actions/hangup",
+    responses={200: {"model": CallDetail}, **problems(401, 403, 404, 409)},
+)
+async def hang_up(call_id: str, request: Request, parts: PartsIn, visitor: VisitorIn) -> AsciiJson:
+    """Hang up. Answers with the call as it stands then; 409 when it was over before."""
+    try:
+        view = await parts.directory.hang_up(call_id, operator=visitor.name)
+    except KeyError:
+        raise unknown_call(call_id) from None
+    except CallEnded as error:
+        raise ended(parts.directory, call_id, error) from None
+    audit("hangup", request, call=view.id)
+    return AsciiJson(call_detail(view))

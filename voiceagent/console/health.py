@@ -1,0 +1,44 @@
+"""``/livez``, ``/readyz`` and ``/metrics``."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.responses import PlainTextResponse, Response
+
+from voiceagent.console.auth import Role
+from voiceagent.console.parts import AsciiJson, PartsIn, VisitorIn
+from voiceagent.console.problems import Problem
+from voiceagent.console.views import plain
+
+router = APIRouter(tags=["health"])
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Prometheus text exposition format."""
+
+
+@router.get("/livez", response_class=PlainTextResponse)
+async def livez() -> PlainTextResponse:
+    """Answer while the event loop turns."""
+    return PlainTextResponse("ok\n")
+
+
+@router.get(
+    "/readyz", responses={200: {"description": "New calls are taken."}, 503: {"description": "They are not."}}
+)
+async def readyz(request: Request, parts: PartsIn, visitor: VisitorIn) -> Response:
+    """Say whether new calls are taken. Details per part go to the signed in and to this machine only."""
+    ready, details = parts.directory.ready()
+    content: dict[str, object] = {"ready": ready}
+    near = request.client is not None and request.client.host in ("127.0.0.1", "::1")
+    proxied = "x-forwarded-for" in request.headers or "forwarded" in request.headers
+    if visitor.role is not Role.NOBODY or (near and not proxied):
+        content["parts"] = plain(details)
+    return AsciiJson(content, 200 if ready else 503)
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics(parts: PartsIn) -> Response:
+    """Figures for Prometheus."""
+    if parts.metrics is None:
+        raise Problem(404, "not_found", "This console was started without metrics.")
+    return Response(parts.metrics(), media_type=METRICS_TYPE)

@@ -1,0 +1,171 @@
+"""Bodies in and out, as types: strict where we read, documented where we write."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+INSTRUCTIONS_CHARS = 16_384
+DEADLINE_MS = 3_600_000
+
+
+class TriggerBody(BaseModel):
+    """A wish that the model speak. Every field may be left out."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "instructions": "Tell the caller that the technician arrives at three o'clock.",
+                    "metadata": {"purpose": "appointment"},
+                    "when": "idle",
+                    "deadline_ms": 30_000,
+                }
+            ]
+        },
+    )
+
+    instructions: Annotated[str, Field(min_length=1, max_length=INSTRUCTIONS_CHARS)] | None = Field(
+        default=None,
+        description="What to say, or how. Without it the model answers as the conversation stands.",
+    )
+    metadata: dict[str, str] | None = Field(
+        default=None,
+        description="Up to 13 pairs: keys of 1 to 64 characters not beginning with `va.`, values up to 512.",
+    )
+    when: Literal["idle", "after_playback", "now"] = Field(
+        default="idle",
+        description="`idle`: as soon as no response is alive. `after_playback`: and nothing is audible. "
+        "`now`: interrupt what is being said.",
+    )
+    deadline_ms: Annotated[int, Field(ge=1, le=DEADLINE_MS)] | None = Field(
+        default=None, description="Expire when it could not be started within this time."
+    )
+    coalesce: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
+        default=None, description="A newer waiting request with the same word supersedes this one."
+    )
+
+
+class SignInBody(BaseModel):
+    """The token, to be exchanged for a session cookie."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    token: Annotated[str, Field(min_length=1, max_length=1024)]
+
+
+class Session(BaseModel):
+    """Who is signed in."""
+
+    role: Literal["viewer", "operator"]
+    via: Literal["bearer", "cookie"]
+
+
+class Line(BaseModel):
+    """One utterance. ``text`` is what was heard; ``full_text`` is what was generated."""
+
+    at: float = Field(description="Seconds since the call began.")
+    speaker: str = Field(description="caller, agent, operator or system.")
+    text: str
+    full_text: str
+    item_id: str
+    cut: bool = Field(description="True when hearing stopped before the end.")
+
+
+class ResponseModel(BaseModel):
+    """One response request."""
+
+    id: str
+    call_id: str
+    origin: str = Field(description="safety, operator, turn, tool, ivr or idle.")
+    instructions: str | None
+    metadata: dict[str, str]
+    state: str = Field(
+        description="queued, sent, started, audible, generated, played; then the outcome's kind: completed, "
+        "interrupted, satisfied, superseded, withdrawn, expired, rejected, failed or lost."
+    )
+    ended: bool
+    reason: str = Field(description="Why it waits, or how it ended.")
+    submitted_at: float
+    outcome: dict[str, Any] | None = Field(
+        description="Once ended: kind, heard_ms, heard_text, response_id, code, reason."
+    )
+    links: dict[str, str]
+
+
+class Accepted(ResponseModel):
+    """A trigger was taken; ``request_id`` is the response's ``id``."""
+
+    request_id: str
+
+
+class CallModel(BaseModel):
+    """A call in the list."""
+
+    id: str
+    caller: str
+    called: str
+    kind: str
+    flow: str
+    step: str
+    state: str = Field(description="offered, answered, talking, closing or ended.")
+    started_at: float = Field(description="Unix time.")
+    duration_s: float
+    floor: str = Field(description="Who speaks now: caller, agent or nobody.")
+    last_words: str
+    provider: str
+    outcome: dict[str, Any] | None
+    figures: dict[str, float | None]
+    links: dict[str, str]
+
+
+class CallDetail(CallModel):
+    """A call with all that was said and asked."""
+
+    transcript: list[Line]
+    responses: list[ResponseModel]
+
+
+class CallList(BaseModel):
+    """Live calls first, then the most recent ended ones."""
+
+    calls: list[CallModel]
+
+
+class ResponseList(BaseModel):
+    """The response requests of one call, oldest first."""
+
+    responses: list[ResponseModel]
+
+
+class ProblemModel(BaseModel):
+    """A refusal (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    code: str = Field(description="Stable; meant for programs.")
+    detail: str
+    field: str | None = Field(
+        default=None, description="The part of the request at fault, e.g. `metadata.turn`."
+    )
+    errors: list[dict[str, str]] = Field(default_factory=list[dict[str, str]])
+    remedy: str | None = None
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI entries of these refusals."""
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemModel"}}}
+    words = {
+        401: "No valid credential",
+        403: "Not with this credential, or not from our page",
+        404: "Unknown call or response",
+        409: "The call has ended; `outcome` says how",
+        422: "A part of the request is wrong; `field` names it",
+        429: "Too fast; see Retry-After",
+        503: "Closing, or too many streams",
+    }
+    return {status: {"description": words[status], "content": content} for status in statuses}

@@ -1,0 +1,96 @@
+"""What every route of the console shares, and how it gets at it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Request
+from starlette.responses import JSONResponse
+
+from voiceagent.console.auth import NOBODY, Policy, Visitor
+from voiceagent.console.config import ConsoleConfig
+from voiceagent.console.limits import RateLimit
+from voiceagent.console.live import Streams
+from voiceagent.console.ports import CallView, Directory
+from voiceagent.console.problems import Problem, call_ended, unknown_call
+from voiceagent.errors import CallEnded
+
+_audit = logging.getLogger("voiceagent.console.audit")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The console's own things, hung on ``app.state.parts``."""
+
+    directory: Directory
+    config: ConsoleConfig
+    policy: Policy
+    streams: Streams
+    triggers: RateLimit
+    sign_ins: RateLimit
+    metrics: Callable[[], str] | None
+
+
+class AsciiJson(JSONResponse):
+    """JSON in ASCII: what callers and models say cannot break the encoding, or hide in it."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
+def parts_of(request: Request) -> Parts:
+    """Return the console's parts."""
+    return cast("Parts", request.app.state.parts)
+
+
+def visitor_of(request: Request) -> Visitor:
+    """Return who asks, as the guard found them."""
+    return cast("Visitor", request.scope.get("state", {}).get("visitor", NOBODY))
+
+
+PartsIn = Annotated[Parts, Depends(parts_of)]
+VisitorIn = Annotated[Visitor, Depends(visitor_of)]
+
+
+def call_or_404(directory: Directory, call_id: str) -> CallView:
+    """Return the call, or raise the 404."""
+    try:
+        return directory.call(call_id)
+    except KeyError:
+        raise unknown_call(call_id) from None
+
+
+def ended(directory: Directory, call_id: str, error: CallEnded) -> Problem:
+    """Return the 409 with the call's outcome, as far as the directory still knows it."""
+    outcome: Mapping[str, Any] | None
+    try:
+        outcome = directory.call(call_id).outcome
+    except KeyError:
+        outcome = None
+    return call_ended(call_id, error, outcome)
+
+
+def limit(rate: RateLimit, key: str, what: str) -> None:
+    """Raise the 429 when ``key`` is too fast."""
+    wait = rate.take(key, asyncio.get_running_loop().time())
+    if wait > 0:
+        seconds = max(1, round(wait + 0.5))
+        raise Problem(
+            429,
+            "too_many_requests",
+            f"Too many {what}; try again in {seconds} s.",
+            headers={"Retry-After": str(seconds)},
+        )
+
+
+def audit(action: str, request: Request, **details: str) -> None:
+    """Write who did what, and from where: one line per act."""
+    visitor = visitor_of(request)
+    peer = request.client.host if request.client else ""
+    words = " ".join(f"{key}={value}" for key, value in details.items())
+    _audit.info("%s by %s from %s %s", action, visitor.name, peer, words)

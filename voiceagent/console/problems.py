@@ -1,0 +1,183 @@
+"""Refusals as ``application/problem+json`` (RFC 9457): what is wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from voiceagent.console.views import plain
+from voiceagent.errors import CallEnded, RequestRefused
+
+TITLES = {
+    "call_ended": "The call has ended",
+    "unknown_call": "No such call",
+    "unknown_response": "No such response",
+    "invalid_request": "The request is not valid",
+    "invalid_json": "The body is not JSON",
+    "idempotency_mismatch": "This Idempotency-Key was used for another request",
+    "unauthenticated": "Sign in first",
+    "forbidden": "This credential may not do that",
+    "foreign_host": "This name is not ours",
+    "foreign_origin": "This origin is not ours",
+    "csrf": "The request did not come from our page",
+    "too_many_requests": "Too many requests",
+    "too_many_streams": "Too many live streams",
+    "head_too_large": "The headers are too large",
+    "body_too_large": "The body is too large",
+    "body_too_slow": "The body came too slowly",
+    "method_not_allowed": "This address does not take that method",
+    "not_found": "No such address",
+    "shutting_down": "The console is closing",
+    "internal": "Our fault",
+}
+
+REMEDIES = {
+    "call_ended": "Pick a live call from GET /v1/calls.",
+    "unknown_call": "List the calls with GET /v1/calls; ended calls are kept for a while only.",
+    "unknown_response": "List the responses of the call with GET /v1/calls/{call}/responses.",
+    "invalid_json": "Send a JSON object with Content-Type: application/json.",
+    "idempotency_mismatch": "Send a new key for a new wish, or repeat the first body unchanged.",
+    "unauthenticated": "Send Authorization: Bearer <token>; the token was printed when the console started.",
+    "forbidden": "Use the operator's token; a viewer may only look.",
+    "foreign_host": "Add the name to console.allowed_hosts.",
+    "foreign_origin": "Add the origin to console.allowed_origins.",
+    "csrf": "Send the header X-Voiceagent-CSRF: 1 and an Origin, or use a bearer token.",
+    "too_many_requests": "Wait for Retry-After seconds.",
+    "too_many_streams": "Close another stream, or raise console.max_streams.",
+    "internal": "The log of this node has the traceback.",
+}
+
+
+class Problem(Exception):
+    """A refusal to be sent. ``code`` is stable and meant for programs; ``field`` names the part at fault."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        field: str | None = None,
+        errors: Sequence[Mapping[str, str]] = (),
+        remedy: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.field = field
+        self.errors = list(errors)
+        self.remedy = remedy if remedy is not None else REMEDIES.get(code)
+        self.headers = dict(headers or {})
+        self.extra = dict(extra or {})
+
+    def body(self) -> dict[str, Any]:
+        """Return the problem's members; ``field``, ``errors`` and ``remedy`` are there only when known."""
+        members: dict[str, Any] = {
+            "type": f"urn:voiceagent:problem:{self.code.replace('_', '-')}",
+            "title": TITLES.get(self.code, "Refused"),
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+        }
+        if self.field is not None:
+            members["field"] = self.field
+        if self.errors:
+            members["errors"] = [dict(error) for error in self.errors]
+        if self.remedy:
+            members["remedy"] = self.remedy
+        members.update(self.extra)
+        return plain(members)
+
+    def response(self) -> Response:
+        """Return the answer that carries this problem."""
+        content = json.dumps(self.body()).encode()
+        return Response(content, self.status, self.headers, media_type="application/problem+json")
+
+
+def unknown_call(call_id: str) -> Problem:
+    """Return the 404 for a call that this node does not know."""
+    return Problem(404, "unknown_call", f"This node knows no call {call_id!r}.")
+
+
+def unknown_response(call_id: str, response_id: str) -> Problem:
+    """Return the 404 for a response that this call never had."""
+    return Problem(404, "unknown_response", f"Call {call_id!r} has no response {response_id!r}.")
+
+
+def call_ended(call_id: str, error: CallEnded, outcome: Mapping[str, Any] | None) -> Problem:
+    """Return the 409 for an act on a call that is over, with how it ended."""
+    return Problem(
+        409,
+        "call_ended",
+        f"Call {call_id!r} is over ({error.outcome}).",
+        extra={"outcome": error.outcome, "call_outcome": plain(outcome)},
+    )
+
+
+def refused(error: RequestRefused) -> Problem:
+    """Return the 422 for a wish that broke a limit; ``field`` names the part."""
+    words = str(error).removeprefix(f"{error.field}: ")
+    return Problem(
+        422,
+        error.code,
+        f"{error.field}: {words}",
+        field=error.field,
+        errors=[{"field": error.field, "code": error.code, "detail": words}],
+    )
+
+
+def _field(location: Sequence[object]) -> str:
+    """Name the part at fault the way people write it: ``metadata.turn``; ``body`` for the whole."""
+    parts = [str(part) for part in location if part != "[key]"]
+    source = parts[0] if parts else "body"
+    named = parts[1:] if source in ("body", "query", "path", "header") else parts
+    return plain(".".join(named)) if named else source
+
+
+def _from_validation(error: RequestValidationError) -> Problem:
+    errors: list[dict[str, str]] = []
+    for found in error.errors():
+        kind = str(found.get("type", "invalid"))
+        if kind == "json_invalid":
+            reason = str(found.get("ctx", {}).get("error", "not JSON"))
+            return Problem(400, "invalid_json", f"The body is not JSON: {reason}.", field="body")
+        words = str(found.get("msg", "is not valid"))
+        if kind == "extra_forbidden":
+            words = "is not a known field"
+        errors.append({"field": _field(found.get("loc", ())), "code": kind, "detail": words})
+    first = errors[0] if errors else {"field": "body", "detail": "is not valid"}
+    return Problem(
+        422, "invalid_request", f"{first['field']}: {first['detail']}", field=first["field"], errors=errors
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Make ``app`` answer every refusal, its own and the framework's, as a problem."""
+
+    async def problem(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)
+        return error.response()
+
+    async def validation(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return _from_validation(error).response()
+
+    async def http(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        code = {404: "not_found", 405: "method_not_allowed", 400: "invalid_json"}.get(
+            error.status_code, "refused"
+        )
+        return Problem(error.status_code, code, str(error.detail), headers=error.headers).response()
+
+    app.add_exception_handler(Problem, problem)
+    app.add_exception_handler(RequestValidationError, validation)
+    app.add_exception_handler(HTTPException, http)

@@ -1,0 +1,142 @@
+"""``/v1/calls/{call}/responses``: make the model speak, watch the wish, take it back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request
+
+from voiceagent.console.models import Accepted, ResponseList, ResponseModel, TriggerBody, problems
+from voiceagent.console.parts import AsciiJson, PartsIn, VisitorIn, audit, call_or_404, ended, limit
+from voiceagent.console.ports import Trigger
+from voiceagent.console.problems import Problem, refused, unknown_call, unknown_response
+from voiceagent.console.views import plain, response_data
+from voiceagent.errors import CallEnded, RequestRefused
+from voiceagent.realtime.requests import RESERVED_KEYS, check_metadata
+
+router = APIRouter(tags=["responses"])
+
+KEY_CHARS = 255
+OUR_PREFIX = "va."
+"""Metadata keys beginning so are our own correlation keys."""
+
+
+class KeyMemory:
+    """PURE. Which body an idempotency key came with, for the most recent keys.
+
+    The directory answers a repeated key with the first request; a key that comes back with *another* body is
+    a mistake of the sender (draft-ietf-httpapi-idempotency-key-header §2.7) and must not look like success.
+    """
+
+    def __init__(self, most: int = 4096) -> None:
+        self._most = most
+        self._seen: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+
+    def agrees(self, call_id: str, key: str, body: str) -> bool:
+        """Whether this key is new or came with the same body before."""
+        known = self._seen.get((call_id, key))
+        return known is None or known == hashlib.sha256(body.encode("utf-8", "replace")).digest()
+
+    def note(self, call_id: str, key: str, body: str) -> None:
+        """Remember an accepted key."""
+        self._seen[call_id, key] = hashlib.sha256(body.encode("utf-8", "replace")).digest()
+        self._seen.move_to_end((call_id, key))
+        if len(self._seen) > self._most:
+            self._seen.popitem(last=False)
+
+
+@router.post(
+    "/v1/calls/{call_id}/responses",
+    status_code=202,
+    responses={202: {"model": Accepted}, **problems(401, 403, 404, 409, 422, 429)},
+)
+async def trigger(
+    call_id: str,
+    body: TriggerBody,
+    request: Request,
+    parts: PartsIn,
+    visitor: VisitorIn,
+    idempotency_key: Annotated[
+        str | None, Header(description="Repeat it to retry safely: spoken once.")
+    ] = None,
+) -> AsciiJson:
+    """Ask the model to speak. The wish enters the call's one queue and ends in exactly one outcome."""
+    limit(parts.triggers, f"{visitor.role}:{visitor.session}", "triggers")
+    call_or_404(parts.directory, call_id)
+    if idempotency_key is not None and not (
+        1 <= len(idempotency_key) <= KEY_CHARS and idempotency_key.isascii() and idempotency_key.isprintable()
+    ):
+        raise refused(
+            RequestRefused("Idempotency-Key", f"must be 1 to {KEY_CHARS} printable ASCII characters")
+        )
+    metadata = body.metadata or {}
+    printed = body.model_dump_json()
+    memory: KeyMemory = request.app.state.keys
+    try:
+        check_metadata(metadata, reserve=RESERVED_KEYS)
+        for key in metadata:
+            if plain(key) != key:
+                raise RequestRefused("metadata", "a key holds half a character (a lone surrogate)")
+            if key.startswith(OUR_PREFIX):
+                raise RequestRefused(f"metadata.{key}", f"keys beginning with {OUR_PREFIX} are reserved")
+        if idempotency_key is not None and not memory.agrees(call_id, idempotency_key, printed):
+            raise Problem(
+                422,
+                "idempotency_mismatch",
+                "Idempotency-Key: came before with another body.",
+                field="Idempotency-Key",
+            )
+        wish = Trigger(body.instructions, metadata, body.when, body.deadline_ms, body.coalesce)
+        view = parts.directory.trigger(call_id, wish, idempotency_key=idempotency_key, operator=visitor.name)
+    except RequestRefused as error:
+        raise refused(error) from None
+    except CallEnded as error:
+        raise ended(parts.directory, call_id, error) from None
+    except KeyError:
+        raise unknown_call(call_id) from None
+    if idempotency_key is not None:
+        memory.note(call_id, idempotency_key, printed)
+    audit("trigger", request, call=view.call_id, response=view.id)
+    data = response_data(view)
+    return AsciiJson({"request_id": view.id, **data}, 202, {"Location": data["links"]["self"]})
+
+
+@router.get("/v1/calls/{call_id}/responses", responses={200: {"model": ResponseList}, **problems(401, 404)})
+async def list_responses(call_id: str, parts: PartsIn) -> AsciiJson:
+    """List the response requests of a call, oldest first, whoever asked for them."""
+    view = call_or_404(parts.directory, call_id)
+    return AsciiJson({"responses": [response_data(response) for response in view.responses]})
+
+
+@router.get(
+    "/v1/calls/{call_id}/responses/{response_id}",
+    responses={200: {"model": ResponseModel}, **problems(401, 404)},
+)
+async def show_response(call_id: str, response_id: str, parts: PartsIn) -> AsciiJson:
+    """Show one request: its state, its reason and, once ended, its outcome."""
+    call_or_404(parts.directory, call_id)
+    try:
+        return AsciiJson(response_data(parts.directory.response(call_id, response_id)))
+    except KeyError:
+        raise unknown_response(call_id, response_id) from None
+
+
+@router.delete(
+    "/v1/calls/{call_id}/responses/{response_id}",
+    responses={200: {"model": ResponseModel}, **problems(401, 403, 404, 409)},
+)
+async def withdraw(
+    call_id: str, response_id: str, request: Request, parts: PartsIn, visitor: VisitorIn
+) -> AsciiJson:
+    """Take a wish back: what waits is withdrawn, what is audible is cut. Answers with its state then."""
+    call_or_404(parts.directory, call_id)
+    try:
+        view = parts.directory.withdraw(call_id, response_id, operator=visitor.name)
+    except KeyError:
+        raise unknown_response(call_id, response_id) from None
+    except CallEnded as error:
+        raise ended(parts.directory, call_id, error) from None
+    audit("withdraw", request, call=view.call_id, response=view.id)
+    return AsciiJson(response_data(view))
