@@ -1,0 +1,164 @@
+"""PURE. What all parts of the endpoint share: tables, counters, and the building of our messages."""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from voiceagent.ids import Tokens
+from voiceagent.sip.config import EndpointConfig
+from voiceagent.sip.dialog import Dialog, DialogKey
+from voiceagent.sip.effects import Address, Ended, SipEvent
+from voiceagent.sip.message import Request, Response
+from voiceagent.sip.transaction import ClientTransaction, ServerTransaction, TransactionLayer
+from voiceagent.sip.transaction.reply import fields_of, reply_address, reply_bytes, reply_head
+from voiceagent.sip.transaction.wire import Wire
+from voiceagent.sip.uri import host_text
+
+if TYPE_CHECKING:
+    from voiceagent.sip.invite import Leg
+
+HeaderLines = tuple[tuple[str, str], ...]
+
+
+class Core:
+    """The endpoint's insides, handed to every part of it. Not for use outside of this package."""
+
+    __slots__ = ("config", "contact_host", "counts", "dialogs", "layer", "legs", "tokens", "via_head", "wire")
+
+    def __init__(self, config: EndpointConfig, tokens: Tokens) -> None:
+        self.config = config
+        self.tokens = tokens
+        self.wire = Wire(config.timers)
+        self.layer = TransactionLayer(self.wire, ack_for_refusal)
+        self.legs: dict[str, Leg] = {}
+        """Legs whose end was not told yet, by id."""
+        self.dialogs: dict[DialogKey, Leg] = {}
+        """Dialogs that still take requests, also for a while after their leg's end."""
+        self.counts: Counter[str] = Counter()
+        self.contact_host = host_text(*config.local)
+        self.via_head = f"SIP/2.0/UDP {self.contact_host};branch="
+
+    # Effects.
+
+    def emit(self, event: SipEvent) -> None:
+        """Tell what has happened."""
+        self.wire.out.append(event)
+
+    def end(self, leg: Leg, by: str, status: int | None = None, reason: str = "") -> bool:
+        """Tell the end of a leg, once; its own timers stop. False when it had ended before."""
+        if leg.ended:
+            return False
+        leg.ended = True
+        self.legs.pop(leg.id, None)
+        leg.stop_timers(self)
+        self.counts[f"ended_{by}"] += 1
+        self.emit(Ended(leg.id, by, status, reason))
+        return True
+
+    def dice(self, sides: int) -> int:
+        """Return a number below ``sides``, as unguessable as the tokens are."""
+        return zlib.crc32(self.tokens().encode()) % sides
+
+    # Responses.
+
+    def respond(
+        self,
+        transaction: ServerTransaction,
+        status: int,
+        reason: str = "",
+        headers: HeaderLines = (),
+        body: bytes = b"",
+        content_type: str = "",
+        *,
+        tag: str | None = None,
+    ) -> bool:
+        """Build and send one response; False when a final one went before."""
+        if transaction.answered:
+            return False
+        head = transaction.head
+        if head is None:
+            head = transaction.head = reply_head(transaction.request, transaction.source)
+        if self.config.user_agent and status > 100:
+            headers = (*headers, ("Server", self.config.user_agent))
+        data = reply_bytes(head, status, reason, tag or self.tokens(), headers, body, content_type)
+        return transaction.respond(status, data)
+
+    def respond_stateless(
+        self, request: Request, source: Address, status: int, reason: str = "", headers: HeaderLines = ()
+    ) -> None:
+        """Answer without a transaction (§8.2.7): the To tag is the same for every copy of the request."""
+        head = reply_head(request, source)
+        tag = f"{zlib.crc32((head.vias + head.from_ + head.ids).encode('utf-8', 'surrogateescape')):08x}"
+        if self.config.user_agent:
+            headers = (*headers, ("Server", self.config.user_agent))
+        self.wire.send(reply_bytes(head, status, reason, tag, headers), reply_address(request, source))
+
+    # Requests.
+
+    def via(self) -> str:
+        """Return a Via value with a new branch, asking for a reply to the source port (RFC 3581)."""
+        return f"{self.via_head}z9hG4bK{self.tokens()};rport"
+
+    def contact(self, user: str = "") -> str:
+        """Return our Contact value."""
+        return f"<sip:{user or self.config.user}@{self.contact_host}>"
+
+    def in_dialog(
+        self,
+        dialog: Dialog,
+        method: str,
+        *,
+        contact: str = "",
+        headers: HeaderLines = (),
+        body: bytes = b"",
+        content_type: str = "",
+    ) -> ClientTransaction:
+        """Open the transaction of a request within ``dialog``; the caller sets callbacks and starts it."""
+        if self.config.user_agent:
+            headers = (*headers, ("User-Agent", self.config.user_agent))
+        request = dialog.request(
+            method, self.via(), contact=contact, headers=headers, body=body, content_type=content_type
+        )
+        return self.layer.open_client(request, dialog.next_hop())
+
+    def ack_2xx(self, dialog: Dialog, number: int) -> tuple[bytes, Address]:
+        """Build the ACK for a 2xx to our INVITE number ``number``: a request of its own (§13.2.2.4)."""
+        ack = dialog.request("ACK", self.via(), contact="", number=number)
+        return ack.to_bytes(), dialog.next_hop()
+
+    @property
+    def allow(self) -> str:
+        """The Allow value."""
+        methods = self.config.allowed
+        if self.config.allow_refer and "REFER" not in methods:
+            methods = (*methods, "REFER")
+        return ", ".join(methods)
+
+    def takes(self, method: str) -> bool:
+        """Tell whether ``method`` is one of ours."""
+        return method in self.config.allowed or (method == "REFER" and self.config.allow_refer)
+
+
+def _same_hop(request: Request, method: str, to: str) -> Request:
+    """Copy what ACK (for 300–699) and CANCEL share with their INVITE (§17.1.1.3, §9.1)."""
+    lines = [("Via", request.headers.get("Via") or ""), ("Max-Forwards", "70")]
+    lines += [("Route", route) for route in request.headers.get_all("Route")]
+    lines += [
+        ("From", request.headers.get("From") or ""),
+        ("To", to),
+        ("Call-ID", request.call_id),
+        ("CSeq", f"{request.cseq.number} {method}"),
+    ]
+    return Request(method, request.uri, fields_of(lines))
+
+
+def ack_for_refusal(request: Request, response: Response) -> bytes:
+    """Build the ACK for a 300–699: same hop and branch as its INVITE, To as in the response."""
+    return _same_hop(request, "ACK", response.headers.get("To") or "").to_bytes()
+
+
+def cancel_for(request: Request) -> Request:
+    """Build the CANCEL for our INVITE ``request``."""
+    return _same_hop(request, "CANCEL", request.headers.get("To") or "")

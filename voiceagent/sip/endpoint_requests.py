@@ -1,0 +1,176 @@
+"""PURE. Where a request goes: repetition, ACK, CANCEL, dialog, new call, refusal (RFC 3261 §8.2, §12.2)."""
+
+from __future__ import annotations
+
+from voiceagent.sip.check import check_request
+from voiceagent.sip.config import KNOWN_METHODS
+from voiceagent.sip.dialog import address_of
+from voiceagent.sip.effects import Address, Dropped
+from voiceagent.sip.endpoint_core import Core
+from voiceagent.sip.info import take_info
+from voiceagent.sip.invite import Leg, ack_for_2xx, forget_dialog, refuse_pending
+from voiceagent.sip.invite_offer import take_reinvite, take_update
+from voiceagent.sip.invite_server import cancelled, new_call
+from voiceagent.sip.message import Request
+from voiceagent.sip.options import answer_options, capabilities
+from voiceagent.sip.refer import refuse_refer, take_notify, take_refer
+from voiceagent.sip.transaction import InviteServer, ServerTransaction
+from voiceagent.sip.transaction.layer import server_key
+from voiceagent.sip.transaction.reply import reply_address
+
+
+def take_request(core: Core, request: Request, source: Address) -> None:
+    """Handle one well-formed request from an accepted source."""
+    method = request.method
+    layer = core.layer
+    if method == "ACK":
+        _take_ack(core, request, source)
+        return
+    key = server_key(request, method)
+    known = layer.find_server(key)
+    if known is not None:
+        core.counts["repeated_requests"] += 1
+        known.repeated()
+        return
+    if len(layer) >= core.config.max_transactions:
+        core.counts["over_max_transactions"] += 1
+        core.respond_stateless(request, source, 503, headers=(("Retry-After", str(5 + core.dice(11))),))
+        return
+    merged = request.to.tag is None and layer.is_merged(request)
+    transaction = layer.open_server(key, request, source, reply_address(request, source))
+    if not core.takes(method):
+        status = 405 if method in KNOWN_METHODS else 501
+        if method == "REFER":
+            _refer_refused(core, request, source)
+        core.respond(transaction, status, headers=(("Allow", core.allow),))
+        return
+    refusal = check_request(request, supported=core.config.supported, accept=core.config.body_types)
+    if refusal is not None:
+        core.respond(transaction, refusal.status, refusal.reason, refusal.headers)
+        return
+    if method == "CANCEL":
+        _take_cancel(core, request, transaction)
+    elif request.to.tag is not None:
+        _within_dialog(core, request, source, transaction)
+    elif merged:
+        core.respond(transaction, 482)
+    elif method == "INVITE":
+        _new_invite(core, transaction)
+    elif method == "OPTIONS":
+        answer_options(core, transaction)
+    elif method == "REFER":
+        core.respond(transaction, 403)
+    else:
+        core.respond(transaction, 481)
+
+
+def _new_invite(core: Core, server: ServerTransaction) -> None:
+    if not isinstance(server, InviteServer):
+        return
+    if server.request.contact is None:
+        core.respond(server, 400, "Missing Contact")
+    elif len(core.legs) >= core.config.max_legs:
+        core.counts["over_max_legs"] += 1
+        core.respond(server, 503, headers=(("Retry-After", str(5 + core.dice(11))),))
+    else:
+        new_call(core, server)
+
+
+def _leg_of(core: Core, request: Request, source: Address) -> Leg | None:
+    """Return the leg whose dialog ``request`` belongs to, if ``source`` may speak in it."""
+    leg = core.dialogs.get((request.call_id, request.to.tag or "", request.from_.tag or ""))
+    if leg is None:
+        return None
+    dialog = leg.dialog or leg.early.get(request.from_.tag or "")
+    if dialog is None or core.config.dialog_peer(dialog.peer, source):
+        return leg
+    hops = (dialog.next_hop(), address_of(dialog.target))
+    if any(hop is not None and hop[0] == source[0] for hop in hops):
+        return leg
+    core.counts["foreign_dialog_source"] += 1
+    return None
+
+
+def _take_ack(core: Core, request: Request, source: Address) -> None:
+    transaction = core.layer.find_server(server_key(request, "INVITE"))
+    if isinstance(transaction, InviteServer):
+        transaction.ack_received(request)
+        return
+    leg = _leg_of(core, request, source)
+    if leg is None or not ack_for_2xx(core, leg, request):
+        core.counts["stray_ack"] += 1
+        if leg is None:
+            core.emit(Dropped("stray_ack", source))
+
+
+def _take_cancel(core: Core, request: Request, transaction: ServerTransaction) -> None:
+    """200 to the CANCEL and 487 to its INVITE; 200 only when that was answered; 481 without it (§9.2)."""
+    target = core.layer.find_server(server_key(request, "INVITE"))
+    if not isinstance(target, InviteServer):
+        core.respond(transaction, 481)
+        return
+    leg = target.owner if isinstance(target.owner, Leg) else None
+    core.respond(transaction, 200, tag=None if leg is None or leg.dialog is None else leg.dialog.local_tag)
+    if leg is None or target.answered:
+        return
+    if leg.server is target:
+        cancelled(core, leg, request.headers.get("Reason") or "")
+    else:
+        refuse_pending(core, leg)
+
+
+def _within_dialog(core: Core, request: Request, source: Address, transaction: ServerTransaction) -> None:
+    leg = _leg_of(core, request, source)
+    if leg is None:
+        core.respond(transaction, 481)
+        return
+    dialog = leg.dialog or leg.early.get(request.from_.tag or "")
+    if dialog is not None and not dialog.in_order(request.cseq.number):
+        core.respond(transaction, 500, "CSeq Out of Order")
+        return
+    method = request.method
+    transaction.owner = leg
+    if method == "BYE":
+        _take_bye(core, leg, transaction)
+    elif method == "NOTIFY":
+        take_notify(core, leg, transaction)
+    elif leg.ended:
+        core.respond(transaction, 481)
+    elif method == "INVITE" and isinstance(transaction, InviteServer):
+        take_reinvite(core, leg, transaction)
+    elif method == "UPDATE":
+        take_update(core, leg, transaction)
+    elif method == "INFO":
+        take_info(core, leg, transaction)
+    elif method == "OPTIONS":
+        answer_options(core, transaction, tag=request.to.tag)
+    elif method == "REFER":
+        take_refer(core, leg, transaction)
+    else:
+        core.respond(transaction, 501, headers=capabilities(core))
+
+
+def _take_bye(core: Core, leg: Leg, transaction: ServerTransaction) -> None:
+    """End the session and what was open in it (§15.1.2). A BYE that crosses ours gets its 200 too."""
+    core.respond(transaction, 200)
+    if leg.ack_wait is not None:
+        leg.ack_wait.stop()
+        leg.ack_wait = None
+    refuse_pending(core, leg)
+    server, dialog = leg.server, leg.dialog
+    if server is not None and dialog is not None and not server.answered:
+        core.respond(server, 487, tag=dialog.local_tag)
+    lingering = any(not referral.final for referral in leg.referrals.values())
+    core.end(leg, "peer", None, transaction.request.headers.get("Reason") or "")
+    if lingering:
+        # The subscription outlives the session (RFC 5057 §4.1): its NOTIFYs still get their 200 for a while.
+        core.wire.timers.at(core.wire.now + core.wire.values.give_up, lambda: forget_dialog(core, leg))
+    else:
+        forget_dialog(core, leg)
+
+
+def _refer_refused(core: Core, request: Request, source: Address) -> None:
+    if request.to.tag is not None:
+        leg = _leg_of(core, request, source)
+        if leg is not None:
+            refuse_refer(core, leg, request)

@@ -1,0 +1,127 @@
+"""PURE. Inbound calls (UAS): from INVITE to our 2xx or refusal, and CANCEL (RFC 3261 §13.3, §9.2)."""
+
+from __future__ import annotations
+
+from voiceagent.errors import SipError
+from voiceagent.sip.dialog import Dialog
+from voiceagent.sip.effects import InviteReceived
+from voiceagent.sip.endpoint_core import Core, HeaderLines
+from voiceagent.sip.invite import Leg, forget_dialog, wait_for_ack
+from voiceagent.sip.message import Request
+from voiceagent.sip.transaction import InviteServer
+
+SDP = "application/sdp"
+
+_SHOWN_ELSEWHERE = frozenset(
+    {"Via", "From", "To", "Call-ID", "CSeq", "Content-Length", "Content-Type", "Max-Forwards"}
+)
+
+
+def new_call(core: Core, server: InviteServer) -> None:
+    """Open a leg for an INVITE outside of dialogs, say 100 Trying, and offer it to the application."""
+    request = server.request
+    core.respond(server, 100)
+    tag = core.tokens()
+    called = _user_of(request)
+    leg = Leg(core.tokens(), inbound=True, contact=core.contact(called))
+    leg.dialog = Dialog.as_uas(request, tag, server.source)
+    leg.server = server
+    server.owner = leg
+    leg.late_offer = not request.body
+    core.legs[leg.id] = leg
+    core.dialogs[leg.dialog.key] = leg
+    leg.setup_timer = core.wire.timers.at(
+        core.wire.now + core.config.setup_limit, lambda: _set_up_too_long(core, leg)
+    )
+    server.on_no_ack = lambda: core.counts.update(("refusal_not_acknowledged",))
+    caller = request.from_
+    try:
+        caller_user = caller.uri.user
+    except SipError:
+        caller_user = ""
+    core.emit(
+        InviteReceived(
+            leg=leg.id,
+            call_id=request.call_id,
+            source=server.source,
+            request_uri=request.uri,
+            called_user=called,
+            caller_uri=caller.uri_text,
+            caller_user=caller_user,
+            caller_name=caller.display,
+            offer=request.body or None,
+            headers=tuple(item for item in request.headers.items() if item[0] not in _SHOWN_ELSEWHERE),
+        )
+    )
+
+
+def _user_of(request: Request) -> str:
+    try:
+        return request.request_uri.user
+    except SipError:
+        return ""
+
+
+def _set_up_too_long(core: Core, leg: Leg) -> None:
+    leg.setup_timer = None
+    refuse(core, leg, 480, by="timeout")
+
+
+def progress(core: Core, leg: Leg, status: int, sdp: bytes | None) -> None:
+    """Send a provisional response (101–199), and again each minute so that proxies do not give up."""
+    server, dialog = leg.server, leg.dialog
+    if server is None or dialog is None or server.answered:
+        return
+    headers = (("Contact", leg.contact), ("Allow", core.allow))
+    if core.respond(server, status, "", headers, sdp or b"", SDP, tag=dialog.local_tag):
+        _keep_ringing(core, leg, server)
+
+
+def _keep_ringing(core: Core, leg: Leg, server: InviteServer) -> None:
+    timers = core.wire.timers
+    timers.cancel(leg.ring_timer)
+
+    def again() -> None:
+        if not server.answered and server.last_response is not None:
+            core.wire.send(server.last_response, server.reply_to)
+            _keep_ringing(core, leg, server)
+
+    leg.ring_timer = timers.at(core.wire.now + core.config.ring_refresh, again)
+
+
+def accept(core: Core, leg: Leg, sdp: bytes) -> None:
+    """Send 200 with ``sdp``: our answer, or our offer where the INVITE had none. Once only."""
+    server, dialog = leg.server, leg.dialog
+    if server is None or dialog is None or server.answered:
+        return
+    leg.established = True
+    leg.stop_timers(core)
+    headers = (
+        ("Contact", leg.contact),
+        ("Allow", core.allow),
+        ("Supported", ", ".join(core.config.supported)),
+    )
+    core.respond(server, 200, "", headers, sdp, SDP, tag=dialog.local_tag)
+    wait_for_ack(core, leg, server, late_offer=leg.late_offer)
+
+
+def refuse(
+    core: Core, leg: Leg, status: int, reason: str = "", headers: HeaderLines = (), *, by: str = "rejected"
+) -> None:
+    """Send a final refusal (300–699) and end the leg."""
+    server, dialog = leg.server, leg.dialog
+    if server is None or dialog is None or server.answered:
+        return
+    core.respond(server, status, reason, headers, tag=dialog.local_tag)
+    forget_dialog(core, leg)
+    core.end(leg, by, status, reason)
+
+
+def cancelled(core: Core, leg: Leg, reason: str) -> None:
+    """The caller gave up before we answered: 487 to the INVITE (the CANCEL has its 200)."""
+    server, dialog = leg.server, leg.dialog
+    if server is None or dialog is None or server.answered:
+        return
+    core.respond(server, 487, tag=dialog.local_tag)
+    forget_dialog(core, leg)
+    core.end(leg, "cancelled", 487, reason)

@@ -1,0 +1,27 @@
+"""PURE. What this endpoint can do, told in OPTIONS and in refusals (RFC 3261 §11)."""
+
+from __future__ import annotations
+
+from voiceagent.sip.endpoint_core import Core, HeaderLines
+from voiceagent.sip.transaction import ServerTransaction
+
+
+def capabilities(core: Core) -> HeaderLines:
+    """Return Allow, Accept, Accept-Encoding, Accept-Language and Supported."""
+    config = core.config
+    return (
+        ("Allow", core.allow),
+        ("Accept", ", ".join(config.body_types)),
+        ("Accept-Encoding", "identity"),
+        ("Accept-Language", "en"),
+        ("Supported", ", ".join(config.supported)),
+    )
+
+
+def answer_options(core: Core, transaction: ServerTransaction, tag: str | None = None) -> None:
+    """Answer OPTIONS as an INVITE would be: 503 when no further call would be taken, else 200 (§11.2)."""
+    if tag is None and len(core.legs) >= core.config.max_legs:
+        core.respond(transaction, 503, headers=(("Retry-After", "10"),))
+        return
+    headers = (("Contact", core.contact()), *capabilities(core))
+    core.respond(transaction, 200, headers=headers, tag=tag)

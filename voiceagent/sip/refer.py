@@ -1,0 +1,193 @@
+"""PURE. REFER and its NOTIFYs (RFC 3515, RFC 6665): ours, blind or attended, and the peer's where allowed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from voiceagent.errors import SipError
+from voiceagent.sip.effects import ReferProgress, ReferReceived
+from voiceagent.sip.message import Request, Response
+from voiceagent.sip.timers import Timer
+from voiceagent.sip.transaction import ServerTransaction
+
+if TYPE_CHECKING:
+    from voiceagent.sip.endpoint_core import Core, HeaderLines
+    from voiceagent.sip.invite import Leg
+
+SIPFRAG = "message/sipfrag"
+_SUBSCRIPTION_S = 60
+
+
+@dataclass(slots=True)
+class Referral:
+    """A REFER of ours: its implicit subscription, identified by the REFER's CSeq number."""
+
+    number: int
+    final: bool = False
+    status: int = 100
+    reason: str = "Trying"
+    timer: Timer | None = None
+
+
+@dataclass(slots=True)
+class ReferSubscription:
+    """A REFER of the peer that we took and whose outcome we owe."""
+
+    number: int
+
+
+def parse_sipfrag(body: bytes) -> tuple[int, str] | None:
+    """Read the status line of a sipfrag (RFC 3420): status and reason, or None."""
+    line = body.lstrip(b"\r\n").split(b"\n", 1)[0].rstrip(b"\r")
+    parts = line.decode("utf-8", "replace").split(" ", 2)
+    if len(parts) < 2 or not parts[0].upper().startswith("SIP/2.0"):
+        return None
+    code = parts[1]
+    if len(code) != 3 or not code.isascii() or not code.isdigit() or not "1" <= code[0] <= "6":
+        return None
+    return int(code), parts[2].strip() if len(parts) > 2 else ""
+
+
+def send_refer(core: Core, leg: Leg, target: str, headers: HeaderLines) -> None:
+    """Ask the peer to call ``target`` (a URI; angle brackets are added where missing)."""
+    dialog = leg.dialog
+    if dialog is None:
+        return
+    refer_to = target if "<" in target else f"<{target}>"
+    client = core.in_dialog(
+        dialog,
+        "REFER",
+        contact=leg.contact,
+        headers=(("Refer-To", refer_to), ("Referred-By", _address_only(dialog.local)), *headers),
+    )
+    referral = Referral(client.request.cseq.number)
+    leg.referrals[referral.number] = referral
+
+    def finish(status: int, reason: str) -> None:
+        _progress(core, leg, referral, status, reason, final=True)
+
+    def answered(response: Response) -> None:
+        status = response.status
+        if status < 200:
+            return
+        if status < 300:
+            if not referral.final:
+                core.emit(ReferProgress(leg.id, status, response.reason, final=False))
+            if response.headers.get("Refer-Sub") == "false":
+                finish(status, response.reason)  # RFC 4488: nobody will tell us more
+        else:
+            finish(status, response.reason)
+
+    client.on_response = lambda response: None if leg.ended else answered(response)
+    client.on_timeout = lambda: finish(408, "Request Timeout")
+    referral.timer = core.wire.timers.at(
+        core.wire.now + core.config.refer_limit, lambda: finish(408, "no final NOTIFY")
+    )
+    client.start()
+
+
+def _address_only(value: str) -> str:
+    return value.partition(";tag=")[0]
+
+
+def _progress(core: Core, leg: Leg, referral: Referral, status: int, reason: str, *, final: bool) -> None:
+    if referral.final:
+        return
+    referral.status, referral.reason = status, reason
+    if final:
+        referral.final = True
+        core.wire.timers.cancel(referral.timer)
+        referral.timer = None
+        leg.referrals.pop(referral.number, None)
+    if not leg.ended:
+        core.emit(ReferProgress(leg.id, status, reason, final))
+
+
+def take_notify(core: Core, leg: Leg, transaction: ServerTransaction) -> None:
+    """Answer a NOTIFY within the dialog and tell what it says of our REFER.
+
+    It is final when the subscription is terminated or the reported status is. One that belongs to no REFER of
+    ours gets 481, one of another event package 489.
+    """
+    request = transaction.request
+    event, _, params = (request.headers.get("Event") or "").partition(";")
+    if event.strip().lower() != "refer":
+        core.respond(transaction, 489, headers=(("Allow-Events", "refer"),))
+        return
+    referral = _referral_of(leg, params)
+    if referral is None:
+        core.respond(transaction, 481)
+        return
+    content = request.content_type
+    if request.body and content != SIPFRAG:
+        core.respond(transaction, 415, headers=(("Accept", SIPFRAG),))
+        return
+    core.respond(transaction, 200)
+    state, _, state_params = (request.headers.get("Subscription-State") or "").partition(";")
+    ended = state.strip().lower() == "terminated"
+    told = parse_sipfrag(request.body)
+    status, reason = told or (referral.status, referral.reason)
+    if ended and status < 200 and told is None:
+        reason = state_params.strip() or reason
+    _progress(core, leg, referral, status, reason, final=ended or status >= 200)
+
+
+def _referral_of(leg: Leg, params: str) -> Referral | None:
+    for param in params.split(";"):
+        name, _, value = param.strip().partition("=")
+        if name.lower() == "id":
+            return leg.referrals.get(int(value)) if value.isascii() and value.isdigit() else None
+    # Without an id it belongs to the first REFER of the dialog (RFC 3515 §2.4.6): the oldest open one.
+    return next(iter(leg.referrals.values()), None)
+
+
+def take_refer(core: Core, leg: Leg, transaction: ServerTransaction) -> None:
+    """Answer a REFER within the dialog as the configuration says, and tell it."""
+    request = transaction.request
+    if request.headers.count("Refer-To") != 1:
+        core.respond(transaction, 400, "Exactly One Refer-To Needed")
+        return
+    try:
+        refer_to = request.refer_to
+    except SipError as error:
+        core.respond(transaction, 400, str(error))
+        return
+    target = "" if refer_to is None else refer_to.address.uri_text
+    dialog = leg.dialog
+    if dialog is None or leg.ended or not leg.established or leg.refer_in is not None:
+        core.respond(transaction, 491 if leg.refer_in is not None else 481)
+        return
+    core.respond(transaction, 202, headers=(("Contact", leg.contact),))
+    leg.refer_in = ReferSubscription(request.cseq.number)
+    notify(core, leg, 100, "Trying")
+    core.emit(ReferReceived(leg.id, target, accepted=True))
+
+
+def notify(core: Core, leg: Leg, status: int, reason: str) -> None:
+    """Report the outcome of the peer's REFER; a final status ends the subscription."""
+    subscription, dialog = leg.refer_in, leg.dialog
+    if subscription is None or dialog is None:
+        return
+    final = status >= 200
+    state = "terminated;reason=noresource" if final else f"active;expires={_SUBSCRIPTION_S}"
+    if final:
+        leg.refer_in = None
+    core.in_dialog(
+        dialog,
+        "NOTIFY",
+        contact=leg.contact,
+        headers=(("Event", f"refer;id={subscription.number}"), ("Subscription-State", state)),
+        body=f"SIP/2.0 {status} {reason}\r\n".encode(),
+        content_type=f"{SIPFRAG};version=2.0",
+    ).start()
+
+
+def refuse_refer(core: Core, leg: Leg, request: Request) -> None:
+    """Tell that a REFER was refused (the 405 is already on its way)."""
+    try:
+        refer_to = request.refer_to
+    except SipError:
+        return
+    if refer_to is not None and not leg.ended:
+        core.emit(ReferReceived(leg.id, refer_to.address.uri_text, accepted=False))

@@ -1,0 +1,227 @@
+"""PURE. Client transactions: INVITE (RFC 3261 §17.1.1, RFC 6026 §7.2) and all others (§17.1.2).
+
+The transaction user gets every response it must see through ``on_response`` (never a repetition, except a
+2xx to INVITE), and ``on_timeout`` when timers B or F strike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, auto
+
+from voiceagent.sip.effects import Address
+from voiceagent.sip.message import Request, Response
+from voiceagent.sip.timers import Timer
+from voiceagent.sip.transaction.wire import Doubling, Key, Wire
+
+
+class ClientState(Enum):
+    """States of both client machines. CALLING and ACCEPTED belong to INVITE, TRYING to the others."""
+
+    CALLING = auto()
+    TRYING = auto()
+    PROCEEDING = auto()
+    ACCEPTED = auto()
+    COMPLETED = auto()
+    TERMINATED = auto()
+
+
+class ClientTransaction:
+    """What both kinds share: the request as sent, its destination, and the TU's callbacks."""
+
+    __slots__ = (
+        "_remove",
+        "_repeater",
+        "_timer",
+        "data",
+        "destination",
+        "key",
+        "on_end",
+        "on_response",
+        "on_timeout",
+        "reliable",
+        "request",
+        "state",
+        "wire",
+    )
+
+    def __init__(
+        self,
+        wire: Wire,
+        key: Key,
+        request: Request,
+        destination: Address,
+        remove: Callable[[ClientTransaction], None],
+        *,
+        reliable: bool,
+    ) -> None:
+        self.wire = wire
+        self.key = key
+        self.request = request
+        self.data = request.to_bytes()
+        self.destination = destination
+        self.reliable = reliable
+        self.state = ClientState.CALLING
+        self.on_response: Callable[[Response], None] | None = None
+        self.on_timeout: Callable[[], None] | None = None
+        self.on_end: Callable[[], None] | None = None
+        self._remove = remove
+        self._timer: Timer | None = None
+        self._repeater: Doubling | None = None
+
+    @property
+    def heard(self) -> bool:
+        """Whether a provisional response came and no final one yet (§9.1: only then may CANCEL be sent)."""
+        return self.state is ClientState.PROCEEDING
+
+    def start(self) -> None:
+        """Send the request and start its timers."""
+        raise NotImplementedError
+
+    def response_received(self, response: Response) -> None:
+        """A response matched this transaction."""
+        raise NotImplementedError
+
+    def _repeat(self) -> None:
+        self.wire.repeat(self.data, self.destination, self.request.method)
+
+    def _stop_repeating(self) -> None:
+        if self._repeater is not None:
+            self._repeater.stop()
+            self._repeater = None
+
+    def _terminate_in(self, delay: float) -> None:
+        self._stop_repeating()
+        self.wire.timers.cancel(self._timer)
+        if delay <= 0:
+            self.terminate()
+        else:
+            self._timer = self.wire.timers.at(self.wire.now + delay, self.terminate)
+
+    def _timed_out(self) -> None:
+        self._timer = None
+        callback = self.on_timeout
+        self.terminate()
+        if callback is not None:
+            callback()
+
+    def terminate(self) -> None:
+        """Leave the table and stop all timers; harmless when done before."""
+        if self.state is ClientState.TERMINATED:
+            return
+        self.state = ClientState.TERMINATED
+        self._stop_repeating()
+        self.wire.timers.cancel(self._timer)
+        self._timer = None
+        self._remove(self)
+        callback = self.on_end
+        self.on_end = self.on_response = self.on_timeout = None
+        if callback is not None:
+            callback()
+
+    def _deliver(self, response: Response) -> None:
+        if self.on_response is not None:
+            self.on_response(response)
+
+
+class NonInviteClient(ClientTransaction):
+    """Trying (E, F) → Proceeding → Completed (K) → Terminated."""
+
+    __slots__ = ()
+
+    def start(self) -> None:
+        """Send the request, start timers E (UDP only) and F."""
+        self.state = ClientState.TRYING
+        values = self.wire.values
+        self.wire.send(self.data, self.destination)
+        if not self.reliable:
+            self._repeater = Doubling(self.wire, self._repeat, ceiling=values.t2)
+        self._timer = self.wire.timers.at(self.wire.now + values.give_up, self._timed_out)
+
+    def response_received(self, response: Response) -> None:
+        """Pass on what is new; repetitions of the final response are absorbed."""
+        if self.state not in (ClientState.TRYING, ClientState.PROCEEDING):
+            return
+        if response.status < 200:
+            self.state = ClientState.PROCEEDING
+            if self._repeater is not None:
+                self._repeater.slow_down()
+            self._deliver(response)
+            return
+        self.state = ClientState.COMPLETED
+        self._terminate_in(0 if self.reliable else self.wire.values.t4)
+        callback = self.on_response
+        if callback is not None:
+            callback(response)
+
+
+class InviteClient(ClientTransaction):
+    """Calling (A, B) → Proceeding → Completed (D, re-sends the ACK) or Accepted (M) → Terminated.
+
+    ``make_ack`` builds the ACK for a 300–699 (§17.1.1.3). ACKs for 2xx belong to the TU.
+    """
+
+    __slots__ = ("_ack", "make_ack")
+
+    def __init__(
+        self,
+        wire: Wire,
+        key: Key,
+        request: Request,
+        destination: Address,
+        remove: Callable[[ClientTransaction], None],
+        *,
+        reliable: bool,
+        make_ack: Callable[[Request, Response], bytes],
+    ) -> None:
+        super().__init__(wire, key, request, destination, remove, reliable=reliable)
+        self.make_ack = make_ack
+        self._ack: bytes | None = None
+
+    def start(self) -> None:
+        """Send the INVITE, start timers A (UDP only) and B."""
+        self.state = ClientState.CALLING
+        self.wire.send(self.data, self.destination)
+        if not self.reliable:
+            self._repeater = Doubling(self.wire, self._repeat, ceiling=None)
+        self._timer = self.wire.timers.at(self.wire.now + self.wire.values.give_up, self._timed_out)
+
+    def give_up_in(self, delay: float) -> None:
+        """Treat the INVITE as timed out after ``delay`` s: a CANCEL was sent and nothing follows (§9.1)."""
+        if self.state is ClientState.PROCEEDING:
+            self.wire.timers.cancel(self._timer)
+            self._timer = self.wire.timers.at(self.wire.now + delay, self._timed_out)
+
+    def response_received(self, response: Response) -> None:
+        """Pass on provisionals, the final response, and each 2xx while in Accepted."""
+        status = response.status
+        state = self.state
+        if state is ClientState.COMPLETED:
+            if status >= 300 and self._ack is not None:
+                self.wire.send(self._ack, self.destination)
+            return
+        if state is ClientState.ACCEPTED:
+            if 200 <= status < 300:
+                self._deliver(response)
+            return
+        if state is ClientState.TERMINATED:
+            return
+        if status < 200:
+            if state is ClientState.CALLING:
+                self.state = ClientState.PROCEEDING
+                self._stop_repeating()
+                self.wire.timers.cancel(self._timer)
+                self._timer = None
+            self._deliver(response)
+        elif status < 300:
+            self.state = ClientState.ACCEPTED
+            self._terminate_in(self.wire.values.give_up)
+            self._deliver(response)
+        else:
+            self.state = ClientState.COMPLETED
+            self._ack = self.make_ack(self.request, response)
+            self.wire.send(self._ack, self.destination)
+            callback = self.on_response
+            self._terminate_in(0 if self.reliable else self.wire.values.timer_d)
+            if callback is not None:
+                callback(response)

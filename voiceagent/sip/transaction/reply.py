@@ -1,0 +1,119 @@
+"""PURE. Our messages on the way out: shared header blocks, and no line that a value could smuggle in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from voiceagent.errors import SipError
+from voiceagent.sip.build import reason_for
+from voiceagent.sip.effects import Address
+from voiceagent.sip.grammar import split_commas
+from voiceagent.sip.headers import Headers, canonical_name
+from voiceagent.sip.message import Request
+
+_line_break = re.compile(r"[\r\n]+")
+
+
+def one_line(text: str) -> str:
+    """Return ``text`` with line breaks turned into spaces, so that no value can add a header."""
+    if "\n" in text or "\r" in text:
+        return _line_break.sub(" ", text)
+    return text
+
+
+def fields_of(lines: Iterable[tuple[str, str]]) -> Headers:
+    """Return headers from (name, value) lines; line breaks in values become spaces."""
+    return Headers.from_lines(
+        [(canonical_name(name), one_line(name), one_line(value)) for name, value in lines]
+    )
+
+
+def reply_address(request: Request, source: Address) -> Address:
+    """Return where responses go (RFC 3261 §18.2.2, RFC 3581 §4): the source's IP; its port with ``rport``.
+
+    ``maddr`` is ignored on purpose: a stranger must not choose whom we send to.
+    """
+    via = request.via
+    if via.asks_rport:
+        return source
+    return source[0], via.port or (5061 if via.transport == "TLS" else 5060)
+
+
+@dataclass(slots=True)
+class ReplyHead:
+    """The lines that every response to one request shares, as text with CRLF."""
+
+    vias: str
+    routes: str
+    """Record-Route, for 101–299."""
+    from_: str
+    to: str
+    """To without CRLF; a tag of ours is added unless ``has_tag``."""
+    has_tag: bool
+    ids: str
+
+
+def reply_head(request: Request, source: Address) -> ReplyHead:
+    """Read off ``request`` what its responses repeat (§8.2.6.2). Works for a malformed request as well."""
+    headers = request.headers
+    lines = headers.get_all("Via")
+    if lines:
+        lines[0] = _stamped(request, lines[0], source)
+    to = headers.get("To")
+    try:
+        has_tag = to is None or request.to.tag is not None
+    except SipError:
+        has_tag = True
+    routes = headers.get_all("Record-Route")
+    sender, call_id, cseq = headers.get("From"), headers.get("Call-ID"), headers.get("CSeq")
+    return ReplyHead(
+        "".join([f"Via: {line}\r\n" for line in lines]),
+        "".join([f"Record-Route: {route}\r\n" for route in routes]) if routes else "",
+        "" if sender is None else f"From: {sender}\r\n",
+        "" if to is None else f"To: {to}",
+        has_tag,
+        ("" if call_id is None else f"Call-ID: {call_id}\r\n")
+        + ("" if cseq is None else f"CSeq: {cseq}\r\n"),
+    )
+
+
+def _stamped(request: Request, line: str, source: Address) -> str:
+    """Return the top Via line with ``received`` and ``rport`` filled in from the packet's source."""
+    via = request.via
+    if via.asks_rport:
+        via = via.with_param("rport", str(source[1])).with_param("received", source[0])
+    elif via.host != source[0] or via.received is not None:
+        via = via.with_param("received", source[0])
+    else:
+        return line
+    rest = split_commas(line)[1:] if "," in line else []
+    return ", ".join([str(via), *rest])
+
+
+def reply_bytes(
+    head: ReplyHead,
+    status: int,
+    reason: str = "",
+    tag: str | None = None,
+    headers: Iterable[tuple[str, str]] = (),
+    body: bytes = b"",
+    content_type: str = "",
+) -> bytes:
+    """Return one response. ``tag`` goes into To where it has none and the status is not 100."""
+    parts = [
+        f"SIP/2.0 {status} {one_line(reason) if reason else reason_for(status)}\r\n",
+        head.vias,
+        head.routes if 100 < status < 300 else "",
+        head.from_,
+        head.to,
+        f";tag={tag}" if tag and status > 100 and not head.has_tag else "",
+        "\r\n" if head.to else "",
+        head.ids,
+    ]
+    parts += [f"{one_line(name)}: {one_line(value)}\r\n" for name, value in headers]
+    if body:
+        parts.append(f"Content-Type: {content_type}\r\n")
+    parts.append(f"Content-Length: {len(body)}\r\n\r\n")
+    return "".join(parts).encode("utf-8", "surrogateescape") + body
