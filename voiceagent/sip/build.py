@@ -1,4 +1,4 @@
-"""PURE. Building messages: responses to a request, requests from their parts, reason phrases, header order."""
+"""PURE. Building messages: responses to a request, requests from their parts, reasons, header order."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ _CLASS_REASONS = {
     5: "Server Error",
     6: "Global Failure",
 }
-# Methods whose 2xx (and 1xx with a To tag) make or refresh a dialog, so that Record-Route goes back (§12.1.1).
+# Methods whose 2xx (and tagged 1xx) make or refresh a dialog, so that Record-Route goes back (§12.1.1).
 _DIALOG_FORMING = frozenset({"INVITE", "SUBSCRIBE", "REFER", "NOTIFY"})
 _ORDER = (
     "Via",
@@ -117,9 +117,9 @@ def response_to(
 ) -> Response:
     """The response skeleton of RFC 3261 §8.2.6: Via, From, To, Call-ID, CSeq copied as they came.
 
-    ``to_tag`` is added unless To has a tag or the status is 100. Timestamp is copied to a 100. Record-Route is
-    copied to 101–299 of dialog-forming methods. Never raises for a malformed request: what is missing is left
-    out, so a ``Malformed.partial`` may be answered too.
+    ``to_tag`` is added unless To has a tag or the status is 100. Timestamp is copied to a 100. Record-Route
+    is copied to 101–299 of dialog-forming methods. Never raises for a malformed request: what is missing is
+    left out, so a ``Malformed.partial`` may be answered too.
     """
     headers = Headers()
     source = request.headers

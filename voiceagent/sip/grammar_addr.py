@@ -16,7 +16,7 @@ _has_space = re.compile(r"[\x00-\x20\x7f]").search
 
 @dataclass(frozen=True, slots=True)
 class NameAddr:
-    """A display name, a URI and header parameters. ``uri`` is parsed on demand (SipError 400 when malformed)."""
+    """A display name, a URI and header parameters. ``uri`` is read on demand (SipError 400 if malformed)."""
 
     uri_text: str
     display: str = ""

@@ -30,7 +30,7 @@ def is_token(text: str) -> bool:
 
 
 def parse_int(text: str, what: str, *, maximum: int | None = None, digits: int = DEFAULT.int_digits) -> int:
-    """A run of ASCII digits as int; SipError 400 for anything else, for too many digits, or above ``maximum``."""
+    """ASCII digits as int; SipError 400 for anything else, for too many digits, or above ``maximum``."""
     if len(text) > digits:
         raise bad(what, f"more than {digits} digits")
     if not (text.isascii() and text.isdigit()):
@@ -41,30 +41,35 @@ def parse_int(text: str, what: str, *, maximum: int | None = None, digits: int =
     return number
 
 
+_quote_mark = re.compile(r'["\\]').search
+_unescape = re.compile(r"\\(.)", re.DOTALL).sub
+
+
+def _quote_end(text: str, start: int) -> int:
+    """The index of the quote closing the one at ``start``; -1 when it never closes."""
+    pos = start + 1
+    while True:
+        mark = _quote_mark(text, pos)
+        if mark is None:
+            return -1
+        if mark.group() == '"':
+            return mark.start()
+        pos = mark.end() + 1
+
+
 def scan_quoted(text: str, start: int, what: str) -> tuple[str, int]:
     """Read the quoted string opening at ``start``; returns its unescaped content and the index after it."""
-    pos = start + 1
-    end = text.find('"', pos)
+    end = _quote_end(text, start)
     if end < 0:
         raise bad(what, "unbalanced quote")
-    slash = text.find("\\", pos, end)
-    if slash < 0:
-        return text[pos:end], end + 1
-    pieces: list[str] = []
-    while True:
-        if slash < 0:
-            pieces.append(text[pos:end])
-            return "".join(pieces), end + 1
-        if slash + 1 >= len(text):
-            raise bad(what, "unbalanced quote")
-        pieces.append(text[pos:slash])
-        pieces.append(text[slash + 1])
-        pos = slash + 2
-        if end < pos:
-            end = text.find('"', pos)
-            if end < 0:
-                raise bad(what, "unbalanced quote")
-        slash = text.find("\\", pos, end)
+    content = text[start + 1 : end]
+    return (_unescape(r"\1", content) if "\\" in content else content), end + 1
+
+
+def skip_quoted(text: str, start: int) -> int:
+    """The index after the quoted string opening at ``start``, or ``len(text)`` when it never closes."""
+    end = _quote_end(text, start)
+    return len(text) if end < 0 else end + 1
 
 
 def quote(text: str) -> str:
@@ -72,26 +77,11 @@ def quote(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def skip_quoted(text: str, start: int) -> int:
-    """The index after the quoted string opening at ``start``, or ``len(text)`` when it never closes."""
-    pos = start + 1
-    size = len(text)
-    while pos < size:
-        end = text.find('"', pos)
-        if end < 0:
-            return size
-        slash = text.find("\\", pos, end)
-        if slash < 0:
-            return end + 1
-        pos = slash + 2
-    return size
-
-
 _list_mark = re.compile(r'[",<]').search
 
 
 def split_commas(text: str) -> list[str]:
-    """Split a header value at the commas outside quotes and angle brackets; items stripped, empty ones kept."""
+    """Split at the commas outside quotes and angle brackets; items stripped, empty ones kept."""
     if "," not in text:
         return [text.strip(WSP)]
     if '"' not in text and "<" not in text:
@@ -182,7 +172,7 @@ NO_PARAMS = Params()
 
 
 def parse_params(text: str, what: str, *, skip_empty: bool = False) -> Params:
-    """Read ``;a=b;c`` (text starts with ``;`` or is empty). ``skip_empty`` forgives ``;;``; SipError 400 else."""
+    """Read ``;a=b;c`` (text starts with ``;`` or is empty); SipError 400. ``skip_empty`` forgives ``;;``."""
     if not text:
         return NO_PARAMS
     if '"' in text:

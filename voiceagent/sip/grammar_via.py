@@ -23,7 +23,7 @@ class Via:
 
     @classmethod
     def parse(cls, text: str, *, skip_empty_params: bool = False) -> Via:
-        """Read one Via value, white space around ``/`` ``;`` ``=`` ``:`` allowed; SipError 400 ``bad_via``."""
+        """Read one Via value, white space around ``/ ; = :`` allowed; SipError 400 ``bad_via``."""
         if text[:8] == "SIP/2.0/":
             version, rest = "2.0", text[8:]
         else:
@@ -60,7 +60,7 @@ class Via:
 
     @property
     def rport(self) -> int | None:
-        """The port in ``rport``; None when absent, empty or not a port (``asks_rport`` tells an empty one)."""
+        """The port in ``rport``; None when absent, empty or no port (``asks_rport`` tells an empty one)."""
         value = self.params.get("rport")
         if not value:
             return None
@@ -90,4 +90,5 @@ class Via:
         return Via(self.transport, self.host, self.port, self.params.with_(name, value), self.version)
 
     def __str__(self) -> str:
-        return f"SIP/{self.version}/{self.transport} {host_text(self.host, self.port)}{self.params.header_text()}"
+        where = host_text(self.host, self.port)
+        return f"SIP/{self.version}/{self.transport} {where}{self.params.header_text()}"

@@ -1,7 +1,7 @@
 """PURE. Header fields: an ordered multi-dict over canonical names (RFC 3261 §7.3).
 
-Names compare without case and compact forms are expanded (``v`` is Via). Values are text with undecodable bytes
-kept by surrogateescape, so every message serialises back to the bytes that came in.
+Names compare without case and compact forms are expanded (``v`` is Via). Values are text with undecodable
+bytes kept by surrogateescape, so every value serialises back to the bytes that came in.
 """
 
 from __future__ import annotations
@@ -36,17 +36,89 @@ _COMPACT = {
     "y": "Identity",
 }
 
-_KNOWN = """
-Accept Accept-Contact Accept-Encoding Accept-Language Alert-Info Allow Allow-Events Authentication-Info Authorization
-Call-ID Call-Info Contact Content-Disposition Content-Encoding Content-Language Content-Length Content-Type CSeq Date
-Diversion Error-Info Event Expires From Geolocation History-Info Identity Identity-Info In-Reply-To Info-Package Join
-Max-Forwards MIME-Version Min-Expires Min-SE Organization P-Access-Network-Info P-Asserted-Identity
-P-Charging-Vector P-Early-Media P-Preferred-Identity Path Priority Privacy Proxy-Authenticate Proxy-Authorization
-Proxy-Require RAck Reason Record-Route Recv-Info Refer-Sub Refer-To Referred-By Reject-Contact Remote-Party-ID
-Replaces Reply-To Request-Disposition Require Retry-After Route RSeq Server Service-Route Session-Expires
-Session-ID SIP-ETag SIP-If-Match Subject Subscription-State Supported Target-Dialog Timestamp To Unsupported
-User-Agent User-to-User Via Warning WWW-Authenticate
-""".split()
+_KNOWN = (
+    "Accept",
+    "Accept-Contact",
+    "Accept-Encoding",
+    "Accept-Language",
+    "Alert-Info",
+    "Allow",
+    "Allow-Events",
+    "Authentication-Info",
+    "Authorization",
+    "Call-ID",
+    "Call-Info",
+    "Contact",
+    "Content-Disposition",
+    "Content-Encoding",
+    "Content-Language",
+    "Content-Length",
+    "Content-Type",
+    "CSeq",
+    "Date",
+    "Diversion",
+    "Error-Info",
+    "Event",
+    "Expires",
+    "From",
+    "Geolocation",
+    "History-Info",
+    "Identity",
+    "Identity-Info",
+    "In-Reply-To",
+    "Info-Package",
+    "Join",
+    "Max-Forwards",
+    "MIME-Version",
+    "Min-Expires",
+    "Min-SE",
+    "Organization",
+    "P-Access-Network-Info",
+    "P-Asserted-Identity",
+    "P-Charging-Vector",
+    "P-Early-Media",
+    "P-Preferred-Identity",
+    "Path",
+    "Priority",
+    "Privacy",
+    "Proxy-Authenticate",
+    "Proxy-Authorization",
+    "Proxy-Require",
+    "RAck",
+    "Reason",
+    "Record-Route",
+    "Recv-Info",
+    "Refer-Sub",
+    "Refer-To",
+    "Referred-By",
+    "Reject-Contact",
+    "Remote-Party-ID",
+    "Replaces",
+    "Reply-To",
+    "Request-Disposition",
+    "Require",
+    "Retry-After",
+    "Route",
+    "RSeq",
+    "Server",
+    "Service-Route",
+    "Session-Expires",
+    "Session-ID",
+    "SIP-ETag",
+    "SIP-If-Match",
+    "Subject",
+    "Subscription-State",
+    "Supported",
+    "Target-Dialog",
+    "Timestamp",
+    "To",
+    "Unsupported",
+    "User-Agent",
+    "User-to-User",
+    "Via",
+    "Warning",
+    "WWW-Authenticate",
+)
 
 _CANONICAL: dict[str, str] = {name.lower(): name for name in _KNOWN} | _COMPACT
 # The spellings seen on the wire, so that the usual name costs one look-up and no lower-casing.

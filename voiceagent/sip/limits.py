@@ -1,4 +1,4 @@
-"""PURE. Every limit of the SIP message layer and of SDP, in one place.
+"""PURE. Every limit of the SIP message layer, in one place (those of SDP: ``voiceagent.media.sdp.limits``).
 
 A message over a limit is answered (400, 413, 414 or 513) or dropped; it is never processed, and the work
 done before finding out is linear in its size.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one peer may make us hold. Sizes in bytes, counts inclusive: a value equal to the limit is accepted."""
+    """What one peer may make us hold. Sizes in bytes; a value equal to the limit is accepted."""
 
     datagram: int = 65_535
     """One UDP datagram; over it: 513."""
@@ -29,14 +29,6 @@ class Limits:
     """multipart within multipart; over it: the SDP is not looked for."""
     multipart_parts: int = 8
     """Parts of one multipart body; over it: 400."""
-    sdp: int = 16_384
-    """One session description; over it: 413."""
-    sdp_media: int = 8
-    """``m=`` lines; over it: 400."""
-    sdp_payload_types: int = 64
-    """Formats of one ``m=`` line; over it: 400."""
-    sdp_attributes: int = 256
-    """``a=`` lines of one session description, all levels together; over it: 400."""
 
 
 DEFAULT = Limits()

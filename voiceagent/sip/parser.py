@@ -23,7 +23,7 @@ _KEEP_ALIVE_BYTES = b"\r\n\x00 \t"
 
 @dataclass(frozen=True, slots=True)
 class KeepAlive:
-    """A datagram that is only CRLF (RFC 5626 §3.5.1) or NUL bytes, as phones send to hold a NAT binding open."""
+    """Only CRLF (RFC 5626 §3.5.1) or NUL bytes, as phones send to hold a NAT binding open."""
 
     data: bytes
 
@@ -37,9 +37,9 @@ class KeepAlive:
 class Malformed:
     """A datagram that is no acceptable message.
 
-    ``why`` is a short stable code for the counter. ``reply_status`` is None when nothing may be sent (a response,
-    an ACK, or no Via to answer to). Otherwise ``partial`` goes to ``build.response_to``; of its accessors only
-    ``via`` is sure not to raise.
+    ``why`` is a short stable code for the counter. ``reply_status`` is None when nothing may be sent (a
+    response, an ACK, or no Via to answer to). Otherwise ``partial`` goes to ``build.response_to``; of its
+    accessors only ``via`` is sure not to raise.
     """
 
     why: str
@@ -48,7 +48,7 @@ class Malformed:
 
 
 def parse_datagram(data: bytes, limits: Limits = DEFAULT) -> Request | Response | KeepAlive | Malformed:
-    """Read one UDP datagram (RFC 3261 §7, §18.3): a body longer than Content-Length is cut, a shorter one is 400.
+    """Read one UDP datagram (RFC 3261 §7, §18.3); a body beyond Content-Length is cut, a short one is 400.
 
     The Via, From, To, Call-ID and CSeq of a returned message have been read and are well-formed.
     """

@@ -45,10 +45,10 @@ def _encode(text: str, keep: str) -> str:
 
 
 def parse_host(text: str) -> str:
-    """A host as it is used for sockets: name or IPv4 unchanged, IPv6 without brackets; SipError 400 otherwise.
+    """A host as sockets take it: name or IPv4 unchanged, IPv6 without brackets; SipError 400 otherwise.
 
-    Underscores and all-digit labels are accepted, phones use them. ``[…:::1.2.3.4]``, which the RFC 3261 grammar
-    made by mistake (RFC 5118 §4.10), is read as ``::``.
+    Underscores and all-digit labels are accepted, phones use them. ``[…:::1.2.3.4]``, which the RFC 3261
+    grammar allows by mistake (RFC 5118 §4.10), is read as ``::``.
     """
     if text[:1] == "[":
         if text[-1:] != "]":
@@ -69,7 +69,7 @@ def parse_host(text: str) -> str:
 
 
 def parse_hostport(text: str) -> tuple[str, int | None]:
-    """``host[:port]`` → host (IPv6 without brackets) and port; SipError 400 otherwise. Text is not stripped."""
+    """``host[:port]`` → host (IPv6 without brackets) and port; else SipError 400. Nothing is stripped."""
     if text[:1] == "[":
         close = text.find("]")
         if close < 0:
@@ -101,7 +101,7 @@ class SipUri:
     """One URI. For ``tel`` the number is ``user``; for an unknown scheme all is in ``opaque``.
 
     ``user``, ``password``, parameters and headers are percent-decoded; ``str()`` gives back the text that was
-    parsed, or builds it with the escapes needed. ``==`` is the comparison of RFC 3261 §19.1.4 (not transitive).
+    parsed, or builds it with the escapes needed. ``==`` compares as RFC 3261 §19.1.4 says (not transitive).
     """
 
     scheme: str = "sip"
