@@ -63,6 +63,27 @@ class RoundTripMeasured:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class SessionExpiring:
+    """The provider will end this connection ``in_s`` seconds from now (``expires_at``)."""
+
+    in_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """The call is on hold (``on``) or back: while on hold, only safety requests are sent."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DigitReceived:
+    """The caller pressed a key: ends droppable prompts, waiting or speaking, and nothing else."""
+
+    digit: str
+
+
 # ── events: the provider (decoded by wire.py; unknown ones never get here) ──────────────────────
 @dataclass(frozen=True, slots=True)
 class SessionMirrored:
@@ -72,6 +93,8 @@ class SessionMirrored:
     auto_interrupt: bool
     event_id: str | None = None
     """The ``event_id`` of our own update that this acknowledges, where the driver can tell."""
+    vad: bool = True
+    """False when turn detection is off: then no end of speech will ever be announced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +121,8 @@ class ResponseDone:
     out_of_band: bool = False
     text: str = ""
     """The whole transcript of the response."""
+    audio_ms: int | None = None
+    """How much audio it produced, where the driver counted it; sharpens the cap on its playback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +171,7 @@ class TimeoutTriggered:
 
 @dataclass(frozen=True, slots=True)
 class ItemAcked:
-    """``conversation.item.added|created|done`` for an item that we sent (or ``session.updated`` for our update)."""
+    """``conversation.item.added|created|done`` for our item (or ``session.updated`` for our update)."""
 
     item_id: str
 
@@ -186,6 +211,9 @@ SequencerEvent = (
     | LinkDown
     | Closing
     | RoundTripMeasured
+    | SessionExpiring
+    | Paused
+    | DigitReceived
     | SessionMirrored
     | ResponseCreated
     | ResponseDone
