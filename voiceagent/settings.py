@@ -43,7 +43,7 @@ class SipSettings(_Section):
         default=None, description="Address told to others, behind a NAT or on 0.0.0.0."
     )
     allowed_sources: tuple[str, ...] = Field(
-        ("127.0.0.0/8", "::1/128"),
+        default=("127.0.0.0/8", "::1/128"),
         description="Addresses and CIDR blocks that may call us; anyone else is ignored in silence.",
     )
 
@@ -139,7 +139,7 @@ class CallSettings(_Section):
         default=20.0, description="Wait for a transfer."
     )
     transfer_targets: tuple[str, ...] = Field(
-        (), description="URIs that flows may transfer to; a trailing * matches any rest. Empty: none."
+        default=(), description="URIs that flows may transfer to; a trailing * matches any rest. Empty: none."
     )
     drain_limit_s: Annotated[float, Field(ge=0)] = Field(
         default=600.0, description="After SIGTERM, how long running calls may go on."
@@ -155,7 +155,9 @@ class ConsoleSettings(_Section):
     token: SecretStr | None = Field(
         default=None, description="Bearer token; default: made and printed at start."
     )
-    allowed_hosts: tuple[str, ...] = Field((), description="Further names that the Host header may carry.")
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(), description="Further names that the Host header may carry."
+    )
     metrics_open: bool = Field(default=False, description="Serve /metrics without a token.")
 
 
@@ -176,7 +178,7 @@ class Settings(BaseSettings):
     )
 
     flows: tuple[str, ...] = Field(
-        (), description="Python files with flows; default: the built-in front desk."
+        default=(), description="Python files with flows; default: the built-in front desk."
     )
     journal_dir: str = Field(default="journals", description="Folder for the call journals.")
     sip: SipSettings = Field(default_factory=SipSettings)

@@ -359,6 +359,8 @@ class Call:
         self._observer.call_changed(self)
 
     def leg_ended(self, end: LegEnd, status: int | None, reason: str) -> None:
+        if self.state is CallState.ENDED:
+            return
         outcome = outcome_of_leg(end, status, reason)
         self._leg_end = outcome
         self._apology_played.set()

@@ -22,7 +22,6 @@ class CallConfig:
     """How long a call that is ending may wait for what is still being said."""
     flow_cleanup_s: float = 5.0
     """How long a cancelled flow's ``finally`` blocks may run."""
-    default_instructions: str = "You are a friendly telephone assistant. Be brief."
 
 
 @dataclass(frozen=True, slots=True)

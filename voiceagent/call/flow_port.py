@@ -41,7 +41,7 @@ class FlowPort:
         self._transferred = transferred
         self._transfer_targets = transfer_targets
         self._transcription = transcription
-        self._inputs: asyncio.Queue[CallerInput] = asyncio.Queue(INPUT_LIMIT)
+        self._inputs: asyncio.Queue[tuple[float, CallerInput]] = asyncio.Queue(INPUT_LIMIT)
         self._hint: str | None = None
 
     @property
@@ -52,10 +52,10 @@ class FlowPort:
         """Queue an input of the caller for whoever asks next."""
         if self._inputs.full():
             self._inputs.get_nowait()
-        self._inputs.put_nowait(item)
+        self._inputs.put_nowait((asyncio.get_running_loop().time(), item))
 
-    async def speak(self, line: Line) -> Outcome:
-        return await self._speech.speak(line)
+    async def speak(self, line: Line, audible: Callable[[], None] | None = None) -> Outcome:
+        return await self._speech.speak(line, audible)
 
     async def silence(self) -> None:
         await self._session.interrupt(by=InterruptedBy.CALLER)
@@ -63,13 +63,19 @@ class FlowPort:
     async def next_input(self, timeout_s: float | None) -> CallerInput | None:
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._inputs.get()
+                return (await self._inputs.get())[1]
         except TimeoutError:
             return None
 
-    def forget_input(self) -> None:
+    def forget_input(self, older_than_s: float = 0.0) -> None:
+        oldest = asyncio.get_running_loop().time() - older_than_s
+        recent: list[tuple[float, CallerInput]] = []
         while not self._inputs.empty():
-            self._inputs.get_nowait()
+            at, item = self._inputs.get_nowait()
+            if older_than_s and at >= oldest:
+                recent.append((at, item))
+        for entry in recent:
+            self._inputs.put_nowait(entry)
 
     async def expect(self, hint: str | None) -> None:
         if hint == self._hint or self._transcription is None:

@@ -17,7 +17,14 @@ from voiceagent.ids import Tokens
 from voiceagent.ivr.ports import Line, Tool
 from voiceagent.realtime.handles import ResponseHandle
 from voiceagent.realtime.model_events import RealtimeModelToolCallEvent
-from voiceagent.realtime.requests import METADATA_PAIRS, RESERVED_KEYS, Origin, Outcome, ResponseRequest
+from voiceagent.realtime.requests import (
+    METADATA_PAIRS,
+    RESERVED_KEYS,
+    Origin,
+    Outcome,
+    Progress,
+    ResponseRequest,
+)
 from voiceagent.realtime.session import RealtimeSession
 
 FOLLOW_UP_ROUNDS = 8
@@ -47,7 +54,7 @@ class CallSpeech:
         self._tool_tasks: dict[str, list[asyncio.Task[ResponseHandle | None]]] = {}
         self.closed = False
 
-    async def speak(self, line: Line) -> Outcome:
+    async def speak(self, line: Line, audible: Callable[[], None] | None = None) -> Outcome:
         """Have ``line`` spoken; wait for its outcome and that of the follow-ups of its tool calls."""
         handle = self.submit(
             self._session.compose(line.instructions, "replace" if line.replace else "append"),
@@ -60,6 +67,8 @@ class CallSpeech:
             tools=line.tools,
             barge_policy=line.barge_policy,
         )
+        if audible is not None:
+            handle.on_change(lambda one: audible() if one.progress is Progress.AUDIBLE else None)
         try:
             outcome = await handle.outcome()
             for _ in range(FOLLOW_UP_ROUNDS):

@@ -1,7 +1,8 @@
 """One question, one answer: prompt, speech and digits together, with the deadlines of an IVR.
 
-The caller may answer while the prompt is still being spoken. The no-input clock starts when the prompt
-has been heard; it stops while the caller speaks.
+The caller may answer while the prompt is still being spoken, or even before (who knows the menu types
+ahead): an answer that comes before the prompt counts when it fits and costs no attempt when it does not.
+The no-input clock starts when the prompt has been heard; it stops while the caller speaks.
 """
 
 from __future__ import annotations
@@ -55,13 +56,10 @@ class Interpreter(Protocol):
 
 async def ask(port: CallPort, line: Line, interpreter: Interpreter, *, no_input_s: float) -> Answer:
     """Speak ``line`` and return what the caller answered. Raises CallEnded when the call is over."""
-    prompt = asyncio.get_running_loop().create_task(port.speak(line), name="ivr/prompt")
+    audible = asyncio.Event()
+    prompt = asyncio.get_running_loop().create_task(port.speak(line, audible.set), name="ivr/prompt")
     try:
-        answer = await _listen(port, prompt, interpreter, no_input_s)
-        if not prompt.done():
-            await port.silence()
-            await prompt
-        return answer
+        return await _listen(port, prompt, audible, interpreter, no_input_s)
     finally:
         if not prompt.done():
             prompt.cancel()
@@ -69,11 +67,17 @@ async def ask(port: CallPort, line: Line, interpreter: Interpreter, *, no_input_
 
 
 async def _listen(
-    port: CallPort, prompt: asyncio.Task[Outcome], interpreter: Interpreter, no_input_s: float
+    port: CallPort,
+    prompt: asyncio.Task[Outcome],
+    audible: asyncio.Event,
+    interpreter: Interpreter,
+    no_input_s: float,
 ) -> Answer:
     now = asyncio.get_running_loop().time
     deadline: float | None = None
     keys = 0
+    early_speech = True
+    """The turn that is being spoken (or was) began before the prompt could be heard."""
     while True:
         if prompt.done():
             prompt.result()
@@ -86,13 +90,16 @@ async def _listen(
                 if deadline is not None and now() >= deadline:
                     return interpreter.paused() if keys else NO_INPUT
             case CallerSpoke():
+                early_speech = not audible.is_set()
                 deadline = now() + SPEECH_LIMIT_S
             case CallerSaid(text):
                 answer = interpreter.said(text)
-                deadline = now() + no_input_s
+                if early_speech and answer is not None and answer.kind is AnswerKind.NO_MATCH:
+                    answer = None
+                deadline = now() + no_input_s if prompt.done() else None
             case DigitPressed(digit):
                 keys += 1
-                if not prompt.done():
+                if audible.is_set() and not prompt.done():
                     await port.silence()
                 answer = interpreter.pressed(digit)
                 deadline = now() + interpreter.digit_pause_s

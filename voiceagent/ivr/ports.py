@@ -104,8 +104,11 @@ class CallPort(Protocol):
     @property
     def facts(self) -> CallFacts: ...
 
-    async def speak(self, line: Line) -> Outcome:
-        """Have the model say ``line`` and return how that ended, tool calls included."""
+    async def speak(self, line: Line, audible: Callable[[], None] | None = None) -> Outcome:
+        """Have the model say ``line`` and return how that ended, tool calls included.
+
+        ``audible`` is called when the caller begins to hear it. Cancelling withdraws the line.
+        """
         ...
 
     async def silence(self) -> None:
@@ -116,8 +119,8 @@ class CallPort(Protocol):
         """Return the caller's next input in order of arrival, or None after ``timeout_s``."""
         ...
 
-    def forget_input(self) -> None:
-        """Drop what the caller did so far and nobody asked for."""
+    def forget_input(self, older_than_s: float = 0.0) -> None:
+        """Drop what the caller did longer than ``older_than_s`` ago and nobody asked for."""
         ...
 
     async def expect(self, hint: str | None) -> None:

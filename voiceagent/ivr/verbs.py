@@ -12,6 +12,8 @@ from voiceagent.realtime.requests import BargePolicy, Outcome, When
 
 SORRY = "Sorry, I did not understand that."
 STILL_THERE = "Sorry, I did not hear anything."
+TYPE_AHEAD_S = 5.0
+"""What the caller did so shortly before a question may be its answer."""
 
 
 class _Question(Interpreter, Protocol):
@@ -155,7 +157,7 @@ class Call:
         metadata: Mapping[str, str] | None,
     ) -> Answer | None:
         self._port.step(verb)
-        self._port.forget_input()
+        self._port.forget_input(older_than_s=TYPE_AHEAD_S)
         await self._port.expect(question.hint())
         wait_s = self._no_input_s if no_input_s is None else no_input_s
         guidance = prompt

@@ -1,0 +1,253 @@
+"""The calls of this node as the console sees them; and the observer that every call reports to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from voiceagent.app.events import EventHub
+from voiceagent.call.call import Call, CallState
+from voiceagent.call.ledger import LedgerEntry
+from voiceagent.call.outcome import CallOutcome
+from voiceagent.call.transcript import Utterance
+from voiceagent.console.ports import CallView, LiveEvent, ResponseView, TranscriptLine, Trigger
+from voiceagent.console.views import call_data, line_data, response_data
+from voiceagent.errors import CallEnded, RequestRefused
+from voiceagent.ids import Tokens
+from voiceagent.observe.metrics import Metrics
+from voiceagent.realtime.model_events import RealtimeModelNoticeEvent
+from voiceagent.realtime.requests import Outcome, When
+
+ENDED_KEPT = 200
+IDEMPOTENCY_KEPT = 10_000
+
+
+class NodeDirectory:
+    """All live calls and the newest ended ones. Fulfils ``console.ports.Directory`` and ``CallObserver``."""
+
+    def __init__(
+        self,
+        hub: EventHub,
+        metrics: Metrics,
+        tokens: Tokens,
+        *,
+        provider: str,
+        readiness: Callable[[], tuple[bool, Mapping[str, Any]]],
+    ) -> None:
+        self._hub = hub
+        self._metrics = metrics
+        self._tokens = tokens
+        self._provider = provider
+        self._readiness = readiness
+        self._live: dict[str, Call] = {}
+        self._ended: OrderedDict[str, Call] = OrderedDict()
+        self._keys: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._ended_waiters: dict[str, list[asyncio.Future[None]]] = {}
+
+    # ── the console asks ────────────────────────────────────────────────────────────────────────
+    def calls(self) -> Sequence[CallView]:
+        everyone = [*self._live.values(), *reversed(self._ended.values())]
+        return [self._view(call, brief=True) for call in everyone]
+
+    def call(self, call_id: str) -> CallView:
+        return self._view(self.find(call_id), brief=False)
+
+    def trigger(
+        self, call_id: str, trigger: Trigger, *, idempotency_key: str | None, operator: str
+    ) -> ResponseView:
+        call = self.find(call_id)
+        if idempotency_key is not None:
+            known = self._keys.get((call_id, idempotency_key))
+            entry = call.ledger.get(known) if known is not None else None
+            if entry is not None:
+                return response_view(call, entry)
+        if call.state is CallState.ENDED:
+            raise CallEnded("the call has ended", outcome=_outcome_word(call.outcome))
+        request_id = f"req_{self._tokens()}"
+        deadline_s = None if trigger.deadline_ms is None else trigger.deadline_ms / 1000
+        try:
+            when = When(trigger.when)
+        except ValueError:
+            raise RequestRefused("when", f"must be one of {', '.join(When)}") from None
+        entry = call.trigger(
+            trigger.instructions,
+            trigger.metadata,
+            request_id=request_id,
+            when=when,
+            deadline_s=deadline_s,
+            coalesce=trigger.coalesce,
+        )
+        if idempotency_key is not None:
+            self._keys[call_id, idempotency_key] = request_id
+            while len(self._keys) > IDEMPOTENCY_KEPT:
+                self._keys.popitem(last=False)
+        call.journal.write(
+            "operator.trigger", operator=operator, request_id=request_id, instructions=trigger.instructions
+        )
+        return response_view(call, entry)
+
+    def response(self, call_id: str, response_id: str) -> ResponseView:
+        call = self.find(call_id)
+        entry = call.ledger.get(response_id)
+        if entry is None:
+            raise KeyError(response_id)
+        return response_view(call, entry)
+
+    def withdraw(self, call_id: str, response_id: str, *, operator: str) -> ResponseView:
+        call = self.find(call_id)
+        entry = call.ledger.get(response_id)
+        if entry is None:
+            raise KeyError(response_id)
+        call.journal.write("operator.withdraw", operator=operator, request_id=response_id)
+        call.withdraw(response_id)
+        return response_view(call, entry)
+
+    async def hang_up(self, call_id: str, *, operator: str) -> CallView:
+        call = self.find(call_id)
+        if call.state is CallState.ENDED:
+            raise CallEnded("the call has ended", outcome=_outcome_word(call.outcome))
+        call.journal.write("operator.hang_up", operator=operator)
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ended_waiters.setdefault(call_id, []).append(ended)
+        call.end("operator_hung_up")
+        await ended
+        return self._view(call, brief=False)
+
+    def events(self, *, after: int | None = None) -> AsyncIterator[LiveEvent]:
+        return self._hub.watch(after)
+
+    def ready(self) -> tuple[bool, Mapping[str, Any]]:
+        return self._readiness()
+
+    # ── the house asks ──────────────────────────────────────────────────────────────────────────
+    @property
+    def live(self) -> Sequence[Call]:
+        """Calls that have not ended."""
+        return tuple(self._live.values())
+
+    def find(self, call_id: str) -> Call:
+        """Return the call; KeyError when it is unknown (or too long ago)."""
+        return self._live.get(call_id) or self._ended[call_id]
+
+    def add(self, call: Call) -> None:
+        """A call has been offered."""
+        self._live[call.id] = call
+        self._metrics.call_started()
+        self._publish("call.started", call)
+
+    # ── calls report (CallObserver) ─────────────────────────────────────────────────────────────
+    def call_changed(self, call: Call) -> None:
+        if call.id in self._live:
+            self._publish("call.changed", call)
+
+    def response_changed(self, call: Call, entry: LedgerEntry) -> None:
+        self._hub.publish("response.state", call.id, response_data(response_view(call, entry)))
+        if entry.outcome is not None:
+            self._metrics.response_ended(entry.request.origin.value, entry.outcome.kind.value)
+            audible = entry.timings.get("audible")
+            if audible is not None:
+                self._metrics.response_audible(entry.request.origin.value, audible)
+
+    def utterance_changed(self, call: Call, line: Utterance) -> None:
+        self._hub.publish("transcript.line", call.id, line_data(transcript_line(line)))
+
+    def noticed(self, call: Call, notice: RealtimeModelNoticeEvent) -> None:
+        self._metrics.notice(notice.code)
+
+    def digit_pressed(self, call: Call, digit: str) -> None:
+        self._hub.publish("caller.digit", call.id, {"digit": digit})
+
+    def tool_ended(self, call: Call, name: str, ok: bool, seconds: float) -> None:
+        self._hub.publish("tool.ended", call.id, {"tool": name, "ok": ok, "seconds": round(seconds, 3)})
+
+    def call_ended(self, call: Call) -> None:
+        self._live.pop(call.id, None)
+        self._ended[call.id] = call
+        while len(self._ended) > ENDED_KEPT:
+            self._ended.popitem(last=False)
+        self._metrics.call_ended(call.outcome.kind.value if call.outcome else "unknown", call.seconds)
+        self._publish("call.ended", call)
+        for waiter in self._ended_waiters.pop(call.id, ()):
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _publish(self, kind: str, call: Call) -> None:
+        self._hub.publish(kind, call.id, call_data(self._view(call, brief=True)))
+
+    def _view(self, call: Call, *, brief: bool) -> CallView:
+        ended_at = call.ended_at
+        figures = call.leg.figures()
+        return CallView(
+            id=call.id,
+            caller=call.info.caller,
+            called=call.info.called,
+            kind=call.info.kind,
+            flow=call.flow.name,
+            step=call.step,
+            state=call.state.value,
+            started_at=call.started_at,
+            duration_s=round((ended_at - call.started_at) if ended_at else call.seconds, 1),
+            floor="held" if call.held else call.floor,
+            last_words=call.transcript.last_words,
+            outcome=asdict(call.outcome) if call.outcome else None,
+            provider=self._provider,
+            transcript=() if brief else [transcript_line(line) for line in call.transcript.lines],
+            responses=() if brief else [response_view(call, entry) for entry in call.ledger],
+            figures={
+                "received": figures.received,
+                "sent": figures.sent,
+                "lost": figures.lost,
+                "late": figures.late,
+                "foreign": figures.foreign,
+                "barge_ins": call.barge_ins,
+            },
+        )
+
+
+def response_view(call: Call, entry: LedgerEntry) -> ResponseView:
+    """Return one response request as the console shows it."""
+    return ResponseView(
+        id=entry.request.id,
+        call_id=call.id,
+        origin=entry.request.origin.value,
+        instructions=entry.line,
+        metadata=dict(entry.metadata),
+        state=entry.state,
+        reason=entry.reason,
+        submitted_at=round(call.started_at + call.seconds - (_age(entry)), 3),
+        outcome=outcome_data(entry.outcome),
+    )
+
+
+def outcome_data(outcome: Outcome | None) -> Mapping[str, Any] | None:
+    """Return an outcome as plain data, empty fields left out."""
+    if outcome is None:
+        return None
+    data = {name: value for name, value in asdict(outcome).items() if value is not None}
+    data["kind"] = outcome.kind.value
+    if outcome.by is not None:
+        data["by"] = outcome.by.value
+    return data
+
+
+def transcript_line(line: Utterance) -> TranscriptLine:
+    """Return one utterance as the console shows it."""
+    return TranscriptLine(
+        at=line.at,
+        speaker=line.speaker,
+        text=line.text,
+        full_text=line.full_text,
+        item_id=line.key,
+        cut=line.cut,
+    )
+
+
+def _age(entry: LedgerEntry) -> float:
+    return asyncio.get_running_loop().time() - entry.submitted_at
+
+
+def _outcome_word(outcome: CallOutcome | None) -> str:
+    return "unknown" if outcome is None else f"{outcome.kind.value}: {outcome.reason}"

@@ -1,0 +1,63 @@
+"""Live events of this node: numbered, kept for a while, fanned out to whoever watches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from voiceagent.console.ports import LiveEvent
+
+KEPT = 2000
+QUEUE = 1000
+"""Events a slow watcher may be behind; past that it is told to look afresh."""
+
+
+class EventHub:
+    """Publishes without ever waiting; a slow watcher loses events, never slows a call."""
+
+    def __init__(self) -> None:
+        self._next = 1
+        self._kept: deque[LiveEvent] = deque(maxlen=KEPT)
+        self._watchers: set[asyncio.Queue[LiveEvent | None]] = set()
+
+    def publish(self, kind: str, call_id: str, data: Mapping[str, Any]) -> None:
+        """Number an event and give it to all."""
+        event = LiveEvent(self._next, kind, call_id, data)
+        self._next += 1
+        self._kept.append(event)
+        for watcher in self._watchers:
+            if watcher.qsize() >= QUEUE:
+                while not watcher.empty():
+                    watcher.get_nowait()
+                watcher.put_nowait(LiveEvent(event.id, "stream.gap", "", {"why": "the reader was too slow"}))
+            else:
+                watcher.put_nowait(event)
+
+    async def watch(self, after: int | None = None) -> AsyncIterator[LiveEvent]:
+        """Yield events from now on; with ``after``, first the kept ones since that id."""
+        queue: asyncio.Queue[LiveEvent | None] = asyncio.Queue()
+        if after is not None:
+            oldest = self._kept[0].id if self._kept else self._next
+            if after + 1 < oldest or after >= self._next:
+                queue.put_nowait(
+                    LiveEvent(max(0, oldest - 1), "stream.gap", "", {"why": "older events are gone"})
+                )
+            for event in self._kept:
+                if event.id > after or after >= self._next:
+                    queue.put_nowait(event)
+        self._watchers.add(queue)
+        try:
+            while True:
+                event = await queue.get()
+                if event is None:
+                    return
+                yield event
+        finally:
+            self._watchers.discard(queue)
+
+    def close(self) -> None:
+        """End all watchers."""
+        for watcher in self._watchers:
+            watcher.put_nowait(None)

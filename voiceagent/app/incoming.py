@@ -1,0 +1,110 @@
+"""From an offered SIP leg to a running call, or to a refusal that says why."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+from voiceagent.app.directory import NodeDirectory
+from voiceagent.call.admission import Admission
+from voiceagent.call.call import Call, OpenSession
+from voiceagent.call.config import CallConfig
+from voiceagent.call.leg import Leg
+from voiceagent.ids import Tokens
+from voiceagent.ivr.flow import FlowBook
+from voiceagent.observe.metrics import Metrics
+from voiceagent.records.journal import JournalWriter
+from voiceagent.tasks import TaskNest
+
+_log = structlog.get_logger("voiceagent.calls")
+
+
+class Reception:
+    """Takes offered legs: picks the flow, asks admission, runs the call."""
+
+    def __init__(
+        self,
+        *,
+        flows: FlowBook,
+        admission: Admission,
+        directory: NodeDirectory,
+        metrics: Metrics,
+        journals: JournalWriter,
+        open_session: OpenSession,
+        transcription: Mapping[str, Any] | None,
+        config: CallConfig,
+        tokens: Tokens,
+        on_idle: Callable[[], None],
+    ) -> None:
+        self._flows = flows
+        self._admission = admission
+        self._directory = directory
+        self._metrics = metrics
+        self._journals = journals
+        self._open_session = open_session
+        self._transcription = transcription
+        self._config = config
+        self._tokens = tokens
+        self._on_idle = on_idle
+        self._nest = TaskNest("reception")
+
+    def offered(self, leg: Leg) -> None:
+        """A call is offered; take it or refuse it."""
+        flow = self._flows.pick(leg.info.called)
+        if flow is None:
+            self._refuse(leg, 404, "Not Found", "unknown_number")
+            return
+        refusal = self._admission.enter()
+        if refusal is not None:
+            self._refuse(leg, refusal.status, refusal.reason, refusal.code, refusal.retry_after_s)
+            return
+        call_id = f"call_{time.strftime('%y%m%d', time.gmtime())}_{self._tokens()}"
+        call = Call(
+            call_id,
+            leg,
+            flow,
+            open_session=self._open_session,
+            config=self._config,
+            journal=self._journals.open(call_id),
+            observer=self._directory,
+            tokens=self._tokens,
+            transcription=self._transcription,
+        )
+        self._directory.add(call)
+        self._nest.start(f"call {call_id}", self._run(call))
+
+    async def _run(self, call: Call) -> None:
+        log = _log.bind(call_id=call.id)
+        log.info("call started", caller=call.info.caller, called=call.info.called, flow=call.flow.name)
+        try:
+            outcome = await call.run()
+            log.info(
+                "call ended",
+                outcome=outcome.kind.value,
+                reason=outcome.reason,
+                seconds=round(call.seconds, 1),
+            )
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            # One call's fault ends that call; the record says "ours", the others go on.
+            log.exception("call failed")
+        finally:
+            self._admission.leave()
+            if self._admission.live == 0:
+                self._on_idle()
+
+    def _refuse(
+        self, leg: Leg, status: int, reason: str, code: str, retry_after_s: int | None = None
+    ) -> None:
+        self._metrics.limit_reached(code)
+        _log.info("call refused", status=status, code=code, called=leg.info.called)
+        self._nest.start("refuse", leg.reject(status, reason, retry_after_s=retry_after_s))
+
+    async def close(self) -> None:
+        """End what still runs."""
+        await self._nest.close()

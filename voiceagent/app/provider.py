@@ -1,0 +1,75 @@
+"""From settings to a connected realtime session for one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from voiceagent.call.leg import G711
+from voiceagent.ivr.flow import Flow
+from voiceagent.realtime.config import RealtimeSessionConfig
+from voiceagent.realtime.providers import provider
+from voiceagent.realtime.session import RealtimeSession
+from voiceagent.realtime.websocket import OpenAIRealtimeWebSocketModel
+from voiceagent.records.journal import Journal
+from voiceagent.settings import Settings
+
+EMBEDDED_PATH = "/v1/realtime?model={model}"
+
+
+class SessionFactory:
+    """Opens sessions as the settings say. ``engine_url`` is the embedded provider's address, if it runs."""
+
+    def __init__(self, settings: Settings, engine_url: str | None) -> None:
+        self._settings = settings
+        self._engine_url = engine_url
+        self.name = settings.provider
+
+    @property
+    def transcription(self) -> Mapping[str, Any] | None:
+        """The transcriber of the caller's words, or None."""
+        model = self._settings.realtime.transcription_model
+        if not model:
+            return None
+        return {"model": model, "language": "en"}
+
+    async def open(self, flow: Flow, audio_format: G711, journal: Journal) -> RealtimeSession:
+        """Connect and configure a session. Raises :class:`~voiceagent.errors.ProviderError`."""
+        realtime = self._settings.realtime
+        config = RealtimeSessionConfig(
+            instructions=flow.instructions or DEFAULT_INSTRUCTIONS,
+            voice=flow.voice or realtime.voice,
+            input_audio_format=audio_format,
+            output_audio_format=audio_format,
+            turn_detection={
+                "type": "server_vad",
+                "silence_duration_ms": realtime.silence_ms,
+                "create_response": False,
+                "interrupt_response": True,
+            },
+            transcription=self.transcription,
+            playout=True,
+        )
+        model = OpenAIRealtimeWebSocketModel(
+            profile=provider(self.name),
+            url=realtime.url or self._engine_url,
+            model=realtime.model,
+            api_key=realtime.api_key.get_secret_value() if realtime.api_key else None,
+            transport=realtime.transport,
+            trace=tracer(journal),
+        )
+        session = RealtimeSession(model=model, config=config)
+        await session.open()
+        return session
+
+
+DEFAULT_INSTRUCTIONS = "You are a friendly telephone assistant. Be brief, and speak in whole sentences."
+
+
+def tracer(journal: Journal) -> Callable[[object, float], None]:
+    """Return the hook that writes every event and effect of the sequencer into the call's journal."""
+
+    def trace(event_or_effect: object, now: float) -> None:
+        journal.write("sequencer", event_or_effect, loop_t=round(now, 6))
+
+    return trace

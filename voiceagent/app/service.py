@@ -1,0 +1,294 @@
+"""Start, drain, stop: the service in one piece.
+
+Order of start: settings and flows (any mistake is told before a port is opened) → journals → embedded
+provider → console → SIP. Order of stop: no new calls → the running ones to their end → SIP → console →
+provider → journals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import ipaddress
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+import voiceagent
+from voiceagent.app.directory import NodeDirectory
+from voiceagent.app.events import EventHub
+from voiceagent.app.gauges import keep_figures
+from voiceagent.app.incoming import Reception
+from voiceagent.app.provider import SessionFactory
+from voiceagent.call.admission import Admission
+from voiceagent.call.config import AdmissionConfig, CallConfig
+from voiceagent.call.direct_audio import DirectMedia
+from voiceagent.call.outcome import OutcomeClass
+from voiceagent.call.sip_leg import SipGateway
+from voiceagent.errors import ConfigError
+from voiceagent.ids import Tokens, random_token
+from voiceagent.ivr.flow import FlowBook, load_flows
+from voiceagent.media.ports import PortRange
+from voiceagent.media.wheel import MediaWheel
+from voiceagent.observe.metrics import Metrics
+from voiceagent.records.journal import JournalWriter
+from voiceagent.settings import Settings
+from voiceagent.sip.config import EndpointConfig
+from voiceagent.sip.effects import Dropped, Retransmitted, SipEvent
+from voiceagent.sip.transport import UdpSipTransport
+from voiceagent.tasks import TaskNest
+
+if TYPE_CHECKING:
+    from voiceagent.console.server import ConsoleServer
+    from voiceagent.engine.run import RunningEngine
+
+_log = structlog.get_logger("voiceagent.service")
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a running service can be reached."""
+
+    sip: str
+    """host:port of the SIP listener."""
+    console: str | None
+    """Base URL of the console."""
+    console_token: str | None
+    provider: str
+    engine: str | None
+
+
+class Service:
+    """One node. ``async with Service(settings) as service`` starts and stops it."""
+
+    def __init__(self, settings: Settings, *, tokens: Tokens = random_token) -> None:
+        self.settings = settings
+        self.flows = book_of_flows(settings)
+        self.metrics = Metrics(version=voiceagent.__version__)
+        self.hub = EventHub()
+        self.admission = Admission(AdmissionConfig(settings.call.max_calls, settings.call.retry_after_s))
+        self.directory = NodeDirectory(
+            self.hub, self.metrics, tokens, provider=settings.provider, readiness=self._readiness
+        )
+        self._tokens = tokens
+        self._nest = TaskNest("service")
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._journals: JournalWriter | None = None
+        self._engine: RunningEngine | None = None
+        self._console: ConsoleServer | None = None
+        self._reception: Reception | None = None
+        self._gateway: SipGateway | None = None
+        self.wheel: MediaWheel | None = None
+        self.sip: UdpSipTransport | None = None
+        self.addresses: Addresses | None = None
+
+    async def __aenter__(self) -> Service:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    # ── start ───────────────────────────────────────────────────────────────────────────────────
+    async def start(self) -> Addresses:
+        """Open everything. Raises ConfigError naming the setting; nothing is left open then."""
+        try:
+            return await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> Addresses:
+        settings = self.settings
+        try:
+            self._journals = JournalWriter(Path(settings.journal_dir))
+        except OSError as error:
+            raise ConfigError(
+                "journal_dir", f"cannot use {settings.journal_dir!r}: {error.strerror}"
+            ) from None
+        engine_url = await self._start_engine() if settings.provider == "embedded" else None
+        console_url, token = await self._start_console()
+        sessions = SessionFactory(settings, engine_url)
+        self._reception = Reception(
+            flows=self.flows,
+            admission=self.admission,
+            directory=self.directory,
+            metrics=self.metrics,
+            journals=self._journals,
+            open_session=sessions.open,
+            transcription=sessions.transcription,
+            config=_call_config(settings),
+            tokens=self._tokens,
+            on_idle=self._idle.set,
+        )
+        host, port = await self._start_sip(self._reception)
+        self._nest.start("figures", keep_figures(self))
+        gc.collect()
+        gc.freeze()  # what stands now stays: later full collections need not look at it
+        self.addresses = Addresses(f"{host}:{port}", console_url, token, settings.provider, engine_url)
+        _log.info("listening", sip=self.addresses.sip, console=console_url, provider=settings.provider)
+        return self.addresses
+
+    async def _start_engine(self) -> str:
+        from voiceagent.engine.config import EngineConfig
+        from voiceagent.engine.run import start_engine
+
+        settings = self.settings.engine
+        config = EngineConfig(
+            host=settings.host,
+            port=settings.port,
+            voice=settings.voice,
+            recogniser=settings.recogniser,
+            vad=settings.vad,
+            chat_url=settings.chat_url,
+            chat_model=settings.chat_model,
+        )
+        try:
+            self._engine = await start_engine(config)
+        except OSError as error:
+            raise ConfigError("engine.port", f"cannot listen: {error.strerror}") from None
+        return self._engine.url
+
+    async def _start_console(self) -> tuple[str | None, str | None]:
+        settings = self.settings.console
+        if not settings.enabled:
+            return None, None
+        from voiceagent.console.app import create_app
+        from voiceagent.console.config import ConsoleConfig
+        from voiceagent.console.server import ConsoleServer
+
+        token = settings.token.get_secret_value() if settings.token else secrets.token_urlsafe(24)
+        config = ConsoleConfig(
+            host=settings.host,
+            port=settings.port,
+            token=token,
+            allowed_hosts=settings.allowed_hosts,
+            metrics_open=settings.metrics_open,
+        )
+        app = create_app(self.directory, config, metrics=self.metrics.render)
+        self._console = ConsoleServer(app, settings.host, settings.port)
+        return await self._console.start(), token
+
+    async def _start_sip(self, reception: Reception) -> tuple[str, int]:
+        settings, media = self.settings.sip, self.settings.media
+        media_host = media.host or settings.host
+        advertised = media.advertised_host or settings.advertised_host or media_host
+        if ipaddress.ip_address(advertised).is_unspecified:
+            raise ConfigError(
+                "media.advertised_host", f"{advertised} cannot be told to others; name an address"
+            )
+        self.wheel = MediaWheel(asyncio.get_running_loop())
+        direct = DirectMedia(
+            wheel=self.wheel,
+            ports=PortRange(media.port_low, media.port_high, start=secrets.randbits(16)),
+            host=media_host,
+            advertised_host=advertised,
+            learn_source=media.learn_source,
+            silence_limit_s=media.silence_limit_s,
+        )
+        self._gateway = SipGateway(direct, self._offered, self._sip_event)
+        config = EndpointConfig(
+            user_agent=f"voiceagent/{voiceagent.__version__}", accept_source=settings.allowed_sources
+        )
+        advertised_sip = (settings.advertised_host, settings.port) if settings.advertised_host else None
+        self.sip = UdpSipTransport(config, self._gateway.on_event, advertised=advertised_sip)
+        self._gateway.transport = self.sip
+        return await self.sip.start(settings.host, settings.port)
+
+    async def ready(self) -> None:
+        """Wait until the first call would be answered without delay (the embedded provider is warm)."""
+        if self._engine is not None:
+            await self._engine.ready()
+
+    # ── stop ────────────────────────────────────────────────────────────────────────────────────
+    async def drain(self, limit_s: float | None = None) -> bool:
+        """Take no new calls and wait for the running ones; False when the limit came first."""
+        self.admission.draining = True
+        self.metrics.draining(True)
+        _log.info("draining", calls=self.admission.live)
+        if self.admission.live == 0:
+            return True
+        self._idle.clear()
+        try:
+            async with asyncio.timeout(self.settings.call.drain_limit_s if limit_s is None else limit_s):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def stop(self) -> None:
+        """End running calls (each gets its BYE and its record) and close everything."""
+        self.admission.draining = True
+        for call in self.directory.live:
+            call.end("shut_down", kind=OutcomeClass.OURS)
+        if self.admission.live:
+            self._idle.clear()
+            try:
+                async with asyncio.timeout(5.0):
+                    await self._idle.wait()
+            except TimeoutError:
+                _log.warning("calls did not end in time", calls=self.admission.live)
+        if self._reception is not None:
+            await self._reception.close()
+        self.hub.close()
+        await self._nest.close()
+        if self.sip is not None:
+            await self.sip.close()
+        if self.wheel is not None:
+            self.wheel.close()
+        if self._console is not None:
+            await self._console.close()
+        if self._engine is not None:
+            await self._engine.close()
+        if self._journals is not None:
+            await asyncio.to_thread(self._journals.close)
+            self._journals = None
+        _log.info("stopped")
+
+    # ── inner workings ──────────────────────────────────────────────────────────────────────────
+    def _offered(self, leg: Any) -> None:
+        assert self._reception is not None
+        self._reception.offered(leg)
+
+    def _sip_event(self, event: SipEvent) -> None:
+        if isinstance(event, Dropped):
+            self.metrics.sip_dropped(event.why)
+        elif isinstance(event, Retransmitted):
+            self.metrics.sip_retransmitted(event.what)
+
+    def _readiness(self) -> tuple[bool, Mapping[str, Any]]:
+        full = self.admission.live >= self.admission.config.max_calls
+        parts = {
+            "sip": self.sip is not None and self.addresses is not None,
+            "draining": self.admission.draining,
+            "calls": self.admission.live,
+            "max_calls": self.admission.config.max_calls,
+            "provider": self.settings.provider,
+            "journal": (self._journals.failed or "ok") if self._journals is not None else "closed",
+        }
+        return bool(parts["sip"]) and not self.admission.draining and not full, parts
+
+
+def book_of_flows(settings: Settings) -> FlowBook:
+    """Return the flows that the settings name, or the built-in front desk."""
+    if settings.flows:
+        return load_flows(settings.flows)
+    from voiceagent.ivr.front_desk import front_desk
+
+    return FlowBook([front_desk])
+
+
+def _call_config(settings: Settings) -> CallConfig:
+    call = settings.call
+    return CallConfig(
+        connect_timeout_s=call.connect_timeout_s,
+        max_duration_s=call.max_duration_s,
+        no_input_s=call.no_input_s,
+        transfer_timeout_s=call.transfer_timeout_s,
+        transfer_targets=call.transfer_targets,
+    )
