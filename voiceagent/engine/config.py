@@ -36,10 +36,8 @@ class EngineConfig:
     """Built-in voice activity detector, or the name of a ``voiceagent.vad`` entry point."""
     brain: str = "rules"
     """``rules``, or the name of a ``voiceagent.brain`` entry point. ``chat_url`` wins over ``rules``."""
-    workers: int = 1
-    """Recogniser processes; one serves about five turns a second."""
-    cache_dir: str | None = None
-    """Where derived models are kept; None takes the user's cache directory."""
+    language: str = "en"
+    """BCP 47; the built-in recogniser hears English only."""
 
     chat_url: str | None = None
     """Base URL of an OpenAI-compatible chat endpoint, for example ``http://127.0.0.1:11434/v1``."""
