@@ -29,6 +29,11 @@ MAX_DEBT = 960
 """Samples (120 ms) that the stream may lag; beyond, audio is left out even if it is not silent."""
 WINDOW = 64
 """Packets ahead of the expected one that still belong to the stream (1.28 s at 20 ms)."""
+BEHIND = 4 * WINDOW
+MAX_SAMPLES = 480
+"""Of one packet (60 ms)."""
+LONG_PAUSE = 240_000
+"""Samples (30 s) that a sender may be silent between two packets of one numbering."""
 FRAME_S = 0.020
 BURST_FRAMES = 8
 """Frames (160 ms) that are made up at once at the most."""
@@ -158,7 +163,7 @@ class JitterBuffer:
                 # The hole closed by itself: waiting a little longer than this took is enough.
                 self._hold_s = min(HOLD_MAX_S, max(HOLD_MIN_S, self._hold_s - 0.001, (now - since) * 1.5))
             return out
-        if delta > WINDOW or delta < -4 * WINDOW:
+        if not self._plausible(delta, timestamp, payload):
             # A stray packet, or a new numbering: two in a row decide (RFC 3550, appendix A.1).
             if sequence == self._bad:
                 return self._resync(sequence, timestamp, payload, now, False)
@@ -181,12 +186,24 @@ class JitterBuffer:
         self._held[sequence] = (timestamp, payload, now)
         return self.idle(now)
 
+    def _plausible(self, delta: int, timestamp: int, payload: bytes | None) -> bool:
+        """True when a packet ``delta`` ahead (or behind) can be of this numbering, by its timestamp too."""
+        if not -BEHIND <= delta <= WINDOW:
+            return False
+        if payload is None:
+            return True  # an event is stamped with its beginning
+        distance = ts_delta(timestamp, self._next_ts)
+        if delta < 0:
+            return -BEHIND * MAX_SAMPLES <= distance < 0
+        return 0 < distance <= delta * MAX_SAMPLES + LONG_PAUSE
+
     def idle(self, now: float) -> bytes:
         """Call every 20 ms or so: fills holes that waited long enough, gives silence when nothing comes."""
         if self._held:
-            if now - self._hole_since >= self._hold_s or len(self._held) >= WINDOW:
-                return self._fill_hole()
-            return b""
+            out = b""
+            while self._held and (now - self._hole_since >= self._hold_s or len(self._held) >= WINDOW):
+                out += self._fill_hole()
+            return out
         last = self._last_packet
         if self._ssrc < 0 or now - last < STARVED_S:
             return b""

@@ -13,6 +13,7 @@ millisecond timers; elsewhere from ``loop.call_at``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import logging
 import os
@@ -122,17 +123,19 @@ class MediaWheel:
         loop: asyncio.AbstractEventLoop | None = None,
         *,
         tick_ms: int = 2,
-        timer: Literal["auto", "timerfd", "loop"] = "auto",
+        timer: Literal["auto", "timerfd", "loop", "none"] = "auto",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``tick_ms`` is 1, 2, 4, 5 or 10: a whole part of the 20 ms frame.
+
+        With ``timer`` "none" the owner calls :meth:`tick` (simulated time); then no running loop is needed.
 
         ``clock`` gives seconds. It is not ``loop.time``, because uvloop rounds that to milliseconds and
         holds it still within one turn of the loop: too coarse to place a 2 ms tick by.
         """
         if tick_ms < 1 or FRAME_MS % tick_ms or tick_ms == FRAME_MS:
             raise ValueError(f"tick_ms must be a part of {FRAME_MS}, not {tick_ms}")
-        self.loop = loop or asyncio.get_running_loop()
+        self._loop = loop if loop is not None or timer == "none" else asyncio.get_running_loop()
         self.slots = FRAME_MS // tick_ms
         self.lateness = Histogram()
         """How late the ticks came, in ms."""
@@ -166,10 +169,10 @@ class MediaWheel:
     def attach(self, port: WheelPort) -> None:
         """Drive ``port`` from now on: its first slot is within the next 20 ms."""
         fd = port.fileno()
+        if not self._ports:
+            self._start()
         self._ports[fd] = port
         self._poller.register(fd, 1)  # EPOLLIN
-        if self._timer is None:
-            self._start()
         self._turn = (
             self._turn + 3
         ) % self.slots  # 3 shares no factor with 10: calls set up at once spread out
@@ -182,7 +185,10 @@ class MediaWheel:
         if self._ports.pop(fd, None) is None:
             return
         port.turning = False
-        self._poller.unregister(fd)
+        with contextlib.suppress(
+            OSError, KeyError
+        ):  # a descriptor closed too early is out of the set already
+            self._poller.unregister(fd)
         if not self._ports:
             self._stop()
 
@@ -206,14 +212,16 @@ class MediaWheel:
         self._started = self.clock()
         self._tick_no = 0
         self._buckets = [[] for _ in range(self._size)]
+        if self._loop is None:
+            return
         if self._kind != "loop":
             try:
-                self._timer = _TimerFd(self.loop, self._tick_s, self._tick)
+                self._timer = _TimerFd(self._loop, self._tick_s, self.tick)
                 return
             except (OSError, AttributeError, NotImplementedError):
                 if self._kind == "timerfd":
                     raise
-        self._timer = _LoopTimer(self.loop, self._tick_s, self._tick)
+        self._timer = _LoopTimer(self._loop, self._tick_s, self.tick)
 
     def _stop(self) -> None:
         if self._timer is not None:
@@ -224,7 +232,8 @@ class MediaWheel:
         port.due = due
         self._buckets[due % self._size].append(port)
 
-    def _tick(self) -> None:
+    def tick(self) -> None:
+        """Do what is due; called by the timer."""
         now = self.clock()
         passed = (now - self._started) / self._tick_s
         tick = int(passed + 0.05)  # a timer may come a hair early
