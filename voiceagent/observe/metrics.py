@@ -1,0 +1,232 @@
+"""Metrics: every name in one place, in a registry of our own.
+
+Labels are from small closed sets; a value outside its set counts as ``other``, so nothing that a caller or a
+provider says can grow the number of series. No call id, number or text is ever a label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from voiceagent.realtime.requests import Origin, OutcomeKind
+
+OTHER = "other"
+ORIGINS = frozenset(origin.value for origin in Origin)
+OUTCOMES = frozenset(kind.value for kind in OutcomeKind)
+MAX_CODES = 64
+"""Most values that one label without a fixed set takes; later ones count as ``other``."""
+
+SECONDS_TO_SPEECH = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+SECONDS_TO_SILENCE = (0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.3, 0.5, 1.0)
+SECONDS_LATE = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.1, 0.5)
+
+
+class _Codes:
+    """Lets in the first ``MAX_CODES`` values of a label that look like codes."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def __call__(self, value: str) -> str:
+        if value in self._known:
+            return value
+        fit = 0 < len(value) <= 64 and value.isascii() and value.replace("_", "").replace(".", "").isalnum()
+        if not fit or len(self._known) >= MAX_CODES:
+            return OTHER
+        self._known.add(value)
+        return value
+
+
+class Metrics:
+    """The figures of one node. Methods are cheap and never fail; times are seconds."""
+
+    def __init__(self, *, version: str = "", registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry if registry is not None else CollectorRegistry()
+        own = self.registry
+        self._codes: dict[str, _Codes] = {}
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"voiceagent_{name}", text, labels, registry=own)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"voiceagent_{name}", text, labels, registry=own)
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+            return Histogram(f"voiceagent_{name}", text, labels, buckets=buckets, registry=own)
+
+        # ── calls ────────────────────────────────────────────────────────────────────────────────
+        self._calls_active = gauge("calls_active", "Calls that have not ended.")
+        self._calls = counter("calls", "Calls that ended, by outcome.", "outcome")
+        self._call_seconds = histogram(
+            "call_duration_seconds", "From offer to end.", (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600)
+        )
+        # ── responses ────────────────────────────────────────────────────────────────────────────
+        self._responses = counter(
+            "responses", "Response requests that ended, by origin and outcome.", "origin", "outcome"
+        )
+        self._queue = gauge("response_queue_depth", "Response requests that wait, over all calls.")
+        self._to_speech = histogram(
+            "response_to_speech_seconds",
+            "From a request's submission to its first audible sample.",
+            SECONDS_TO_SPEECH,
+            "origin",
+        )
+        self._turn = histogram(
+            "turn_latency_seconds",
+            "From the caller's last word to the agent's first sample.",
+            SECONDS_TO_SPEECH,
+        )
+        self._barge_ins = counter("barge_in", "Times that a caller spoke over the agent and cut it.")
+        self._barge_in_stop = histogram(
+            "barge_in_stop_seconds", "From noticing the caller to the agent's silence.", SECONDS_TO_SILENCE
+        )
+        self._overlaps = counter("overlap_prevented", "Creates held back because a response was alive.")
+        self._notices = counter("sequencer_notices", "Decisions of the sequencer, by code.", "code")
+        # ── telephony ────────────────────────────────────────────────────────────────────────────
+        self._sip_drops = counter("sip_dropped", "SIP messages dropped, by why.", "why")
+        self._sip_retransmissions = counter("sip_retransmissions", "SIP messages sent again.", "kind")
+        self._rtp_received = counter("rtp_packets_received", "RTP packets taken.")
+        self._rtp_sent = counter("rtp_packets_sent", "RTP packets sent.")
+        self._rtp_lost = counter("rtp_packets_lost", "RTP packets that never came.")
+        self._rtp_late = counter("audio_late_frames", "Audio frames that came too late to be used.")
+        self._rtp_foreign = counter(
+            "rtp_packets_foreign", "RTP packets from a source that is not the call's."
+        )
+        self._wheel = histogram("wheel_lateness_seconds", "How late the 20 ms wheel turned.", SECONDS_LATE)
+        # ── the node ─────────────────────────────────────────────────────────────────────────────
+        self._loop_lag = histogram("event_loop_lag_seconds", "How late the event loop woke us.", SECONDS_LATE)
+        self._provider_up = gauge("provider_up", "1 while the provider can be reached.", "provider")
+        self._provider_errors = counter("provider_errors", "Errors the provider sent, by code.", "code")
+        self._engine_busy = gauge("engine_busy_workers", "Workers of the embedded provider at work.")
+        self._engine_seconds = histogram(
+            "engine_step_seconds", "Time of one step of the embedded provider.", SECONDS_TO_SPEECH, "step"
+        )
+        self._draining = gauge("draining", "1 while no new calls are taken.")
+        self._limit = gauge("limit", "Configured limits.", "name")
+        self._limit_reached = counter("limit_reached", "Times that a limit turned something away.", "name")
+        self._streams = gauge("console_streams", "Live streams of the console that are open.")
+        gauge("build_info", "Always 1; the label tells the version.", "version").labels(
+            version or "unknown"
+        ).set(1)
+        for origin in sorted(ORIGINS):
+            self._to_speech.labels(origin)
+
+    # ── calls ────────────────────────────────────────────────────────────────────────────────────
+    def call_started(self) -> None:
+        """A call was offered."""
+        self._calls_active.inc()
+
+    def call_ended(self, outcome: str, duration_s: float | None = None) -> None:
+        """A call that was started has ended."""
+        self._calls_active.dec()
+        self._calls.labels(self._code("outcome", outcome)).inc()
+        if duration_s is not None:
+            self._call_seconds.observe(duration_s)
+
+    # ── responses ────────────────────────────────────────────────────────────────────────────────
+    def response_queued(self) -> None:
+        """A response request was accepted."""
+        self._queue.inc()
+
+    def response_left_queue(self) -> None:
+        """A response request was started, or ended without."""
+        self._queue.dec()
+
+    def response_audible(self, origin: str, seconds: float) -> None:
+        """A response is heard for the first time, ``seconds`` after it was asked for."""
+        self._to_speech.labels(_of(ORIGINS, origin)).observe(seconds)
+
+    def response_ended(self, origin: str, kind: str) -> None:
+        """A response request has its outcome."""
+        self._responses.labels(_of(ORIGINS, origin), _of(OUTCOMES, kind)).inc()
+
+    def turn_answered(self, seconds: float) -> None:
+        """The caller got an answer ``seconds`` after the end of speech."""
+        self._turn.observe(seconds)
+
+    def barged_in(self, stop_s: float | None = None) -> None:
+        """The caller cut the agent; ``stop_s`` is how long the agent went on."""
+        self._barge_ins.inc()
+        if stop_s is not None:
+            self._barge_in_stop.observe(stop_s)
+
+    def notice(self, code: str) -> None:
+        """The sequencer took a decision."""
+        self._notices.labels(self._code("notice", code)).inc()
+
+    def overlap_prevented(self) -> None:
+        """A create waited because a response was alive."""
+        self._overlaps.inc()
+
+    # ── telephony ────────────────────────────────────────────────────────────────────────────────
+    def sip_dropped(self, why: str, count: int = 1) -> None:
+        """SIP messages were dropped."""
+        self._sip_drops.labels(self._code("sip", why)).inc(count)
+
+    def sip_retransmitted(self, kind: str, count: int = 1) -> None:
+        """SIP messages went out again; ``kind`` is request or response."""
+        self._sip_retransmissions.labels(kind if kind in ("request", "response") else OTHER).inc(count)
+
+    def rtp(
+        self, *, received: int = 0, sent: int = 0, lost: int = 0, late: int = 0, foreign: int = 0
+    ) -> None:
+        """Add a leg's media counters (as differences). Negative values count as nothing."""
+        self._rtp_received.inc(max(0, received))
+        self._rtp_sent.inc(max(0, sent))
+        self._rtp_lost.inc(max(0, lost))
+        self._rtp_late.inc(max(0, late))
+        self._rtp_foreign.inc(max(0, foreign))
+
+    def wheel_turned(self, late_s: float) -> None:
+        """The 20 ms wheel turned ``late_s`` after its time."""
+        self._wheel.observe(max(0.0, late_s))
+
+    # ── the node ─────────────────────────────────────────────────────────────────────────────────
+    def loop_lagged(self, seconds: float) -> None:
+        """The event loop woke a sleeper ``seconds`` late."""
+        self._loop_lag.observe(max(0.0, seconds))
+
+    def provider_up(self, provider: str, up: bool) -> None:
+        """The provider can, or cannot, be reached."""
+        self._provider_up.labels(self._code("provider", provider)).set(1 if up else 0)
+
+    def provider_failed(self, code: str | None) -> None:
+        """The provider sent an error."""
+        self._provider_errors.labels(self._code("provider_error", code or OTHER)).inc()
+
+    def engine_busy(self, workers: int) -> None:
+        """So many workers of the embedded provider are at work."""
+        self._engine_busy.set(workers)
+
+    def engine_step(self, step: str, seconds: float) -> None:
+        """One step (listening, thinking, speaking …) of the embedded provider took ``seconds``."""
+        self._engine_seconds.labels(self._code("engine", step)).observe(seconds)
+
+    def draining(self, on: bool) -> None:
+        """Whether new calls are turned away because the node is going."""
+        self._draining.set(1 if on else 0)
+
+    def limit(self, name: str, value: float) -> None:
+        """A configured limit."""
+        self._limit.labels(self._code("limit", name)).set(value)
+
+    def limit_reached(self, name: str) -> None:
+        """A limit turned something away."""
+        self._limit_reached.labels(self._code("limit", name)).inc()
+
+    def watch_streams(self, count: Callable[[], int]) -> None:
+        """Ask ``count`` for the console's open streams at every scrape."""
+        self._streams.set_function(lambda: float(count()))
+
+    def render(self) -> str:
+        """Return everything in Prometheus' text format."""
+        return generate_latest(self.registry).decode("utf-8")
+
+    def _code(self, family: str, value: str) -> str:
+        return self._codes.setdefault(family, _Codes())(value)
+
+
+def _of(known: frozenset[str], value: str) -> str:
+    return value if value in known else OTHER
