@@ -129,7 +129,8 @@ def test_telephone_event_packets_leave_no_hole():
             (SEQ + number) & 0xFFFF, (TS + 3 * 160) & 0xFFFFFFFF, SSRC, number * 0.02
         )
     line.push(8, 8 * 0.02)
-    # The sender stopped its audio for the 100 ms of the tone: they come back as silence, not as a made-up voice.
+    # The sender stopped its audio for the 100 ms of the tone: they come back as silence, not as a made-up
+    # voice.
     assert line.out == b"".join([frame(0), frame(1), frame(2), b"\xff" * 800, frame(8)])
     assert (line.buffer.lost, line.buffer.concealed) == (0, 0)
 
@@ -142,7 +143,8 @@ def test_silence_flows_while_nothing_comes_and_a_pause_costs_nothing_twice():
     assert line.out[160:] == b"\xff" * (len(line.out) - 160)
     flowed = (len(line.out) - 160) / 8
     assert 940 <= flowed <= 980
-    # A phone with silence suppression goes on 1 s later: sequence follows, timestamp says how long it was silent.
+    # A phone with silence suppression goes on 1 s later: sequence follows, timestamp says how long it was
+    # silent.
     line.out += line.buffer.push((SEQ + 1) & 0xFFFF, (TS + 50 * 160) & 0xFFFFFFFF, SSRC, frame(1), 1.0)
     assert abs(len(line.out) - 51 * 160) <= 160
     assert line.out.endswith(frame(1))

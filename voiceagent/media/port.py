@@ -135,19 +135,7 @@ class MediaPort:
         """
         if self._socket is not None:
             raise MediaError("the port is open already", code="port_open")
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_DGRAM)
-        sock.setblocking(False)
-        with contextlib.suppress(OSError):
-            if family == socket.AF_INET:
-                sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _DSCP_EF)
-            else:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, _DSCP_EF)
-        try:
-            self._bind(sock, host, ports)
-        except BaseException:
-            sock.close()
-            raise
+        sock = self._bind(host, ports)
         self._socket = sock
         self._fd = sock.fileno()
         self._ports = ports
@@ -156,20 +144,18 @@ class MediaPort:
         self._local = local
         return local
 
-    def _bind(self, sock: socket.socket, host: str, ports: PortRange | None) -> None:
-        if ports is None:
-            sock.bind((host, 0))
-            return
+    def _bind(self, host: str, ports: PortRange | None) -> socket.socket:
         now = self._wheel.clock()
         for _ in range(_BIND_TRIES):
-            number = ports.take(now)
+            number = _free_port(host) if ports is None else ports.take(now)
             try:
-                sock.bind((host, number))
-                return
+                return _udp_socket(host, number)
             except OSError:
                 # Someone else on this machine has it: let it rest, like a port of ours.
-                ports.give_back(number, now)
-        raise MediaError(f"no RTP port of {ports.low}-{ports.high} can be bound on {host}", code="no_port")
+                if ports is not None:
+                    ports.give_back(number, now)
+        where = "" if ports is None else f" of {ports.low}-{ports.high}"
+        raise MediaError(f"no RTP port{where} can be bound on {host}", code="no_port")
 
     @property
     def address(self) -> Address:
@@ -210,6 +196,7 @@ class MediaPort:
         self._receives = path.direction in ("sendrecv", "recvonly")
         if self._sends and held_before:
             self._fresh = True
+            self._talking = False
         self._last_heard = self._wheel.clock()
         self._lost_told = False
         types = frozenset(
@@ -275,8 +262,8 @@ class MediaPort:
             self._digits.queue(digits)
             return
         law: g711.Law = "ulaw" if self._path.codec == "PCMU" else "alaw"
-        for digit in digits:
-            tone = dtmf_g711(digit, 100, law)
+        tones = [dtmf_g711(digit, 100, law) for digit in digits]
+        for tone in tones:
             self._tones.extend([tone[at : at + FRAME] for at in range(0, len(tone), FRAME)])
             self._tones.extend([self._silence] * 4)
 
@@ -480,6 +467,32 @@ class MediaPort:
         if not _dissolve(sock):
             return
         self._connected = False
+
+
+def _udp_socket(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        with contextlib.suppress(OSError):
+            if family == socket.AF_INET:
+                sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _DSCP_EF)
+            else:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, _DSCP_EF)
+        sock.bind((host, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _free_port(host: str) -> int:
+    """Let the system pick. A port bound as 0 would be lost when :func:`_dissolve` undoes ``connect``."""
+    try:
+        with _udp_socket(host, 0) as sock:
+            return int(sock.getsockname()[1])
+    except OSError as error:
+        raise MediaError(f"no RTP port can be bound on {host}: {error}", code="no_port") from error
 
 
 def _dissolve(sock: socket.socket) -> bool:
