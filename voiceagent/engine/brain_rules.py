@@ -1,14 +1,14 @@
 """The brain without a model: instructions and what was heard become speech by these rules. PURE.
 
-The line to perform is the response's ``instructions``; when they begin with the session's standing instructions,
-only the rest. Then the first rule that fits:
+The line to perform is the response's ``instructions``; when they begin with the session's standing
+instructions, only the rest. Then the first rule that fits:
 
 1. ``tool_choice`` is ``required`` or names a function: that tool is called (see :mod:`.brain_tools`).
 2. Quoted text ("…", “…”, «…») is spoken word for word; several quotes are joined.
 3. ``Say: X``, ``Tell the caller: X``, ``Tell the caller that X``, ``Read out: X``: X.
 4. ``Repeat …``: what the agent said last.
 5. An offered tool matches the line, or the caller's last words in a bare response: it is called.
-6. ``Greet …``, ``Say goodbye …``, ``Apologise …``, ``Thank …``, ``Confirm …``, ``Wait``: a sentence of that kind.
+6. ``Greet …``, ``Say goodbye …``, ``Apologise …``, ``Thank …``, ``Confirm …``, ``Wait``: such a sentence.
 7. ``Ask (the caller) for X`` / ``to X`` / ``whether X``, ``Offer A, B, or C``: a question.
 8. A bare response answers the newest item: a tool's result is read out; the caller's words are taken up.
 9. Else a sentence which says that this is a demonstration voice, not a language model.
@@ -40,7 +40,8 @@ _EXACT = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _ASK = re.compile(
-    rf"^(?:please |now |then |politely |kindly )*ask(?: {_WHOM})?\s+(?P<how>for|to|whether|if|about|what|which|when|"
+    rf"^(?:please |now |then |politely |kindly )*ask(?: {_WHOM})?\s+"
+    r"(?P<how>for|to|whether|if|about|what|which|when|"
     r"where|who|how)\b\s*(?P<rest>.+)$",
     re.IGNORECASE | re.DOTALL,
 )
@@ -68,7 +69,7 @@ def decide(turn: BrainTurn) -> list[Say | CallTool]:
 
 
 def line_of(turn: BrainTurn) -> str:
-    """Return the response's own instructions without the standing ones before them; empty for a bare create."""
+    """Return the response's own instructions, standing ones before them cut off; empty for a bare create."""
     line = (turn.instructions or "").strip()
     standing = turn.session_instructions.strip()
     if standing and line.startswith(standing):

@@ -1,8 +1,8 @@
 """Which function tool do the words ask for, and with what arguments? PURE.
 
-A tool matches when the words name one of its ``enum`` values, all words of its name, or enough telling words of its
-name and description. Arguments come, by JSON Schema type, from enum values, digits (typed or spoken), yes and no,
-and quoted text. A required argument that was not heard is asked for.
+A tool matches when the words name one of its ``enum`` values, all words of its name, or enough telling words
+of its name and description. Arguments come, by JSON Schema type, from enum values, digits (typed or spoken),
+yes and no, and quoted text. A required argument that was not heard is asked for.
 """
 
 from __future__ import annotations
@@ -250,7 +250,8 @@ def _properties(tool: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
     if not isinstance(properties, Mapping):
         return {}
     found = cast("Mapping[str, Any]", properties)
-    return {name: schema for name, schema in found.items() if isinstance(schema, Mapping)}
+    schemas = {name: cast("Any", schema) for name, schema in found.items() if isinstance(schema, Mapping)}
+    return cast("Mapping[str, Mapping[str, Any]]", schemas)
 
 
 def _stem(word: str) -> str:

@@ -1,7 +1,7 @@
 """Keypad tones in the line's audio, so that they are not taken for speech. PURE.
 
-The power at each of the eight frequencies of ITU-T Q.23 over one frame; a frame is a keypad tone when one low and
-one high frequency together carry most of its energy.
+The power at each of the eight frequencies of ITU-T Q.23 over one frame; a frame is a keypad tone when one low
+and one high frequency together carry most of its energy.
 """
 
 from __future__ import annotations

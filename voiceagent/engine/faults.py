@@ -1,7 +1,7 @@
 """Misbehaviour on cue: a script of faults, one per line. PURE.
 
-A line is a verb, then options ``name=value``; ``#`` starts a comment. A ``;`` may stand for a line end, so that
-a script fits a command-line flag. Event names may end in ``*``.
+A line is a verb, then options ``name=value``; ``#`` starts a comment. A ``;`` may stand for a line end, so
+that a script fits a command-line flag. Event names may end in ``*``.
 
 ``delay on=* ms=200 jitter=0``
     sends an event late; what follows waits behind it.
@@ -26,8 +26,8 @@ a script fits a command-line flag. Event names may end in ``*``.
 ``anonymous``
     never names the client's event in errors.
 
-``nth=1`` is the first matching event (or response) a fault applies to; ``times=1`` (or ``all``, the default of
-``quiet``) is how many in a row. The figures shown are the defaults.
+``nth=1`` is the first matching event (or response) a fault applies to; ``times=1`` (or ``all``, the default
+of ``quiet``) is how many in a row. The figures shown are the defaults.
 Example: ``delay on=response.created ms=400 times=all; refuse nth=2 event_id=no``.
 """
 

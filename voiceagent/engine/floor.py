@@ -16,6 +16,7 @@ from .outbox import Outbox
 from .parts_pool import PartsPool
 from .ports import BrainTurn
 from .protocol_errors import Refusal
+from .protocol_usage import RateMeter
 from .responses import ResponseOrder, ResponseRun, Status
 from .speaking import Doomed, OutOfRoom, Performance
 
@@ -74,6 +75,7 @@ class Floor:
         self._outbox = outbox
         self._plan = plan
         self._nest = nest
+        self._meter = RateMeter()
         self._input: Listening | None = None
         self._running: dict[str, _Speaker] = {}
         self._default: str | None = None
@@ -99,7 +101,7 @@ class Floor:
             )
         if len(self._running) >= MOST_PARALLEL:
             raise Refusal("rate_limit_exceeded", f"More than {MOST_PARALLEL} responses in progress.")
-        run = ResponseRun(self._outbox, self._conversation, order)
+        run = ResponseRun(self._outbox, self._conversation, order, self._meter)
         fate = self._plan.response()
         performance = Performance(run, fate, self._config.pace, self._config.chunk_ms, self._sounded)
         speaker = _Speaker(performance)
@@ -140,7 +142,7 @@ class Floor:
         self._heard_until_ms = max(self._heard_until_ms, offset) + ms
 
     def agent_until_ms(self) -> float:
-        """Offset of appended audio up to which the agent is thought to be heard; 0 when the clock says not."""
+        """Offset of appended audio up to which the agent seems to be heard; 0 when the clock says not."""
         if asyncio.get_running_loop().time() >= self._heard_until:
             return 0.0
         return self._heard_until_ms

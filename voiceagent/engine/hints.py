@@ -94,12 +94,13 @@ def from_tools(tools: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
             continue
         phrases.append(str(tool.get("name", "")).replace("_", " ").replace("-", " "))
         schema: Any = tool.get("parameters")
-        properties: Any = schema.get("properties", {}) if isinstance(schema, dict) else {}
-        if isinstance(properties, dict):
-            for field in cast("dict[str, Any]", properties).values():
-                values: Any = field.get("enum", ()) if isinstance(field, dict) else ()
-                phrases.extend(str(value).replace("_", " ") for value in values)
+        for field in _object(_object(schema).get("properties")).values():
+            phrases.extend(str(value).replace("_", " ") for value in _object(field).get("enum", ()))
     return _phrases(phrases)
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
 
 
 def _phrases(raw: Iterable[str]) -> tuple[str, ...]:

@@ -174,11 +174,9 @@ class InputSide:
             loop = asyncio.get_running_loop()
             began = loop.time()
             if self._vad_cost > SLOW_VAD_S:
-                probabilities = await asyncio.to_thread(
-                    lambda batch=frames: [vad.feed(each) for each in batch]
-                )
+                probabilities = await asyncio.to_thread(_feed_all, vad, frames)
             else:
-                probabilities = [vad.feed(frame) for frame in frames]
+                probabilities = _feed_all(vad, frames)
             cost = (loop.time() - began) / len(frames)
             self._vad_cost += (cost - self._vad_cost) * 0.05
             for heard in self._ear.judge(frames, probabilities, self._floor.agent_until_ms()):
@@ -290,3 +288,7 @@ class InputSide:
     def _emit(self, stage: str, item_id: str, **fields: Any) -> None:
         kind = f"conversation.item.input_audio_transcription.{stage}"
         self._outbox.emit(kind, item_id=item_id, content_index=0, **fields)
+
+
+def _feed_all(vad: Vad, frames: list[bytes]) -> list[float]:
+    return [vad.feed(frame) for frame in frames]

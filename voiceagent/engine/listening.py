@@ -1,7 +1,7 @@
 """From appended audio to turns: decode, blank keypad tones, judge voice, keep the caller's words. PURE.
 
-All offsets are milliseconds of audio appended during the session. The caller of :meth:`Ear.take` runs the detector
-over the frames itself (in line, or on a thread when it is slow), then gives the result to :meth:`Ear.judge`.
+All offsets are milliseconds of audio appended during the session. The owner runs the detector over
+:meth:`Ear.frames` itself (in line, or on a thread when it is slow), then calls :meth:`Ear.judge`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Ear:
         self._first_ms = 0.0
         """Offset of the buffer's first sample."""
         self._turn_from = 0.0
-        self._carry = b""
+        self._carry: bytes = b""
         self.configure(form, turn_detection)
 
     @property
@@ -108,13 +108,13 @@ class Ear:
     def judge(
         self, frames: Sequence[bytes], probabilities: Sequence[float], agent_until_ms: float
     ) -> list[Heard]:
-        """Take the detector's verdicts. Up to the offset ``agent_until_ms`` the agent's voice is in the air."""
+        """Take the detector's verdicts. Up to the offset ``agent_until_ms`` the agent is heard."""
         heard: list[Heard] = []
         for frame, probability in zip(frames, probabilities, strict=True):
             agent_heard = self._detector.now_ms < agent_until_ms
             self._store(frame)
-            for event in self._detector.feed(probability, FRAME_MS, agent_heard=agent_heard):
-                heard.append(self._edge(event))
+            events = self._detector.feed(probability, FRAME_MS, agent_heard=agent_heard)
+            heard += [self._edge(event) for event in events]
         if not self._detector.speaking:
             self._forget(self._detector.rules.prefix_padding_ms + LEAD_MS)
         return heard

@@ -5,11 +5,34 @@ Audio: one token per 100 ms of the caller, one per 50 ms of the agent. Text: abo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 INPUT_MS_PER_TOKEN = 100
 OUTPUT_MS_PER_TOKEN = 50
 CHARACTERS_PER_TOKEN = 4
+
+
+REQUEST_LIMIT = 10_000
+TOKEN_LIMIT = 10_000_000
+
+
+class RateMeter:
+    """Counts responses and tokens of one session against generous limits, which nothing enforces."""
+
+    def __init__(self) -> None:
+        self._requests = 0
+        self._tokens = 0
+
+    def count(self, usage: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Take the usage of one more response; return the ``rate_limits`` of the event."""
+        self._requests += 1
+        self._tokens += usage["total_tokens"]
+        used = (("requests", REQUEST_LIMIT, self._requests), ("tokens", TOKEN_LIMIT, self._tokens))
+        return [
+            {"name": name, "limit": limit, "remaining": max(limit - count, 0), "reset_seconds": 0.0}
+            for name, limit, count in used
+        ]
 
 
 def text_tokens(text: str) -> int:

@@ -1,9 +1,9 @@
 """One response on the wire: its events in their documented order. No waiting happens here.
 
 Order of an audio response: ``response.created`` < ``response.output_item.added`` <
-``conversation.item.added`` < ``response.content_part.added`` < transcript and audio deltas < ``response.output_audio.done`` <
-``response.output_audio_transcript.done`` < ``response.content_part.done`` < ``response.output_item.done`` <
-``conversation.item.done`` < ``response.done`` < ``rate_limits.updated``.
+``conversation.item.added`` < ``response.content_part.added`` < transcript and audio deltas <
+``response.output_audio.done`` < ``response.output_audio_transcript.done`` < ``response.content_part.done`` <
+``response.output_item.done`` < ``conversation.item.done`` < ``response.done`` < ``rate_limits.updated``.
 A response ends exactly once, and nothing of it is sent afterwards.
 """
 
@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 
 from .items import Conversation, Item, view
 from .ports import AudioFormat
-from .protocol_usage import OUTPUT_MS_PER_TOKEN, response_usage, text_tokens
+from .protocol_usage import OUTPUT_MS_PER_TOKEN, RateMeter, response_usage, text_tokens
 
 Status = Literal["completed", "cancelled", "failed", "incomplete"]
 
@@ -65,7 +65,9 @@ class ResponseOrder:
 class ResponseRun:
     """Writes one response."""
 
-    def __init__(self, outlet: Outlet, conversation: Conversation, order: ResponseOrder) -> None:
+    def __init__(
+        self, outlet: Outlet, conversation: Conversation, order: ResponseOrder, meter: RateMeter
+    ) -> None:
         self.id = outlet.new_id("resp")
         self.order = order
         self.live = True
@@ -73,6 +75,7 @@ class ResponseRun:
         """Audio sent so far."""
         self._outlet = outlet
         self._conversation = conversation
+        self._meter = meter
         self._output: list[Item] = []
         self._open: Item | None = None
         self._texts: list[str] = []
@@ -153,7 +156,7 @@ class ResponseRun:
         done["status_details"] = None if status == "completed" else details
         done["usage"] = self._usage()
         self._outlet.emit("response.done", response=done)
-        self._outlet.emit("rate_limits.updated", rate_limits=_RATE_LIMITS)
+        self._outlet.emit("rate_limits.updated", rate_limits=self._meter.count(done["usage"]))
         return True
 
     def late(self, count: int) -> None:
@@ -257,9 +260,3 @@ class ResponseRun:
             text_out=self._text_tokens,
             audio_out=round(self.sent_ms / OUTPUT_MS_PER_TOKEN),
         )
-
-
-_RATE_LIMITS: list[dict[str, Any]] = [
-    {"name": "requests", "limit": 10_000, "remaining": 9_999, "reset_seconds": 0.0},
-    {"name": "tokens", "limit": 1_000_000, "remaining": 999_000, "reset_seconds": 0.0},
-]

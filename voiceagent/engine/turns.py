@@ -2,8 +2,8 @@
 
 Clock: milliseconds of appended audio, as the wire counts them (``audio_start_ms``, ``audio_end_ms``).
 A frame is voiced at ``threshold`` and above, and unvoiced below ``threshold - 0.15``; between both nothing
-changes. While the agent is being heard, its own voice may leak back into the line: then a turn needs 150 ms of
-voice and a higher threshold.
+changes. While the agent is being heard, its own voice may leak back into the line: then a turn needs 150 ms
+of voice and a higher threshold.
 """
 
 from __future__ import annotations
