@@ -92,6 +92,20 @@ class RealtimeModelSendWithdraw:
     request_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class RealtimeModelSendPaused:
+    """The call is on hold (``on``), or back: while on hold only safety requests speak."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RealtimeModelSendDigit:
+    """The caller pressed a key: ends droppable prompts. Nothing goes to the model."""
+
+    digit: str
+
+
 RealtimeModelSendEvent = (
     RealtimeModelSendRawMessage
     | RealtimeModelSendUserInput
@@ -101,4 +115,6 @@ RealtimeModelSendEvent = (
     | RealtimeModelSendSessionUpdate
     | RealtimeModelSendResponseCreate
     | RealtimeModelSendWithdraw
+    | RealtimeModelSendPaused
+    | RealtimeModelSendDigit
 )

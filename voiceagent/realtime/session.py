@@ -27,7 +27,9 @@ from voiceagent.realtime.model_events import (
     RealtimeModelTurnStartedEvent,
 )
 from voiceagent.realtime.model_inputs import (
+    RealtimeModelSendDigit,
     RealtimeModelSendInterrupt,
+    RealtimeModelSendPaused,
     RealtimeModelSendResponseCreate,
     RealtimeModelSendSessionUpdate,
     RealtimeModelSendToolOutput,
@@ -286,6 +288,16 @@ class RealtimeSession:
     def playback_ended(self, response_id: str, item_id: str, heard_ms: int, *, cut: bool = False) -> None:
         """The playout will play no more of this item: to its end, or ``cut`` after ``heard_ms``."""
         self.model.playback_ended(response_id, item_id, heard_ms, cut=cut)
+
+    def pause(self, on: bool = True) -> None:
+        """Tell that the call is on hold, or back: while on hold only safety requests speak."""
+        if self._closed_reason is None:
+            self.model.send(RealtimeModelSendPaused(on))
+
+    def digit(self, digit: str) -> None:
+        """Tell that the caller pressed a key: prompts that may be dropped end. The model is not told."""
+        if self._closed_reason is None:
+            self.model.send(RealtimeModelSendDigit(digit))
 
     # ── the session itself ──────────────────────────────────────────────────────────────────────
     def post_update(self, **changes: Any) -> str:

@@ -10,7 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from voiceagent.realtime.model_events import RealtimeModelAudioEvent
+
 Raw = Mapping[str, Any]
+
+AudioDelta = RealtimeModelAudioEvent
+"""``response.output_audio.delta``, decoded; it goes to the listeners as it is, without a second object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,16 +179,6 @@ class OutputItem:
     item: Raw
     done: bool
     raw: Raw = field(default_factory=dict[str, Any], repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class AudioDelta:
-    """``response.output_audio.delta``, decoded."""
-
-    response_id: str
-    item_id: str
-    content_index: int
-    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
