@@ -137,7 +137,7 @@ class Ladder:
     # Reading.
 
     def shows(self, expected: str, *, times: bool = False) -> None:
-        """Compare what happened since the last look with a ladder; with ``times`` each line starts with seconds."""
+        """Compare what happened since the last look; with ``times`` each line starts with seconds."""
         fresh = self.lines[self._shown :]
         self._shown = len(self.lines)
         wanted = [" ".join(line.split()) for line in textwrap.dedent(expected).strip().splitlines()]

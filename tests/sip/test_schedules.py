@@ -126,7 +126,7 @@ def test_without_ack_the_2xx_is_repeated_to_64_t1_then_bye() -> None:
     ladder.skip()
     ladder.advance(32)
     assert sends(ladder)[:-1] == [0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
-    assert [line for at, line in ladder.lines if at == 32.0] == ["** Ended no_ack 408", "<< BYE"]
+    assert [line for at, line in ladder.lines if at == 32.0] == ["<< BYE", "** Ended no_ack 408"]
     ladder.receive(phone.reply(ladder.request(), 200))
     ladder.settle()
     ladder.nothing_left()

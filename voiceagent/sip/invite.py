@@ -177,10 +177,10 @@ def wait_for_ack(core: Core, leg: Leg, server: InviteServer, *, late_offer: bool
 
     def no_ack() -> None:
         leg.ack_wait = None
-        core.end(leg, "no_ack", 408, "no ACK")
         refuse_pending(core, leg)
         if leg.dialog is not None:
             send_bye(core, leg, leg.dialog, leg.bye_reason or 'SIP;cause=408;text="no ACK"')
+        core.end(leg, "no_ack", 408, "no ACK")
 
     leg.ack_wait = AckWait(core, server, late_offer=late_offer, on_no_ack=no_ack)
     server.on_ack = lambda ack: ack_for_2xx(core, leg, ack)
@@ -190,16 +190,16 @@ def hang_up_established(core: Core, leg: Leg, reason: str) -> None:
     """End an answered call: BYE now, or when the ACK of our 2xx came or is given up (§15)."""
     header = _reason_header(reason)
     waiting = leg.ack_wait is not None and leg.ack_wait.server is leg.server
-    core.end(leg, "us", None, reason)
     refuse_pending(core, leg)
     if waiting:
         leg.bye_reason = header
-        return
-    if leg.ack_wait is not None:
-        leg.ack_wait.stop()
-        leg.ack_wait = None
-    if leg.dialog is not None:
-        send_bye(core, leg, leg.dialog, header)
+    else:
+        if leg.ack_wait is not None:
+            leg.ack_wait.stop()
+            leg.ack_wait = None
+        if leg.dialog is not None:
+            send_bye(core, leg, leg.dialog, header)
+    core.end(leg, "us", None, reason)
 
 
 def _reason_header(reason: str) -> str:

@@ -116,10 +116,10 @@ def give_up(core: Core, leg: Leg, by: str, status: int | None, reason: str) -> N
         return
     leg.cancel_wanted = True
     heard = leg.client is not None and leg.client.heard
-    core.end(leg, by, status, reason)
     forget_dialog(core, leg)
     if heard:
         _send_cancel(core, leg)
+    core.end(leg, by, status, reason)
 
 
 def _send_cancel(core: Core, leg: Leg) -> None:

@@ -143,11 +143,11 @@ def _refused(core: Core, leg: Leg, ours: OurOffer, status: int) -> None:
         return
     _settled(core, leg, status, None)
     if status in (408, 481):
-        core.end(leg, "failed", status, "the peer lost the dialog")
         if status == 408 and leg.dialog is not None:
             send_bye(core, leg, leg.dialog)
         else:
             forget_dialog(core, leg)
+        core.end(leg, "failed", status, "the peer lost the dialog")
 
 
 def glare_delay(core: Core, leg: Leg) -> float:
