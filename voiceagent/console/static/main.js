@@ -1,1 +1,120 @@
+// @ts-check
+// The page: sign in, follow the live stream, show the floor and one call.
+import { api } from "./api.js";
+import { fill, h, setText } from "./dom.js";
+import { Store } from "./store.js";
+import "./call-page.js";
+import "./floor-list.js";
+import "./sign-in.js";
 
+/** Read a token from `#token=…` and take it out of the address and the history at once. */
+function tokenFromAddress() {
+  const found = new URLSearchParams(location.hash.replace(/^#\/?/, "")).get("token");
+  if (found !== null) history.replaceState(null, "", location.pathname);
+  return found;
+}
+
+class Console extends HTMLElement {
+  async connectedCallback() {
+    const token = tokenFromAddress();
+    try {
+      this.start(token ? await api.signIn(token) : await api.session());
+    } catch {
+      this.askToken();
+    }
+  }
+
+  askToken() {
+    this.store?.disconnect();
+    clearInterval(this.clock);
+    clearInterval(this.health);
+    this.store = undefined;
+    const form = document.createElement("va-sign-in");
+    form.addEventListener("signed-in", (event) => this.start(/** @type {CustomEvent} */ (event).detail));
+    fill(this, form);
+    document.title = "voiceagent console";
+  }
+
+  /** @param {{role: string}} session */
+  start(session) {
+    const store = new Store(api);
+    this.store = store;
+    store.role = session.role;
+    this.list = /** @type {any} */ (document.createElement("va-floor-list"));
+    this.page = /** @type {any} */ (document.createElement("va-call-page"));
+    this.link = h("span", { class: "link", role: "status" });
+    this.ready = h("span", { class: "link", hidden: true });
+    const leave = h("button", { type: "button", class: "small", onclick: () => void this.leave() }, "Sign out");
+    fill(
+      this,
+      h("a", { class: "skip", href: "#main", onclick: (/** @type {Event} */ e) => this.skip(e) }, "Skip to the call"),
+      h(
+        "header",
+        { class: "top" },
+        h("a", { href: "#/", class: "brand" }, h("img", { src: "/static/icon.svg", alt: "", width: 22, height: 22 }), "voiceagent"),
+        h("span", { class: "grow" }),
+        session.role === "viewer" && h("span", { class: "quiet" }, "viewer"),
+        this.ready,
+        this.link,
+        leave,
+      ),
+      h("div", { class: "frame" }, h("nav", { "aria-label": "Calls" }, this.list), h("main", { id: "main", tabindex: -1 }, this.page)),
+    );
+    store.addEventListener("change", () => this.show());
+    store.addEventListener("signed-out", () => this.askToken());
+    window.addEventListener("hashchange", () => this.route());
+    this.clock = setInterval(() => this.tick(), 1000);
+    this.health = setInterval(() => void this.feel(), 15000);
+    store.connect();
+    this.route();
+    void this.feel();
+  }
+
+  async leave() {
+    await api.signOut().catch(() => undefined);
+    this.askToken();
+  }
+
+  /** @param {Event} event */
+  skip(event) {
+    event.preventDefault();
+    document.getElementById("main")?.focus();
+  }
+
+  route() {
+    const found = /^#\/calls\/([^/]+)$/.exec(location.hash);
+    let id = null;
+    try {
+      id = found ? decodeURIComponent(found[1]) : null;
+    } catch {
+      id = null;
+    }
+    if (this.store && id !== this.store.openId) this.store.open(id);
+    this.classList.toggle("has-call", id !== null);
+  }
+
+  async feel() {
+    const { ready, parts } = await api.ready();
+    if (!this.ready) return;
+    this.ready.hidden = ready;
+    this.ready.dataset.link = "lost";
+    setText(this.ready, parts?.draining ? "draining" : "takes no new calls");
+  }
+
+  show() {
+    const store = this.store;
+    if (!store || !this.link) return;
+    this.list.update(store);
+    this.page.update(store);
+    this.link.dataset.link = store.link;
+    setText(this.link, { live: "live", lost: "reconnecting", connecting: "connecting" }[store.link]);
+    const live = [...store.calls.values()].filter((call) => call.state !== "ended").length;
+    document.title = live ? `(${live}) voiceagent console` : "voiceagent console";
+  }
+
+  tick() {
+    this.list?.tick?.();
+    this.page?.tick?.();
+  }
+}
+customElements.define("va-console", Console);

@@ -1,0 +1,88 @@
+"""A console on a loopback port and a Chromium that looks at it."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+
+from tests.console.fake_directory import FakeDirectory
+from tests.console.kit import TOKEN, VIEWER, an_app
+from voiceagent.console.server import ConsoleServer
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@dataclass
+class Desk:
+    """An operator's place: the calls behind the console, its address and the browser before it."""
+
+    directory: FakeDirectory
+    url: str
+    browser: Browser
+    complaints: list[str]
+
+    async def page(self, *, width: int = 1280, height: int = 800, scheme: str = "light") -> Page:
+        """Open a page that notes every script error, refusal of the content policy, and outside request."""
+        context = await self.browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if scheme == "dark" else "light",
+        )
+        page = await context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        page.on(
+            "console",
+            lambda message: self.complaints.append(message.text)
+            if message.type in ("error", "warning") and "status of 4" not in message.text
+            else None,
+        )
+        page.on("request", lambda request: self._outside(request.url))
+        page.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}"))
+        return page
+
+    async def signed_in(self, *, token: str = TOKEN, **options: object) -> Page:
+        """Open a page through the printed address."""
+        page = await self.page(**options)  # type: ignore[arg-type]
+        await page.goto(f"{self.url}/#token={token}")
+        await page.locator(".link[data-link=live]").wait_for()
+        return page
+
+    def _outside(self, url: str) -> None:
+        if not url.startswith((self.url, "data:", "about:")):
+            self.complaints.append(f"outside request: {url}")
+
+
+@pytest.fixture
+async def desk() -> AsyncIterator[Desk]:
+    if CHROMIUM is None:
+        warnings.warn("NO CHROMIUM FOUND: the console's page is not tested", pytest.PytestWarning, stacklevel=1)
+        pytest.skip("no chromium on this machine")
+    directory = FakeDirectory()
+    server = ConsoleServer(an_app(directory), "127.0.0.1", 0)
+    url = await server.start()
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        desk = Desk(directory, url, browser, [])
+        try:
+            yield desk
+        finally:
+            await browser.close()
+            await server.close()
+    assert desk.complaints == []
+
+
+__all__ = ["VIEWER", "Desk"]

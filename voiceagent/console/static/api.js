@@ -1,0 +1,69 @@
+// @ts-check
+// The public API, as any program may use it. The page has no other way in.
+
+/** A refusal as the server told it (RFC 9457). */
+export class Problem extends Error {
+  /** @param {number} status @param {any} body */
+  constructor(status, body) {
+    super(body?.detail || body?.title || `HTTP ${status}`);
+    this.status = status;
+    this.code = body?.code ?? "";
+    this.field = body?.field ?? "";
+    this.errors = body?.errors ?? [];
+    this.remedy = body?.remedy ?? "";
+  }
+}
+
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {any} [body]
+ * @param {Record<string, string>} [headers]
+ * @returns {Promise<any>}
+ */
+async function ask(method, path, body, headers = {}) {
+  /** @type {Record<string, string>} */
+  const sent = { Accept: "application/json", ...headers };
+  if (method !== "GET") sent["X-Voiceagent-CSRF"] = "1";
+  if (body !== undefined) sent["Content-Type"] = "application/json";
+  let answer;
+  try {
+    answer = await fetch(path, {
+      method,
+      headers: sent,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      credentials: "same-origin",
+    });
+  } catch {
+    throw new Problem(0, { code: "unreachable", detail: "The console cannot be reached." });
+  }
+  const found = answer.status === 204 ? null : await answer.json().catch(() => null);
+  if (!answer.ok) throw new Problem(answer.status, found);
+  return found;
+}
+
+/** @param {string} id */
+const call = (id) => `/v1/calls/${encodeURIComponent(id)}`;
+
+export const api = {
+  session: () => ask("GET", "/v1/session"),
+  /** @param {string} token */
+  signIn: (token) => ask("POST", "/v1/session", { token }),
+  signOut: () => ask("DELETE", "/v1/session"),
+  ready: () =>
+    ask("GET", "/readyz").catch((/** @type {Problem} */ problem) => ({ ready: false, reached: problem.status !== 0 })),
+  /** @param {string} id */
+  call: (id) => ask("GET", call(id)),
+  /** @param {string} id @param {any} wish @param {string} key */
+  trigger: (id, wish, key) => ask("POST", `${call(id)}/responses`, wish, { "Idempotency-Key": key }),
+  /** @param {string} id @param {string} response */
+  withdraw: (id, response) => ask("DELETE", `${call(id)}/responses/${encodeURIComponent(response)}`),
+  /** @param {string} id */
+  hangUp: (id) => ask("POST", `${call(id)}/actions/hangup`, {}),
+};
+
+/** A key that makes a retried trigger the same trigger. */
+export function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,168 @@
+// @ts-check
+// What the page knows: calls, the one that is open, and how fresh all of it is.
+
+/** @typedef {Record<string, any>} Call */
+
+const TYPES = ["snapshot", "call.started", "call.changed", "call.ended", "transcript.line", "response.state", "bye"];
+const ENDED_KEPT = 60;
+
+export class Store extends EventTarget {
+  /** @param {typeof import("./api.js").api} api */
+  constructor(api) {
+    super();
+    this.api = api;
+    /** @type {Map<string, Call>} */
+    this.calls = new Map();
+    /** @type {string | null} */
+    this.openId = null;
+    /** @type {Call | null} */
+    this.detail = null;
+    this.missing = false;
+    /** connecting, live or lost */
+    this.link = "connecting";
+    this.role = "viewer";
+    /** @type {EventSource | null} */
+    this.source = null;
+    this.told = false;
+    this.loads = 0;
+  }
+
+  /** Tell the views once per frame, however many events came. */
+  tell() {
+    if (this.told) return;
+    this.told = true;
+    const now = () => {
+      this.told = false;
+      this.dispatchEvent(new Event("change"));
+    };
+    // A hidden page gets no frames but still has to keep up.
+    if (document.hidden) setTimeout(now, 100);
+    else requestAnimationFrame(now);
+  }
+
+  connect() {
+    this.source?.close();
+    const source = new EventSource("/v1/events");
+    this.source = source;
+    source.onopen = () => this.setLink("live");
+    source.onerror = () => {
+      this.setLink("lost");
+      // The browser gives up by itself after a refusal; find out why, and try again if it may help.
+      if (source.readyState === EventSource.CLOSED) setTimeout(() => this.reconnect(source), 2000);
+    };
+    for (const type of TYPES) {
+      source.addEventListener(type, (event) => this.take(type, JSON.parse(/** @type {MessageEvent} */ (event).data)));
+    }
+  }
+
+  /** @param {EventSource} source */
+  async reconnect(source) {
+    if (source !== this.source) return;
+    try {
+      await this.api.session();
+      this.connect();
+    } catch (problem) {
+      if (/** @type {any} */ (problem).status === 401) this.dispatchEvent(new Event("signed-out"));
+      else setTimeout(() => this.reconnect(source), 2000);
+    }
+  }
+
+  disconnect() {
+    this.source?.close();
+    this.source = null;
+  }
+
+  /** @param {string} link */
+  setLink(link) {
+    this.link = link;
+    this.tell();
+  }
+
+  /** @param {string} type @param {any} message */
+  take(type, message) {
+    this.setLink("live");
+    if (type === "bye") {
+      this.setLink("lost");
+      return;
+    }
+    if (type === "snapshot") {
+      this.calls.clear();
+      for (const call of message.calls) this.merge(call.id, call);
+      if (this.openId) void this.load(this.openId);
+      return;
+    }
+    const { call_id: id, data } = message;
+    if (type.startsWith("call.")) this.merge(id, data);
+    else if (type === "transcript.line") this.addLine(id, data);
+    else if (type === "response.state") this.addResponse(id, data);
+  }
+
+  /** @param {string} id @param {Call} data */
+  merge(id, data) {
+    const call = { ...(this.calls.get(id) ?? { id }), ...data };
+    // Talk time ticks here between events; remember when it was right.
+    if (data.duration_s !== undefined) call.asOf = performance.now();
+    this.calls.set(id, call);
+    if (this.detail?.id === id) Object.assign(this.detail, call);
+    const ended = [...this.calls.values()].filter((one) => one.state === "ended" && one.id !== this.openId);
+    for (const old of ended.slice(0, Math.max(0, ended.length - ENDED_KEPT))) this.calls.delete(old.id);
+    this.tell();
+  }
+
+  /** @param {string} id @param {any} line */
+  addLine(id, line) {
+    this.merge(id, { last_words: line.text });
+    if (this.detail?.id !== id) return;
+    const lines = this.detail.transcript;
+    const at = lines.findIndex((/** @type {any} */ old) => sameLine(old, line));
+    if (at >= 0) lines[at] = line;
+    else lines.push(line);
+  }
+
+  /** @param {string} id @param {any} response */
+  addResponse(id, response) {
+    if (this.detail?.id !== id) return;
+    const all = this.detail.responses;
+    const at = all.findIndex((/** @type {any} */ old) => old.id === response.id);
+    if (at < 0) all.push(response);
+    // The stream may still hold what the fetched state is already past.
+    else if (!(all[at].ended && !response.ended)) all[at] = { ...all[at], ...response };
+    this.tell();
+  }
+
+  /** Open a call, or none. @param {string | null} id */
+  open(id) {
+    this.openId = id;
+    this.detail = null;
+    this.missing = false;
+    if (id) void this.load(id);
+    this.tell();
+  }
+
+  /** @param {string} id */
+  async load(id) {
+    const load = ++this.loads;
+    try {
+      const call = await this.api.call(id);
+      if (load !== this.loads || this.openId !== id) return;
+      this.detail = { ...call, asOf: performance.now() };
+      this.merge(id, Object.fromEntries(Object.entries(call).filter(([k]) => k !== "transcript" && k !== "responses")));
+    } catch (problem) {
+      if (load !== this.loads) return;
+      if (/** @type {any} */ (problem).status === 404) this.missing = true;
+    }
+    this.tell();
+  }
+}
+
+/** @param {any} a @param {any} b */
+function sameLine(a, b) {
+  if (a.item_id || b.item_id) return a.item_id === b.item_id;
+  return a.at === b.at && a.speaker === b.speaker && a.text === b.text;
+}
+
+/** How long a call has lasted by now. @param {Call} call */
+export function talkTime(call) {
+  const since = call.state === "ended" || call.asOf === undefined ? 0 : (performance.now() - call.asOf) / 1000;
+  return (call.duration_s ?? 0) + since;
+}
