@@ -273,16 +273,14 @@ class Phone:
         return "\r\n".join(lines).encode() + body
 
     def from_callee(
-        self, dialog_request: Request, method: str, *headers: str, body: bytes = b"", **kwargs: Any
+        self, ours: Request, method: str, body: bytes = b"", *headers: str, tag: str = "callee", **kwargs: Any
     ) -> bytes:
         """A request of the called side: the tags of the endpoint's own request, turned round."""
-        to = dialog_request.headers.get("From") or ""
-        data = self.request(method, body, *headers, to_tag="", **kwargs).decode()
-        lines = data.split("\r\n")
-        lines[3] = f"From: <sip:bob@127.0.0.1:5090>;tag={kwargs.get('tag', 'callee')}"
-        lines[4] = f"To: {to}"
-        lines[5] = f"Call-ID: {dialog_request.call_id}"
-        return "\r\n".join(lines).encode()
+        lines = self.request(method, body, *headers, to_tag="", **kwargs).split(b"\r\n")
+        lines[3] = f"From: <sip:bob@127.0.0.1:5090>;tag={tag}".encode()
+        lines[4] = f"To: {ours.headers.get('From')}".encode()
+        lines[5] = f"Call-ID: {ours.call_id}".encode()
+        return b"\r\n".join(lines)
 
 
 def established(**config: Any) -> tuple[Ladder, Phone, str]:
