@@ -11,7 +11,7 @@ import asyncio
 import gc
 import ipaddress
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,8 +65,16 @@ class Addresses:
 class Service:
     """One node. ``async with Service(settings) as service`` starts and stops it."""
 
-    def __init__(self, settings: Settings, *, tokens: Tokens = random_token) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        tokens: Tokens = random_token,
+        journal_tap: Callable[[Mapping[str, Any]], None] | None = None,
+    ) -> None:
+        """``journal_tap`` is called with every entry of every call's journal."""
         self.settings = settings
+        self._journal_tap = journal_tap
         self.flows = book_of_flows(settings)
         self.metrics = Metrics(version=voiceagent.__version__)
         self.hub = EventHub()
@@ -106,7 +114,7 @@ class Service:
     async def _start(self) -> Addresses:
         settings = self.settings
         try:
-            self._journals = JournalWriter(Path(settings.journal_dir))
+            self._journals = JournalWriter(Path(settings.journal_dir), self._journal_tap)
         except OSError as error:
             raise ConfigError(
                 "journal_dir", f"cannot use {settings.journal_dir!r}: {error.strerror}"

@@ -7,6 +7,8 @@ then may the next response begin.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from voiceagent.call.leg import Heard, Leg
 from voiceagent.realtime.model_events import (
     RealtimeModelAudioDoneEvent,
@@ -21,8 +23,9 @@ from voiceagent.realtime.session import RealtimeSession
 class AudioBridge:
     """Joins one leg and one session. Both sides call it synchronously on the loop's thread."""
 
-    def __init__(self, leg: Leg, session: RealtimeSession) -> None:
+    def __init__(self, leg: Leg, session: RealtimeSession, silenced: Callable[[], None]) -> None:
         self._leg = leg
+        self._silenced = silenced
         self._session = session
         self.caller_audio = session.send_audio
 
@@ -52,6 +55,7 @@ class AudioBridge:
 
     def _silence(self, response_id: str, item_id: str) -> None:
         stopped = self._leg.stop_playing()
+        self._silenced()
         for heard in stopped:
             self.playback_ended(heard)
         if all(heard.response_id != response_id for heard in stopped):

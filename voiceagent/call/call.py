@@ -185,7 +185,7 @@ class Call:
 
     def _attach(self, session: RealtimeSession) -> None:
         self.session = session
-        self._bridge = AudioBridge(self.leg, session)
+        self._bridge = AudioBridge(self.leg, session, self.agent_silent)
         self.speech = CallSpeech(self.id, session, self.ledger, self._tokens, self._tool_ended, self._start)
         self._port = FlowPort(
             CallFacts(
@@ -342,12 +342,13 @@ class Call:
 
     def leg_playback_started(self, response_id: str, item_id: str) -> None:
         self.set_floor("agent")
+        if self._port is not None:
+            self._port.playback(True)
         if self._bridge is not None and response_id != APOLOGY:
             self._bridge.playback_started(response_id, item_id)
 
     def leg_playback_ended(self, heard: Heard) -> None:
-        if self.floor == "agent":
-            self.set_floor("nobody")
+        self.agent_silent()
         if heard.response_id == APOLOGY:
             self._apology_played.set()
         elif self._bridge is not None:
@@ -371,6 +372,13 @@ class Call:
     def provider_lost(self, reason: str) -> None:
         """The realtime session went away under the call."""
         self._finish(CallOutcome(OutcomeClass.PROVIDER, "provider_lost", reason))
+
+    def agent_silent(self) -> None:
+        """The agent's voice has ended, or was stopped."""
+        if self.floor == "agent":
+            self.set_floor("nobody")
+        if self._port is not None:
+            self._port.playback(False)
 
     def set_floor(self, floor: str) -> None:
         """Say who speaks now: caller, agent, nobody."""

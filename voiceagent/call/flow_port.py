@@ -43,6 +43,7 @@ class FlowPort:
         self._transcription = transcription
         self._inputs: asyncio.Queue[tuple[float, CallerInput]] = asyncio.Queue(INPUT_LIMIT)
         self._hint: str | None = None
+        self._silent_since: float | None = 0.0
 
     @property
     def facts(self) -> CallFacts:
@@ -56,6 +57,13 @@ class FlowPort:
 
     async def speak(self, line: Line, audible: Callable[[], None] | None = None) -> Outcome:
         return await self._speech.speak(line, audible)
+
+    def playback(self, playing: bool) -> None:
+        """The agent's voice is heard, or has stopped."""
+        self._silent_since = None if playing else asyncio.get_running_loop().time()
+
+    def silent_since(self) -> float | None:
+        return self._silent_since
 
     async def silence(self) -> None:
         await self._session.interrupt(by=InterruptedBy.CALLER)

@@ -2,7 +2,8 @@
 
 The caller may answer while the prompt is still being spoken, or even before (who knows the menu types
 ahead): an answer that comes before the prompt counts when it fits and costs no attempt when it does not.
-The no-input clock starts when the prompt has been heard; it stops while the caller speaks.
+The no-input clock starts when the prompt has been heard; it stops while the caller speaks, and begins anew
+after anything else that the agent says meanwhile (an operator's words, say).
 """
 
 from __future__ import annotations
@@ -88,7 +89,12 @@ async def _listen(
         match item:
             case None:
                 if deadline is not None and now() >= deadline:
-                    return interpreter.paused() if keys else NO_INPUT
+                    if keys:
+                        return interpreter.paused()
+                    since = port.silent_since()
+                    if since is not None and now() >= since + no_input_s:
+                        return NO_INPUT
+                    deadline = (now() if since is None else since) + no_input_s
             case CallerSpoke():
                 early_speech = not audible.is_set()
                 deadline = now() + SPEECH_LIMIT_S

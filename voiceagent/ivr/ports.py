@@ -111,6 +111,10 @@ class CallPort(Protocol):
         """
         ...
 
+    def silent_since(self) -> float | None:
+        """Loop time since when the agent has been silent; None while it speaks."""
+        ...
+
     async def silence(self) -> None:
         """Stop the agent's voice; returns when it has stopped."""
         ...

@@ -73,8 +73,9 @@ class Journal:
 class JournalWriter:
     """The one thread that writes the journals of all calls of a process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tap: Callable[[Mapping[str, Any]], None] | None = None) -> None:
         self.folder = folder
+        self._tap = tap
         self.dropped = 0
         self._queue: queue.Queue[tuple[Path, dict[str, Any] | None] | None] = queue.Queue(QUEUE_LIMIT)
         self._files: dict[Path, IO[str]] = {}
@@ -86,7 +87,10 @@ class JournalWriter:
 
     def open(self, name: str) -> Journal:
         """Return the journal that writes ``<folder>/<name>.jsonl``."""
-        return Journal(self.folder / f"{name}.jsonl", self)
+        journal = Journal(self.folder / f"{name}.jsonl", self)
+        if self._tap is not None:
+            journal.tap(self._tap)
+        return journal
 
     def put(self, path: Path, entry: dict[str, Any] | None) -> None:
         """Queue an entry, or None to close the file. Drops and counts when the disk cannot follow."""

@@ -1,0 +1,136 @@
+"""``voiceagent call``: a SIP phone in the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voiceagent.cli.run import USAGE, fail, fail_with, run_loop, show_json
+from voiceagent.errors import CallEnded, VoiceAgentError
+
+if TYPE_CHECKING:
+    from voiceagent.phone.phone import PhoneCall
+
+VERBS = ("say", "barge", "wav", "digits", "wait", "listen", "hold", "resume", "hangup")
+
+
+def run_call(
+    target: str,
+    steps: list[str],
+    *,
+    voice: str,
+    codec: str,
+    record: Path | None,
+    limit_s: float,
+    as_json: bool,
+) -> None:
+    """Place the call. Exit status 1 when it was not answered."""
+    script = [_step(text) for text in steps]
+    if codec not in ("pcmu", "pcma"):
+        fail(f"--codec {codec}: must be pcmu or pcma", USAGE)
+
+    async def work() -> dict[str, object]:
+        return await _call(
+            target, script, voice=voice, codec=codec, record=record, limit_s=limit_s, quiet=as_json
+        )
+
+    try:
+        summary = run_loop(work)
+    except VoiceAgentError as error:
+        fail_with(error, as_json=as_json)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    if as_json:
+        show_json(summary)
+
+
+def _step(text: str) -> tuple[str, str]:
+    verb, _, argument = text.partition(":")
+    if verb not in VERBS:
+        fail(f"--do {text}: unknown step {verb!r}; there are {', '.join(VERBS)}", USAGE)
+    if verb in ("say", "barge", "wav", "digits", "wait") and not argument:
+        fail(f"--do {text}: {verb} needs something after the colon", USAGE)
+    if verb == "digits" and not set(argument.upper()) <= set("0123456789*#ABCD"):
+        fail(f"--do {text}: digits are 0-9, *, #, A-D", USAGE)
+    if verb == "wait":
+        try:
+            float(argument)
+        except ValueError:
+            fail(f"--do {text}: wait takes seconds", USAGE)
+    if verb == "wav" and not Path(argument).is_file():
+        fail(f"--do {text}: no such file", USAGE)
+    return verb, argument
+
+
+async def _call(
+    target: str,
+    script: list[tuple[str, str]],
+    *,
+    voice: str,
+    codec: str,
+    record: Path | None,
+    limit_s: float,
+    quiet: bool,
+) -> dict[str, object]:
+    from voiceagent.phone.ladder import Ladder
+    from voiceagent.phone.phone import Phone, chosen
+
+    ladder = Ladder(None if quiet else print, columns=("phone", "far end"))
+
+    def note(now: float, direction: str, label: str) -> None:
+        source, target_column = {"out": (0, 1), "in": (1, 0)}.get(direction, (0, 0))
+        ladder.tell(now, source, target_column, label)
+
+    async with Phone(codecs=chosen([codec]), note=note) as phone:
+        ladder.begin(asyncio.get_running_loop().time())
+        note(asyncio.get_running_loop().time(), "out", f"INVITE {target}")
+        call = phone.dial(target)
+        try:
+            await call.answered()
+        except TimeoutError:
+            call.hang_up()
+            raise VoiceAgentError(f"{target} did not answer", code="no_answer") from None
+        try:
+            async with asyncio.timeout(limit_s):
+                for verb, argument in script:
+                    await _perform(call, verb, argument, voice)
+                await call.over(3600)
+        except (CallEnded, TimeoutError):
+            pass
+        call.hang_up()
+        ended = await call.over()
+        if record is not None:
+            call.record(record)
+    return {
+        **asdict(call.figures),
+        "ended_by": ended.by,
+        "record": str(record) if record else None,
+        "ladder": ladder.lines,
+    }
+
+
+async def _perform(call: PhoneCall, verb: str, argument: str, voice: str) -> None:
+    from voiceagent.phone.words import spoken, wav_audio
+
+    match verb:
+        case "listen":
+            await call.until_answered_in_words()
+        case "say" | "barge":
+            if verb == "barge":
+                await call.until_speaking()
+            call.note(f'says "{argument}"')
+            await call.play(await spoken(call, argument, voice), argument)
+        case "wav":
+            call.note(f"plays {argument}")
+            await call.play(wav_audio(call, Path(argument)), argument)
+        case "digits":
+            await call.press(argument.upper())
+        case "wait":
+            await call.wait(float(argument))
+        case "hold" | "resume":
+            call.note(verb)
+            call.hold(verb == "hold")
+        case _:
+            call.hang_up()

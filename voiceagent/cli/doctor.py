@@ -1,0 +1,132 @@
+"""``voiceagent doctor``: is everything there that a call needs? Each finding says what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from voiceagent.cli.run import fail_with, parse_overrides, run_loop, show_json
+from voiceagent.errors import ConfigError, ProviderError, VoiceAgentError
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One part, whether it is well, and what to do if not."""
+
+    part: str
+    ok: bool
+    detail: str
+
+
+def run_doctor(config: Path | None, overrides: list[str], *, as_json: bool) -> None:
+    """Check and tell; exit status 1 when something is amiss."""
+    from voiceagent.settings import load_settings
+
+    try:
+        settings = load_settings(config, parse_overrides(overrides))
+    except ConfigError as error:
+        fail_with(error, as_json=as_json)
+    findings = [Finding("settings", True, f"provider {settings.provider}")]
+    findings += [_flows(settings), *_ports(settings), _codecs(), _loop()]
+    findings += run_loop(lambda: _provider(settings))
+    if as_json:
+        show_json({"ok": all(one.ok for one in findings), "findings": [asdict(one) for one in findings]})
+    else:
+        for one in findings:
+            print(f"  {'✓' if one.ok else '✗'} {one.part.ljust(12)} {one.detail}")
+    raise SystemExit(0 if all(one.ok for one in findings) else 1)
+
+
+def _flows(settings: Any) -> Finding:
+    from voiceagent.app.service import book_of_flows
+
+    try:
+        names = [flow.name for flow in book_of_flows(settings)]
+    except ConfigError as error:
+        return Finding("flows", False, str(error))
+    return Finding("flows", True, ", ".join(names))
+
+
+def _ports(settings: Any) -> list[Finding]:
+    wanted = [("sip", socket.SOCK_DGRAM, settings.sip.host, settings.sip.port)]
+    if settings.console.enabled:
+        wanted.append(("console", socket.SOCK_STREAM, settings.console.host, settings.console.port))
+    wanted.append(
+        ("rtp", socket.SOCK_DGRAM, settings.media.host or settings.sip.host, settings.media.port_low)
+    )
+    return [_port(*one) for one in wanted]
+
+
+def _port(part: str, kind: int, host: str, port: int) -> Finding:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, kind) as probe:
+        try:
+            if kind == socket.SOCK_STREAM:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+        except OSError as error:
+            return Finding(
+                part, False, f"{host}:{port}: {error.strerror}; set {part}.port or stop who holds it"
+            )
+    return Finding(part, True, f"{host}:{port} is free")
+
+
+def _codecs() -> Finding:
+    from voiceagent.media import g711
+
+    tone = bytes(range(256))
+    well = g711.encode(g711.decode(tone, "ulaw"), "ulaw")[:100] == tone[:100]
+    return Finding("codecs", well, "PCMU, PCMA, telephone-event")
+
+
+def _loop() -> Finding:
+    missing: list[str] = []
+    for name in ("uvloop", "picows", "pybase64"):
+        try:
+            __import__(name)
+        except ImportError:
+            missing.append(name)
+    if missing:
+        return Finding("speed", True, f"slower without {', '.join(missing)}: pip install 'voiceagent[fast]'")
+    return Finding("speed", True, "uvloop, picows, pybase64")
+
+
+async def _provider(settings: Any) -> list[Finding]:
+    if settings.provider == "embedded":
+        return await _embedded(settings)
+    from voiceagent.app.provider import SessionFactory
+    from voiceagent.ivr.flow import Flow
+    from voiceagent.records.journal import Journal
+
+    async def nothing(_call: Any) -> None:
+        return None
+
+    try:
+        async with asyncio.timeout(10):
+            session = await SessionFactory(settings, None).open(
+                Flow("doctor", nothing), "audio/pcmu", Journal(None, None)
+            )
+        await session.close("doctor")
+    except (ProviderError, TimeoutError) as error:
+        return [Finding("provider", False, f"{settings.provider}: {error or 'no answer in 10 s'}")]
+    return [Finding("provider", True, f"{settings.provider} opens a session with {settings.realtime.model}")]
+
+
+async def _embedded(settings: Any) -> list[Finding]:
+    from voiceagent.engine.parts import build_parts
+
+    try:
+        parts = build_parts(
+            voice=settings.engine.voice, recogniser=settings.engine.recogniser, vad=settings.engine.vad
+        )
+        try:
+            await parts.warm_up()
+        finally:
+            await parts.close()
+    except (VoiceAgentError, OSError) as error:
+        return [Finding("embedded", False, str(error))]
+    facts = parts.describe()
+    return [Finding(f"engine {key}", True, str(value)) for key, value in facts.items()]

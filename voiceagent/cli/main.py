@@ -1,0 +1,216 @@
+"""The commands and their help. What they do lives in the modules beside this one, imported when needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import voiceagent
+
+app = typer.Typer(
+    name="voiceagent",
+    help="Answer phone calls with a realtime voice model: one call, one session, one sequencer.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+bench = typer.Typer(
+    help="Measure this machine: load, latency, accuracy. Figures are printed, never asserted."
+)
+app.add_typer(bench, name="bench")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="TOML settings file (default: voiceagent.toml, if there)."),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Any setting: --set call.max_calls=10 (see docs/guide.md for all of them)."),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"voiceagent {voiceagent.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Answer phone calls with a realtime voice model."""
+
+
+@app.command()
+def serve(
+    config: ConfigFile = None,
+    flow: Annotated[
+        list[Path] | None, typer.Option("--flow", "-f", help="Python file with flows; may be repeated.")
+    ] = None,
+    sip_host: Annotated[str | None, typer.Option(help="Address for SIP and RTP.")] = None,
+    sip_port: Annotated[int | None, typer.Option(help="UDP port for SIP; 0 takes a free one.")] = None,
+    console_port: Annotated[
+        int | None, typer.Option(help="TCP port of the console; 0 takes a free one.")
+    ] = None,
+    provider: Annotated[
+        str | None, typer.Option(help="embedded, openai, azure, xai, or auto (openai when there is a key).")
+    ] = None,
+    overrides: Overrides = None,
+    json: Json = False,
+) -> None:
+    """Answer calls until told to stop.
+
+    SIGTERM (or Ctrl-C) drains: no new calls, running ones go on to their end. A second signal ends them now.
+    """
+    from voiceagent.cli.serve import run_serve
+
+    flags: dict[str, Any] = {
+        "sip.host": sip_host,
+        "sip.port": sip_port,
+        "console.port": console_port,
+        "realtime.provider": provider,
+        "flows": [str(path) for path in flow] if flow else None,
+    }
+    run_serve(config, flags, overrides or [], as_json=json)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the recording, ladder, journal and summary.")] = Path(
+        "demo-out"
+    ),
+    json: Json = False,
+) -> None:
+    """Place a real SIP call to a service of our own, offline, and show what happened.
+
+    The caller hears a greeting, says "billing", barges into the long answer, types digits, hears a tool's
+    result, an operator's sentence, a goodbye and the BYE. Exit status 0 only when all of it happened.
+    """
+    from voiceagent.cli.demo import run_demo
+
+    run_demo(out, as_json=json)
+
+
+@app.command()
+def call(
+    target: Annotated[str, typer.Argument(help="Whom to call: sip:100@127.0.0.1:5060")],
+    steps: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--do",
+            help="What the caller does, in order; may be repeated: listen (until the agent has spoken), "
+            "say:billing, barge:stop (talks over the agent), wav:file.wav, digits:1234#, wait:2.5, hold, "
+            "resume, hangup.",
+        ),
+    ] = None,
+    voice: Annotated[
+        str, typer.Option(help="The caller's voice: rms, awb, slt, kal (flite), or espeak.")
+    ] = "rms",
+    codec: Annotated[str, typer.Option(help="pcmu or pcma.")] = "pcmu",
+    record: Annotated[
+        Path | None, typer.Option(help="Write the call as stereo WAV: caller left, agent right.")
+    ] = None,
+    limit: Annotated[float, typer.Option(help="Hang up after so many seconds.")] = 120.0,
+    json: Json = False,
+) -> None:
+    """Phone a SIP address from the terminal: speak text or a WAV, press keys, barge in, record.
+
+    Without --do it listens until the far end hangs up (or --limit). Example:
+
+        voiceagent call sip:100@127.0.0.1:5060 --do listen --do say:billing --record call.wav
+    """
+    from voiceagent.cli.call import run_call
+
+    run_call(
+        target,
+        steps or ["listen", "wait:3600"],
+        voice=voice,
+        codec=codec,
+        record=record,
+        limit_s=limit,
+        as_json=json,
+    )
+
+
+@app.command()
+def engine(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 8765,
+    voice: Annotated[str, typer.Option(help="auto, flite, espeak, or a plug-in's name.")] = "auto",
+    recogniser: Annotated[str, typer.Option(help="auto, pocketsphinx, or a plug-in's name.")] = "auto",
+    faults: Annotated[
+        str, typer.Option(help="Misbehave on cue; see voiceagent/engine/faults.py for the script's words.")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Run the embedded realtime provider alone: the OpenAI Realtime wire on plain CPU, no key, no network."""
+    from voiceagent.cli.engine import run_engine
+
+    run_engine(host, port, voice=voice, recogniser=recogniser, faults=faults, as_json=json)
+
+
+@app.command()
+def doctor(config: ConfigFile = None, overrides: Overrides = None, json: Json = False) -> None:
+    """Check everything a call needs: settings, ports, codecs, voice, recogniser, provider."""
+    from voiceagent.cli.doctor import run_doctor
+
+    run_doctor(config, overrides or [], as_json=json)
+
+
+@bench.command("sequencer")
+def bench_sequencer(
+    seconds: Annotated[float, typer.Option(help="How long to count decisions.")] = 3.0,
+    seed: Annotated[int, typer.Option(help="Seed of the synthetic traffic.")] = 1,
+    json: Json = False,
+) -> None:
+    """Decisions per second, and a traffic simulation: requests lost, collisions, starts over speech."""
+    from voiceagent.bench.sequencer import run_sequencer_bench
+    from voiceagent.cli.bench import report
+
+    report("sequencer", lambda: run_sequencer_bench(seconds=seconds, seed=seed), as_json=json)
+
+
+@bench.command("calls")
+def bench_calls(
+    calls: Annotated[int, typer.Option(help="Calls at once.")] = 100,
+    seconds: Annotated[float, typer.Option(help="Length of the measurement.")] = 20.0,
+    json: Json = False,
+) -> None:
+    """Audio of many calls against a scripted provider in a second process: CPU, pacing, delay, barge-in."""
+    from voiceagent.bench.calls import run_calls_bench
+    from voiceagent.cli.bench import report
+
+    report("calls", lambda: run_calls_bench(calls, seconds), as_json=json)
+
+
+@bench.command("setup")
+def bench_setup(
+    rate: Annotated[float, typer.Option(help="Calls per second.")] = 300.0,
+    calls: Annotated[int, typer.Option(help="Calls in all.")] = 3000,
+    loss: Annotated[
+        float, typer.Option(help="Share of datagrams lost on purpose, each way (0.1 = 10 %).")
+    ] = 0.0,
+    json: Json = False,
+) -> None:
+    """INVITE, 200, ACK, BYE at a given rate from a second process."""
+    from voiceagent.bench.setup import run_setup_bench
+    from voiceagent.cli.bench import report
+
+    report("setup", lambda: run_setup_bench(rate=rate, calls=calls, loss=loss), as_json=json)
+
+
+@bench.command("recogniser")
+def bench_recogniser(
+    quick: Annotated[bool, typer.Option(help="Two voices instead of all.")] = False, json: Json = False
+) -> None:
+    """Accuracy of the embedded recogniser on synthetic callers over a telephone line."""
+    from voiceagent.bench.recogniser import run_recogniser_bench
+    from voiceagent.cli.bench import report
+
+    report("recogniser", lambda: run_recogniser_bench(quick=quick), as_json=json)

@@ -1,0 +1,59 @@
+"""What all commands share: the loop, errors as one line, output for people or for machines."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, NoReturn, TypeVar
+
+from voiceagent.errors import VoiceAgentError
+
+T = TypeVar("T")
+
+USAGE = 2
+FAILED = 1
+
+
+def run_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run ``work()`` on uvloop where it is installed, else on asyncio's own loop."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        new_event_loop = None
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(work())
+
+
+def fail(message: str, status: int = FAILED, *, as_json: bool = False, code: str = "failed") -> NoReturn:
+    """Say one line on standard error (or an object with ``--json``) and exit."""
+    if as_json:
+        print(json.dumps({"error": {"code": code, "message": message}}))
+    else:
+        print(f"voiceagent: {message}", file=sys.stderr)
+    raise SystemExit(status)
+
+
+def fail_with(error: VoiceAgentError, *, as_json: bool = False) -> NoReturn:
+    """Exit with an error's own words."""
+    fail(str(error), USAGE if error.code == "config" else FAILED, as_json=as_json, code=error.code)
+
+
+def show_json(value: object) -> None:
+    """Print one JSON document."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
+    """Read ``--set section.name=value`` pairs; values that are JSON are taken as such."""
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            fail(f"--set {pair}: must look like section.name=value", USAGE)
+        try:
+            found[name] = json.loads(text)
+        except json.JSONDecodeError:
+            found[name] = text
+    return found

@@ -1,0 +1,88 @@
+"""``voiceagent serve``: start, say where to call and what to open, stay, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from voiceagent.cli.run import fail_with, parse_overrides, run_loop
+from voiceagent.errors import VoiceAgentError
+
+
+def run_serve(config: Path | None, flags: Mapping[str, Any], overrides: list[str], *, as_json: bool) -> None:
+    """Serve until drained. Exit status 2 with one line for a wrong setting, before any port is opened."""
+    from voiceagent.settings import load_settings
+
+    try:
+        settings = load_settings(config, {**flags, **parse_overrides(overrides)})
+        from voiceagent.app.service import Service
+        from voiceagent.observe.logs import configure_logs
+
+        configure_logs(format="json" if as_json else settings.log.format, level=settings.log.level)
+
+        async def work() -> None:
+            await _serve(Service(settings), as_json=as_json)
+
+        run_loop(work)
+    except VoiceAgentError as error:
+        fail_with(error, as_json=as_json)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+async def _serve(service: Any, *, as_json: bool) -> None:
+    from voiceagent.app.service import Addresses
+
+    signals: asyncio.Queue[str] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signals.put_nowait, number.name)
+    async with service:
+        addresses: Addresses = service.addresses
+        _announce(addresses, service, as_json=as_json)
+        await signals.get()
+        drained = asyncio.ensure_future(service.drain())
+        live = service.admission.live
+        if live and not as_json:
+            print(f"Finishing {live} call(s); signal again to end them now.", flush=True)
+        again = asyncio.ensure_future(signals.get())
+        await asyncio.wait({drained, again}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (drained, again):
+            task.cancel()
+
+
+def _announce(addresses: Any, service: Any, *, as_json: bool) -> None:
+    page = f"{addresses.console}/#token={addresses.console_token}" if addresses.console else None
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "event": "listening",
+                    "sip": addresses.sip,
+                    "console": addresses.console,
+                    "token": addresses.console_token,
+                    "provider": addresses.provider,
+                    "engine": addresses.engine,
+                }
+            ),
+            flush=True,
+        )
+        return
+    numbers = [number for flow in service.flows for number in flow.numbers]
+    user = next((number for number in numbers if number != "*"), "100")
+    voice = {"embedded": "built-in demonstration voice (offline)"}.get(addresses.provider, addresses.provider)
+    lines = [
+        "",
+        "  voiceagent is listening.",
+        "",
+        f"  dial    sip:{user}@{addresses.sip}   from any softphone on this machine, or:",
+        f"          .venv/bin/voiceagent call sip:{user}@{addresses.sip} --do listen --do say:billing",
+    ]
+    if page:
+        lines += [f"  open    {page}", f"  token   {addresses.console_token}"]
+    lines += [f"  voice   {voice}", "  stop    Ctrl-C: running calls are finished first", ""]
+    print("\n".join(lines), flush=True)

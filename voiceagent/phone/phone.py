@@ -1,0 +1,353 @@
+"""A SIP phone in code: dials, speaks, presses keys, barges in, listens and records.
+
+Used by ``voiceagent call``, by the demonstration and by tests. It is a user agent of its own: nothing of
+it is shared with the service but the libraries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from voiceagent.call.direct_audio import DirectAudio, DirectMedia
+from voiceagent.errors import CallEnded, SipError
+from voiceagent.ids import random_token
+from voiceagent.media import g711
+from voiceagent.media.wav import WavWriter, interleave
+from voiceagent.media.wheel import MediaWheel
+from voiceagent.phone.ear import FRAME, Ear, Timeline
+from voiceagent.sip import effects as sip
+from voiceagent.sip.config import EndpointConfig
+from voiceagent.sip.transport import UdpSipTransport
+from voiceagent.sip.uri import SipUri
+
+Note = Callable[[float, str, str], None]
+"""``note(loop_time, direction, label)``: direction is ``out``, ``in`` or ``self``."""
+
+
+@dataclass(slots=True)
+class CallFigures:
+    """What the phone measured, in milliseconds."""
+
+    setup_ms: float | None = None
+    """INVITE sent → 200 received."""
+    first_audio_ms: float | None = None
+    """200 received → first audible sound."""
+    ended_by: str = ""
+    status: int | None = None
+    digits_sent: str = ""
+    said: list[str] = field(default_factory=list[str])
+
+
+class Phone:
+    """One user agent on loopback (or ``host``). An async context manager."""
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        user: str = "caller",
+        codecs: tuple[str, ...] = ("PCMU", "PCMA"),
+        note: Note | None = None,
+    ) -> None:
+        self._host = host
+        self._user = user
+        self._codecs = codecs
+        self._note = note
+        self._wheel: MediaWheel | None = None
+        self._transport: UdpSipTransport | None = None
+        self._calls: dict[str, PhoneCall] = {}
+        self.address: sip.Address = ("", 0)
+
+    async def __aenter__(self) -> Phone:
+        self._wheel = MediaWheel(asyncio.get_running_loop())
+        config = EndpointConfig(user=self._user, user_agent="voiceagent-phone")
+        self._transport = UdpSipTransport(config, self._on_event, tokens=random_token)
+        self.address = await self._transport.start(self._host, 0)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for call in list(self._calls.values()):
+            call.hang_up()
+        await asyncio.sleep(0)
+        if self._transport is not None:
+            await self._transport.close()
+        if self._wheel is not None:
+            self._wheel.close()
+
+    def dial(self, target: str) -> PhoneCall:
+        """Call ``sip:user@host:port``. Raises SipError when the target cannot be understood."""
+        assert self._transport is not None
+        assert self._wheel is not None
+        uri = SipUri.parse(target if ":" in target else f"sip:{target}")
+        if uri.scheme != "sip" or not uri.host:
+            raise SipError(f"cannot dial {target!r}: a sip: URI with a host is needed")
+        media = DirectMedia(self._wheel, None, self._host, self._host, silence_limit_s=0)
+        call = PhoneCall(self._transport, DirectAudioFactory(media, self._codecs), self._note)
+        leg = self._transport.invite(
+            str(uri),
+            from_uri=f"sip:{self._user}@{self.address[0]}:{self.address[1]}",
+            sdp=call.begin(),
+            destination=(uri.host, uri.port or 5060),
+        )
+        call.placed(leg)
+        self._calls[leg] = call
+        return call
+
+    def _on_event(self, event: sip.SipEvent) -> None:
+        leg = getattr(event, "leg", None)
+        call = self._calls.get(leg) if leg is not None else None
+        if isinstance(event, sip.InviteReceived):
+            assert self._transport is not None
+            self._transport.reject(event.leg, 486, "Busy Here")
+        elif call is not None:
+            call.on_sip(event)
+            if isinstance(event, sip.Ended):
+                self._calls.pop(event.leg, None)
+
+
+@dataclass(frozen=True, slots=True)
+class DirectAudioFactory:
+    """Opens the audio of one call."""
+
+    media: DirectMedia
+    codecs: tuple[str, ...]
+
+    def open(self, call: PhoneCall) -> DirectAudio:
+        """Bind a port whose events go to ``call``."""
+        audio = DirectAudio(self.media, call, self.codecs)
+        audio.open()
+        return audio
+
+
+class PhoneCall:
+    """One call of the phone. Waiting methods raise CallEnded when the call ends meanwhile."""
+
+    def __init__(self, transport: UdpSipTransport, audio: DirectAudioFactory, note: Note | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport = transport
+        self._audio = audio.open(self)
+        self._noted = note
+        self._leg = ""
+        self._dialled = self._loop.time()
+        self._answered: asyncio.Future[None] = self._loop.create_future()
+        self.ended: asyncio.Future[sip.Ended] = self._loop.create_future()
+        self._spoken: dict[str, asyncio.Future[None]] = {}
+        self._pending: dict[str, bytes] = {}
+        self._started: dict[str, float] = {}
+        self._words = 0
+        self.ear = Ear()
+        self.timeline = Timeline()
+        self.figures = CallFigures()
+        self.answered_at: float | None = None
+        self.refer: SipError | None = None
+
+    def begin(self) -> bytes:
+        """Return our offer."""
+        return self._audio.offer()
+
+    def placed(self, leg: str) -> None:
+        """The INVITE is on its way."""
+        self._leg = leg
+
+    # ── doing ───────────────────────────────────────────────────────────────────────────────────
+    async def answered(self, timeout_s: float = 10.0) -> None:
+        """Wait for the answer. Raises SipError with the final status, or TimeoutError."""
+        async with asyncio.timeout(timeout_s):
+            await self._answered
+
+    async def play(self, audio: bytes, label: str = "") -> float:
+        """Speak G.711 ``audio`` and wait until its last packet has left; return when its first one left."""
+        self._words += 1
+        key = f"words-{self._words}"
+        self._spoken[key] = self._loop.create_future()
+        self._pending[key] = audio
+        if label:
+            self.figures.said.append(label)
+        self._audio.port.play(audio, key, key)
+        self._audio.port.play_end(key)
+        await self._alive(self._spoken[key])
+        return self._started[key]
+
+    async def press(self, digits: str) -> None:
+        """Press keys (RFC 4733 where agreed, tones otherwise) and wait for the time they take."""
+        self._say("out", f"digits {digits}")
+        self.figures.digits_sent += digits
+        self._audio.port.send_digits(digits)
+        await asyncio.sleep(0.2 * len(digits))
+
+    async def until_answered_in_words(self, timeout_s: float = 15.0, quiet_s: float = 0.9) -> None:
+        """Wait until the far end has spoken and then been silent for ``quiet_s``."""
+        await self._alive(asyncio.ensure_future(self.ear.until_speaking(timeout_s)))
+        await self._alive(asyncio.ensure_future(self.ear.until_quiet(quiet_s, timeout_s + 30)))
+
+    async def until_speaking(self, timeout_s: float = 15.0) -> None:
+        """Wait until the far end speaks."""
+        await self._alive(asyncio.ensure_future(self.ear.until_speaking(timeout_s)))
+
+    async def wait(self, seconds: float) -> None:
+        """Do nothing for a while."""
+        await self._alive(asyncio.ensure_future(asyncio.sleep(seconds)))
+
+    def note(self, label: str) -> None:
+        """Put a remark on the ladder."""
+        self._say("self", label)
+
+    def hold(self, on: bool) -> None:
+        """Put the far end on hold, or take it back (re-INVITE)."""
+        from voiceagent.media.sdp import Direction
+
+        self._audio.direction = Direction.SENDONLY if on else Direction.SENDRECV
+        self._transport.offer(self._leg, self._audio.offer())
+
+    def hang_up(self) -> None:
+        """End the call; harmless when it is over."""
+        if not self.ended.done():
+            self._transport.hang_up(self._leg)
+
+    async def over(self, timeout_s: float = 10.0) -> sip.Ended:
+        """Wait for the end."""
+        async with asyncio.timeout(timeout_s):
+            return await asyncio.shield(self.ended)
+
+    def record(self, path: Path) -> float:
+        """Write the call so far as a stereo WAV (caller left, agent right); return its seconds."""
+        silence = self._silence
+        left, right = self.timeline.stereo(silence)
+        law = "alaw" if silence == 0xD5 else "ulaw"
+        with WavWriter(path, rate=8000, channels=2) as writer:
+            writer.write(interleave(g711.decode(left, law), g711.decode(right, law), 2))
+        return len(left) / 8000
+
+    @property
+    def law(self) -> str:
+        """PCMU or PCMA."""
+        return self._audio.agreement.codec if self._audio.agreement is not None else "PCMU"
+
+    def encode(self, pcm: bytes) -> bytes:
+        """Return 8 kHz PCM as the call's G.711, in whole frames."""
+        law = "alaw" if self.law == "PCMA" else "ulaw"
+        audio = g711.encode(pcm, law)
+        return audio + bytes((self._silence,)) * (-len(audio) % FRAME)
+
+    # ── SIP ─────────────────────────────────────────────────────────────────────────────────────
+    def on_sip(self, event: sip.SipEvent) -> None:
+        """Take one event of our dialog."""
+        match event:
+            case sip.InviteProgress():
+                self._say("in", f"{event.status} {event.reason}")
+            case sip.Answered(sdp=sdp):
+                self._on_answer(sdp)
+            case sip.OfferReceived(offer=offer):
+                self._on_offer(offer)
+            case sip.AnswerReceived(sdp=sdp, status=status):
+                if sdp is not None and status < 300:
+                    self._audio.answered(sdp)
+            case sip.Ended():
+                self._on_end(event)
+            case _:
+                return
+
+    def _on_answer(self, sdp: bytes | None) -> None:
+        now = self._loop.time()
+        self.answered_at = now
+        self.figures.setup_ms = round((now - self._dialled) * 1000, 1)
+        self._say("in", "200 OK")
+        self._say("out", "ACK")
+        try:
+            if sdp is None:
+                raise SipError("the answer carries no SDP")
+            self._audio.answered(sdp)
+            self._audio.start()
+        except SipError as error:
+            self._transport.hang_up(self._leg, str(error))
+            if not self._answered.done():
+                self._answered.set_exception(error)
+            return
+        if not self._answered.done():
+            self._answered.set_result(None)
+
+    def _on_offer(self, offer: bytes | None) -> None:
+        try:
+            answer = self._audio.answer(offer) if offer is not None else self._audio.offer()
+        except SipError as error:
+            self._transport.refuse_offer(self._leg, error.status)
+            return
+        self._transport.answer_offer(self._leg, answer)
+
+    def _on_end(self, event: sip.Ended) -> None:
+        self.figures.ended_by = event.by
+        self.figures.status = event.status
+        if event.by == "peer":
+            self._say("in", "BYE")
+        elif event.by == "us":
+            self._say("out", "BYE")
+        else:
+            self._say("in", f"{event.status or ''} {event.reason or event.by}".strip())
+        self._audio.close()
+        if not self._answered.done():
+            self._answered.set_exception(
+                SipError(f"{event.status or event.by} {event.reason}".strip(), status=event.status or 500)
+            )
+            self._answered.exception()  # whoever does not wait for the answer must not be warned about it
+        if not self.ended.done():
+            self.ended.set_result(event)
+
+    # ── media (PortEvents) ──────────────────────────────────────────────────────────────────────
+    def on_audio(self, audio: bytes) -> None:
+        now = self._loop.time()
+        heard_before = self.ear.speaking_since
+        for start in range(0, len(audio), FRAME):
+            frame = audio[start : start + FRAME]
+            self.timeline.put(1, frame, now, self._silence)
+            self.ear.hear(frame, now, self.law)
+        if self.figures.first_audio_ms is None and self.ear.first_audible is not None and self.answered_at:
+            self.figures.first_audio_ms = round((self.ear.first_audible - self.answered_at) * 1000, 1)
+        if heard_before is None and self.ear.speaking_since is not None:
+            self._say("in", "agent speaks")
+
+    def on_digit(self, digit: str) -> None:
+        self._say("in", f"digit {digit}")
+
+    def on_playback_started(self, response_id: str, item_id: str) -> None:
+        now = self._loop.time()
+        self._started[response_id] = now
+        self.timeline.put(0, self._pending.pop(response_id, b""), now, self._silence)
+
+    def on_playback_ended(self, response_id: str, item_id: str, heard_ms: int, cut: bool) -> None:
+        done = self._spoken.get(response_id)
+        if done is not None and not done.done():
+            done.set_result(None)
+
+    def on_media_lost(self, silence_s: float) -> None:
+        self._say("self", f"no sound for {silence_s:.0f} s")
+
+    # ── inner workings ──────────────────────────────────────────────────────────────────────────
+    @property
+    def _silence(self) -> int:
+        return 0xD5 if self.law == "PCMA" else 0xFF
+
+    def _say(self, direction: str, label: str) -> None:
+        if self._noted is not None:
+            self._noted(self._loop.time(), direction, label)
+
+    async def _alive(
+        self, work: asyncio.Future[object] | asyncio.Future[None] | asyncio.Future[float]
+    ) -> None:
+        await asyncio.wait({work, self.ended}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            work.result()
+            return
+        work.cancel()
+        raise CallEnded("the far end has hung up", outcome=self.figures.ended_by)
+
+
+def chosen(codecs: Sequence[str]) -> tuple[str, ...]:
+    """Return codec names in SDP spelling; ``ulaw`` and ``alaw`` are understood, too."""
+    names = {"ulaw": "PCMU", "alaw": "PCMA", "pcmu": "PCMU", "pcma": "PCMA"}
+    return tuple(names[codec.lower()] for codec in codecs)
