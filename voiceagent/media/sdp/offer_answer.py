@@ -94,8 +94,8 @@ def negotiate(
     """Answer an offer: the first audio section that fits is taken, every other one refused with port 0.
 
     The codec is the first of the offer's list that we have, under the offer's payload type. ``previous`` is
-    our last description in this dialog. SdpError 488 with code ``sdp_no_common_codec``, ``sdp_srtp_unsupported``,
-    ``sdp_unreachable`` or ``sdp_no_audio`` when nothing remains.
+    our last description in this dialog. SdpError 488 with code ``sdp_no_common_codec``, ``sdp_protocol``,
+    ``sdp_srtp_unsupported``, ``sdp_unreachable`` or ``sdp_no_audio`` when nothing remains.
     """
     taken: AudioAgreement | None = None
     why = "sdp_no_audio"
@@ -351,7 +351,7 @@ def _origin(abilities: Abilities) -> Origin:
 
 
 def _versioned(new: SessionDescription, previous: SessionDescription | None) -> SessionDescription:
-    """§8: the same description keeps its o= line; a changed one keeps the session and adds one to the version."""
+    """§8: the same description keeps its o= line; a changed one adds one to the version of the session."""
     if previous is None or previous.origin is None or new.origin is None:
         return new
     if replace(new, origin=previous.origin) == previous:

@@ -211,7 +211,7 @@ class MediaDescription(_Attributes):
     def rtpmaps(self) -> list[RtpMap]:
         """The encodings offered, in the order of the m-line.
 
-        A malformed rtpmap is passed over (``a=rtpmap:31 LPC``); static types need none; duplicates count once.
+        A malformed rtpmap is passed over (``a=rtpmap:31 LPC``); static types need none; doubles count once.
         """
         told: dict[int, RtpMap] = {}
         for value in self.attribute_all("rtpmap"):

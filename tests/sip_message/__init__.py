@@ -1,0 +1,1 @@
+"""The SIP message layer: bytes to messages and back, and what is refused."""
