@@ -67,7 +67,7 @@ class CallerRules(WishRules):
     def _on_speech_stopped(self, event: SpeechStopped, now: float, out: Effects) -> None:
         if self._turn is not Turn.SPEAKING:
             return
-        self._turn_ended_at = now
+        self._turn_ended_at = self._number
         hold = self._gaps.hold_s if self._auto_create else self.config.turn_grace_s
         self._turn = Turn.STOPPED if hold else Turn.NONE
         self._hold_until = now + hold
@@ -76,7 +76,7 @@ class CallerRules(WishRules):
     def _on_committed(self, event: InputCommitted, now: float, out: Effects) -> None:
         if self._turn is Turn.AWAITING_AUTO:
             return
-        self._turn_ended_at = now
+        self._turn_ended_at = self._number
         if self._auto_create:
             self._await_auto(now)
             return

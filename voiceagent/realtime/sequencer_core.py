@@ -62,6 +62,7 @@ class SequencerCore:
         "_ledger",
         "_link",
         "_now",
+        "_number",
         "_oob",
         "_paused",
         "_probe_eid",
@@ -94,6 +95,7 @@ class SequencerCore:
         self._now = 0.0
         self._due = NEVER
         self._seq = 0
+        self._number = 0
         self._link = Link.ATTACHING
         self._paused = False
         self._expires_at = 0.0
@@ -123,7 +125,7 @@ class SequencerCore:
         self._speaking_since = 0.0
         self._hold_until = 0.0
         self._committed_at = 0.0
-        self._turn_ended_at = -1.0
+        self._turn_ended_at = 0
         self._grace_until = 0.0
         self._gaps = GapEstimator(cfg.hold_factor, cfg.hold_min_s, cfg.hold_max_s)
 
@@ -176,7 +178,9 @@ class SequencerCore:
         entry.progress = Progress.QUEUED
         out.append(Progressed(entry.id, Progress.QUEUED, None, entry.attempt + 1))
 
-    def _retry(self, entry: Entry, now: float, out: Effects, *, why: str, failed: str) -> bool:
+    def _retry(
+        self, entry: Entry, now: float, out: Effects, *, why: str, failed: str, at_once: bool = False
+    ) -> bool:
         """Requeue after a create that did not succeed, or end it ``failed`` when its attempts are used up."""
         entry.refusals += 1
         if entry.stage is Stage.ENDED:
@@ -186,7 +190,7 @@ class SequencerCore:
             self._settle(entry, Outcome(OutcomeKind.FAILED, code=failed, reason=reason), out)
             out.append(Notice("request_failed", entry.id, None, {"reason": failed, "attempt": entry.attempt}))
             return False
-        backoff = self.config.backoff_s * 2.0 ** (entry.refusals - 1)
+        backoff = 0.0 if at_once else self.config.backoff_s * 2.0 ** (entry.refusals - 1)
         self._requeue(entry, now, out, why=why, wait_s=backoff * (1.0 + self._jitter(entry.eid) / 2.0))
         return True
 
@@ -264,7 +268,7 @@ class SequencerCore:
                 return "awaiting_auto_reply"
             elif self._auto_create or (entry.rank > TURN and not entry.request.over_speech):
                 return "turn_ending"
-        if self._grace_until > now and entry.rank > TURN and entry.submitted_at <= self._turn_ended_at:
+        if self._grace_until > now and entry.rank > TURN and entry.number <= self._turn_ended_at:
             return "turn_reply_first"
         if entry.request.when is When.AFTER_PLAYBACK and self._sounding():
             return "playback"

@@ -369,7 +369,8 @@ class SlotRules(ReplyRules):
             outcome = Outcome(OutcomeKind.SATISFIED, response_id=entry.satisfied_by, other=entry.satisfied_by)
             self._settle(entry, outcome, out)
         else:
-            self._retry(entry, now, out, why="create_unanswered", failed="no_answer")
+            probing = self._probe_eid is not None
+            self._retry(entry, now, out, why="create_unanswered", failed="no_answer", at_once=probing)
 
     def _probe(self, now: float, out: Effects) -> None:
         """Cancel without a name: "not active" proves the slot free, a done proves that a ghost was killed."""

@@ -80,6 +80,7 @@ class Entry:
         "needs_until",
         "not_before",
         "now",
+        "number",
         "presumed",
         "progress",
         "protected",
@@ -101,6 +102,9 @@ class Entry:
         self.id = request.id
         self.rank = RANK[request.origin]
         self.seq = seq
+        """Place within its class; a requeue may move it back."""
+        self.number = seq
+        """How many requests were submitted before, for ever."""
         self.submitted_at = now
         self.deadline: float | None = None if request.deadline_s is None else now + request.deadline_s
         self.stage = Stage.QUEUED

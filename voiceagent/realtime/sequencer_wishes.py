@@ -40,6 +40,7 @@ class WishRules(SlotRules):
             return
         self._seq += 1
         entry = Entry(request, self._seq, now)
+        entry.number = self._number = self._seq
         self._entries[entry.id] = entry
         queue = self._queue
         if queue:

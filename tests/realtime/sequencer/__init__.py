@@ -1,0 +1,1 @@
+"""The response sequencer: ladders, properties, planted bugs."""
