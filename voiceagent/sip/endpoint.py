@@ -39,8 +39,8 @@ class SipEndpoint:
     Every method returns what must be done, in order. Commands that end, refuse or report (``hang_up``,
     ``cancel``, ``reject``, ``ring``, ``answer_offer``, ``refuse_offer``, ``refer_outcome``) return nothing
     for a leg that is unknown, over, or in a state where they mean nothing. Those that start something
-    (``accept``, ``offer``, ``refer``, ``send_info``, ``probe``) raise SipError then: code ``no_such_leg`` (481) when it is
-    unknown or over, ``bad_state`` (491) when it is not the moment.
+    (``accept``, ``offer``, ``refer``, ``send_info``, ``probe``) raise SipError then: code ``no_such_leg``
+    (481) when it is unknown or over, ``bad_state`` (491) when it is not the moment.
     """
 
     def __init__(self, config: EndpointConfig, tokens: Tokens) -> None:

@@ -6,11 +6,13 @@ import zlib
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from voiceagent.errors import SipError
 from voiceagent.ids import Tokens
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.dialog import Dialog, DialogKey
 from voiceagent.sip.effects import Address, Ended, SipEvent
 from voiceagent.sip.message import Request, Response
+from voiceagent.sip.multipart import find_body
 from voiceagent.sip.transaction import ClientTransaction, ServerTransaction, TransactionLayer
 from voiceagent.sip.transaction.reply import fields_of, reply_address, reply_bytes, reply_head
 from voiceagent.sip.transaction.wire import Wire
@@ -19,6 +21,7 @@ from voiceagent.sip.uri import host_text
 if TYPE_CHECKING:
     from voiceagent.sip.invite import Leg
 
+SDP = "application/sdp"
 HeaderLines = tuple[tuple[str, str], ...]
 
 
@@ -139,6 +142,22 @@ class Core:
     def takes(self, method: str) -> bool:
         """Tell whether ``method`` is one of ours."""
         return method in self.config.allowed or (method == "REFER" and self.config.allow_refer)
+
+
+def sdp_of(message: Request | Response) -> bytes | None:
+    """Return the session description of a message, alone or within multipart; None where there is none.
+
+    Raises SipError 400 for a multipart that cannot be taken apart.
+    """
+    return find_body(message, SDP) if message.body else None
+
+
+def sdp_or_none(message: Request | Response) -> bytes | None:
+    """Return the session description of a message that can no longer be refused."""
+    try:
+        return sdp_of(message)
+    except SipError:
+        return None
 
 
 def _same_hop(request: Request, method: str, to: str) -> Request:

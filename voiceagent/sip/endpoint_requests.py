@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from voiceagent.errors import SipError
 from voiceagent.sip.check import check_request
 from voiceagent.sip.config import KNOWN_METHODS
 from voiceagent.sip.dialog import address_of
@@ -48,6 +49,17 @@ def take_request(core: Core, request: Request, source: Address) -> None:
     if refusal is not None:
         core.respond(transaction, refusal.status, refusal.reason, refusal.headers)
         return
+    try:
+        _route(core, request, source, transaction, merged=merged)
+    except SipError as error:
+        # A header or body that only this step had to read turned out to be malformed.
+        core.respond(transaction, error.status)
+
+
+def _route(
+    core: Core, request: Request, source: Address, transaction: ServerTransaction, *, merged: bool
+) -> None:
+    method = request.method
     if method == "CANCEL":
         _take_cancel(core, request, transaction)
     elif request.to.tag is not None:
@@ -67,7 +79,8 @@ def take_request(core: Core, request: Request, source: Address) -> None:
 def _new_invite(core: Core, server: ServerTransaction) -> None:
     if not isinstance(server, InviteServer):
         return
-    if server.request.contact is None:
+    if server.request.contact is None and server.request.via.is_rfc3261:
+        # Only a phone of RFC 2543 may leave it out; then From says where the caller is (RFC 4475 §3.4.1).
         core.respond(server, 400, "Missing Contact")
     elif len(core.legs) >= core.config.max_legs:
         core.counts["over_max_legs"] += 1

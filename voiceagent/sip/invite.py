@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from voiceagent.sip.dialog import Dialog
 from voiceagent.sip.effects import Address, Confirmed
-from voiceagent.sip.endpoint_core import Core
+from voiceagent.sip.endpoint_core import Core, sdp_or_none
 from voiceagent.sip.grammar import quote
 from voiceagent.sip.message import Request, Response
 from voiceagent.sip.refer import Referral, ReferSubscription
@@ -168,7 +168,7 @@ def ack_for_2xx(core: Core, leg: Leg, ack: Request) -> bool:
         return True
     initial = wait.server is leg.server
     if initial or wait.late_offer:
-        core.emit(Confirmed(leg.id, (ack.body or None) if wait.late_offer else None))
+        core.emit(Confirmed(leg.id, sdp_or_none(ack) if wait.late_offer else None))
     return True
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from voiceagent.sip.dialog import Dialog
 from voiceagent.sip.effects import Address, Answered, InviteProgress
-from voiceagent.sip.endpoint_core import Core, HeaderLines, cancel_for
+from voiceagent.sip.endpoint_core import SDP, Core, HeaderLines, cancel_for, sdp_or_none
 from voiceagent.sip.grammar import quote
 from voiceagent.sip.invite import Leg, forget_dialog, send_bye
 from voiceagent.sip.message import Request, Response
 from voiceagent.sip.transaction import InviteClient
 from voiceagent.sip.transaction.reply import fields_of
-
-SDP = "application/sdp"
 
 
 def start(
@@ -75,7 +73,7 @@ def _provisional(core: Core, leg: Leg, request: Request, destination: Address, r
         leg.early[tag] = dialog
         core.dialogs[dialog.key] = leg
     if response.status > 100 and not leg.established:
-        core.emit(InviteProgress(leg.id, response.status, response.reason, response.body or None))
+        core.emit(InviteProgress(leg.id, response.status, response.reason, sdp_or_none(response)))
 
 
 def _success(core: Core, leg: Leg, request: Request, destination: Address, response: Response) -> None:
@@ -102,7 +100,7 @@ def _success(core: Core, leg: Leg, request: Request, destination: Address, respo
     leg.dialog = dialog
     leg.stop_timers(core)
     core.dialogs[dialog.key] = leg
-    core.emit(Answered(leg.id, response.body or None))
+    core.emit(Answered(leg.id, sdp_or_none(response)))
 
 
 def _no_answer(core: Core, leg: Leg) -> None:

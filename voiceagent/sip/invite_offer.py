@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from voiceagent.sip.effects import Address, AnswerReceived, OfferReceived
-from voiceagent.sip.endpoint_core import Core, HeaderLines
+from voiceagent.sip.endpoint_core import SDP, Core, HeaderLines, sdp_of, sdp_or_none
 from voiceagent.sip.invite import Leg, OurOffer, PeerOffer, forget_dialog, send_bye, wait_for_ack
 from voiceagent.sip.message import Response
 from voiceagent.sip.transaction import InviteServer, ServerTransaction
 
-SDP = "application/sdp"
 _GLARE_STEP = 0.01  # RFC 3261 §14.1 counts the back-off in units of 10 ms
 
 
@@ -35,10 +34,10 @@ def take_reinvite(core: Core, leg: Leg, server: InviteServer) -> None:
     if leg.ack_wait is not None or (leg.our_offer is not None and leg.our_offer.client is not None):
         core.respond(server, 491, tag=_tag(leg))
         return
+    offer = sdp_of(server.request)
     core.respond(server, 100)
     if leg.dialog is not None:
         leg.dialog.refresh_target(server.request)
-    offer = server.request.body or None
     leg.peer_offer = PeerOffer(server, "INVITE", late=offer is None)
     core.emit(OfferReceived(leg.id, "INVITE", offer))
 
@@ -47,7 +46,8 @@ def take_update(core: Core, leg: Leg, transaction: ServerTransaction) -> None:
     """Tell an UPDATE with an offer; one without refreshes the target and is answered here (RFC 3311 §5.2)."""
     request = transaction.request
     dialog = leg.dialog
-    if not request.body:
+    offer = sdp_of(request)
+    if offer is None:
         if dialog is not None:
             dialog.refresh_target(request)
         core.respond(
@@ -64,7 +64,7 @@ def take_update(core: Core, leg: Leg, transaction: ServerTransaction) -> None:
     if dialog is not None:
         dialog.refresh_target(request)
     leg.peer_offer = PeerOffer(transaction, "UPDATE", late=False)
-    core.emit(OfferReceived(leg.id, "UPDATE", request.body))
+    core.emit(OfferReceived(leg.id, "UPDATE", offer))
 
 
 def answer(core: Core, leg: Leg, sdp: bytes) -> None:
@@ -113,7 +113,7 @@ def send_offer(core: Core, leg: Leg, ours: OurOffer) -> None:
                 dialog.refresh_target(response)
                 acked.append(core.ack_2xx(dialog, number))
                 core.wire.send(*acked[0])
-                _settled(core, leg, status, response.body or None)
+                _settled(core, leg, status, sdp_or_none(response))
             else:
                 core.wire.send(*acked[0])
             return

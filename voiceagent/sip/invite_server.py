@@ -5,12 +5,10 @@ from __future__ import annotations
 from voiceagent.errors import SipError
 from voiceagent.sip.dialog import Dialog
 from voiceagent.sip.effects import InviteReceived
-from voiceagent.sip.endpoint_core import Core, HeaderLines
+from voiceagent.sip.endpoint_core import SDP, Core, HeaderLines, sdp_of
 from voiceagent.sip.invite import Leg, forget_dialog, wait_for_ack
 from voiceagent.sip.message import Request
 from voiceagent.sip.transaction import InviteServer
-
-SDP = "application/sdp"
 
 _SHOWN_ELSEWHERE = frozenset(
     {"Via", "From", "To", "Call-ID", "CSeq", "Content-Length", "Content-Type", "Max-Forwards"}
@@ -20,14 +18,14 @@ _SHOWN_ELSEWHERE = frozenset(
 def new_call(core: Core, server: InviteServer) -> None:
     """Open a leg for an INVITE outside of dialogs, say 100 Trying, and offer it to the application."""
     request = server.request
-    core.respond(server, 100)
-    tag = core.tokens()
     called = _user_of(request)
+    offer = sdp_of(request)
     leg = Leg(core.tokens(), inbound=True, contact=core.contact(called))
-    leg.dialog = Dialog.as_uas(request, tag, server.source)
+    leg.dialog = Dialog.as_uas(request, core.tokens(), server.source)
+    core.respond(server, 100)
     leg.server = server
     server.owner = leg
-    leg.late_offer = not request.body
+    leg.late_offer = offer is None
     core.legs[leg.id] = leg
     core.dialogs[leg.dialog.key] = leg
     leg.setup_timer = core.wire.timers.at(
@@ -49,7 +47,7 @@ def new_call(core: Core, server: InviteServer) -> None:
             caller_uri=caller.uri_text,
             caller_user=caller_user,
             caller_name=caller.display,
-            offer=request.body or None,
+            offer=offer,
             headers=tuple(item for item in request.headers.items() if item[0] not in _SHOWN_ELSEWHERE),
         )
     )
