@@ -8,13 +8,10 @@ from typing import Any
 from voiceagent.call.leg import G711
 from voiceagent.ivr.flow import Flow
 from voiceagent.realtime.config import RealtimeSessionConfig
-from voiceagent.realtime.providers import provider
 from voiceagent.realtime.session import RealtimeSession
 from voiceagent.realtime.websocket import OpenAIRealtimeWebSocketModel
 from voiceagent.records.journal import Journal
 from voiceagent.settings import Settings
-
-EMBEDDED_PATH = "/v1/realtime?model={model}"
 
 
 class SessionFactory:
@@ -51,7 +48,7 @@ class SessionFactory:
             playout=True,
         )
         model = OpenAIRealtimeWebSocketModel(
-            profile=provider(self.name),
+            provider=self.name,
             url=realtime.url or self._engine_url,
             model=realtime.model,
             api_key=realtime.api_key.get_secret_value() if realtime.api_key else None,

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from voiceagent.cli.run import fail_with, run_loop, show_json
 from voiceagent.errors import CallEnded, SipError, VoiceAgentError
 
 ACCOUNT = "481516"
+Say = Callable[[str], None]
 OPERATOR_LINE = "A message from your operator: your invoice was sent this morning."
 
 
@@ -22,7 +24,10 @@ def run_demo(out: Path, *, as_json: bool) -> None:
     from voiceagent.observe.logs import configure_logs
 
     configure_logs(format="console", level="error")
-    say = (lambda _line: None) if as_json else print
+    say: Say = _hush if as_json else _print
+    if out.exists():
+        shutil.rmtree(out)
+    out.mkdir(parents=True)
     try:
         summary = run_loop(lambda: _demo(out, say))
     except VoiceAgentError as error:
@@ -34,15 +39,20 @@ def run_demo(out: Path, *, as_json: bool) -> None:
     raise SystemExit(0 if summary["ok"] else 1)
 
 
-async def _demo(out: Path, say: Any) -> dict[str, Any]:
+def _print(line: str) -> None:
+    print(line, flush=True)
+
+
+def _hush(_line: str) -> None:
+    return None
+
+
+async def _demo(out: Path, say: Say) -> dict[str, Any]:
     from voiceagent.app.service import Service
     from voiceagent.phone.ladder import Ladder
     from voiceagent.phone.phone import Phone
     from voiceagent.settings import load_settings
 
-    if out.exists():
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
     ladder = Ladder(say)
     tap = LadderTap(ladder)
     with tempfile.TemporaryDirectory(prefix="voiceagent-demo-") as journals:
@@ -154,7 +164,7 @@ async def _trigger(addresses: Any, call_id: str) -> dict[str, Any]:
     return {"kind": "failed", "heard_text": "no outcome in 30 s"}
 
 
-def _tell(say: Any, summary: dict[str, Any], checks: Checks, out: Path) -> None:
+def _tell(say: Say, summary: dict[str, Any], checks: Checks, out: Path) -> None:
     say("")
     for check in checks.all:
         say(f"  {'✓' if check.ok else '✗'} {check.name}: {check.detail}")

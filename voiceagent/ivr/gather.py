@@ -104,10 +104,12 @@ async def _listen(
                     answer = None
                 deadline = now() + no_input_s if prompt.done() else None
             case DigitPressed(digit):
+                answer = interpreter.pressed(digit)
+                if not audible.is_set() and answer is not None and answer.kind is AnswerKind.NO_MATCH:
+                    continue  # the last question's terminator, say
                 keys += 1
                 if audible.is_set() and not prompt.done():
                     await port.silence()
-                answer = interpreter.pressed(digit)
                 deadline = now() + interpreter.digit_pause_s
         if answer is not None:
             return answer
