@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     )
     from voiceagent.realtime.model_inputs import (
         RealtimeModelSendAudio,
-        RealtimeModelSendEvent,
         RealtimeModelSendDigit,
+        RealtimeModelSendEvent,
         RealtimeModelSendInterrupt,
         RealtimeModelSendPaused,
         RealtimeModelSendRawMessage,
@@ -165,8 +165,8 @@ __all__ = [
     "RealtimeModelResponseOutcomeEvent",
     "RealtimeModelResponseProgressEvent",
     "RealtimeModelSendAudio",
-    "RealtimeModelSendEvent",
     "RealtimeModelSendDigit",
+    "RealtimeModelSendEvent",
     "RealtimeModelSendInterrupt",
     "RealtimeModelSendPaused",
     "RealtimeModelSendRawMessage",

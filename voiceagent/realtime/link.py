@@ -67,6 +67,32 @@ _log = logging.getLogger("voiceagent.realtime.link")
 _REMEMBERED = 256
 
 
+class Listeners:
+    """Who hears the model's events."""
+
+    __slots__ = ("_listeners",)
+
+    def __init__(self) -> None:
+        self._listeners: tuple[RealtimeModelListener, ...] = ()
+
+    def add(self, listener: RealtimeModelListener) -> Callable[[], None]:
+        """Call ``listener`` with every event from now on; the result takes it away again."""
+        self._listeners = (*self._listeners, listener)
+
+        def remove() -> None:
+            self._listeners = tuple(each for each in self._listeners if each is not listener)
+
+        return remove
+
+    def emit(self, event: RealtimeModelEvent) -> None:
+        """Tell all listeners. One that fails is logged and does not harm the others."""
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception:
+                _log.exception("a listener failed on %s", type(event).__name__)
+
+
 class RealtimeLink:
     """One link to a provider over a :class:`~voiceagent.realtime.frames.FrameTransport`.
 
@@ -80,6 +106,7 @@ class RealtimeLink:
         profile: ProviderProfile,
         sequencer: SequencerConfig | None = None,
         mirror: SessionMirror | None = None,
+        listeners: Listeners | None = None,
         playout: bool = False,
         tokens: Tokens = random_token,
         trace: Trace | None = None,
@@ -101,7 +128,8 @@ class RealtimeLink:
         self._loop = asyncio.get_running_loop()
         self._trace = trace
         self._transport: FrameTransport | None = None
-        self._listeners: tuple[RealtimeModelListener, ...] = ()
+        self.listeners = listeners or Listeners()
+        self.emit = self.listeners.emit
         self._inbox: deque[SequencerEvent] = deque()
         self._afterwards: deque[bytes] = deque()
         self._draining = False
@@ -235,24 +263,6 @@ class RealtimeLink:
         self._timer = None
         if self.closed is None:
             self._drain(due=True)
-
-    # ── listeners ───────────────────────────────────────────────────────────────────────────────
-    def add_listener(self, listener: RealtimeModelListener) -> Callable[[], None]:
-        """Call ``listener`` with every event from now on; the result takes it away again."""
-        self._listeners = (*self._listeners, listener)
-
-        def remove() -> None:
-            self._listeners = tuple(each for each in self._listeners if each is not listener)
-
-        return remove
-
-    def emit(self, event: RealtimeModelEvent) -> None:
-        """Tell all listeners. One that fails is logged and does not harm the others."""
-        for listener in self._listeners:
-            try:
-                listener(event)
-            except Exception:
-                _log.exception("a listener failed on %s", type(event).__name__)
 
     # ── sending ─────────────────────────────────────────────────────────────────────────────────
     def send(self, event: RealtimeModelSendEvent) -> None:

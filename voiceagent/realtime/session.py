@@ -376,11 +376,11 @@ class RealtimeSession:
             self._handles.pop(self._finished.pop(0), None)
 
     def _on_event(self, event: RealtimeModelEvent) -> None:
+        for stream in self._streams:
+            stream.put(event)
         act = self._acts.get(type(event))
         if act is not None:
             act(event)
-        for stream in self._streams:
-            stream.put(event)
 
     def _on_progress(self, event: RealtimeModelResponseProgressEvent) -> None:
         handle = self._handles.get(event.request_id)
