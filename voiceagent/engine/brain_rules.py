@@ -162,7 +162,9 @@ def _second_person(text: str) -> str:
     text = re.sub(r"\bthey are\b", "you are", text)
     text = re.sub(r"\b(?:they|he or she|he|she)\b", "you", text)
     text = re.sub(r"\bthe caller\b", "you", text, flags=re.IGNORECASE)
-    return re.sub(r"\byou (want|need|like|have|wishe|prefer)s\b", r"you \1", text)
+    text = re.sub(r"\byou is\b", "you are", text)
+    text = re.sub(r"\byou has\b", "you have", text)
+    return re.sub(r"\byou (want|need|like|wish|prefer)(?:e?s)\b", r"you \1", text)
 
 
 def quoted(text: str) -> str:

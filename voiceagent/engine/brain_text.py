@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 _BREAK = re.compile(r"(?<=[.!?…])[\"”’)]*\s+(?=[\"“(]?[A-Z0-9À-Þ])")
-_NOT_AN_END = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|St|No|Nr|vs|e\.g|i\.e|a\.m|p\.m|[A-Z])\.)$")
+_NOT_AN_END = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|St|vs|e\.g|i\.e|a\.m|p\.m|[A-Z])\.)$")
+_NUMBERED = re.compile(r"\b(?:No|Nr)\.$")
 _DIGIT_WORDS = {
     "zero": "0",
     "oh": "0",
@@ -26,12 +27,13 @@ _SKIP = frozenset({"and", "dash", "point"})
 
 
 def sentences(text: str) -> list[str]:
-    """Split at sentence ends; titles and initials ("Dr. No") do not end one."""
+    """Split at sentence ends; titles and initials ("Dr. No", "No. 5") do not end one."""
     found: list[str] = []
     start = 0
     for match in _BREAK.finditer(text):
         head = text[start : match.start()]
-        if _NOT_AN_END.search(head):
+        number_next = text[match.end()].isdecimal()
+        if _NOT_AN_END.search(head) or (number_next and _NUMBERED.search(head)):
             continue
         found.append(text[start : match.end()].strip())
         start = match.end()

@@ -69,7 +69,7 @@ class Outbox:
         fault = self._plan.outgoing(kind)
         if fault.after_next:
             self._held.append(text)
-            text = ""
+            self._wake.set()
         elif fault.copies:
             held, self._held = self._held, []
             for copy in [text] * fault.copies + held:
