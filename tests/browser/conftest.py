@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.console.fake_directory import FakeDirectory
 from tests.console.kit import TOKEN, VIEWER, an_app
@@ -24,6 +24,9 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+expect.set_options(timeout=15_000)
 
 
 @dataclass
@@ -46,9 +49,11 @@ class Desk:
         page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         page.on(
             "console",
-            lambda message: self.complaints.append(message.text)
-            if message.type in ("error", "warning") and "status of 4" not in message.text
-            else None,
+            lambda message: (
+                self.complaints.append(message.text)
+                if message.type in ("error", "warning") and "status of 4" not in message.text
+                else None
+            ),
         )
         page.on("request", lambda request: self._outside(request.url))
         page.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}"))
@@ -69,7 +74,9 @@ class Desk:
 @pytest.fixture
 async def desk() -> AsyncIterator[Desk]:
     if CHROMIUM is None:
-        warnings.warn("NO CHROMIUM FOUND: the console's page is not tested", pytest.PytestWarning, stacklevel=1)
+        warnings.warn(
+            "NO CHROMIUM FOUND: the console's page is not tested", pytest.PytestWarning, stacklevel=1
+        )
         pytest.skip("no chromium on this machine")
     directory = FakeDirectory()
     server = ConsoleServer(an_app(directory), "127.0.0.1", 0)

@@ -64,7 +64,7 @@ class CallPage extends HTMLElement {
           "div",
           { class: "side" },
           this.speak,
-          h("section", { class: "panel", "aria-label": "Response queue" }, h("h3", { class: "line" }, "Responses", this.counts), this.queue),
+          h("section", { class: "panel waiting", "aria-label": "Response queue" }, h("h3", { class: "line" }, "Responses", this.counts), this.queue),
           this.figures,
         ),
       ),

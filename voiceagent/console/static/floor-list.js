@@ -15,8 +15,8 @@ class FloorRow extends HTMLElement {
     this.link = h(
       "a",
       { class: "row" },
-      h("span", { class: "line" }, this.who, this.time),
-      h("span", { class: "line small" }, this.where, this.state),
+      h("span", { class: "line" }, this.who, this.state, this.time),
+      this.where,
       this.words,
     );
   }

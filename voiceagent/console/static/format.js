@@ -12,7 +12,7 @@ export function clock(seconds) {
 
 /** @param {number} ms */
 export function seconds(ms) {
-  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+  return ms < 1000 ? `${Math.round(ms)}\u00a0ms` : `${(ms / 1000).toFixed(1)}\u00a0s`;
 }
 
 /** A code such as `caller_hung_up` in words. @param {unknown} code */

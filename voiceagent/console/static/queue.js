@@ -80,6 +80,7 @@ class Queue extends HTMLElement {
   connectedCallback() {
     if (this.list) return;
     this.list = h("div", { role: "list", class: "queue", "aria-label": "Responses" });
+    this.tabIndex = -1;
     this.empty = h("p", { class: "quiet pad" }, "No responses yet.");
     fill(this, this.empty, this.list);
   }

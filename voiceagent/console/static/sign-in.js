@@ -36,6 +36,8 @@ class SignIn extends HTMLElement {
         "form",
         { class: "sign-in", onsubmit: submit },
         h("h1", { class: "brand" }, h("img", { src: "/static/icon.svg", alt: "", width: 28, height: 28 }), "voiceagent"),
+        // Password managers file a secret under a name.
+        h("input", { name: "username", autocomplete: "username", value: "operator", hidden: true }),
         h("label", { for: "token" }, "Token"),
         input,
         h("button", { type: "submit", class: "primary" }, "Sign in"),

@@ -25,6 +25,8 @@ export class Store extends EventTarget {
     this.source = null;
     this.told = false;
     this.loads = 0;
+    this.loading = false;
+    this.missed = false;
   }
 
   /** Tell the views once per frame, however many events came. */
@@ -92,6 +94,7 @@ export class Store extends EventTarget {
       return;
     }
     const { call_id: id, data } = message;
+    if (id === this.openId && this.loading) this.missed = true;
     if (type.startsWith("call.")) this.merge(id, data);
     else if (type === "transcript.line") this.addLine(id, data);
     else if (type === "response.state") this.addResponse(id, data);
@@ -142,6 +145,8 @@ export class Store extends EventTarget {
   /** @param {string} id */
   async load(id) {
     const load = ++this.loads;
+    this.loading = true;
+    this.missed = false;
     try {
       const call = await this.api.call(id);
       if (load !== this.loads || this.openId !== id) return;
@@ -151,6 +156,9 @@ export class Store extends EventTarget {
       if (load !== this.loads) return;
       if (/** @type {any} */ (problem).status === 404) this.missing = true;
     }
+    this.loading = false;
+    // What came while the answer was under way may be newer than the answer: ask once more.
+    if (this.missed) setTimeout(() => this.openId === id && load === this.loads && void this.load(id), 150);
     this.tell();
   }
 }

@@ -34,7 +34,7 @@ class TranscriptLine extends HTMLElement {
         "span",
         { class: "said" },
         heard,
-        line.cut && h("span", { class: "cut", title: "Here the caller stopped hearing" }, " ⟂ "),
+        line.cut && h("span", { class: "cut", title: "Here the caller stopped hearing" }),
         lost && h("del", { title: "Generated, but never heard" }, lost.trimStart()),
         line.cut && h("span", { class: "visually-hidden" }, " (cut off here)"),
       ),

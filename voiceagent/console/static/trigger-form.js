@@ -41,7 +41,7 @@ class TriggerForm extends HTMLElement {
         h("p", { class: "problem", "data-problem": "metadata" }),
         h(
           "div",
-          { class: "line wrap" },
+          { class: "line send" },
           h("button", { type: "button", class: "small", onclick: () => this.addRow(true) }, "+ Metadata"),
           h("span", { class: "grow" }),
           h("label", { for: "when", class: "visually-hidden" }, "When"),
