@@ -88,7 +88,7 @@ def test_a_subscription_that_ends_without_result_is_final() -> None:
         phone.request("NOTIFY", b"", "Event: refer", "Subscription-State: terminated;reason=giveup")
     )
     progress = ladder.event(ReferProgress)
-    assert (progress.status, progress.reason, progress.final) == (100, "reason=giveup", True)
+    assert (progress.status, progress.reason, progress.final) == (408, "reason=giveup", True)
 
 
 def test_silence_is_told_as_408() -> None:

@@ -107,7 +107,8 @@ def _progress(core: Core, leg: Leg, referral: Referral, status: int, reason: str
 def take_notify(core: Core, leg: Leg, transaction: ServerTransaction) -> None:
     """Answer a NOTIFY within the dialog and tell what it says of our REFER.
 
-    It is final when the subscription is terminated or the reported status is. One that belongs to no REFER of
+    It is final when the subscription is terminated or the reported status is; a subscription that ends without
+    a final status is told as 408 with the state's reason. A NOTIFY that belongs to no REFER of
     ours gets 481, one of another event package 489.
     """
     request = transaction.request
@@ -128,8 +129,9 @@ def take_notify(core: Core, leg: Leg, transaction: ServerTransaction) -> None:
     ended = state.strip().lower() == "terminated"
     told = parse_sipfrag(request.body)
     status, reason = told or (referral.status, referral.reason)
-    if ended and status < 200 and told is None:
-        reason = state_params.strip() or reason
+    if ended and status < 200:
+        # Nobody will tell the outcome any more: for us that is a transfer without success.
+        status, reason = 408, state_params.strip() or reason
     _progress(core, leg, referral, status, reason, final=ended or status >= 200)
 
 

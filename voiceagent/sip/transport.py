@@ -29,7 +29,7 @@ class UdpSipTransport:
 
     ``on_event`` is called synchronously for every :data:`~voiceagent.sip.effects.SipEvent`, in order, and may
     give commands at once; their effects are performed after those already waiting. What it raises is logged.
-    ``advertised`` is the address told to others where it differs from the bound one.
+    ``advertised`` is the address told to others where it differs from the bound one (port 0: the bound port).
     """
 
     def __init__(
@@ -81,7 +81,8 @@ class UdpSipTransport:
         if self._advertised is None and bound[0] in ("0.0.0.0", "::"):
             sock.close()
             raise ConfigError("sip.advertised", "a wildcard address needs an advertised one")
-        local = self._advertised or bound
+        told = self._advertised
+        local = bound if told is None else (told[0], told[1] or bound[1])
         self._endpoint = SipEndpoint(dataclasses.replace(self._config, local=local), self._tokens)
         self._socket = sock
         self._loop = asyncio.get_running_loop()
