@@ -135,6 +135,14 @@ def test_a_bare_lf_in_a_core_header_leaves_nothing_to_answer() -> None:
     assert (message.why, message.reply_status) == ("bare_cr_or_lf", None)
 
 
+@pytest.mark.parametrize(
+    "start", ["OPTIONS sip:a\nX: b SIP/2.0", "OPTIONS\r sip:a SIP/2.0", "SIP/2.0 200 O\nK"]
+)
+def test_a_bare_lf_in_the_start_line_is_dropped(start: str) -> None:
+    message = refused(datagram(start=start))
+    assert (message.why, message.reply_status) == ("bare_cr_or_lf", None)
+
+
 def test_a_message_with_bare_lf_only_is_no_message() -> None:
     assert refused(invite().replace(b"\r\n", b"\n")).reply_status is None
 

@@ -90,6 +90,11 @@ def _parse_head(text: str, limits: Limits) -> tuple[Request | Response, str | No
         text = _fold(" ", text)
     lines = text.split("\r\n")
     start = lines[0]
+    # split() took one CR and one LF for each line end; more of them stand alone inside a line.
+    line_ends = len(lines) - 1
+    alone = text.count("\n") != line_ends or text.count("\r") != line_ends
+    if alone and ("\n" in start or "\r" in start):
+        return Malformed("bare_cr_or_lf")
     message, why = _start_line(start)
     if message is None:
         return Malformed(why or "not_sip")
@@ -99,8 +104,6 @@ def _parse_head(text: str, limits: Limits) -> tuple[Request | Response, str | No
     if len(lines) - 1 > limits.headers:
         why = why or "too_many_headers"
         del lines[limits.headers + 1 :]
-    # split() took one CR and one LF for each line end; more of them stand alone inside a line.
-    alone = text.count("\n") != text.count("\r\n") or text.count("\r") != text.count("\r\n")
     ascii_only = text.isascii()
     size = limits.header_line
     fields: list[tuple[str, str, str]] = []

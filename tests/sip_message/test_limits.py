@@ -1,0 +1,133 @@
+"""Every limit at limit−1, limit and limit+1."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sip_message.wire import datagram
+from voiceagent.errors import SipError
+from voiceagent.sip.grammar import parse_int
+from voiceagent.sip.limits import DEFAULT, Limits
+from voiceagent.sip.message import Request
+from voiceagent.sip.multipart import find_body, split_parts
+from voiceagent.sip.parser import Malformed, parse_datagram
+
+AROUND = (-1, 0, 1)
+
+
+def outcome(data: bytes, limits: Limits = DEFAULT) -> tuple[str, int | None]:
+    message = parse_datagram(data, limits)
+    if isinstance(message, Malformed):
+        return message.why, message.reply_status
+    assert isinstance(message, Request)
+    return "ok", None
+
+
+def test_the_decided_values() -> None:
+    assert Limits() == Limits(
+        datagram=65_535,
+        stream_message=131_072,
+        header_line=8_192,
+        headers=256,
+        vias=70,
+        int_digits=10,
+        multipart_depth=3,
+        multipart_parts=8,
+    )
+
+
+@pytest.mark.parametrize("off", AROUND)
+def test_datagram(off: int) -> None:
+    head = len(datagram(body=b"", length=60_000))
+    size = DEFAULT.datagram + off
+    data = datagram(body=b"x" * (size - head), length=60_000)
+    assert len(data) == size
+    assert outcome(data) == (("too_large", 513) if off > 0 else ("ok", None))
+
+
+@pytest.mark.parametrize("off", AROUND)
+@pytest.mark.parametrize("char", ["x", "é", "\udcff"])
+def test_header_line(off: int, char: str) -> None:
+    width = len(char.encode("utf-8", "surrogateescape"))
+    line = "Subject: "
+    count, rest = divmod(DEFAULT.header_line + off - len(line), width)
+    line += char * count + "x" * rest
+    assert len(line.encode("utf-8", "surrogateescape")) == DEFAULT.header_line + off
+    assert outcome(datagram(extra=(line,))) == (("header_too_long", 400) if off > 0 else ("ok", None))
+
+
+@pytest.mark.parametrize("off", AROUND)
+def test_folded_header_line(off: int) -> None:
+    line = "Subject: " + "\r\n ".join(["x" * 99] * 81)
+    line += "\r\n " + "x" * (DEFAULT.header_line + off - len(line.replace("\r\n", "")) - 1)
+    assert len(line.replace("\r\n", "")) == DEFAULT.header_line + off
+    assert outcome(datagram(extra=(line,))) == (("header_too_long", 400) if off > 0 else ("ok", None))
+
+
+@pytest.mark.parametrize("off", AROUND)
+def test_start_line(off: int) -> None:
+    start = "INVITE sip:" + "b" * 200 + "@h;x="
+    start += "y" * (DEFAULT.header_line + off - len(start) - len(" SIP/2.0")) + " SIP/2.0"
+    assert len(start) == DEFAULT.header_line + off
+    assert outcome(datagram(start=start)) == (("start_line_too_long", 414) if off > 0 else ("ok", None))
+
+
+@pytest.mark.parametrize("off", AROUND)
+def test_headers(off: int) -> None:
+    already = datagram().count(b"\r\n") - 2
+    extra = tuple(f"X-{i}: {i}" for i in range(DEFAULT.headers + off - already))
+    data = datagram(extra=extra)
+    assert data.count(b"\r\n") - 2 == DEFAULT.headers + off
+    assert outcome(data) == (("too_many_headers", 400) if off > 0 else ("ok", None))
+
+
+@pytest.mark.parametrize("off", AROUND)
+@pytest.mark.parametrize("comma", [False, True])
+def test_vias(off: int, comma: bool) -> None:
+    more = [f"SIP/2.0/UDP h{i};branch=z9hG4bK{i}" for i in range(DEFAULT.vias + off - 1)]
+    extra = ("Via: " + ", ".join(more),) if comma else tuple(f"v: {via}" for via in more)
+    assert outcome(datagram(extra=extra)) == (("too_many_vias", 400) if off > 0 else ("ok", None))
+
+
+@pytest.mark.parametrize("off", AROUND)
+def test_integer_digits(off: int) -> None:
+    text = "1" * (DEFAULT.int_digits + off)
+    if off > 0:
+        with pytest.raises(SipError):
+            parse_int(text, "x")
+    else:
+        assert parse_int(text, "x") == int(text)
+
+
+def multipart(depth: int) -> tuple[str, bytes]:
+    kind, body = "application/sdp", b"v=0\r\n"
+    for level in range(depth):
+        mark = f"b{level}"
+        body = f"--{mark}\r\nContent-Type: {kind}\r\n\r\n".encode() + body + f"\r\n--{mark}--\r\n".encode()
+        kind = f"multipart/mixed;boundary={mark}"
+    return kind, body
+
+
+@pytest.mark.parametrize("off", AROUND)
+def test_multipart_depth(off: int) -> None:
+    kind, body = multipart(DEFAULT.multipart_depth + off)
+    message = parse_datagram(datagram(headers={"Content-Type": kind}, body=body))
+    assert isinstance(message, Request)
+    assert find_body(message) == (None if off > 0 else b"v=0\r\n")
+
+
+@pytest.mark.parametrize("off", AROUND)
+def test_multipart_parts(off: int) -> None:
+    count = DEFAULT.multipart_parts + off
+    body = b"".join(b"--b\r\n\r\npart %d\r\n" % i for i in range(count)) + b"--b--\r\n"
+    if off > 0:
+        with pytest.raises(SipError) as caught:
+            split_parts(body, "b")
+        assert caught.value.status == 400
+    else:
+        assert [part.body for part in split_parts(body, "b")] == [b"part %d" % i for i in range(count)]
+
+
+def test_own_limits_are_obeyed() -> None:
+    assert outcome(datagram(), Limits(headers=3))[0] == "too_many_headers"
+    assert outcome(datagram(), Limits(datagram=100))[0] in ("too_large", "no_end_of_headers", "missing_to")
