@@ -107,9 +107,9 @@ def _progress(core: Core, leg: Leg, referral: Referral, status: int, reason: str
 def take_notify(core: Core, leg: Leg, transaction: ServerTransaction) -> None:
     """Answer a NOTIFY within the dialog and tell what it says of our REFER.
 
-    It is final when the subscription is terminated or the reported status is; a subscription that ends without
-    a final status is told as 408 with the state's reason. A NOTIFY that belongs to no REFER of
-    ours gets 481, one of another event package 489.
+    It is final when the subscription is terminated or the reported status is; a subscription that ends
+    without a final status is told as 408 with the state's reason. A NOTIFY that belongs to no REFER of ours
+    gets 481, one of another event package 489.
     """
     request = transaction.request
     event, _, params = (request.headers.get("Event") or "").partition(";")
