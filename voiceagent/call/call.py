@@ -164,24 +164,27 @@ class Call:
 
     async def _connect(self) -> CallOutcome | None:
         """Open the realtime session; return why not, or None."""
-        connecting = self._start(
-            "connect", self._open_session(self.flow, self.leg.audio_format, self.journal)
-        )
+        connecting = self._start("connect", self._try_to_open())
         assert self._ending is not None
-        try:
-            async with asyncio.timeout(self._config.connect_timeout_s):
-                await asyncio.wait({connecting, self._ending}, return_when=asyncio.FIRST_COMPLETED)
-            if not connecting.done():
-                connecting.cancel()
-                return None
-            session = connecting.result()
-        except TimeoutError:
+        await asyncio.wait(
+            {connecting, self._ending},
+            timeout=self._config.connect_timeout_s,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if not connecting.done():
             connecting.cancel()
             return CallOutcome(OutcomeClass.PROVIDER, "provider_timeout", "no session in time")
-        except ProviderError as error:
-            return CallOutcome(OutcomeClass.PROVIDER, error.code, str(error))
-        self._attach(session)
+        opened = connecting.result()
+        if isinstance(opened, ProviderError):
+            return CallOutcome(OutcomeClass.PROVIDER, opened.code, str(opened))
+        self._attach(opened)
         return None
+
+    async def _try_to_open(self) -> RealtimeSession | ProviderError:
+        try:
+            return await self._open_session(self.flow, self.leg.audio_format, self.journal)
+        except ProviderError as error:
+            return error
 
     def _attach(self, session: RealtimeSession) -> None:
         self.session = session

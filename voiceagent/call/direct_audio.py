@@ -95,7 +95,7 @@ class DirectAudio:
     def stop(self) -> list[Heard]:
         """Silence now; what was heard of each cut item."""
         return [
-            Heard(one.response_id, one.item_id, one.heard_ms, cut=True) for one in self.port.stop_playing()
+            Heard(one.response_id, one.item_id, one.heard_ms, one.cut) for one in self.port.stop_playing()
         ]
 
     def _abilities(self) -> Abilities:

@@ -1,0 +1,120 @@
+"""A leg without a network: plays audio on the loop's clock and counts what was heard, like the real one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from voiceagent.call.leg import (
+    G711,
+    Heard,
+    LegCapabilities,
+    LegEnd,
+    LegInfo,
+    LegListener,
+    MediaFigures,
+    TransferResult,
+)
+from voiceagent.errors import MediaError, SipError
+from voiceagent.media.playout import Playout, Started
+
+
+class FakeLeg:
+    """Fulfils ``voiceagent.call.leg.Leg``. ``log`` holds what the call did with it, in order."""
+
+    def __init__(self, called: str = "100", *, fail: MediaError | SipError | None = None) -> None:
+        self.info = LegInfo(
+            id="leg-1", kind="direct", caller="alice", called=called, protocol_call_id="c1@test"
+        )
+        self.capabilities = LegCapabilities()
+        self.log: list[str] = []
+        self.played = bytearray()
+        """Every frame that went out, silence left out."""
+        self.transfer_result = TransferResult(True, 200, "OK")
+        self._fail = fail
+        self._listener: LegListener | None = None
+        self._playout = Playout()
+        self._clock: asyncio.Task[None] | None = None
+        self.ended = False
+
+    @property
+    def listener(self) -> LegListener:
+        assert self._listener is not None
+        return self._listener
+
+    @property
+    def audio_format(self) -> G711:
+        return "audio/pcmu"
+
+    def listen(self, listener: LegListener) -> None:
+        self._listener = listener
+
+    async def prepare(self) -> None:
+        self.log.append("prepare")
+        if self._fail is not None:
+            raise self._fail
+
+    async def answer(self) -> None:
+        self.log.append("answer")
+        self._clock = asyncio.get_running_loop().create_task(self._run(), name="fake leg's wheel")
+
+    async def reject(self, status: int, reason: str, *, retry_after_s: int | None = None) -> None:
+        self.log.append(f"reject {status}")
+        self._over(LegEnd.REJECTED, status, reason)
+
+    async def hang_up(self, reason: str = "") -> None:
+        if not self.ended:
+            self.log.append(f"hang_up {reason}")
+        self._over(LegEnd.WE_HUNG_UP, None, reason)
+        if self._clock is not None:
+            self._clock.cancel()
+            await asyncio.gather(self._clock, return_exceptions=True)
+
+    async def transfer(self, target: str, *, timeout_s: float) -> TransferResult:
+        self.log.append(f"transfer {target}")
+        return self.transfer_result
+
+    def play(self, audio: bytes, *, response_id: str, item_id: str) -> None:
+        self._playout.write(audio, response_id, item_id)
+
+    def play_end(self, *, response_id: str) -> None:
+        self._playout.end(response_id)
+
+    def stop_playing(self) -> Sequence[Heard]:
+        return [Heard(one.response_id, one.item_id, one.heard_ms, one.cut) for one in self._playout.flush()]
+
+    def figures(self) -> MediaFigures:
+        return MediaFigures(sent=len(self.played) // 160)
+
+    # ── the caller's side, for tests ────────────────────────────────────────────────────────────
+    def caller_hangs_up(self, end: LegEnd = LegEnd.CALLER_HUNG_UP) -> None:
+        """The caller's BYE (or CANCEL) arrives."""
+        self._over(end, None, "")
+
+    def press(self, digits: str) -> None:
+        """The caller presses keys."""
+        for digit in digits:
+            self.listener.leg_digit(digit)
+
+    def _over(self, end: LegEnd, status: int | None, reason: str) -> None:
+        if self.ended:
+            return
+        self.ended = True
+        if self._clock is not None:
+            self._clock.cancel()
+        if self._listener is not None:
+            self._listener.leg_ended(end, status, reason)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(0.02)
+            frame = self._playout.take()
+            if frame is not None:
+                self.played.extend(frame)
+            facts, self._playout.facts = self._playout.facts, []
+            for fact in facts:
+                if isinstance(fact, Started):
+                    self.listener.leg_playback_started(fact.response_id, fact.item_id)
+                else:
+                    heard = Heard(fact.response_id, fact.item_id, fact.heard_ms, fact.cut)
+                    self.listener.leg_playback_ended(heard)

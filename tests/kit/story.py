@@ -1,0 +1,177 @@
+"""Whole calls in virtual time: a real flow, a real call handler, a real session and sequencer.
+
+Only the two ends are fakes: the leg (:mod:`tests.kit.fake_leg`) and the provider's server
+(:mod:`tests.kit.scripted_provider`, in memory).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.kit.fake_leg import FakeLeg
+from tests.kit.scripted_provider import ScriptedProvider
+from tests.kit.virtual_loop import eventually
+from voiceagent.call.call import Call
+from voiceagent.call.config import CallConfig
+from voiceagent.call.ledger import LedgerEntry
+from voiceagent.call.leg import G711
+from voiceagent.call.outcome import CallOutcome
+from voiceagent.call.transcript import Utterance
+from voiceagent.errors import ProviderError
+from voiceagent.ids import counted_tokens
+from voiceagent.ivr.flow import Flow
+from voiceagent.realtime.config import RealtimeSessionConfig
+from voiceagent.realtime.model_events import RealtimeModelNoticeEvent
+from voiceagent.realtime.session import RealtimeSession
+from voiceagent.realtime.websocket import OpenAIRealtimeWebSocketModel
+from voiceagent.records.journal import Journal
+
+TRANSCRIPTION = {"model": "scripted", "language": "en"}
+
+
+@dataclass
+class Observed:
+    """An observer that keeps what it was told."""
+
+    ended: list[Call] = field(default_factory=list)
+    tools: list[tuple[str, bool]] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    states: list[str] = field(default_factory=list)
+
+    def call_changed(self, call: Call) -> None:
+        self.states.append(call.state.value)
+
+    def response_changed(self, call: Call, entry: LedgerEntry) -> None: ...
+
+    def utterance_changed(self, call: Call, line: Utterance) -> None: ...
+
+    def noticed(self, call: Call, notice: RealtimeModelNoticeEvent) -> None:
+        self.notices.append(notice.code)
+
+    def digit_pressed(self, call: Call, digit: str) -> None: ...
+
+    def tool_ended(self, call: Call, name: str, ok: bool, seconds: float) -> None:
+        self.tools.append((name, ok))
+
+    def call_ended(self, call: Call) -> None:
+        self.ended.append(call)
+
+
+class Story:
+    """One call in virtual time. ``provider`` and ``leg`` are the two ends to play with."""
+
+    def __init__(
+        self,
+        flow: Flow,
+        *,
+        config: CallConfig | None = None,
+        leg: FakeLeg | None = None,
+        connect_s: float = 0.0,
+        refuse: ProviderError | None = None,
+    ) -> None:
+        self.provider = ScriptedProvider()
+        self.leg = leg or FakeLeg()
+        self.observed = Observed()
+        self.entries: list[Mapping[str, Any]] = []
+        journal = Journal(None, None)
+        journal.tap(self.entries.append)
+        self._connect_s = connect_s
+        self._refuse = refuse
+        self.call = Call(
+            "call_1",
+            self.leg,
+            flow,
+            open_session=self._open,
+            config=config or CallConfig(),
+            journal=journal,
+            observer=self.observed,
+            tokens=counted_tokens("r"),
+            transcription=TRANSCRIPTION,
+        )
+        self._run: asyncio.Task[CallOutcome] | None = None
+        self._turns = 0
+
+    async def _open(self, flow: Flow, audio_format: G711, journal: Journal) -> RealtimeSession:
+        if self._connect_s:
+            await asyncio.sleep(self._connect_s)
+        if self._refuse is not None:
+            raise self._refuse
+
+        async def transport(*_: Any, **__: Any) -> Any:
+            return self.provider.transport()
+
+        model = OpenAIRealtimeWebSocketModel(
+            url="ws://scripted",
+            api_key="k",
+            transport=transport,
+            tokens=counted_tokens("e"),
+            trace=lambda step, now: journal.write("sequencer", step),
+        )
+        config = RealtimeSessionConfig(
+            instructions=flow.instructions, transcription=TRANSCRIPTION, playout=True
+        )
+        session = RealtimeSession(model=model, config=config, tokens=counted_tokens("s"))
+        await session.open()
+        return session
+
+    # ── directing ───────────────────────────────────────────────────────────────────────────────
+    def start(self) -> None:
+        """The call is offered."""
+        self._run = asyncio.get_running_loop().create_task(self.call.run(), name="the call")
+
+    async def ends(self, within_s: float = 300.0) -> CallOutcome:
+        """Wait for the call's end (loop time)."""
+        assert self._run is not None
+        async with asyncio.timeout(within_s):
+            return await self._run
+
+    async def agent_speaks(self) -> None:
+        """Wait until the agent's voice is heard."""
+        await eventually(lambda: self.call.floor == "agent", within_s=60)
+
+    async def agent_silent(self) -> None:
+        """Wait until the agent has spoken and nothing of it is waiting."""
+        await eventually(lambda: self.call.floor == "nobody", within_s=60)
+
+    async def creates(self, count: int) -> Mapping[str, Any]:
+        """Wait until that many creates have reached the provider; return the last one's ``response``."""
+        await eventually(lambda: len(self.provider.creates()) >= count, within_s=60)
+        return self.provider.creates()[count - 1].get("response", {})
+
+    async def caller_says(self, text: str, seconds: float = 1.0) -> None:
+        """The caller speaks one turn; the provider hears it and transcribes it."""
+        await self.caller_begins()
+        await asyncio.sleep(seconds)
+        await self.caller_stops(text)
+
+    async def caller_begins(self) -> None:
+        """The provider hears speech, and interrupts by itself, as server VAD does."""
+        self._turns += 1
+        self.provider.emit(
+            "input_audio_buffer.speech_started", audio_start_ms=0, item_id=f"turn_{self._turns}"
+        )
+        if self.provider.active is not None:
+            self.provider.cancel(self.provider.active, "turn_detected")
+        await asyncio.sleep(0.05)
+
+    async def caller_stops(self, text: str) -> None:
+        """The turn ends and is transcribed."""
+        item = f"turn_{self._turns}"
+        self.provider.emit("input_audio_buffer.speech_stopped", audio_end_ms=1000, item_id=item)
+        self.provider.emit("input_audio_buffer.committed", item_id=item, previous_item_id=None)
+        await asyncio.sleep(0.2)
+        self.provider.emit(
+            "conversation.item.input_audio_transcription.completed",
+            item_id=item,
+            content_index=0,
+            transcript=text,
+            usage={"type": "duration", "seconds": 1.0},
+        )
+        await asyncio.sleep(0.05)
+
+    def kinds(self) -> list[str]:
+        """How every response request ended, in order of submission."""
+        return [entry.outcome.kind.value if entry.outcome else "open" for entry in self.call.ledger]

@@ -1,0 +1,1 @@
+"""Whole calls, told in virtual time."""
