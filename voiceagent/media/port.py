@@ -15,74 +15,32 @@ callbacks are plain and synchronous.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import secrets
 import socket
-import sys
-from dataclasses import dataclass
-from typing import Literal, Protocol
+import struct
 
 from voiceagent.errors import MediaError
 from voiceagent.media import g711, rtp
 from voiceagent.media.figures import PortFigures
 from voiceagent.media.jitter import JitterBuffer
+from voiceagent.media.path import Direction, MediaPath, PortEvents
 from voiceagent.media.playout import FRAME, Heard, Playout, Started
 from voiceagent.media.ports import PortRange
 from voiceagent.media.source_lock import Address, SourceLock
 from voiceagent.media.telephone_event import DigitReceiver, DigitSender
 from voiceagent.media.tones import dtmf_g711
+from voiceagent.media.udp import dissolve, free_port, udp_socket
 from voiceagent.media.wheel import MediaWheel
 
-Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
-"""Ours, as our SDP says it (RFC 3264 §5.1)."""
+__all__ = ["Direction", "MediaPath", "MediaPort", "PortEvents"]
 
-_DSCP_EF = 0xB8
-"""Expedited forwarding, the class for voice (RFC 4594 §4.1), as the IP TOS byte."""
 _BIND_TRIES = 8
+_PLAIN = rtp.HEADER + FRAME
+_SEQ_TS_SSRC = struct.Struct("!HII")
 _READS = 16
 """Packets read from one socket in one tick at most, so that a flood cannot hold the wheel up."""
 _CHECK_FRAMES = 25
 """The slower checks (lost media, dead lock) come every 0.5 s."""
-
-
-@dataclass(frozen=True, slots=True)
-class MediaPath:
-    """What offer and answer agreed on for one audio stream."""
-
-    remote: Address | None
-    """Connection address and port of the peer's SDP; None while unknown."""
-    codec: Literal["PCMU", "PCMA"] = "PCMU"
-    payload_type: int = 0
-    event_payload_type: int | None = 101
-    """Of telephone-event/8000, None where it was not agreed on: then digits go out as tones."""
-    direction: Direction = "sendrecv"
-    learn: bool = True
-    """May a source other than ``remote`` prove itself (phones behind NAT)? Off for fixed trunks."""
-
-
-class PortEvents(Protocol):
-    """What a port tells its owner."""
-
-    def on_audio(self, audio: bytes) -> None:
-        """One or several 20 ms frames of the caller, in order, gaps filled."""
-        ...
-
-    def on_digit(self, digit: str) -> None:
-        """The caller pressed a key; told once, at the beginning of the press."""
-        ...
-
-    def on_playback_started(self, response_id: str, item_id: str) -> None:
-        """The item's first packet has left."""
-        ...
-
-    def on_playback_ended(self, response_id: str, item_id: str, heard_ms: int, cut: bool) -> None:
-        """The item was played to its end; items cut by ``stop_playing`` are not told here."""
-        ...
-
-    def on_media_lost(self, silence_s: float) -> None:
-        """No packet came for so long, though some should; told once for each such silence."""
-        ...
 
 
 class MediaPort:
@@ -93,12 +51,14 @@ class MediaPort:
         self.turning = False
         self._wheel = wheel
         self._events = events
+        self._on_audio = events.on_audio
         self._media_timeout_s = media_timeout_s
         self._socket: socket.socket | None = None
         self._fd = -1
         self._ports: PortRange | None = None
         self._local: Address | None = None
         self._path = MediaPath(None)
+        self._plain_start = b"\x80\x00"
         self._sends = False
         self._receives = True
         self._lock = SourceLock(None, frozenset())
@@ -114,6 +74,8 @@ class MediaPort:
         self._fresh = True
         self._digits = DigitSender()
         self._tones: list[bytes] = []
+        self._dialling = False
+        """Digits wait or are being sent, by either way."""
         self._jitter = JitterBuffer()
         self._digit_receiver = DigitReceiver()
         self._last_heard = 0.0
@@ -147,9 +109,9 @@ class MediaPort:
     def _bind(self, host: str, ports: PortRange | None) -> socket.socket:
         now = self._wheel.clock()
         for _ in range(_BIND_TRIES):
-            number = _free_port(host) if ports is None else ports.take(now)
+            number = free_port(host) if ports is None else ports.take(now)
             try:
-                return _udp_socket(host, number)
+                return udp_socket(host, number)
             except OSError:
                 # Someone else on this machine has it: let it rest, like a port of ours.
                 if ports is not None:
@@ -191,6 +153,7 @@ class MediaPort:
         self._silence = bytes((silence,)) * FRAME
         self._playout.silence = silence
         self._writer.set_payload_type(path.payload_type)
+        self._plain_start = bytes((0x80, path.payload_type))
         held_before = not self._sends
         self._sends = path.direction in ("sendrecv", "sendonly")
         self._receives = path.direction in ("sendrecv", "recvonly")
@@ -260,12 +223,14 @@ class MediaPort:
         """
         if self._path.event_payload_type is not None:
             self._digits.queue(digits)
+            self._dialling = self._digits.busy
             return
         law: g711.Law = "ulaw" if self._path.codec == "PCMU" else "alaw"
         tones = [dtmf_g711(digit, 100, law) for digit in digits]
         for tone in tones:
             self._tones.extend([tone[at : at + FRAME] for at in range(0, len(tone), FRAME)])
             self._tones.extend([self._silence] * 4)
+            self._dialling = True
 
     def figures(self) -> PortFigures:
         """The counters so far."""
@@ -307,11 +272,11 @@ class MediaPort:
         if self._receives and now - self._last_heard > 0.030:
             audio = self._jitter.idle(now)
             if audio:
-                self._events.on_audio(audio)
+                self._on_audio(audio)
         if not self._sends:
             writer.skip(1)
             return 0
-        if self._digits.busy or self._tones:
+        if self._dialling:
             return self._digit_frame()
         payload = self._playout.take()
         if payload is None:
@@ -344,7 +309,19 @@ class MediaPort:
             try:
                 if self._connected:
                     data = sock.recv(rtp.MAX_PACKET)
-                    if self._packet(data, None, now):
+                    if len(data) == _PLAIN and data.startswith(self._plain_start):
+                        # Nearly all packets: 20 ms of the agreed codec with nothing extra in the header.
+                        sequence, timestamp, ssrc = _SEQ_TS_SSRC.unpack_from(data, 2)
+                        self._received += 1
+                        self._last_heard = now
+                        self._lost_told = False
+                        if self._receives:
+                            audio = self._jitter.push(sequence, timestamp, ssrc, data[rtp.HEADER :], now)
+                            if audio:
+                                self._on_audio(audio)
+                        if not self._jitter.waiting:
+                            return
+                    elif self._packet(data, None, now):
                         return
                 else:
                     data, source = sock.recvfrom(rtp.MAX_PACKET)
@@ -368,7 +345,7 @@ class MediaPort:
             return False
         payload_type, marker, sequence, timestamp, ssrc, payload, _, _ = packet
         if source is None:
-            self._lock.touch(now)
+            pass  # the system lets only the lock through
         elif not self._lock.accept(source, payload_type, sequence, ssrc, now):
             return False
         elif not self._connected and self._socket is not None:
@@ -390,7 +367,7 @@ class MediaPort:
                 if digit is not None:
                     self._events.on_digit(digit)
         if audio and self._receives:
-            self._events.on_audio(audio)
+            self._on_audio(audio)
         return not self._jitter.waiting
 
     # --- inside ---
@@ -401,7 +378,7 @@ class MediaPort:
         return self._socket
 
     def _hasten(self) -> None:
-        if self.turning and self._sends and not self._digits.busy and self._playout.ready:
+        if self.turning and self._sends and not self._dialling and self._playout.ready:
             self._lead += self._wheel.hasten(self)
 
     def _digit_frame(self) -> int:
@@ -409,12 +386,14 @@ class MediaPort:
         event_type = self._path.event_payload_type
         if self._tones:
             self._send(writer.audio(self._tones.pop(0)))
+            self._dialling = bool(self._tones) or self._digits.busy
             return 0
         event = self._digits.next(writer.timestamp)
         if event is None or event_type is None:
             self._send(writer.audio(self._silence))
         else:
             self._send(writer.event(event_type, event.payload, event.timestamp, event.marker))
+        self._dialling = self._digits.busy
         return 0
 
     def _send(self, packet: bytearray) -> None:
@@ -443,6 +422,8 @@ class MediaPort:
                 self._events.on_playback_ended(fact.response_id, fact.item_id, fact.heard_ms, fact.cut)
 
     def _check(self, now: float) -> None:
+        if self._connected:
+            self._lock.touch(self._last_heard)
         if self._connected and self._lock.learning and self._lock.silent(now):
             # A source that moved must be able to prove itself; the filter of the connected socket would
             # hide it.
@@ -464,41 +445,6 @@ class MediaPort:
     def _disconnect(self, sock: socket.socket) -> None:
         if not self._connected:
             return
-        if not _dissolve(sock):
+        if not dissolve(sock):
             return
         self._connected = False
-
-
-def _udp_socket(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_DGRAM)
-    try:
-        sock.setblocking(False)
-        with contextlib.suppress(OSError):
-            if family == socket.AF_INET:
-                sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _DSCP_EF)
-            else:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, _DSCP_EF)
-        sock.bind((host, port))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _free_port(host: str) -> int:
-    """Let the system pick. A port bound as 0 would be lost when :func:`_dissolve` undoes ``connect``."""
-    try:
-        with _udp_socket(host, 0) as sock:
-            return int(sock.getsockname()[1])
-    except OSError as error:
-        raise MediaError(f"no RTP port can be bound on {host}: {error}", code="no_port") from error
-
-
-def _dissolve(sock: socket.socket) -> bool:
-    """Undo ``connect`` of a UDP socket (connect to AF_UNSPEC, which Python cannot say)."""
-    unspecified = (ctypes.c_uint8 * 28)()
-    if sys.platform == "darwin":
-        unspecified[0] = 28
-    libc = ctypes.CDLL(None, use_errno=True)
-    return libc.connect(sock.fileno(), unspecified, 28) == 0 or sys.platform == "darwin"

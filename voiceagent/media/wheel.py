@@ -268,8 +268,20 @@ class MediaWheel:
                 self._buckets[due % self._size] = []
                 for port in bucket:
                     # Entries of ports that moved or left stay behind; ``due`` tells.
-                    if port.due == due and port.turning:
+                    if port.due != due or not port.turning:
+                        continue
+                    if due != tick:
                         self._serve(port, tick, now)
+                        continue
+                    try:
+                        shift = port.frame(now, 0)
+                    except Exception:
+                        self._failed()
+                        shift = 0
+                    if port.turning:
+                        following = due + self.slots + shift
+                        port.due = following
+                        self._buckets[following % self._size].append(port)
 
     def _serve(self, port: WheelPort, tick: int, now: float) -> None:
         slots = self.slots
@@ -281,6 +293,8 @@ class MediaWheel:
             shift = 0
         if port.turning:
             due = port.due + slots * (skipped + 1) + shift
+            if due <= tick:
+                due += slots * ((tick - due) // slots + 1)
             port.due = due
             self._buckets[due % self._size].append(port)
 

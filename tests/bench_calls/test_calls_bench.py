@@ -1,0 +1,52 @@
+"""The bench measures what it says: stamps, percentiles, verdicts, and one short real run."""
+
+import pytest
+
+from voiceagent.bench.calls import run_calls_bench
+from voiceagent.bench.load_frames import percentile, read_stamp, spread, stamped
+from voiceagent.bench.load_server import call_number
+from voiceagent.bench.report import GOALS, median_of, render, verdicts
+
+
+def test_stamps_go_round_and_other_audio_has_none():
+    frame = stamped(300, 7, 123456789)
+    assert len(frame) == 160
+    assert read_stamp(frame) == (300, 7, 123456789)
+    assert read_stamp(b"\xff" * 160) is None
+    assert read_stamp(b"") is None
+    assert read_stamp(b"xx" + frame, 2) == (300, 7, 123456789)
+
+
+def test_percentiles_are_of_the_values_themselves():
+    values = list(range(1, 101))
+    assert percentile(values, 50) == 50
+    assert percentile(values, 99) == 99
+    assert percentile(values, 100) == 100
+    assert percentile([], 50) == 0
+    assert percentile([5.0], 1) == 5.0
+    assert spread([1.0, 2.0, 3.0], 50, 100) == {"p50": 2.0, "max": 3.0}
+
+
+def test_the_call_is_in_the_model_name():
+    assert call_number("/v1/realtime?model=call-42") == 42
+
+
+@pytest.mark.loopback
+def test_a_short_run_has_every_figure_and_loses_nothing():
+    figures = run_calls_bench(2, 1.2, warm_up_s=0.5)
+    load = figures["load"]
+    assert figures["calls"] == 2
+    assert load["sessions"] == 2
+    assert load["answers"] >= 1
+    assert load["packets_received"] > 0
+    assert figures["uplink_ms"]["p50"] > 0
+    assert figures["downlink_ms"]["p50"] > 0
+    assert figures["core_percent_per_call"] > 0
+    assert figures["frames_lost"] == 0
+    assert figures["wheel"]["errors"] == 0
+    text = render(figures)
+    assert all(goal.label in text for goal in GOALS)
+    assert len(verdicts(figures)) == len(GOALS)
+    middle = median_of([figures, {**figures, "memory_kb_per_call": 1e9}, figures])
+    assert middle["memory_kb_per_call"]["median"] == figures["memory_kb_per_call"]
+    assert middle["memory_kb_per_call"]["max"] == 1e9

@@ -1,0 +1,50 @@
+"""What a media port is told (the path agreed on) and what it tells (its owner's events)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from voiceagent.media.source_lock import Address
+
+Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
+"""Ours, as our SDP says it (RFC 3264 §5.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPath:
+    """What offer and answer agreed on for one audio stream."""
+
+    remote: Address | None
+    """Connection address and port of the peer's SDP; None while unknown."""
+    codec: Literal["PCMU", "PCMA"] = "PCMU"
+    payload_type: int = 0
+    event_payload_type: int | None = 101
+    """Of telephone-event/8000, None where it was not agreed on: then digits go out as tones."""
+    direction: Direction = "sendrecv"
+    learn: bool = True
+    """May a source other than ``remote`` prove itself (phones behind NAT)? Off for fixed trunks."""
+
+
+class PortEvents(Protocol):
+    """What a port tells its owner."""
+
+    def on_audio(self, audio: bytes) -> None:
+        """One or several 20 ms frames of the caller, in order, gaps filled."""
+        ...
+
+    def on_digit(self, digit: str) -> None:
+        """The caller pressed a key; told once, at the beginning of the press."""
+        ...
+
+    def on_playback_started(self, response_id: str, item_id: str) -> None:
+        """The item's first packet has left."""
+        ...
+
+    def on_playback_ended(self, response_id: str, item_id: str, heard_ms: int, cut: bool) -> None:
+        """The item was played to its end; items cut by ``stop_playing`` are not told here."""
+        ...
+
+    def on_media_lost(self, silence_s: float) -> None:
+        """No packet came for so long, though some should; told once for each such silence."""
+        ...
