@@ -9,6 +9,7 @@ from __future__ import annotations
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from voiceagent.media.sdp.limits import DEFAULT, SdpLimits
+from voiceagent.media.sdp.serialise import KEPT_ORDER
 from voiceagent.media.sdp.values import (
     Attribute,
     Connection,
@@ -81,7 +82,7 @@ def parse_sdp(data: bytes, limits: SdpLimits = DEFAULT) -> SessionDescription:
         connection=session.connection,
         name=session.name,
         times=tuple(session.times) or ("0 0",),
-        extra=tuple(session.extra),
+        extra=_in_order(session.extra),
     )
 
 
@@ -98,6 +99,10 @@ class _Section:
         self.name = "-"
         self.origin: Origin | None = None
         self.times: list[str] = []
+
+
+def _in_order(lines: list[Line]) -> tuple[Line, ...]:
+    return tuple(sorted(lines, key=lambda line: KEPT_ORDER.find(line.kind) % 100))
 
 
 def _origin(value: str) -> Origin:
@@ -154,5 +159,5 @@ def _media(section: _Section, limits: SdpLimits) -> MediaDescription:
         attributes=tuple(section.attributes),
         connection=section.connection,
         port_count=count,
-        extra=tuple(section.extra),
+        extra=_in_order(section.extra),
     )

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from voiceagent.media.sdp.values import MediaDescription, SessionDescription
 
-_BEFORE_CONNECTION = ("i", "u", "e", "p")
-_AFTER_CONNECTION = ("b",)
-_AFTER_TIMES = ("z", "k")
+KEPT_ORDER = "iuepbzk"
+"""Where the kept lines stand among each other; unknown types come after these."""
 
 
 def serialise(session: SessionDescription) -> bytes:
@@ -18,13 +17,13 @@ def serialise(session: SessionDescription) -> bytes:
     if session.origin is not None:
         lines.append(f"o={session.origin}")
     lines.append(f"s={session.name}")
-    lines += _kept(session, _BEFORE_CONNECTION)
+    lines += _kept(session, "iuep")
     if session.connection is not None:
         lines.append(f"c={session.connection}")
-    lines += _kept(session, _AFTER_CONNECTION)
+    lines += _kept(session, "b")
     # An r= line belongs to the t= line before it, so the reader keeps both here in order.
     lines += [time if time[:2] == "r=" else f"t={time}" for time in session.times]
-    lines += _kept(session, _AFTER_TIMES)
+    lines += _rest(session, "iuepb")
     lines += [f"a={attribute}" for attribute in session.attributes]
     for media in session.media:
         lines += _media(media)
@@ -37,13 +36,17 @@ def serialise(session: SessionDescription) -> bytes:
 def _media(media: MediaDescription) -> list[str]:
     port = str(media.port) if media.port_count == 1 else f"{media.port}/{media.port_count}"
     lines = [" ".join((f"m={media.kind}", port, media.protocol, *media.formats))]
-    lines += _kept(media, ("i",))
+    lines += _kept(media, "i")
     if media.connection is not None:
         lines.append(f"c={media.connection}")
-    lines += _kept(media, ("b", "k"))
+    lines += _rest(media, "i")
     lines += [f"a={attribute}" for attribute in media.attributes]
     return lines
 
 
-def _kept(section: SessionDescription | MediaDescription, kinds: tuple[str, ...]) -> list[str]:
-    return [f"{line.kind}={line.value}" for kind in kinds for line in section.extra if line.kind == kind]
+def _kept(section: SessionDescription | MediaDescription, kinds: str) -> list[str]:
+    return [f"{line.kind}={line.value}" for line in section.extra if line.kind in kinds]
+
+
+def _rest(section: SessionDescription | MediaDescription, written: str) -> list[str]:
+    return [f"{line.kind}={line.value}" for line in section.extra if line.kind not in written]
