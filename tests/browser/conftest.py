@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import warnings
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.console.fake_directory import FakeDirectory
@@ -71,24 +71,27 @@ class Desk:
             self.complaints.append(f"outside request: {url}")
 
 
-@pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def browser() -> AsyncIterator[Browser]:
     if CHROMIUM is None:
-        warnings.warn(
-            "NO CHROMIUM FOUND: the console's page is not tested", pytest.PytestWarning, stacklevel=1
-        )
-        pytest.skip("no chromium on this machine")
-    directory = FakeDirectory()
-    server = ConsoleServer(an_app(directory), "127.0.0.1", 0)
-    url = await server.start()
+        pytest.skip("NO CHROMIUM FOUND: the console's page is not tested on this machine")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        desk = Desk(directory, url, browser, [])
-        try:
-            yield desk
-        finally:
-            await browser.close()
-            await server.close()
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def desk(browser: Browser) -> AsyncIterator[Desk]:
+    directory = FakeDirectory()
+    server = ConsoleServer(an_app(directory), "127.0.0.1", 0)
+    desk = Desk(directory, await server.start(), browser, [])
+    try:
+        yield desk
+    finally:
+        for context in browser.contexts:
+            await context.close()
+        await server.close()
     assert desk.complaints == []
 
 

@@ -11,7 +11,7 @@ from voiceagent.console.ports import ResponseView, TranscriptLine
 
 from .conftest import VIEWER, Desk
 
-pytestmark = [pytest.mark.browser, pytest.mark.loopback]
+pytestmark = [pytest.mark.browser, pytest.mark.loopback, pytest.mark.asyncio(loop_scope="module")]
 
 HOSTILE = [
     "<img src=x onerror=\"window.pwned=1;alert('img')\">",
@@ -121,6 +121,9 @@ async def test_signing_in_by_hand_and_out_again(desk: Desk) -> None:
     await expect(page.get_by_role("alert")).to_have_text("That is not the token of this console.")
     await token.fill(TOKEN)
     await token.press("Enter")
+    await page.locator(".link[data-link=live]").wait_for()
+    await page.goto(f"{desk.url}/#token={TOKEN}")
+    await page.wait_for_url(lambda url: "token" not in url)
     await page.locator(".link[data-link=live]").wait_for()
     await page.reload()
     await page.locator(".link[data-link=live]").wait_for()

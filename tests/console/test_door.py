@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from voiceagent.console.app import create_app
-from voiceagent.console.auth import Access, Policy, access_needed, new_token
+from voiceagent.console.auth import Access, Policy, access_needed, cookie_name, new_token
 from voiceagent.console.config import ConsoleConfig
 from voiceagent.console.limits import KEYS, RateLimit
 from voiceagent.console.problems import Problem
@@ -99,7 +99,7 @@ async def test_every_route_for_every_credential(who: str, via: str) -> None:
                 signed = await client.post("/v1/session", json={"token": shown}, headers={"Origin": BASE})
                 assert signed.status_code in (200, 401, 429)
                 if who == "wrong":
-                    client.cookies.set("voiceagent_session", "wrong-session", domain="localhost.local")
+                    client.cookies.set("voiceagent_session_8080", "wrong-session", domain="localhost.local")
                 app.state.parts.sign_ins._buckets.clear()
                 headers |= {"Origin": BASE, "X-Voiceagent-CSRF": "1"}
             if route == "/v1/events" and expected[CREDENTIALS.index(who)] == "pass":
@@ -229,6 +229,19 @@ async def test_the_session_cookie_is_out_of_reach_of_scripts_and_other_sites() -
         assert TOKEN not in cookie
 
 
+def test_consoles_on_other_ports_have_cookies_of_their_own() -> None:
+    names = [
+        cookie_name(host) for host in ("localhost:8080", "LOCALHOST:8081", "[::1]:8080", "localhost", "a:b")
+    ]
+    assert names == [
+        "voiceagent_session_8080",
+        "voiceagent_session_8081",
+        "voiceagent_session_8080",
+        "voiceagent_session",
+        "voiceagent_session",
+    ]
+
+
 async def test_signing_out_ends_the_session() -> None:
     app = an_app(FakeDirectory())
     async with signed_in(app) as client:
@@ -243,12 +256,12 @@ async def test_signing_out_ends_the_session() -> None:
 async def test_signing_out_ends_the_live_stream_at_its_next_beat() -> None:
     app = an_app(FakeDirectory(), heartbeat_s=0.01)
     async with signed_in(app) as client:
-        session = client.cookies["voiceagent_session"]
+        session = client.cookies["voiceagent_session_8080"]
     policy: Policy = app.state.parts.policy
     visitor = policy.admit(
         "GET",
         "/v1/calls",
-        {"host": "localhost", "cookie": f"voiceagent_session={session}"},
+        {"host": "localhost:8080", "cookie": f"voiceagent_session_8080={session}"},
         "::1",
         loop_now(),
     )
@@ -326,6 +339,35 @@ async def test_large_bodies_are_refused_declared_or_not() -> None:
         chunked = await client.post("/v1/calls/c1/responses", content=drip())
     assert (declared.status_code, chunked.status_code) == (413, 413)
     assert declared.json()["code"] == "body_too_large"
+
+
+async def test_a_body_that_breaks_off_has_no_effect() -> None:
+    directory = FakeDirectory()
+    directory.put_call(a_call())
+    app = an_app(directory)
+    messages: list[dict[str, Any]] = [
+        {"type": "http.request", "body": b"{}", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    async def send(_message: dict[str, Any]) -> None: ...
+
+    headers = {"host": "localhost", "authorization": f"Bearer {TOKEN}", "content-type": "application/json"}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/calls/c1/responses",
+        "raw_path": b"",
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "client": (FAR, 1),
+    }
+    await app(scope, receive, send)
+    assert messages == []
+    assert directory.spoken == []
 
 
 async def test_a_body_that_never_ends_is_given_up() -> None:

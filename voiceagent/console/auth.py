@@ -21,6 +21,8 @@ from voiceagent.console.config import LOOPBACK_NAMES, ConsoleConfig
 from voiceagent.console.problems import Problem
 
 COOKIE = "voiceagent_session"
+"""The session cookie's name, with our port added: cookies do not tell ports apart (RFC 6265 §8.5), and two
+consoles on one machine must not sign each other's operators out."""
 CSRF_HEADER = "x-voiceagent-csrf"
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 PROBES = frozenset({"/livez", "/readyz"})
@@ -194,7 +196,7 @@ class Policy:
             scheme, _, token = shown.partition(" ")
             role = self._role_of(token.strip()) if scheme.lower() == "bearer" else None
             return None if role is None else Visitor(role, "bearer")
-        session_id = _cookie(headers.get("cookie", ""))
+        session_id = _cookie(headers.get("cookie", ""), cookie_name(headers.get("host", "")))
         session = self._session(session_id, now) if session_id else None
         return None if session is None else Visitor(session.role, "cookie", session_id)
 
@@ -237,9 +239,15 @@ def _host_name(host: str) -> str:
     return host.partition(":")[0].lower()
 
 
-def _cookie(header: str) -> str:
+def cookie_name(host: str) -> str:
+    """Return the cookie's name for a console that is reached as ``host`` (the header, with its port)."""
+    port = host[len(_host_name(host)) :].removeprefix(":")
+    return f"{COOKIE}_{port}" if port.isascii() and port.isdigit() else COOKIE
+
+
+def _cookie(header: str, name: str) -> str:
     try:
-        found = SimpleCookie(header).get(COOKIE)
+        found = SimpleCookie(header).get(name)
     except CookieError:
         return ""
     return "" if found is None else found.value

@@ -113,7 +113,7 @@ class Guard:
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        break
+                        raise Problem(400, "invalid_json", "The body broke off.", field="body")
                     body += message.get("body", b"")
                     if len(body) > limit:
                         raise too_large

@@ -7,7 +7,7 @@ import asyncio
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from voiceagent.console.auth import COOKIE
+from voiceagent.console.auth import cookie_name
 from voiceagent.console.models import Session, SignInBody, problems
 from voiceagent.console.parts import AsciiJson, PartsIn, VisitorIn, audit, limit
 from voiceagent.console.problems import Problem
@@ -28,7 +28,7 @@ async def sign_in(body: SignInBody, request: Request, parts: PartsIn) -> AsciiJs
     audit("sign-in", request, role=role)
     answer = AsciiJson({"role": role, "via": "cookie"})
     answer.set_cookie(
-        COOKIE,
+        cookie_name(request.headers.get("host", "")),
         session_id,
         max_age=int(parts.config.session_s),
         path="/",
@@ -46,9 +46,11 @@ async def who(visitor: VisitorIn) -> AsciiJson:
 
 
 @router.delete("/v1/session", status_code=204, responses=problems(401, 403))
-async def sign_out(parts: PartsIn, visitor: VisitorIn) -> Response:
+async def sign_out(request: Request, parts: PartsIn, visitor: VisitorIn) -> Response:
     """End the session; its live streams end at their next heartbeat."""
     parts.policy.sign_out(visitor.session)
     answer = Response(status_code=204)
-    answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+    answer.delete_cookie(
+        cookie_name(request.headers.get("host", "")), path="/", httponly=True, samesite="strict"
+    )
     return answer

@@ -15,7 +15,13 @@ function tokenFromAddress() {
 }
 
 class Console extends HTMLElement {
-  async connectedCallback() {
+  connectedCallback() {
+    window.addEventListener("hashchange", () => this.route());
+    void this.enter();
+  }
+
+  /** Come in by the address's token, or by the session that is already there. */
+  async enter() {
     const token = tokenFromAddress();
     try {
       this.start(token ? await api.signIn(token) : await api.session());
@@ -24,11 +30,15 @@ class Console extends HTMLElement {
     }
   }
 
-  askToken() {
+  stop() {
     this.store?.disconnect();
     clearInterval(this.clock);
     clearInterval(this.health);
     this.store = undefined;
+  }
+
+  askToken() {
+    this.stop();
     const form = document.createElement("va-sign-in");
     form.addEventListener("signed-in", (event) => this.start(/** @type {CustomEvent} */ (event).detail));
     fill(this, form);
@@ -37,6 +47,7 @@ class Console extends HTMLElement {
 
   /** @param {{role: string}} session */
   start(session) {
+    this.stop();
     const store = new Store(api);
     this.store = store;
     store.role = session.role;
@@ -62,7 +73,6 @@ class Console extends HTMLElement {
     );
     store.addEventListener("change", () => this.show());
     store.addEventListener("signed-out", () => this.askToken());
-    window.addEventListener("hashchange", () => this.route());
     this.clock = setInterval(() => this.tick(), 1000);
     this.health = setInterval(() => void this.feel(), 15000);
     store.connect();
@@ -82,6 +92,10 @@ class Console extends HTMLElement {
   }
 
   route() {
+    if (location.hash.includes("token=")) {
+      void this.enter();
+      return;
+    }
     const found = /^#\/calls\/([^/]+)$/.exec(location.hash);
     let id = null;
     try {

@@ -102,7 +102,13 @@ export class Store extends EventTarget {
 
   /** @param {string} id @param {Call} data */
   merge(id, data) {
-    const call = { ...(this.calls.get(id) ?? { id }), ...data };
+    const known = this.calls.get(id);
+    // A part of a call that we never saw the whole of: fetch the whole.
+    if (!known && data.caller === undefined) {
+      void this.fetchWhole(id);
+      return;
+    }
+    const call = { ...(known ?? { id }), ...data };
     // Talk time ticks here between events; remember when it was right.
     if (data.duration_s !== undefined) call.asOf = performance.now();
     this.calls.set(id, call);
@@ -110,6 +116,12 @@ export class Store extends EventTarget {
     const ended = [...this.calls.values()].filter((one) => one.state === "ended" && one.id !== this.openId);
     for (const old of ended.slice(0, Math.max(0, ended.length - ENDED_KEPT))) this.calls.delete(old.id);
     this.tell();
+  }
+
+  /** @param {string} id */
+  async fetchWhole(id) {
+    const { transcript, responses, ...call } = await this.api.call(id).catch(() => ({}));
+    if (call.caller !== undefined) this.merge(id, call);
   }
 
   /** @param {string} id @param {any} line */
@@ -150,8 +162,9 @@ export class Store extends EventTarget {
     try {
       const call = await this.api.call(id);
       if (load !== this.loads || this.openId !== id) return;
-      this.detail = { ...call, asOf: performance.now() };
-      this.merge(id, Object.fromEntries(Object.entries(call).filter(([k]) => k !== "transcript" && k !== "responses")));
+      this.detail = { ...call };
+      const { transcript, responses, ...summary } = call;
+      this.merge(id, summary);
     } catch (problem) {
       if (load !== this.loads) return;
       if (/** @type {any} */ (problem).status === 404) this.missing = true;
