@@ -213,7 +213,7 @@ def test_digits(text: str, digits: list[str]) -> None:
 
 def test_sentences() -> None:
     text = 'Hello, Dr. No. It is 5 p.m. now! Is it No. 5? "Yes." Good… Fine'
-    assert sentences(text) == [
+    assert sentences(text) == [  # one list member each
         "Hello, Dr. No.",
         "It is 5 p.m. now!",
         "Is it No. 5?",

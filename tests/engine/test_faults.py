@@ -45,7 +45,7 @@ async def speak(client: WireClient, text: str = "Hello.") -> dict[str, Any]:
     ],
 )
 def test_a_bad_script_is_refused_with_its_line(script: str, complaint: str) -> None:
-    with pytest.raises(ConfigError, match="engine.faults") as refused:
+    with pytest.raises(ConfigError, match=r"engine\.faults") as refused:
         parse_faults(script)
     assert complaint in str(refused.value)
 

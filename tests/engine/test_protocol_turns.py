@@ -75,6 +75,49 @@ async def test_turns_are_recognised_in_order_while_the_next_is_spoken() -> None:
         assert [e["item_id"] for e in heard] == items
 
 
+class Eager:
+    """A recogniser whose every answer is the number of ms it was given."""
+
+    name = "eager"
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    async def transcribe(self, pcm: bytes, rate: int, expect: Expectation) -> Hypothesis:
+        self.asked.append(len(pcm) * 500 // rate)
+        return Hypothesis(f"{self.asked[-1]}")
+
+    async def warm_up(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+async def test_recognition_begins_at_a_pause_and_is_thrown_away_when_speech_goes_on() -> None:
+    ear = Eager()
+    async with talking(parts=FakeParts(recogniser=ear)) as client:
+        await client.phone(create=False, silence_duration_ms=500)
+        await client.say(quiet(512), voice(320), quiet(352))
+        await client.settle()
+        await client.say(voice(320), quiet(600))
+        heard = await client.until(HEARD)
+        assert len(ear.asked) == 2, "one guess at each pause, none after the end"
+        assert heard["transcript"] == f"{ear.asked[1]}"
+        assert near(ear.asked[1] - ear.asked[0], 352 + 320)
+        assert near(heard["usage"]["seconds"] * 1000 - ear.asked[1], 250)
+
+
+async def test_a_guess_under_another_expectation_is_not_used() -> None:
+    ear = Eager()
+    async with talking(parts=FakeParts(recogniser=ear)) as client:
+        await client.phone(create=False, silence_duration_ms=500)
+        await client.say(quiet(512), voice(320), quiet(320))
+        await client.settle()
+        await client.phone(create=False, silence_duration_ms=500, prompt="Expect yes or no.")
+        await client.say(quiet(600))
+        assert (await client.until(HEARD))["transcript"] == f"{ear.asked[-1]}"
+        assert len(ear.asked) == 2
+
+
 async def test_a_failing_recogniser_is_told_and_the_reply_still_comes() -> None:
     class Deaf(CannedRecogniser):
         async def transcribe(self, pcm: bytes, rate: int, expect: Expectation) -> Hypothesis:
@@ -225,17 +268,20 @@ async def test_sessions_do_not_share_anything() -> None:
 
     from voiceagent.engine.run import start_engine
 
-    async with await start_engine(EngineConfig(seed=1, pace=0), FakeParts()) as engine:
-        async with connect(engine.url, compression=None) as one, connect(engine.url, compression=None) as two:
-            first, second = WireClient(one), WireClient(two)
-            created = [await each.until("session.created") for each in (first, second)]
-            assert created[0]["session"]["id"] != created[1]["session"]["id"]
-            await first.phone()
-            await first.say(quiet(200), voice(400))
-            await first.until("input_audio_buffer.speech_started")
-            one.transport.abort()
-            await second.session()
-            assert second.kinds() == ["session.created", "session.updated"]
+    async with (
+        await start_engine(EngineConfig(seed=1, pace=0), FakeParts()) as engine,
+        connect(engine.url, compression=None) as one,
+        connect(engine.url, compression=None) as two,
+    ):
+        first, second = WireClient(one), WireClient(two)
+        created = [await each.until("session.created") for each in (first, second)]
+        assert created[0]["session"]["id"] != created[1]["session"]["id"]
+        await first.phone()
+        await first.say(quiet(200), voice(400))
+        await first.until("input_audio_buffer.speech_started")
+        one.transport.abort()
+        await second.session()
+        assert second.kinds() == ["session.created", "session.updated"]
 
 
 async def test_the_script_of_the_loop_back_mode_is_heard() -> None:

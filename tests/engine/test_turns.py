@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from voiceagent.engine.turns import (
     GUARD_ONSET_MS,
     IdleTimeout,
+    SpeechPaused,
     SpeechStarted,
     SpeechStopped,
     TurnDetector,
@@ -103,6 +104,14 @@ def test_a_turn_given_up_by_hand_has_no_end() -> None:
     assert run(detector, (0.0, 1000)) == []
 
 
+def test_pauses_are_told_on_demand_and_again_when_speech_went_on() -> None:
+    detector = TurnDetector(TurnRules(silence_duration_ms=500, tell_pauses=True))
+    events = run(detector, (0.9, 200), (0.0, 300), (0.9, 200), (0.0, 500))
+    assert events == [SpeechStarted(0), SpeechPaused(460), SpeechPaused(960), SpeechStopped(1200)]
+    short = TurnDetector(TurnRules(silence_duration_ms=200, tell_pauses=True))
+    assert run(short, (0.9, 200), (0.0, 300)) == [SpeechStarted(0), SpeechStopped(400)]
+
+
 def test_semantic_vad_is_emulated_by_silence() -> None:
     eager = TurnRules.from_wire({"type": "semantic_vad", "eagerness": "high"})
     patient = TurnRules.from_wire({"type": "semantic_vad", "eagerness": "low"})
@@ -128,7 +137,7 @@ def test_edges_alternate_and_never_go_back(
                 case SpeechStopped(at):
                     assert speaking
                     speaking = False
-                case IdleTimeout():
+                case IdleTimeout() | SpeechPaused():
                     raise AssertionError("never armed")
             assert last <= at <= detector.now_ms
             last = at

@@ -34,6 +34,8 @@ class EngineConfig:
     """Built-in recogniser, or the name of a ``voiceagent.stt`` entry point."""
     vad: VadChoice | str = "auto"
     """Built-in voice activity detector, or the name of a ``voiceagent.vad`` entry point."""
+    speculate: bool = True
+    """Begin to recognise after 250 ms of silence; thrown away when the caller goes on."""
     brain: str = "rules"
     """``rules``, or the name of a ``voiceagent.brain`` entry point. ``chat_url`` wins over ``rules``."""
     language: str = "en"

@@ -121,6 +121,8 @@ class Floor:
         run, fate = speaker.performance.run, speaker.performance.fate
         self._release(run)
         run.finish("cancelled", reason=reason)
+        if run.order.in_conversation:
+            self.hush()
         run.late(fate.late_deltas)
         if speaker.task is not None:
             speaker.task.cancel()

@@ -16,11 +16,11 @@ from .items import Conversation, Item, view
 from .listening import Ear, Heard
 from .outbox import Outbox
 from .parts_pool import PartsPool
-from .ports import Hypothesis, Vad
+from .ports import Hypothesis, Recogniser, Vad
 from .protocol_errors import Refusal
 from .resample import Resampler
 from .session_state import SessionState
-from .turns import IdleTimeout, SpeechStarted, SpeechStopped
+from .turns import IdleTimeout, SpeechPaused, SpeechStarted, SpeechStopped
 from .wire_audio import LINE_RATE, WIRE_RATES, decode, encode
 
 LEAST_COMMIT_MS = 100.0
@@ -52,9 +52,8 @@ class InputSide:
         self._floor = floor
         self._answer = answer
         self._nest = nest
-        self._ear = Ear(state.input_format, state.turn_detection)
-        self._hearing = Hearing(self._recognised)
-        self._hearing_started = False
+        self._ear = Ear(state.input_format, state.turn_detection, tell_pauses=pool.speculates)
+        self._hearing = Hearing(self._recogniser, self._recognised, nest)
         self._vad: Vad | None = None
         self._vad_wanted = False
         self._vad_cost = 0.0
@@ -196,6 +195,8 @@ class InputSide:
                 if settings.get("interrupt_response"):
                     self._floor.cancel(None, reason="turn_detected")
                     self._floor.hush()
+            case SpeechPaused():
+                self._hearing.guess(self._turn(self._turn_id(), heard.pcm))
             case SpeechStopped(audio_end_ms):
                 self._outbox.emit(
                     "input_audio_buffer.speech_stopped", audio_end_ms=audio_end_ms, item_id=self._turn_id()
@@ -245,15 +246,13 @@ class InputSide:
         self._audio[item_id] = pcm
         if len(self._audio) > KEPT_AUDIO:
             self._audio.popitem(last=False)
-        if not self._hearing_started:
-            self._hearing_started = True
-            self._nest.start("hearing", self._listen())
-        expect = expectation(self._state.transcription, self._state.tools)
-        self._hearing.put(SpokenTurn(item_id, pcm, expect))
+        self._hearing.put(self._turn(item_id, pcm))
 
-    async def _listen(self) -> None:
-        parts = await self._pool.ready()
-        await self._hearing.run(lambda: parts.recogniser)
+    def _turn(self, item_id: str, pcm: bytes) -> SpokenTurn:
+        return SpokenTurn(item_id, pcm, expectation(self._state.transcription, self._state.tools))
+
+    async def _recogniser(self) -> Recogniser:
+        return (await self._pool.ready()).recogniser
 
     def _recognised(self, turn: SpokenTurn, hypothesis: Hypothesis | None) -> None:
         item_id, wanted = turn.item_id, self._state.transcription is not None

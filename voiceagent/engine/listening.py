@@ -13,7 +13,7 @@ from typing import Any
 from .dtmf_mute import KeypadMute
 from .ports import AudioFormat
 from .resample import Resampler
-from .turns import IdleTimeout, SpeechStarted, SpeechStopped, TurnDetector, TurnEvent, TurnRules
+from .turns import IdleTimeout, SpeechPaused, SpeechStarted, SpeechStopped, TurnDetector, TurnEvent, TurnRules
 from .wire_audio import LINE_RATE, WIRE_RATES, decode
 
 FRAME_MS = 32
@@ -27,7 +27,7 @@ LEAD_MS = 500
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """An edge, with the turn's 8 kHz PCM when it is an end."""
+    """An edge, with the turn's 8 kHz PCM when it is an end or a pause."""
 
     event: TurnEvent
     pcm: bytes = b""
@@ -36,7 +36,10 @@ class Heard:
 class Ear:
     """One session's input audio buffer."""
 
-    def __init__(self, form: AudioFormat, turn_detection: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self, form: AudioFormat, turn_detection: Mapping[str, Any] | None, *, tell_pauses: bool = False
+    ) -> None:
+        self._tell_pauses = tell_pauses
         self._form: AudioFormat = form
         self._rate = Resampler(WIRE_RATES[form], LINE_RATE)
         self._mute = KeypadMute()
@@ -82,7 +85,7 @@ class Ear:
             self._detector.abandon()
         self._automatic = automatic
         if turn_detection is not None:
-            self._detector.change(TurnRules.from_wire(turn_detection))
+            self._detector.change(TurnRules.from_wire(turn_detection, tell_pauses=self._tell_pauses))
 
     def take(self, wire: bytes) -> None:
         """Append wire audio."""
@@ -124,14 +127,20 @@ class Ear:
             case SpeechStarted(audio_start_ms):
                 self._turn_from = audio_start_ms
                 return Heard(event)
+            case SpeechPaused():
+                return Heard(event, self._turn())
             case SpeechStopped():
-                skipped = max(0, round(self._turn_from - self._first_ms)) * BYTES_PER_MS
-                pcm = bytes(self._buffer[skipped:])
+                pcm = self._turn()
                 self._drop_all()
                 return Heard(event, pcm)
             case IdleTimeout():
                 self._drop_all()
                 return Heard(event)
+
+    def _turn(self) -> bytes:
+        """Return the PCM of the turn so far, prefix padding included."""
+        skipped = max(0, round(self._turn_from - self._first_ms)) * BYTES_PER_MS
+        return bytes(self._buffer[skipped:])
 
     def commit(self) -> bytes:
         """Take the whole buffer by hand."""

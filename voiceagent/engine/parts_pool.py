@@ -60,6 +60,13 @@ class PartsPool:
         self._spare: list[Vad] = []
         self._warming: asyncio.Task[ReadyParts] | None = None
 
+    @property
+    def speculates(self) -> bool:
+        """Recognition may begin before a turn is surely over; a script's lines would be used up by that."""
+        scripted = self._given is not None and isinstance(self._given.recogniser, CannedRecogniser)
+        canned = bool(self._config.hear) or self._config.recogniser == "canned" or scripted
+        return self._config.speculate and not canned
+
     def start(self) -> None:
         """Build and warm up in the background."""
         self._warming = self._nest.start("warm-up", self._build())

@@ -17,6 +17,8 @@ GUARD_ONSET_MS = 150.0
 GUARD_RISE = 0.2
 GUARD_CEILING = 0.9
 HYSTERESIS = 0.15
+PAUSE_MS = 250.0
+"""Silence after which a turn may be over; the recogniser wants about as much line after the words."""
 EAGERNESS_MS: Mapping[str, int] = {"high": 350, "medium": 600, "auto": 600, "low": 1000}
 """Silence that ends a turn under ``semantic_vad``, which is emulated: no model judges the words."""
 
@@ -29,13 +31,17 @@ class TurnRules:
     prefix_padding_ms: int = 300
     silence_duration_ms: int = 500
     idle_timeout_ms: int | None = None
+    tell_pauses: bool = False
+    """Report each :class:`SpeechPaused`, so that recognition can begin before the turn is over."""
 
     @classmethod
-    def from_wire(cls, turn_detection: Mapping[str, Any]) -> TurnRules:
+    def from_wire(cls, turn_detection: Mapping[str, Any], *, tell_pauses: bool = False) -> TurnRules:
         """Read a ``turn_detection`` object with its defaults filled in."""
         if turn_detection["type"] == "semantic_vad":
-            return cls(silence_duration_ms=EAGERNESS_MS[turn_detection["eagerness"]])
+            silence_ms = EAGERNESS_MS[turn_detection["eagerness"]]
+            return cls(silence_duration_ms=silence_ms, tell_pauses=tell_pauses)
         return cls(
+            tell_pauses=tell_pauses,
             threshold=float(turn_detection["threshold"]),
             prefix_padding_ms=turn_detection["prefix_padding_ms"],
             silence_duration_ms=turn_detection["silence_duration_ms"],
@@ -48,6 +54,13 @@ class SpeechStarted:
     """The caller speaks; ``audio_start_ms`` includes the prefix padding."""
 
     audio_start_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechPaused:
+    """The caller has been silent for 250 ms: the turn may be over. Never sent on the wire."""
+
+    audio_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +78,7 @@ class IdleTimeout:
     audio_end_ms: int
 
 
-TurnEvent = SpeechStarted | SpeechStopped | IdleTimeout
+TurnEvent = SpeechStarted | SpeechPaused | SpeechStopped | IdleTimeout
 
 
 class TurnDetector:
@@ -90,12 +103,14 @@ class TurnDetector:
         return self._in_silence(probability, ms, began, agent_heard)
 
     def _in_speech(self, probability: float, ms: float) -> list[TurnEvent]:
+        before = self._silent_ms
         if probability >= self.rules.threshold:
             self._silent_ms = 0.0
         elif self._silent_ms > 0.0 or probability < self.rules.threshold - HYSTERESIS:
             self._silent_ms += ms
         if self._silent_ms < self.rules.silence_duration_ms or self._silent_ms == 0.0:
-            return []
+            paused = self.rules.tell_pauses and before < PAUSE_MS <= self._silent_ms
+            return [SpeechPaused(round(self.now_ms))] if paused else []
         self._end_turn()
         return [SpeechStopped(round(self.now_ms))]
 
