@@ -112,9 +112,8 @@ class InvariantChecker:
         self._alive: dict[str, _Wish | None] = {}
         self._over: set[str] = set()
         self._cancelled: dict[str, tuple[float, str]] = {}
-        self._last_probe = -1e9
+        self._overdue = False
         self._probing = False
-        self._last_move = -1e9
         self._acks: set[str] = set()
 
     # ── reporting ───────────────────────────────────────────────────────────────────────────────
@@ -142,6 +141,7 @@ class InvariantChecker:
         barged = isinstance(event, io.SpeechStarted | io.DigitReceived)
         flushed = isinstance(event, io.InterruptAsked) and event.flush
         closed_before = self._closed
+        self._overdue = False
         if event is not None:
             self._take(event, now)
         for effect in effects:
@@ -165,7 +165,7 @@ class InvariantChecker:
                 case io.Settled():
                     self._settled(effect, barged or flushed)
                 case io.Notice():
-                    self._notice(effect)
+                    self._notice(effect, now)
                 case _:
                     pass
         self._bounded(now)
@@ -233,7 +233,14 @@ class InvariantChecker:
                 self._acknowledged(event.item_id)
             case io.ResponseCreated() if not event.out_of_band:
                 self._saw_response(event.response_id, event.metadata)
-            case io.ResponseDone() if not event.out_of_band:
+            case io.ResponseDone(out_of_band=True, response_id=str(rid)):
+                self._cancelled.pop(rid, None)
+            case io.ResponseDone():
+                out = self._outstanding
+                fresh = event.response_id not in self._alive and event.response_id not in self._over
+                if out is not None and fresh and not (self.config.metadata_echo and out.request.correlate):
+                    self._outstanding = None  # matched by order of sending
+                    out.cause = True
                 if event.response_id not in self._over:
                     self._saw_response(event.response_id, event.metadata)
                 self._end_response(event.response_id)
@@ -323,7 +330,6 @@ class InvariantChecker:
             self._gate(wish, now)
             self._order(wish, now)
             self._outstanding = wish
-            self._last_move = now
         wish.tries += 1
         wish.eid, wish.sent_at, wish.cause = effect.event_id, now, False
 
@@ -372,7 +378,6 @@ class InvariantChecker:
         rid = effect.response_id
         if rid is not None:
             self._cancelled[rid] = (now, effect.event_id)
-            self._last_move = now
             wish = self._alive.get(rid)
             if wish is not None:
                 wish.cause = True
@@ -384,12 +389,7 @@ class InvariantChecker:
             return
         if not self.config.cancel_by_id:
             return
-        waited = now - max(self._last_move, self._last_probe)
-        bound = min(self.config.ack_s, self.config.cancel_ack_s, self.config.not_active_grace_s)
-        self._need(
-            waited >= bound - _EPS, "I6", f"a cancel without id only {waited:.3f} s after the last frame"
-        )
-        self._last_probe = now
+        self._need(self._overdue, "I6", "a cancel without id while nothing is overdue")
         self._probing = True
         for name in list(self._alive):
             self._end_response(name)
@@ -425,20 +425,27 @@ class InvariantChecker:
             self._need(not by_caller, "I12", f"{wish.request.origin} request {effect.request_id} was flushed")
         wish.ended = True
 
-    def _notice(self, effect: io.Notice) -> None:
-        if effect.code == "create_unanswered":
-            out = self._outstanding
-            if out is not None and out.request.id == effect.request_id:
-                out.cause = True
+    def _notice(self, effect: io.Notice, now: float) -> None:
+        wish = self._wishes.get(effect.request_id or "")
+        rid = effect.response_id
+        if effect.code == "create_unanswered" and wish is not None:
+            self._need(now >= wish.sent_at + self.config.ack_s - _EPS, "I6", "a create given up too early")
+            self._overdue = wish.cause = True
+            if self._outstanding is wish:
                 self._outstanding = None
-            wish = self._wishes.get(effect.request_id or "")
-            if wish is not None:
-                wish.cause = True
-        elif effect.code in ("cancel_unanswered", "response_lost", "done_missing"):
-            if effect.response_id is not None:
-                self._end_response(effect.response_id)
-        elif effect.code == "response_stalled":
-            self._last_move = min(self._last_move, -1e6)
+        elif effect.code == "superseded" and effect.details.get("reason") == "follow_ups_merged":
+            heir = self._wishes.get(str(effect.details.get("by")))
+            if wish is not None and heir is not None:
+                heir.needs |= wish.needs
+                heir.since = wish.since
+        elif effect.code == "cancelled_at_start" and wish is not None:
+            wish.cause = True
+            if self._outstanding is wish:
+                self._outstanding = None
+        elif effect.code in ("cancel_unanswered", "response_lost", "done_missing", "response_stalled"):
+            self._overdue = effect.code in ("cancel_unanswered", "response_stalled")
+            if rid is not None and effect.code != "response_stalled":
+                self._end_response(rid)
         elif effect.code in ("slot_proven_free", "ghost_killed", "probe_unanswered"):
             self._probing = False
 

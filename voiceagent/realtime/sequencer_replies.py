@@ -18,7 +18,7 @@ from voiceagent.realtime.sequencer_io import (
     StopPlayback,
     SwallowOutput,
 )
-from voiceagent.realtime.sequencer_state import Entry, Link, Owner, Phase, Reply, Stage
+from voiceagent.realtime.sequencer_state import Entry, Link, Owner, Phase, Reply, Stage, Turn
 
 TRANSIENT = frozenset(
     {"rate_limit_exceeded", "inference_rate_limit_exceeded", "server_error", "internal_error", "overloaded"}
@@ -101,6 +101,9 @@ class ReplyRules(SequencerCore):
             reply.out = True
             if reply.unwanted and not reply.audible:
                 reply.ended = reply.cut = True
+            elif reply.owner is Owner.UNSEEN and self._turn is Turn.SPEAKING and not reply.audible:
+                reply.cut_by = InterruptedBy.CALLER  # whoever asked for it: not over the caller's speech
+                self._hush(reply, now, out)
 
     def _meet(self, rid: str, now: float, out: Effects) -> Reply:
         """Note a response that shows itself by output only. It takes the slot only while we listen for it."""
@@ -200,6 +203,10 @@ class ReplyRules(SequencerCore):
         return min(max(rest, 0.0) + cfg.drain_margin_s, cfg.drain_max_s)
 
     def _playback_overdue(self, reply: Reply, now: float, out: Effects) -> None:
+        if self._paused and not reply.stopping:
+            reply.play_by = now + self.config.drain_unknown_s  # a held call plays nothing, and loses nothing
+            self._arm(reply.play_by)
+            return
         reply.play_by = 0.0
         reply.ended = True
         if reply.stopping or reply.cleared or reply.cut_by is not None:
@@ -207,6 +214,8 @@ class ReplyRules(SequencerCore):
         elif reply.audible:
             reply.heard_ms = reply.audio_ms or int((now - reply.audible_at) * 1000.0)
             reply.heard_text = reply.text
+        elif reply.beats:
+            reply.status = "failed"  # audio came, but nobody ever began to play it: that is not "heard"
         reply.code = reply.code or "playback_end_missing"
         out.append(Notice("playback_end_missing", reply.entry.id if reply.entry else None, reply.rid))
         self._conclude_if_over(reply, now, out)

@@ -78,7 +78,13 @@ class SlotRules(ReplyRules):
                 self._readopt(known, now, out)
             return
         entry, stale = self._match(event.metadata, event.out_of_band)
-        self._appear(rid, entry, stale, event.out_of_band, known, now, out)
+        reply = self._appear(rid, entry, stale, event.out_of_band, known, now, out)
+        if stale and event.metadata is not None:
+            missed = self._entries.get(event.metadata.get(REQUEST_KEY, ""))
+            if missed is not None and reply.audible:
+                self._revoke(missed, now, out)
+            elif missed is not None:
+                self._keep(self._ghosts, rid, missed)
 
     def _appear(
         self,
@@ -93,8 +99,9 @@ class SlotRules(ReplyRules):
         """A response exists. Give it an owner and, in the conversation, the slot; cancel it if unwanted."""
         reply = known if known is not None else Reply(rid, Owner.FOREIGN, None, oob, now)
         reply.oob = oob
-        reply.deadline = now + self.config.stall_s
-        self._arm(reply.deadline)
+        if reply.phase is Phase.ACTIVE:
+            reply.deadline = now + self.config.stall_s
+            self._arm(reply.deadline)
         self._replies[rid] = reply
         if entry is not None:
             self._claim(entry, now)
@@ -121,6 +128,8 @@ class SlotRules(ReplyRules):
             if not oob:
                 out.append(Notice("response_not_ours", None, rid, {"owner": reply.owner.value}))
                 self._answered(reply, now, out)
+                if self._turn is Turn.SPEAKING and not self._auto_create:
+                    self._unwanted(reply, None, now, out, "caller_speaking")
         elif entry.stage is Stage.ENDED:
             for waiter in self._waiters:
                 if waiter.eid == entry.eid:
@@ -128,7 +137,7 @@ class SlotRules(ReplyRules):
                     waiter.rids.add(rid)
                     waiter.stopped = rid
             self._unwanted(reply, None, now, out, "no_longer_wanted")
-        elif not entry.mute and self._speech_blocks(entry, now):
+        elif not entry.mute and not reply.audible and self._speech_blocks(entry, now):
             self._unwanted(reply, entry, now, out, "caller_speaking")
         else:
             entry.stage = Stage.LIVE
@@ -317,10 +326,17 @@ class SlotRules(ReplyRules):
         if self._active is not None:
             return self._active
         if self._sending is not None:
-            return self._appear(f"unnamed:{self._sending.eid}", self._sending, False, False, None, now, out)
+            rid = f"unnamed:{self._sending.eid}"
+            return self._appear(rid, self._sending, False, False, self._over(rid, now), now, out)
         if self._unknown_until and self._probe_eid is not None:
             self._ghost_killed(None, out)
         return None
+
+    def _over(self, rid: str, now: float) -> Reply:
+        """Return a record of a response that is generated already: no cancel may follow its end."""
+        reply = Reply(rid, Owner.OURS, None, False, now)
+        reply.phase = Phase.CANCELLING
+        return reply
 
     def _late_created(
         self, rid: str, event: ResponseDone, known: Reply | None, now: float, out: Effects
@@ -328,22 +344,37 @@ class SlotRules(ReplyRules):
         """The end of a response whose ``created`` was never seen."""
         entry, stale = self._match(event.metadata, event.out_of_band)
         if entry is not None:
-            return self._appear(rid, entry, False, event.out_of_band, known, now, out)
+            over = known if known is not None else self._over(rid, now)
+            over.phase = Phase.CANCELLING
+            return self._appear(rid, entry, False, event.out_of_band, over, now, out)
         if event.out_of_band:
             return None
-        if stale and known is not None and known.audible and event.metadata is not None:
-            missed = self._entries.get(event.metadata.get(REQUEST_KEY, ""))
-            if missed is not None and missed.stage is Stage.QUEUED:
-                self._claim(missed, now)
-                missed.stage = Stage.LIVE
-                missed.reply = known
-                known.entry = missed
-                known.owner = Owner.OURS
+        if stale and known is not None and event.metadata is not None:
+            self._belated(known, event.metadata.get(REQUEST_KEY, ""), now, out)
         if self._unknown_until and self._probe_eid is not None and (stale or known is None):
             self._ghost_killed(rid, out)
         if known is None:
             self._keep(self._gone, rid, None)
         return known
+
+    def _belated(self, reply: Reply, name: str, now: float, out: Effects) -> None:
+        """Output without ``created`` turns out to be an earlier try of ours: adopt it, or keep it unheard."""
+        reply.owner = Owner.OURS
+        entry = self._entries.get(name)
+        if entry is None or not (reply.sounding or reply.audible):
+            return
+        if entry.stage is Stage.QUEUED:
+            self._claim(entry, now)
+            entry.stage = Stage.LIVE
+            entry.reply = reply
+            reply.entry = entry
+            self._step(entry, Progress.STARTED, reply.rid, out)
+            if reply.audible:
+                self._step(entry, Progress.AUDIBLE, reply.rid, out)
+        elif reply.audible:
+            self._revoke(entry, now, out)
+        else:
+            self._hush(reply, now, out)
 
     # ── silence of the provider (rule 12) ───────────────────────────────────────────────────────
     def _create_unanswered(self, entry: Entry, now: float, out: Effects) -> None:
@@ -358,7 +389,7 @@ class SlotRules(ReplyRules):
                 self._settle(entry, Outcome(OutcomeKind.LOST, code="create_unanswered"), out)
             return
         unseen = [r for r in self._replies.values() if r.owner is Owner.UNSEEN and r.since >= self._since]
-        if self._active is None and len(unseen) == 1 and unseen[0].phase is Phase.ACTIVE:
+        if self._active is None and len(unseen) == 1 and unseen[0].phase is not Phase.DONE:
             self._appear(unseen[0].rid, entry, False, False, unseen[0], now, out)
             return
         self._sending = None
@@ -407,6 +438,7 @@ class SlotRules(ReplyRules):
             out.append(Notice("response_lost", request_id, reply.rid))
             self._finish(reply, "lost", now, out)
         elif reply.owner is Owner.UNSEEN:
+            out.append(Notice("response_lost", None, reply.rid))
             self._finish(reply, "lost", now, out)
         elif reply.phase < Phase.CANCELLING:
             if reply.phase is Phase.ACTIVE and not reply.ended:
