@@ -1,0 +1,53 @@
+"""A whole service on free loopback ports, with a tone for a voice and a recogniser that hears nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from voiceagent.app.service import Service
+from voiceagent.settings import load_settings
+
+
+@asynccontextmanager
+async def service(folder: Path, **settings: Any) -> AsyncIterator[Service]:
+    """Start a service; ``settings`` are dotted names with ``__`` for the dot."""
+    flags: dict[str, Any] = {
+        "journal_dir": str(folder / "journals"),
+        "sip.port": 0,
+        "console.port": 0,
+        "media.port_low": 32000,
+        "media.port_high": 33999,
+        "realtime.provider": "embedded",
+        "engine.voice": "tone",
+        "engine.recogniser": "canned",
+        "engine.vad": "energy",
+        "call.no_input_s": 1.0,
+    }
+    flags.update({name.replace("__", "."): value for name, value in settings.items()})
+    async with Service(load_settings(None, flags)) as running:
+        await running.ready()
+        yield running
+
+
+@asynccontextmanager
+async def operator(running: Service) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the console with the operator's token."""
+    assert running.addresses is not None
+    headers = {"Authorization": f"Bearer {running.addresses.console_token}"}
+    async with httpx.AsyncClient(
+        base_url=running.addresses.console or "", headers=headers, timeout=10
+    ) as client:
+        yield client
+
+
+async def until(condition: Callable[[], object], *, within_s: float = 20.0) -> None:
+    """Wait for something that happens on real sockets; fails loudly after ``within_s``."""
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110 - what happens is on the far side of a socket
+            await asyncio.sleep(0.01)

@@ -1,0 +1,1 @@
+"""Whole services on real sockets of 127.0.0.1."""
