@@ -418,6 +418,14 @@ def test_trunks_of_several_addresses_can_be_told() -> None:
     assert ladder.event(Ended).by == "peer"
 
 
+def test_another_host_cannot_cancel() -> None:
+    ladder, phone = Ladder(accept_source=lambda source: True), Phone()
+    ladder.receive(phone.request("INVITE", OFFER, branch="z9hG4bKx"))
+    ladder.receive(phone.request("CANCEL", cseq=1, branch="z9hG4bKx"), ("127.0.0.9", 5090))
+    assert ladder.response().status == 481
+    assert ladder.endpoint.figures().legs == 1
+
+
 # Limits.
 
 

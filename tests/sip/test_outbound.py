@@ -253,6 +253,43 @@ def test_a_response_with_two_vias_is_not_for_us() -> None:
     """)
 
 
+def test_a_callee_off_the_allow_list_is_heard_in_its_dialog_only() -> None:
+    ladder, phone = Ladder(accept_source=("192.0.2.0/24",)), Phone()
+    leg = ladder.invite()
+    invite = ladder.request()
+    ladder.receive(phone.reply(invite, 200, ANSWER))
+    ladder.receive(phone.request("INVITE", OFFER))
+    ladder.receive(phone.from_callee(invite, "INFO"))
+    ladder.do("hang_up", leg)
+    ladder.receive(phone.reply(ladder.request(), 200))
+    ladder.skip()
+    ladder.settle()
+    ladder.receive(phone.from_callee(invite, "INFO"))
+    ladder.shows("""
+        >> INFO
+        ** Dropped unknown_source
+    """)
+    assert [line for _, line in ladder.lines][3:8] == [
+        "** Answered",
+        ">> INVITE",
+        "** Dropped unknown_source",
+        ">> INFO",
+        "<< 200 INFO",
+    ]
+    ladder.nothing_left()
+
+
+def test_a_callee_that_says_bye_while_it_rings_leaves_nothing() -> None:
+    ladder, phone = Ladder(), Phone()
+    ladder.invite()
+    invite = ladder.request()
+    ladder.receive(phone.reply(invite, 180))
+    ladder.receive(phone.from_callee(invite, "BYE"))
+    assert ladder.event(Ended).by == "peer"
+    ladder.settle()
+    ladder.nothing_left()
+
+
 def test_forgetting_a_leg_sends_nothing() -> None:
     ladder, _, leg, _ = calling()
     ladder.do("forget", leg)

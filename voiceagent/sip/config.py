@@ -77,7 +77,10 @@ class EndpointConfig:
     timers: TimerValues = field(default_factory=TimerValues)
 
     accept_source: AcceptSource | tuple[str, ...] | None = None
-    """Who may talk to us: a test, an allow-list of addresses and CIDR blocks, or None for loopback only."""
+    """Who may talk to us: a test, an allow-list of addresses and CIDR blocks, or None for loopback only.
+
+    A host that we are calling is heard as well, for its responses and within its dialog only.
+    """
 
     refuse_unknown_sources: bool = False
     """Answer requests of others with a stateless 403. The default says nothing, and counts."""

@@ -54,12 +54,15 @@ class SipEndpoint:
         """Take one datagram. Never raises because of what it holds."""
         core = self._core
         core.wire.now = now
-        if not self._accepts(source):
+        known = self._accepts(source)
+        if not known and source[0] not in core.callees:
             self._stranger(data, source)
             return core.wire.take()
         message = parse_datagram(data)
         try:
-            if isinstance(message, Request):
+            if not known and not isinstance(message, Response) and not _within_dialog(message):
+                self._drop("unknown_source", source)
+            elif isinstance(message, Request):
                 take_request(core, message, source)
             elif isinstance(message, Response):
                 self._response(message, source)
@@ -281,3 +284,7 @@ class SipEndpoint:
         if not found.established or found.dialog is None:
             raise SipError("the call is not established", status=491, code="bad_state")
         return found
+
+
+def _within_dialog(message: object) -> bool:
+    return isinstance(message, Request) and message.to.tag is not None

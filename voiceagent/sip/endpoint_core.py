@@ -13,7 +13,7 @@ from voiceagent.sip.dialog import Dialog, DialogKey
 from voiceagent.sip.effects import Address, Ended, SipEvent
 from voiceagent.sip.message import Request, Response
 from voiceagent.sip.multipart import find_body
-from voiceagent.sip.transaction import ClientTransaction, ServerTransaction, TransactionLayer
+from voiceagent.sip.transaction import ClientTransaction, InviteClient, ServerTransaction, TransactionLayer
 from voiceagent.sip.transaction.reply import fields_of, reply_address, reply_bytes, reply_head
 from voiceagent.sip.transaction.wire import Wire
 from voiceagent.sip.uri import host_text
@@ -28,7 +28,18 @@ HeaderLines = tuple[tuple[str, str], ...]
 class Core:
     """The endpoint's insides, handed to every part of it. Not for use outside of this package."""
 
-    __slots__ = ("config", "contact_host", "counts", "dialogs", "layer", "legs", "tokens", "via_head", "wire")
+    __slots__ = (
+        "callees",
+        "config",
+        "contact_host",
+        "counts",
+        "dialogs",
+        "layer",
+        "legs",
+        "tokens",
+        "via_head",
+        "wire",
+    )
 
     def __init__(self, config: EndpointConfig, tokens: Tokens) -> None:
         self.config = config
@@ -40,6 +51,8 @@ class Core:
         self.dialogs: dict[DialogKey, Leg] = {}
         """Dialogs that still take requests, also for a while after their leg's end."""
         self.counts: Counter[str] = Counter()
+        self.callees: Counter[str] = Counter()
+        """IP addresses that we are calling; they may answer and speak in their dialog, nothing else."""
         self.contact_host = host_text(*config.local)
         self.via_head = f"SIP/2.0/UDP {self.contact_host};branch="
 
@@ -56,9 +69,23 @@ class Core:
         leg.ended = True
         self.legs.pop(leg.id, None)
         leg.stop_timers(self)
+        if isinstance(leg.client, InviteClient):
+            if not leg.established:
+                leg.client.give_up_in(self.wire.values.give_up)
+            self.wire.timers.at(self.wire.now + self.wire.values.give_up, lambda: self._part(leg))
         self.counts[f"ended_{by}"] += 1
         self.emit(Ended(leg.id, by, status, reason))
         return True
+
+    def befriend(self, leg: Leg, host: str) -> None:
+        """Hear the callee of an outbound leg, wherever it is, until a while after the leg's end."""
+        leg.callee = host
+        self.callees[host] += 1
+
+    def _part(self, leg: Leg) -> None:
+        self.callees[leg.callee] -= 1
+        if self.callees[leg.callee] <= 0:
+            del self.callees[leg.callee]
 
     def dice(self, sides: int) -> int:
         """Return a number below ``sides``, as unguessable as the tokens are."""

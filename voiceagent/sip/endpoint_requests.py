@@ -61,7 +61,7 @@ def _route(
 ) -> None:
     method = request.method
     if method == "CANCEL":
-        _take_cancel(core, request, transaction)
+        _take_cancel(core, request, source, transaction)
     elif request.to.tag is not None:
         _within_dialog(core, request, source, transaction)
     elif merged:
@@ -116,10 +116,13 @@ def _take_ack(core: Core, request: Request, source: Address) -> None:
             core.emit(Dropped("stray_ack", source))
 
 
-def _take_cancel(core: Core, request: Request, transaction: ServerTransaction) -> None:
-    """200 to the CANCEL and 487 to its INVITE; 200 only when that was answered; 481 without it (§9.2)."""
+def _take_cancel(core: Core, request: Request, source: Address, transaction: ServerTransaction) -> None:
+    """200 to the CANCEL and 487 to its INVITE; 200 only when that was answered; 481 without it (§9.2).
+
+    The CANCEL must come from where the INVITE came from: no other hop knows its branch.
+    """
     target = core.layer.find_server(server_key(request, "INVITE"))
-    if not isinstance(target, InviteServer):
+    if not isinstance(target, InviteServer) or not core.config.dialog_peer(target.source, source):
         core.respond(transaction, 481)
         return
     leg = target.owner if isinstance(target.owner, Leg) else None

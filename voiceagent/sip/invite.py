@@ -91,6 +91,8 @@ class Leg:
     """The inbound INVITE had no SDP."""
     client: ClientTransaction | None = None
     """The outbound INVITE."""
+    callee: str = ""
+    """Its destination's IP address."""
     ack_wait: AckWait | None = None
     peer_offer: PeerOffer | None = None
     our_offer: OurOffer | None = None
