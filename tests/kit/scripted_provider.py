@@ -74,7 +74,15 @@ class Faults:
 class ScriptedProvider:
     """The server side of one connection after another."""
 
-    def __init__(self, *, latency_s: float = 0.01, expires_at: float | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        latency_s: float = 0.01,
+        expires_at: float | None = None,
+        audio_format: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.audio_format = dict(audio_format or {"type": "audio/pcm", "rate": 24000})
+        """What a session starts with; the replies' audio is G.711 whatever the format says."""
         self.latency_s = latency_s
         self.expires_at = expires_at
         self.faults = Faults()
@@ -118,8 +126,8 @@ class ScriptedProvider:
             "output_modalities": ["audio"],
             "instructions": "Be helpful.",
             "audio": {
-                "input": {"format": {"type": "audio/pcm", "rate": 24000}, "turn_detection": None},
-                "output": {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "alloy"},
+                "input": {"format": dict(self.audio_format), "turn_detection": None},
+                "output": {"format": dict(self.audio_format), "voice": "alloy"},
             },
         }
         if self.expires_at is not None:
@@ -272,7 +280,9 @@ class ScriptedProvider:
         if self.faults.refuse_creates:
             code, named = self.faults.refuse_creates.popleft()
             running = self.active.id if self.active else "resp_elsewhere"
-            message = f"Conversation already has an active response in progress: {running}."
+            message = "This is not a value we take."
+            if code == "conversation_already_has_active_response":
+                message = f"Conversation already has an active response in progress: {running}."
             self.error(code, message, event_id=event.get("event_id") if named else None)
             return
         fields = event.get("response") or {}
@@ -664,7 +674,7 @@ def _share(text: str, count: int) -> list[str]:
 
 def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> None:
     for key, value in over.items():
-        if isinstance(value, dict) and isinstance(base.get(key), dict):
+        if key != "format" and isinstance(value, dict) and isinstance(base.get(key), dict):
             _merge(base[key], value)
         else:
             base[key] = value

@@ -205,7 +205,8 @@ class Inbound:
         response = conversation.response_done(response_id, event.status)
         audio_ms = conversation.audio_ms_of(response_id)
         text = conversation.text_of(response_id)
-        counted = audio_ms if audio_ms or not link.profile.owns_output_buffer else None
+        # Where the provider plays, deltas may be missing or in another format: no measure of what will be heard.
+        counted = None if link.profile.owns_output_buffer else audio_ms
         self._feed_done(event, text, counted)
         if not link.profile.owns_output_buffer and conversation.audio_items(response_id):
             if not link.playout:
@@ -286,15 +287,14 @@ class Inbound:
         response.ended = True
         started = self._buffer_started.pop(response_id, None)
         heard_ms = 0 if started is None else round((link.now() - started) * 1000)
-        audio_ms = link.conversation.audio_ms_of(response_id)
-        if audio_ms:
-            heard_ms = min(heard_ms, audio_ms)
         text = link.conversation.text_of(response_id)
         cut = event.state == "cleared"
         if cut:
             truncated = self._truncated_ms(response_id)
             heard_ms = heard_ms if truncated is None else truncated
-            chars = len(text) * heard_ms // audio_ms if audio_ms else heard_ms * TYPICAL_CHARS_PER_S // 1000
+            audio_ms = link.conversation.audio_ms_of(response_id)
+            believable = audio_ms >= heard_ms > 0
+            chars = len(text) * heard_ms // audio_ms if believable else heard_ms * TYPICAL_CHARS_PER_S // 1000
             text = whole_words(text, chars)
         link.feed(PlaybackEnded(response_id, heard_ms, text, cut))
 

@@ -1,7 +1,7 @@
 """The realtime model of a hosted call: the provider terminates SIP, we steer it over a control socket.
 
-The provider hears and plays by itself, so no audio is sent and nothing is truncated by us; playing is known from
-``output_audio_buffer.*``; an interrupt cancels by id and then clears that buffer. What the call was
+The provider hears and plays by itself, so no audio is sent and nothing is truncated by us; playing is known
+from ``output_audio_buffer.*``; an interrupt cancels by id and then clears that buffer. What the call was
 accepted with stays as it is: attaching never changes the session.
 """
 
