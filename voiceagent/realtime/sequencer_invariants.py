@@ -235,6 +235,9 @@ class InvariantChecker:
                 self._saw_response(event.response_id, event.metadata)
             case io.ResponseDone(out_of_band=True, response_id=str(rid)):
                 self._cancelled.pop(rid, None)
+                for wish in self._wishes.values():
+                    if wish.rid == rid and event.status != "completed":
+                        wish.cause = True
             case io.ResponseDone():
                 out = self._outstanding
                 fresh = event.response_id not in self._alive and event.response_id not in self._over
