@@ -219,8 +219,9 @@ def simulate(seed: int, *, loss: float, jitter_ms: float, double: float, seconds
     for number in range(int(seconds / 0.02)):
         if rng.random() < loss:
             continue
-        for _ in range(2 if rng.random() < double else 1):
-            arrivals.append((number * 0.02 * (1 + ppm / 1e6) + rng.uniform(0, jitter_ms / 1000), number))
+        sent = number * 0.02 * (1 + ppm / 1e6)
+        copies = 2 if rng.random() < double else 1
+        arrivals.extend((sent + rng.uniform(0, jitter_ms / 1000), number) for _ in range(copies))
     arrivals.sort()
     line = Line()
     tick = 0.0

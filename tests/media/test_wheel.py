@@ -192,6 +192,18 @@ def test_sockets_are_read_once_a_tick_and_errors_stop_nothing(
     assert "a media port failed" in caplog.text
 
 
+def test_after_a_stall_what_piled_up_is_read_at_once(wheel: MediaWheel, clock: Clock, pipes: list[Pipe]):
+    pipe = pipes[0]
+    wheel.attach(pipe)
+    advance(wheel, clock, 2)
+    for _ in range(10):
+        pipe.ring()
+    advance(wheel, clock, 2)
+    assert pipe.reads == 1
+    advance(wheel, clock, 180)
+    assert pipe.reads == 10
+
+
 def test_lateness_is_measured(wheel: MediaWheel, clock: Clock, pipes: list[Pipe]):
     wheel.attach(pipes[0])
     for _ in range(100):

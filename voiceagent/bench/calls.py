@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import os
 import resource
 import sys
 import time
@@ -38,6 +39,8 @@ WARM_UP_S = 6.0
 CONCURRENT_SETUPS = 20
 LOAD_CORE_LIMIT = 85.0
 """Above this share of a core the load process itself is the bottleneck: the run is invalid."""
+OTHERS_LIMIT = 25.0
+"""Above this share of a core, taken by other programs, delays are theirs and not ours."""
 
 
 class CallUnderTest(Protocol):
@@ -121,6 +124,8 @@ class _Used:
     cpu_s: float
     resident_kb: float
     at: float
+    machine_s: float
+    """CPU time of everyone on the machine; 0 where the system does not say."""
 
 
 def _used() -> _Used:
@@ -128,7 +133,11 @@ def _used() -> _Used:
     resident = 0.0
     with contextlib.suppress(OSError), open("/proc/self/statm") as statm:
         resident = int(statm.read().split()[1]) * resource.getpagesize() / 1024
-    return _Used(usage.ru_utime + usage.ru_stime, resident, time.monotonic())
+    machine = 0.0
+    with contextlib.suppress(OSError), open("/proc/stat") as stat:
+        user, nice, system, _idle, _wait, hard, soft = map(int, stat.readline().split()[1:8])
+        machine = (user + nice + system + hard + soft) / os.sysconf("SC_CLK_TCK")
+    return _Used(usage.ru_utime + usage.ru_stime, resident, time.monotonic(), machine)
 
 
 class LoadProcess:
@@ -239,7 +248,10 @@ def _figures(calls: int, before: _Used, start: _Used, end: _Used, seen: dict[str
     window = end.at - start.at
     core = 100 * (end.cpu_s - start.cpu_s) / window
     expected = calls * 50 * seen["seconds"]
+    others = max(0.0, 100 * (end.machine_s - start.machine_s) / window - core - seen["load_core_percent"])
     reasons: list[str] = []
+    if others > OTHERS_LIMIT:
+        reasons.append(f"others on this machine used {others:.0f} % of a core")
     if seen["load_core_percent"] > LOAD_CORE_LIMIT:
         reasons.append(f"the load process used {seen['load_core_percent']:.0f} % of a core")
     if seen["load_lateness_ms"]["p99"] > 5:
@@ -263,6 +275,7 @@ def _figures(calls: int, before: _Used, start: _Used, end: _Used, seen: dict[str
         "memory_kb_per_call": round((end.resident_kb - before.resident_kb) / calls, 1),
         "base_memory_mb": round(before.resident_kb / 1024, 1),
         "frames_lost": seen["frames_lost_down"] + seen["frames_lost_up"],
+        "others_core_percent": round(others, 1),
         "valid": not reasons,
         "invalid_because": reasons,
         "truncate_ms": seen["truncate_ms"],

@@ -27,6 +27,9 @@ from typing import Literal, Protocol
 from voiceagent.media.figures import Histogram
 
 FRAME_MS = 20
+_MAX_EVENTS = 8192
+_ROUNDS = 50
+"""A stall of a second is read up at once; what piled up longer is read in the next ticks."""
 _log = logging.getLogger("voiceagent.media")
 
 
@@ -245,13 +248,18 @@ class MediaWheel:
         # How long the oldest slot that this tick serves has waited.
         self.lateness.add((passed - last - 1) * self._tick_s * 1000)
         ports = self._ports
-        for fd, _ in self._poller.poll(0):
-            port = ports.get(fd)
-            if port is not None:
-                try:
-                    port.readable(now)
-                except Exception:
-                    self._failed()
+        # A port reads one packet when all is well; after a stall the rounds make up for those that piled up.
+        for _ in range(1 + min(_ROUNDS, -(-(tick - last - 1) // self.slots))):
+            readable = self._poller.poll(0, _MAX_EVENTS)
+            if not readable:
+                break
+            for fd, _ in readable:
+                port = ports.get(fd)
+                if port is not None:
+                    try:
+                        port.readable(now)
+                    except Exception:
+                        self._failed()
         if tick - last >= self._size:
             # Stalled for longer than the wheel turns: whoever has a slot behind us is served once.
             for bucket in self._buckets:
