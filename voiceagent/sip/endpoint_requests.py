@@ -168,6 +168,7 @@ def _within_dialog(core: Core, request: Request, source: Address, transaction: S
 
 def _take_bye(core: Core, leg: Leg, transaction: ServerTransaction) -> None:
     """End the session and what was open in it (§15.1.2). A BYE that crosses ours gets its 200 too."""
+    reason = transaction.request.headers.get("Reason") or ""
     core.respond(transaction, 200)
     if leg.ack_wait is not None:
         leg.ack_wait.stop()
@@ -177,7 +178,7 @@ def _take_bye(core: Core, leg: Leg, transaction: ServerTransaction) -> None:
     if server is not None and dialog is not None and not server.answered:
         core.respond(server, 487, tag=dialog.local_tag)
     lingering = any(not referral.final for referral in leg.referrals.values())
-    core.end(leg, "peer", None, transaction.request.headers.get("Reason") or "")
+    core.end(leg, "peer", None, reason)
     if lingering:
         # The subscription outlives the session (RFC 5057 §4.1): its NOTIFYs still get their 200 for a while.
         core.wire.timers.at(core.wire.now + core.wire.values.give_up, lambda: forget_dialog(core, leg))

@@ -26,7 +26,7 @@ class AckWait:
     ) -> None:
         self.core = core
         self.server = server
-        self.number = server.request.cseq.number
+        self.number = server.number
         self.late_offer = late_offer
         """The 2xx carried our offer, so the ACK brings the answer."""
         self.on_no_ack = on_no_ack

@@ -67,7 +67,8 @@ class TransactionLayer:
         transaction = kind(self.wire, key, request, source, reply_to, self._remove_server, reliable=reliable)
         self.servers[key] = transaction
         if request.to.tag is None:
-            self._merged.setdefault(merge_key(request), transaction)
+            transaction.merge = merge_key(request)
+            self._merged.setdefault(transaction.merge, transaction)
         return transaction
 
     def open_client(
@@ -98,11 +99,8 @@ class TransactionLayer:
 
     def _remove_server(self, transaction: ServerTransaction) -> None:
         self.servers.pop(transaction.key, None)
-        request = transaction.request
-        if request.to.tag is None:
-            key = merge_key(request)
-            if self._merged.get(key) is transaction:
-                del self._merged[key]
+        if transaction.merge is not None and self._merged.get(transaction.merge) is transaction:
+            del self._merged[transaction.merge]
 
     def _remove_client(self, transaction: ClientTransaction) -> None:
         self.clients.pop(transaction.key, None)

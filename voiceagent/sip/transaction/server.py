@@ -28,6 +28,9 @@ class ServerState(Enum):
     TERMINATED = auto()
 
 
+_GIVEN_UP = Request("", "")
+
+
 class ServerTransaction:
     """What both kinds share: the request, where replies go, the cached response."""
 
@@ -37,6 +40,8 @@ class ServerTransaction:
         "head",
         "key",
         "last_response",
+        "merge",
+        "number",
         "on_end",
         "owner",
         "reliable",
@@ -62,6 +67,10 @@ class ServerTransaction:
         self.wire = wire
         self.key = key
         self.request = request
+        """Given up with the final response, when only repetitions remain to be answered."""
+        self.number = request.cseq.number
+        self.merge: Key | None = None
+        """Under what the table knows copies of this request that come another way."""
         self.source = source
         self.reply_to = reply_to
         self.reliable = reliable
@@ -85,6 +94,11 @@ class ServerTransaction:
     def respond(self, status: int, data: bytes) -> bool:
         """Send a response. A second final one, or any after the end, is refused with False."""
         raise NotImplementedError
+
+    def _final(self) -> None:
+        """Keep for the next 32 s what repetitions need, and no more."""
+        self.request = _GIVEN_UP
+        self.head = None
 
     def repeated(self) -> None:
         """The same request came again: repeat what was said last, if anything."""
@@ -127,6 +141,7 @@ class NonInviteServer(ServerTransaction):
             self.state = ServerState.PROCEEDING
         else:
             self.state = ServerState.COMPLETED
+            self._final()
             self._terminate_in(0 if self.reliable else self.wire.values.give_up)
         return True
 
@@ -163,6 +178,7 @@ class InviteServer(ServerTransaction):
         values = self.wire.values
         if status < 200:
             return True
+        self._final()
         if status < 300:
             self.state = ServerState.ACCEPTED
             self._terminate_in(values.give_up)  # timer L
