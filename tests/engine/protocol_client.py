@@ -1,4 +1,4 @@
-"""A wire client for tests: every server frame it reads is held against the vendor's published types."""
+"""A wire client for tests: each server frame is held against the vendor's published types and order."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from openai.types.realtime.realtime_server_event import RealtimeServerEvent
 from pydantic import BaseModel
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.engine.protocol_order import OrderOracle
 from voiceagent.engine.config import EngineConfig
 from voiceagent.engine.fakes import FakeParts
 from voiceagent.engine.parts_pool import Parts
@@ -62,8 +63,9 @@ def _extras(value: Any, path: str) -> set[str]:
 class WireClient:
     """Sends client events, reads server events; keeps all it read in ``log``."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: ClientConnection, *, ordered: bool = True) -> None:
         self.socket = socket
+        self._order = OrderOracle() if ordered else None
         self.log: list[dict[str, Any]] = []
 
     async def send(self, kind: str, **fields: Any) -> None:
@@ -73,6 +75,8 @@ class WireClient:
         async with asyncio.timeout(GUARD_S):
             event: dict[str, Any] = json.loads(await self.socket.recv())
         check_frame(event)
+        if self._order is not None:
+            self._order.take(event)
         self.log.append(event)
         return event
 
@@ -159,7 +163,7 @@ async def talking(
     async with await start_engine(config, parts or FakeParts()) as engine:
         await engine.ready()
         async with connect(engine.url + query, compression=None, max_queue=None) as socket:
-            client = WireClient(socket)
+            client = WireClient(socket, ordered=not config.faults)
             await client.until("session.created")
             yield client
 

@@ -6,10 +6,14 @@ and one high frequency together carry most of its energy.
 
 from __future__ import annotations
 
-import math
-from array import array
 from functools import lru_cache
-from operator import mul
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
 
 LOW = (697.0, 770.0, 852.0, 941.0)
 HIGH = (1209.0, 1336.0, 1477.0, 1633.0)
@@ -22,27 +26,26 @@ _TWIST = 12.0
 
 
 @lru_cache(maxsize=8)
-def _waves(length: int, rate: int) -> tuple[tuple[array[float], array[float]], ...]:
-    waves: list[tuple[array[float], array[float]]] = []
-    for frequency in (*LOW, *HIGH):
-        step = 2 * math.pi * frequency / rate
-        cosine = array("d", (math.cos(step * n) for n in range(length)))
-        sine = array("d", (math.sin(step * n) for n in range(length)))
-        waves.append((cosine, sine))
-    return tuple(waves)
+def _waves(length: int, rate: int) -> Floats:
+    """Return cosines and sines of the eight frequencies, (16, length)."""
+    import numpy as np
+
+    phase = 2 * np.pi * np.outer((*LOW, *HIGH), np.arange(length)) / rate
+    return np.concatenate([np.cos(phase), np.sin(phase)])
 
 
-def is_keypad_tone(samples: array[int], rate: int = 8000) -> bool:
-    """Tell whether a frame (20 to 40 ms of 16-bit samples) is mostly one keypad tone."""
+def is_keypad_tone(frame: bytes, rate: int = 8000) -> bool:
+    """Tell whether a frame (20 to 40 ms of 16-bit PCM) is mostly one keypad tone."""
+    import numpy as np
+
+    samples: Floats = np.frombuffer(frame, "<i2").astype(np.float64)
     length = len(samples)
-    energy = float(sum(map(mul, samples, samples)))
+    energy = float(samples @ samples)
     if length == 0 or energy / length < _QUIET:
         return False
-    powers = [
-        sum(map(mul, samples, cosine)) ** 2 + sum(map(mul, samples, sine)) ** 2
-        for cosine, sine in _waves(length, rate)
-    ]
-    low, high = max(powers[:4]), max(powers[4:])
+    parts: Floats = _waves(length, rate) @ samples
+    powers: Floats = parts[:8] ** 2 + parts[8:] ** 2
+    low, high = float(powers[:4].max()), float(powers[4:].max())
     if min(low, high) * _TWIST < max(low, high):
         return False
     return (low + high) * 2 / (energy * length) >= _SHARE
@@ -59,9 +62,7 @@ class KeypadMute:
 
     def pass_through(self, frame: bytes) -> bytes:
         """Return the frame, or silence of the same length."""
-        samples = array("h")
-        samples.frombytes(frame)
-        tone = is_keypad_tone(samples, self._rate)
+        tone = is_keypad_tone(frame, self._rate)
         mute = tone or self._after
         self._after = tone
         if not mute:
