@@ -2,7 +2,8 @@
 
 The server keeps the documented rules: one active response in the default conversation, others refused with
 ``conversation_already_has_active_response``; automatic replies after committed turns and
-automatic interrupts. Frames and events take 15 to 90 ms each way, in order. Creates are swallowed with a given probability.
+automatic interrupts. Frames and events take 15 to 90 ms each way, in order. Creates are swallowed with a
+given probability.
 """
 
 from __future__ import annotations
