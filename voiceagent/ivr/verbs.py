@@ -226,5 +226,5 @@ def repaired(excuse: str, prompt: str, keys: str) -> str:
     """Return the prompt of a further attempt: excuse, question and, on the last one, the keys."""
     parts = [f'Say "{excuse}"', f"Then: {prompt}"]
     if keys:
-        parts.append(f'Then say "{keys}"')
+        parts.append(f'Then: Say "{keys}"')
     return " ".join(parts)

@@ -1,0 +1,97 @@
+"""Every mistake in the settings is one line naming the setting, before any port is opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from voiceagent.errors import ConfigError
+from voiceagent.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("OPENAI_API_KEY", "VOICEAGENT_SIP__PORT", "VOICEAGENT_REALTIME__API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_defaults_are_closed() -> None:
+    settings = load_settings()
+    assert settings.sip.host == settings.console.host == settings.engine.host == "127.0.0.1"
+    assert settings.sip.allowed_sources == ("127.0.0.0/8", "::1/128")
+    assert settings.call.transfer_targets == ()
+    assert settings.console.token is None
+    assert settings.console.metrics_open is False
+    assert settings.provider == "embedded"
+
+
+def test_flags_beat_the_environment_beats_the_file_beats_the_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "voiceagent.toml"
+    file.write_text("[sip]\nport = 5070\n[call]\nmax_calls = 7\n", encoding="utf-8")
+    assert load_settings().sip.port == 5070
+    monkeypatch.setenv("VOICEAGENT_SIP__PORT", "5080")
+    settings = load_settings(file)
+    assert (settings.sip.port, settings.call.max_calls) == (5080, 7)
+    assert load_settings(file, {"sip.port": 5090}).sip.port == 5090
+
+
+def test_a_key_makes_openai_the_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    settings = load_settings()
+    assert settings.provider == "openai"
+    assert "sk-test" not in repr(settings)
+    assert load_settings(flags={"realtime.provider": "embedded"}).provider == "embedded"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"sip.port": "x"}, "sip.port: "),
+        ({"sip.port": 70000}, "sip.port: "),
+        ({"sip.prot": 1}, "sip.prot: there is no such setting"),
+        ({"nothing": 1}, "nothing: there is no such setting"),
+        ({"sip.host": "localhost"}, "sip.host: "),
+        ({"sip.allowed_sources": ["10.0.0.0/99"]}, "sip.allowed_sources: "),
+        ({"media.port_low": 40000, "media.port_high": 30000}, "media: port_high must be above port_low"),
+        ({"realtime.provider": "nobody"}, "realtime.provider: "),
+        ({"realtime.provider": "openai"}, "realtime.api_key: the provider openai needs a key"),
+        ({"realtime.provider": "azure", "realtime.api_key": "k"}, "realtime.url: "),
+        ({"realtime.url": "https://example.com"}, "realtime.url: must begin with ws:// or wss://"),
+        ({"call.max_calls": 0}, "call.max_calls: "),
+        ({"log.level": "loud"}, "log.level: "),
+    ],
+)
+def test_a_wrong_setting_is_named(flags: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_settings(flags=flags)
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+def test_a_key_is_never_shown_in_an_error() -> None:
+    with pytest.raises(ConfigError) as error:
+        load_settings(flags={"realtime.api_key": ["sk-secret"]})
+    assert "sk-secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(("text", "message"), [("[sip", "is not TOML"), ("[sip]\nport = 'a'", "sip.port")])
+def test_a_broken_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        load_settings(file)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read"):
+        load_settings(tmp_path / "none.toml")
+
+
+def test_the_shipped_settings_file_is_valid() -> None:
+    shipped = Path(__file__).parents[2] / "deploy" / "voiceagent.toml"
+    assert load_settings(shipped).call.max_calls == 100
