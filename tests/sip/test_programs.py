@@ -6,7 +6,7 @@ By default 150 programs of up to 40 steps, always the same; ``VOICEAGENT_SIP_PRO
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +26,7 @@ from voiceagent.sip.effects import (
 )
 from voiceagent.sip.message import Request, Response
 from voiceagent.sip.parser import parse_datagram
+from voiceagent.sip.transaction import ServerTransaction
 
 PROGRAMS = int(os.environ.get("VOICEAGENT_SIP_PROGRAMS", "0"))
 COMMANDS = (
@@ -56,7 +57,7 @@ class Programs(RuleBasedStateMachine):
         self.invites: list[bytes] = []  # the peer's, for repetitions and CANCEL
         self.invite_branches: list[tuple[Phone, int, str]] = []
         self.ours: list[Request] = []  # our requests that the peer saw
-        self.finals: dict[Any, set[bytes]] = defaultdict(set)
+        self.finals: dict[ServerTransaction, bytes] = {}
         self.ended: Counter[str] = Counter()
         self.offers: Counter[str] = Counter()
         self.cseq: dict[tuple[str, str | None], tuple[int, bytes]] = {}
@@ -215,12 +216,10 @@ class Programs(RuleBasedStateMachine):
             if message.status >= 200:
                 # A branch that comes back after its transaction is gone is a new transaction.
                 live = self.ladder.endpoint._core.layer.servers  # pyright: ignore[reportPrivateUsage]
-                key = (message.via.branch, message.via.sent_by, message.cseq.method)
-                self.finals[key].add(data)
-                self.finals = defaultdict(
-                    set, {k: v for k, v in self.finals.items() if k in live or k == key}
-                )
-                assert len(self.finals[key]) == 1, "two different final responses in one transaction"
+                transaction = live.get((message.via.branch, message.via.sent_by, message.cseq.method))
+                if transaction is not None:
+                    said = self.finals.setdefault(transaction, data)
+                    assert said == data, "two different final responses in one transaction"
             return
         self.ours.append(message)
         if message.method in ("ACK", "CANCEL"):
