@@ -513,3 +513,56 @@ async def test_the_snapshot_is_plain_json() -> None:
         shown = json.loads(json.dumps(room.session.snapshot()))
         assert shown["requests"] == {handle.id: "audible"}
         assert shown["model"]["sequencer"]["slot"]["state"] == "active"
+
+
+@virtual
+async def test_a_second_output_of_the_same_call_is_not_sent() -> None:
+    async with open_room() as room:
+        room.provider.plans.append(Reply(audio_ms=0, calls=[("c1", "weather", "{}")]))
+        await (await room.session.create_response()).outcome()
+        one = room.session.send_tool_output("c1", "rain")
+        assert room.session.send_tool_output("c1", "sun") is one
+        assert one is not None
+        await one.outcome()
+        assert room.wire().count("conversation.item.create") == 1
+        assert len(room.provider.creates()) == 2
+
+
+@virtual
+async def test_a_follow_up_can_be_withdrawn_before_its_outputs_are_there() -> None:
+    async with open_room() as room:
+        room.provider.plans.append(Reply(audio_ms=0, calls=[("c1", "a", "{}"), ("c2", "b", "{}")]))
+        await (await room.session.create_response()).outcome()
+        handle = room.session.send_tool_output("c1", "1")
+        assert handle is not None
+        room.session.withdraw(handle.id)
+        assert (await handle.outcome()).kind is OutcomeKind.WITHDRAWN
+        room.session.send_tool_output("c2", "2", start_response=False)
+        await asyncio.sleep(3)
+        assert len(room.provider.creates()) == 1
+
+
+@virtual
+async def test_a_failing_watcher_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    async with open_room() as room:
+        seen: list[str] = []
+        handle = await room.session.create_response()
+        handle.on_change(lambda _each: seen[7])
+        handle.on_change(lambda each: seen.append(each.state))
+        assert (await handle.outcome()).completed
+        assert seen[-1] == "completed"
+        assert "a watcher" in caplog.text
+
+
+@virtual
+async def test_a_frame_that_breaks_us_does_not_break_the_link(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_room() as room:
+        link = room.model.link
+        with monkeypatch.context() as broken:
+            broken.setattr(link.conversation, "caller_said", lambda *_: 1 / 0)
+            room.provider.transcribed("item_1", "boom")
+            await asyncio.sleep(0.1)
+        assert "could not be taken" in caplog.text
+        assert (await (await room.session.create_response()).outcome()).completed

@@ -236,7 +236,7 @@ KEYS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     kind=st.sampled_from(KINDS), fields=st.dictionaries(KEYS, JSON | st.dictionaries(KEYS, JSON, max_size=4))
 )

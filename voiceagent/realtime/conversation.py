@@ -307,6 +307,14 @@ class Conversation:
             response.follow_up = follow_up
         return response_id
 
+    def withdraw_follow_up(self, request_id: str) -> bool:
+        """Drop a follow-up that still waits for its outputs; True when there was one."""
+        for response in self.responses.values():
+            if response.follow_up is not None and response.follow_up.id == request_id:
+                response.follow_up = None
+                return True
+        return False
+
     def due_follow_up(self, response_id: str) -> ResponseRequest | None:
         """Return the follow-up, once: when its response has ended and all its calls are answered."""
         response = self.responses.get(response_id)

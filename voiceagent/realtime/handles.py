@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from voiceagent.realtime.requests import Outcome, Progress, ResponseRequest
+
+_log = logging.getLogger("voiceagent.realtime.handles")
 
 
 class ResponseHandle:
@@ -97,4 +100,7 @@ class ResponseHandle:
 
     def _tell(self) -> None:
         for watcher in tuple(self._watchers):
-            watcher(self)
+            try:
+                watcher(self)
+            except Exception:
+                _log.exception("a watcher of %s failed", self.id)

@@ -126,6 +126,7 @@ class RealtimeLink:
         self.setup: Callable[[SessionEvent | ErrorEvent | str], None] | None = None
         """Hears session and error events, and the reason of a loss, until the link is up."""
         self._loop = asyncio.get_running_loop()
+        self.now = self._loop.time
         self._trace = trace
         self._transport: FrameTransport | None = None
         self.listeners = listeners or Listeners()
@@ -178,9 +179,13 @@ class RealtimeLink:
             await self._transport.wait_closed()
 
     def frame_received(self, data: bytes | str) -> None:
-        """Take one frame of the provider."""
+        """Take one frame of the provider; whatever it does to us, the reader goes on."""
         if self.closed is None:
-            self.inbound.take(data)
+            try:
+                self.inbound.take(data)
+            except Exception:
+                _log.exception("a frame of the provider could not be taken")
+                self.notice("frame_failed")
 
     def transport_closed(self, code: int | None, reason: str) -> None:
         """The socket is gone: without a way back, every request ends ``lost``."""
@@ -200,19 +205,16 @@ class RealtimeLink:
             self._transport.close(close_code, code)
 
     def _end(self, event: SequencerEvent, reason: str) -> None:
-        self.feed(event)
-        self.up = False
+        # First of all closed: whatever the last step brings about, no frame leaves any more.
         self.closed = reason
+        self.up = False
+        self.feed(event)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self.emit(RealtimeModelConnectionStatusEvent("disconnected", reason))
 
     # ── driving ─────────────────────────────────────────────────────────────────────────────────
-    def now(self) -> float:
-        """Return the loop's time in seconds."""
-        return self._loop.time()
-
     def feed(self, event: SequencerEvent) -> None:
         """Hand an event to the sequencer and perform what follows; inside a step, right after that step."""
         self._inbox.append(event)

@@ -86,6 +86,8 @@ class Inbound:
 
     def __init__(self, link: RealtimeLink) -> None:
         self._link = link
+        self._time = link.now
+        self._max_bytes = link.max_frame_bytes
         self.bad_frames = 0
         self.unknown: dict[str, int] = {}
         """Events without a type of their own here, counted by name."""
@@ -118,7 +120,7 @@ class Inbound:
 
     def take(self, data: bytes | str) -> None:
         """Decode one frame and act on it."""
-        event = decode(data, max_bytes=self._link.max_frame_bytes)
+        event = decode(data, max_bytes=self._max_bytes)
         self._ways[type(event)](event)
 
     # ── audio and text ──────────────────────────────────────────────────────────────────────────
@@ -131,7 +133,8 @@ class Inbound:
         first = link.conversation.audio_received(response_id, event.item_id, event.content_index, len(data))
         if response_id in link.swallowed:
             return
-        self._sign_of_life(response_id, audible=True)
+        if response_id != self._alive_id or self._time() - self._alive_at >= SIGN_OF_LIFE_S:
+            self._sign_of_life(response_id, audible=True)
         if first and not link.playout and not link.profile.owns_output_buffer:
             link.feed(PlaybackStarted(response_id))
         if response_id in link.swallowed:
@@ -151,7 +154,7 @@ class Inbound:
         return data
 
     def _sign_of_life(self, response_id: str, *, audible: bool) -> None:
-        now = self._link.now()
+        now = self._time()
         if response_id != self._alive_id or now - self._alive_at >= SIGN_OF_LIFE_S:
             self._alive_id = response_id
             self._alive_at = now
@@ -186,7 +189,8 @@ class Inbound:
         link = self._link
         response = link.conversation.response(event.response_id)
         response.out_of_band = event.out_of_band
-        link.created_after()
+        if REQUEST_KEY in (event.metadata or {}) or not link.conversation.mirror.auto_create:
+            link.created_after()
         link.feed(ResponseCreated(event.response_id, event.metadata, event.out_of_band))
         request_id = response.request_id or (event.metadata or {}).get(REQUEST_KEY)
         link.emit(
@@ -205,7 +209,7 @@ class Inbound:
         response = conversation.response_done(response_id, event.status)
         audio_ms = conversation.audio_ms_of(response_id)
         text = conversation.text_of(response_id)
-        # Where the provider plays, deltas may be missing or in another format: no measure of what will be heard.
+        # Where the provider plays, deltas may be missing or in another format: they measure nothing.
         counted = None if link.profile.owns_output_buffer else audio_ms
         self._feed_done(event, text, counted)
         if not link.profile.owns_output_buffer and conversation.audio_items(response_id):

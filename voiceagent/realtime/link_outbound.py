@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from voiceagent.errors import ConfigError, RequestRefused
+from voiceagent.realtime.model_events import RealtimeModelResponseOutcomeEvent
 from voiceagent.realtime.model_inputs import (
     RealtimeModelSendAudio,
     RealtimeModelSendDigit,
@@ -20,7 +21,7 @@ from voiceagent.realtime.model_inputs import (
     RealtimeModelSendUserInput,
     RealtimeModelSendWithdraw,
 )
-from voiceagent.realtime.requests import Origin, ResponseRequest
+from voiceagent.realtime.requests import Origin, Outcome, OutcomeKind, ResponseRequest
 from voiceagent.realtime.sequencer_io import DigitReceived, InterruptAsked, Paused, Submitted, Withdrawn
 from voiceagent.realtime.wire_frames import (
     append_frame,
@@ -121,6 +122,10 @@ class Outbound:
         self._link.feed(InterruptAsked(event.token or self._link.tokens(), event.by, event.flush))
 
     def _withdraw(self, event: RealtimeModelSendWithdraw) -> None:
+        if self._link.conversation.withdraw_follow_up(event.request_id):
+            outcome = Outcome(OutcomeKind.WITHDRAWN, reason="withdrawn before all tool outputs were there")
+            self._link.emit(RealtimeModelResponseOutcomeEvent(event.request_id, outcome))
+            return
         self._link.feed(Withdrawn(event.request_id))
 
     def _paused(self, event: RealtimeModelSendPaused) -> None:

@@ -78,6 +78,7 @@ class RealtimeSession:
         self._interrupts: dict[str, asyncio.Future[str | None]] = {}
         self._updates: dict[str, asyncio.Future[None]] = {}
         self._calls: dict[str, str] = {}
+        self._answered: dict[str, ResponseHandle | None] = {}
         self._follow_ups: dict[str, ResponseHandle] = {}
         self._streams: list[EventStream] = []
         self._standing = self.config.instructions or ""
@@ -163,8 +164,12 @@ class RealtimeSession:
         handle = self._keep(request)
         if self._closed_reason is not None:
             self._settle(handle, Outcome(OutcomeKind.LOST, reason=self._closed_reason))
-        else:
+            return handle
+        try:
             self.model.send(RealtimeModelSendResponseCreate(request=request))
+        except BaseException:
+            del self._handles[request.id]  # never accepted
+            raise
         return handle
 
     def handle(self, request_id: str) -> ResponseHandle | None:
@@ -227,8 +232,11 @@ class RealtimeSession:
         """Answer one tool call. The model speaks once, after all calls of that response are answered.
 
         All outputs of one response with ``start_response`` share one handle; without it the result is None
-        (but another output of the same response may still ask for the follow-up).
+        (but another output of the same response may still ask for the follow-up). A second output of the same
+        call is not sent.
         """
+        if call_id in self._answered:
+            return self._answered[call_id]
         if self._closed_reason is not None and not start_response:
             return None
         response_id = self._calls.pop(call_id, None)
@@ -245,6 +253,7 @@ class RealtimeSession:
             if self._closed_reason is not None:
                 self._settle(handle, Outcome(OutcomeKind.LOST, reason=self._closed_reason))
                 return handle
+        self._answered[call_id] = handle
         self.model.send(RealtimeModelSendToolOutput(call_id, output, start_response, request))
         return handle
 
