@@ -48,6 +48,7 @@ class UdpSipTransport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._endpoint: SipEndpoint | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0.0
         self._waiting: deque[SipEffect] = deque()
         self._performing = False
         self._buffer = bytearray(_DATAGRAM)
@@ -240,9 +241,10 @@ class UdpSipTransport:
         if loop is None or self._socket is None or due is None:
             return
         if timer is not None:
-            if timer.when() <= due:
+            if self._timer_due <= due:
                 return  # an early wake is harmless, and cheaper than setting the timer anew
             timer.cancel()
+        self._timer_due = due  # not timer.when(): uvloop gives a plain handle for what is due already
         self._timer = loop.call_at(due, self._wake)
 
     def _wake(self) -> None:

@@ -149,8 +149,8 @@ class NonInviteClient(ClientTransaction):
             self._deliver(response)
             return
         self.state = ClientState.COMPLETED
-        self._terminate_in(0 if self.reliable else self.wire.values.t4)
         callback = self.on_response
+        self._terminate_in(0 if self.reliable else self.wire.values.t4)
         if callback is not None:
             callback(response)
 
