@@ -1,0 +1,91 @@
+"""``voiceagent bench setup``: INVITE, 200, ACK, BYE at a given rate; the callers live in a second process.
+
+Measured here, in the process under test: CPU per call from user and system time over the run. Measured by
+the callers: time from INVITE to 200, failures, retransmissions. ``loss`` drops that share of datagrams in
+each direction, at the callers' side, seeded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+from collections import Counter
+from typing import Any
+
+from voiceagent.errors import SipError
+from voiceagent.media.sdp import Abilities, negotiate, parse_sdp
+from voiceagent.sip.config import EndpointConfig
+from voiceagent.sip.effects import InviteReceived, Retransmitted, SipEvent
+from voiceagent.sip.transport import UdpSipTransport
+
+
+def run_setup_bench(
+    *, rate: float = 300.0, calls: int = 3000, loss: float = 0.0, seed: int = 1
+) -> dict[str, Any]:
+    """Run and return the figures; see the module."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        new_event_loop = None
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(_bench(rate, calls, loss, seed))
+
+
+class _Answerer:
+    """Answers every call at once, with real SDP and no media."""
+
+    def __init__(self) -> None:
+        self.transport = UdpSipTransport(EndpointConfig(max_legs=100_000), self._on_event)
+        self.retransmissions: Counter[str] = Counter()
+        self.answered = 0
+
+    def _on_event(self, event: SipEvent) -> None:
+        if isinstance(event, InviteReceived):
+            try:
+                answer = negotiate(
+                    parse_sdp(event.offer or b""), Abilities(address="127.0.0.1", port=40000)
+                ).answer
+            except SipError as error:
+                self.transport.reject(event.leg, error.status)
+                return
+            self.answered += 1
+            self.transport.accept(event.leg, answer.to_bytes())
+        elif isinstance(event, Retransmitted):
+            self.retransmissions[event.what] += 1
+
+
+async def _bench(rate: float, calls: int, loss: float, seed: int) -> dict[str, Any]:
+    answerer = _Answerer()
+    _, port = await answerer.transport.start("127.0.0.1", 0)
+    arguments = [str(value) for value in (port, rate, calls, loss, seed)]
+    callers = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "voiceagent.bench.setup_callers", *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    assert callers.stdout is not None
+    await callers.stdout.readline()  # "ready": imports are done, the first INVITE follows
+    before = _cpu()
+    told = await callers.stdout.read()
+    used = _cpu() - before
+    await callers.wait()
+    figures: dict[str, Any] = json.loads(told)
+    live = answerer.transport.endpoint.figures()
+    await answerer.transport.close()
+    return {
+        "rate": rate,
+        "calls": calls,
+        "loss": loss,
+        "failed": figures["failed"],
+        "retransmissions": figures["retransmissions"] + sum(answerer.retransmissions.values()),
+        "setup_ms": figures["setup_ms"],
+        "cpu_ms_per_call": round(used * 1000 / calls, 3),
+        "reached_rate": figures["reached_rate"],
+        "answered": answerer.answered,
+        "legs_left": live.legs,
+    }
+
+
+def _cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime

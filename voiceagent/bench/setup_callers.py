@@ -1,0 +1,131 @@
+"""The callers of ``voiceagent bench setup``: a process of its own, so that its CPU is not counted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+from typing import Any
+
+from voiceagent.media.sdp import Abilities, make_offer
+from voiceagent.sip.config import EndpointConfig
+from voiceagent.sip.effects import Answered, Ended, Retransmitted, SendDatagram, SipEvent
+from voiceagent.sip.transport import UdpSipTransport
+
+PATIENCE_S = 40.0
+"""After the last INVITE: longer than every transaction timer (64 * T1 = 32 s)."""
+
+
+class LossyTransport(UdpSipTransport):
+    """Drops datagrams on purpose: sent ones here, received ones before they are read by the core."""
+
+    loss = 0.0
+    dice = random.Random(1)
+
+    def _send(self, order: SendDatagram) -> None:
+        if self.dice.random() >= self.loss:
+            super()._send(order)
+
+    def drops_received(self) -> bool:
+        """Whether the datagram that has come is lost."""
+        return self.dice.random() < self.loss
+
+
+class Callers:
+    """Places calls at a steady rate and hangs each up as soon as it is answered."""
+
+    def __init__(self, port: int, rate: float, calls: int, loss: float, seed: int) -> None:
+        self._target = ("127.0.0.1", port)
+        self._rate = rate
+        self._calls = calls
+        self._transport = LossyTransport(EndpointConfig(max_legs=100_000), self._on_event)
+        self._transport.loss = loss
+        self._transport.dice = random.Random(seed)
+        self._sent: dict[str, float] = {}
+        self._setup: list[float] = []
+        self._ended = 0
+        self._failed = 0
+        self._retransmitted = 0
+        self._all_over = asyncio.Event()
+
+    async def run(self) -> dict[str, Any]:
+        """Place all calls and wait for their ends."""
+        loop = asyncio.get_running_loop()
+        bound = await self._transport.start("127.0.0.1", 0)
+        if self._transport.loss:
+            self._lose_received()
+        offer = make_offer(Abilities(address="127.0.0.1", port=41000)).to_bytes()
+        print("ready", flush=True)
+        began = loop.time()
+        for number in range(self._calls):
+            due = began + number / self._rate
+            if due > loop.time():
+                await asyncio.sleep(due - loop.time())
+            now = loop.time()
+            leg = self._transport.invite(
+                f"sip:{number}@127.0.0.1:{self._target[1]}",
+                from_uri=f"sip:bench@127.0.0.1:{bound[1]}",
+                sdp=offer,
+                destination=self._target,
+            )
+            self._sent[leg] = now
+        spent = loop.time() - began
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._all_over.wait()
+        except TimeoutError:
+            self._failed += self._calls - self._ended
+        await self._transport.close()
+        ordered = sorted(self._setup) or [0.0]
+        return {
+            "failed": self._failed,
+            "retransmissions": self._retransmitted,
+            "setup_ms": {
+                "p50": round(ordered[len(ordered) // 2] * 1000, 3),
+                "p95": round(ordered[int(len(ordered) * 0.95)] * 1000, 3),
+            },
+            "reached_rate": round(self._calls / spent, 1) if spent else 0.0,
+        }
+
+    def _lose_received(self) -> None:
+        endpoint = self._transport.endpoint
+        receive = endpoint.receive
+
+        def lossy(data: bytes, source: tuple[str, int], now: float) -> Any:
+            return [] if self._transport.drops_received() else receive(data, source, now)
+
+        endpoint.receive = lossy  # type: ignore[method-assign]
+
+    def _on_event(self, event: SipEvent) -> None:
+        if isinstance(event, Answered):
+            self._setup.append(asyncio.get_running_loop().time() - self._sent[event.leg])
+            self._transport.hang_up(event.leg)
+        elif isinstance(event, Ended):
+            self._ended += 1
+            # A BYE whose 200 got lost for good still ended an answered call; only the unanswered have failed.
+            if event.by not in ("us", "peer", "timeout"):
+                self._failed += 1
+            if self._ended == self._calls:
+                self._all_over.set()
+        elif isinstance(event, Retransmitted):
+            self._retransmitted += 1
+
+
+def main() -> None:
+    """Read the arguments of :mod:`voiceagent.bench.setup` and print the figures as JSON."""
+    port, rate, calls, loss, seed = sys.argv[1:]
+
+    async def work() -> None:
+        print(json.dumps(await Callers(int(port), float(rate), int(calls), float(loss), int(seed)).run()))
+
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        new_event_loop = None
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(work())
+
+
+if __name__ == "__main__":
+    main()
