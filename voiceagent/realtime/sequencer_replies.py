@@ -217,6 +217,9 @@ class ReplyRules(SequencerCore):
         elif reply.beats:
             reply.status = "failed"  # audio came, but nobody ever began to play it: that is not "heard"
         reply.code = reply.code or "playback_end_missing"
+        if not self.config.owns_output_buffer and not reply.stopping:
+            reply.stopping = True
+            out.append(StopPlayback(reply.rid))  # given up, so it must not be heard later either
         out.append(Notice("playback_end_missing", reply.entry.id if reply.entry else None, reply.rid))
         self._conclude_if_over(reply, now, out)
 
