@@ -84,7 +84,7 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def desk(browser: Browser) -> AsyncIterator[Desk]:
     directory = FakeDirectory()
-    server = ConsoleServer(an_app(directory), "127.0.0.1", 0)
+    server = ConsoleServer(an_app(directory, stream_tick_s=0.05), "127.0.0.1", 0)
     desk = Desk(directory, await server.start(), browser, [])
     try:
         yield desk

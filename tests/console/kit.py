@@ -26,6 +26,7 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 def an_app(directory: FakeDirectory, **settings: Any) -> FastAPI:
     """Return the console over ``directory``."""
     metrics = settings.pop("metrics", None)
+    settings.setdefault("stream_tick_s", 0.0)
     return create_app(directory, ConsoleConfig(token=TOKEN, viewer_token=VIEWER, **settings), metrics=metrics)
 
 
@@ -53,6 +54,7 @@ class StreamReader:
     flowing: asyncio.Event = field(default_factory=asyncio.Event)
     _chunks: asyncio.Queue[bytes | None] = field(default_factory=asyncio.Queue)
     _gone: asyncio.Event = field(default_factory=asyncio.Event)
+    _blocks: list[str] = field(default_factory=list[str])
 
     def __post_init__(self) -> None:
         self.flowing.set()
@@ -81,15 +83,18 @@ class StreamReader:
 
     async def next(self) -> Heard | None:
         """Return the next event; comments and hints are skipped."""
-        while (chunk := await self.raw()) is not None:
-            fields = dict(
-                line.split(": ", 1)
-                for line in chunk.decode().splitlines()
-                if line and not line.startswith(":")
-            )
-            if "event" in fields:
-                return Heard(fields["event"], json.loads(fields["data"]), fields.get("id"))
-        return None
+        while True:
+            while self._blocks:
+                block = self._blocks.pop(0)
+                fields = dict(
+                    line.split(": ", 1) for line in block.splitlines() if line and not line.startswith(":")
+                )
+                if "event" in fields:
+                    return Heard(fields["event"], json.loads(fields["data"]), fields.get("id"))
+            chunk = await self.raw()
+            if chunk is None:
+                return None
+            self._blocks = chunk.decode().split("\n\n")
 
 
 @asynccontextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from voiceagent.console.app import close_streams
 from voiceagent.console.live import encode
 
@@ -188,3 +190,60 @@ def test_no_text_can_forge_an_event() -> None:
     assert wire.count(b"\n\n") == 1
     assert wire.endswith(b"\n\n")
     assert [line.split(b":")[0] for line in wire.splitlines() if line] == [b"id", b"event", b"data"]
+
+
+async def test_events_of_one_tick_go_out_together_and_in_order() -> None:
+    directory = FakeDirectory()
+    app = an_app(directory, stream_tick_s=0.02)
+    async with streaming(app) as reader, streaming(app) as other:
+        await reader.next()
+        await other.next()
+        for number in range(20):
+            directory.put_call(a_call(f"c{number}"))
+        for stream in (reader, other):
+            wire = b""
+            while b'"c19"' not in wire:
+                wire += await stream.raw() or b""
+            ids = [int(line.rpartition(b"-")[2]) for line in wire.splitlines() if line.startswith(b"id: ")]
+            assert ids == list(range(1, 21))
+
+
+async def test_all_readers_share_one_subscription() -> None:
+    directory = FakeDirectory()
+    app = an_app(directory)
+    async with streaming(app) as first, streaming(app) as second:
+        await first.next()
+        await second.next()
+        assert directory.readers == 1
+        directory.put_call(a_call("c1"))
+        for reader in (first, second):
+            event = await reader.next()
+            assert event is not None
+            assert event.type == "call.started"
+
+
+async def test_ids_that_jump_start_every_reader_over() -> None:
+    directory = FakeDirectory()
+    async with streaming(an_app(directory)) as reader:
+        await reader.next()
+        directory.put_call(a_call("c1"))
+        await reader.next()
+        directory._last_id += 5
+        directory.change("c1", step="later")
+        event = await reader.next()
+        assert event is not None
+        assert (event.type, event.data["reason"]) == ("snapshot", "gap")
+        assert event.data["calls"][0]["step"] == "later"
+
+
+async def test_a_directory_that_fails_ends_the_streams_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    directory = FakeDirectory()
+    app = an_app(directory)
+    async with streaming(app) as reader:
+        await reader.next()
+        for queue in directory._readers:
+            queue.put_nowait("not an event")  # type: ignore[arg-type]
+        event = await reader.next()
+        assert event is not None
+        assert event.type == "bye"
+    assert "console/live/pump failed" in caplog.text

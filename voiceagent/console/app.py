@@ -52,6 +52,7 @@ def create_app(
         queue=config.stream_queue,
         heartbeat_s=config.heartbeat_s,
         most=config.max_streams,
+        tick_s=config.stream_tick_s,
     )
     app.state.parts = Parts(
         directory=directory,

@@ -46,6 +46,8 @@ class ConsoleConfig:
     """Sustained triggers per token; twice as many may come at once."""
     stream_queue: int = 256
     """Events kept for one slow reader of ``/v1/events``; beyond it he gets a fresh snapshot instead."""
+    stream_tick_s: float = 0.05
+    """After one event, those of this time go out together; 0 sends each by itself."""
     max_streams: int = 64
     heartbeat_s: float = 15.0
     session_s: float = 12 * 3600.0

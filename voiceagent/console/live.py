@@ -1,4 +1,4 @@
-"""The live stream: server-sent events, one bounded queue per reader.
+"""The live stream: server-sent events from one subscription, one bounded queue per reader.
 
 The stream's format is the HTML standard's (§9.2 Server-sent events). Ids are ``<epoch>-<n>``: ``n`` is the
 directory's number and the epoch is this process, so that an id of an earlier process is never mistaken for
@@ -14,7 +14,7 @@ import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, nullcontext
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from starlette.background import BackgroundTask
 from starlette.responses import Response
@@ -22,7 +22,11 @@ from starlette.types import Receive, Scope, Send
 
 from voiceagent.console.ports import Directory, LiveEvent
 from voiceagent.console.views import call_data, plain
+from voiceagent.tasks import TaskNest
 
+KEPT = 1000
+"""Newest events kept for readers who come back."""
+WRITES_PER_S = 400
 RETRY_MS = 1000
 """What we ask browsers to wait before they come back."""
 _EVENT_ID = re.compile(r"([0-9a-z]{1,32})-([0-9]{1,18})", re.ASCII)
@@ -35,21 +39,47 @@ def encode(event: str, data: object, *, event_id: str | None = None) -> bytes:
     return ("\n".join(lines) + "\n\n").encode("ascii")
 
 
+class _Batch(NamedTuple):
+    """Some events in wire form, the same bytes for every reader."""
+
+    events: int
+    wire: bytes
+
+
 class Streams:
-    """All live streams of the console: counts them and ends them together."""
+    """All live streams of the console: one subscription, encoded once, given out to every reader.
+
+    The first event after a pause goes out at once, those of the next ``tick_s`` together after it: a hundred
+    readers of a busy node must not take the event loop from the calls.
+    """
 
     def __init__(
-        self, directory: Directory, *, epoch: str, queue: int, heartbeat_s: float, most: int
+        self,
+        directory: Directory,
+        *,
+        epoch: str,
+        queue: int,
+        heartbeat_s: float,
+        most: int,
+        tick_s: float,
     ) -> None:
         self.directory = directory
         self.epoch = epoch
         self.queue = queue
         self.heartbeat_s = heartbeat_s
         self.most = most
+        self.tick_s = tick_s
         self.dropped = 0
         """Events thrown away because their reader was too slow."""
-        self._open: set[Stream] = set()
         self.closed = False
+        self.last: int | None = None
+        """The number of the newest event that we saw."""
+        self._ring: deque[tuple[int, bytes]] = deque(maxlen=KEPT)
+        self._fresh: list[bytes] = []
+        self._tick: asyncio.TimerHandle | None = None
+        self._open: set[Stream] = set()
+        self._nest = TaskNest("console/live")
+        self._pump: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
         return len(self._open)
@@ -59,77 +89,155 @@ class Streams:
         """Whether one more stream would be too many."""
         return len(self._open) >= self.most
 
+    def open(self, last_event_id: str | None, welcome: Callable[[], bool]) -> Stream:
+        """Return a new stream. ``welcome`` is asked at every heartbeat whether it may go on."""
+        found = _EVENT_ID.fullmatch(last_event_id or "")
+        return Stream(self, int(found[2]) if found and found[1] == self.epoch else None, welcome)
+
     def close(self) -> None:
         """End every stream cleanly and take no new ones."""
         self.closed = True
+        self.flush()
         for stream in list(self._open):
             stream.end("closing")
 
-    def open(self, last_event_id: str | None, welcome: Callable[[], bool]) -> Stream:
-        """Return a new stream. ``welcome`` is asked at every heartbeat whether it may go on."""
-        return Stream(self, self._after(last_event_id), welcome, self._open)
+    async def join(self, stream: Stream) -> None:
+        """Let ``stream`` take part, from where it left off if all since then is still kept."""
+        self._open.add(stream)
+        if self._pump is None:
+            resume = stream.after is not None and self.last is not None
+            if not resume:
+                self.last = None
+                self._ring.clear()
+            self._pump = self._nest.start("pump", self._run(self.last))
+            # Its first step subscribes: nothing may happen between that and the snapshot.
+            await asyncio.sleep(0)
+        self.flush()
+        stream.begin(self._since(stream.after))
 
-    def _after(self, last_event_id: str | None) -> int | None:
-        found = _EVENT_ID.fullmatch(last_event_id or "")
-        return int(found[2]) if found and found[1] == self.epoch else None
+    def leave(self, stream: Stream) -> None:
+        """Forget ``stream``; without readers nothing is listened to."""
+        self._open.discard(stream)
+        if not self._open and self._pump is not None:
+            self._pump.cancel()
+            self._pump = None
+
+    def flush(self) -> None:
+        """Give out what has gathered."""
+        if self._tick is not None:
+            self._tick.cancel()
+            self._tick = None
+        if not self._fresh:
+            return
+        batch = _Batch(len(self._fresh), b"".join(self._fresh))
+        self._fresh.clear()
+        for stream in self._open:
+            stream.take(batch)
+
+    def _since(self, after: int | None) -> list[bytes] | None:
+        """Return the events after ``after``; None when they are not all there."""
+        if after is None or self.last is None:
+            return None
+        missing = [wire for number, wire in self._ring if number > after]
+        return missing if len(missing) == self.last - after else None
+
+    async def _run(self, after: int | None) -> None:
+        events = self.directory.events(after=after)
+        try:
+            async with aclosing(cast("Any", events)) if hasattr(events, "aclose") else nullcontext():
+                async for event in events:
+                    self._take(event)
+        finally:
+            if self._pump is asyncio.current_task():
+                # Not cancelled by the last reader's leaving: the directory has ended, or failed.
+                self._pump = None
+                self.flush()
+                for stream in list(self._open):
+                    stream.end("closing")
+
+    def _take(self, event: LiveEvent) -> None:
+        if self.last is not None and event.id != self.last + 1:
+            self._fresh.clear()
+            self._ring.clear()
+            for stream in self._open:
+                stream.start_over("gap")
+        self.last = event.id
+        data = {"call_id": event.call_id, "data": plain(event.data)}
+        wire = encode(event.type, data, event_id=f"{self.epoch}-{event.id}")
+        self._ring.append((event.id, wire))
+        self._fresh.append(wire)
+        if self._tick is None:
+            self.flush()
+            if self.tick_s > 0:
+                self._tick = asyncio.get_running_loop().call_later(self._pause(), self._ticked)
+
+    def _ticked(self) -> None:
+        self._tick = None
+        if self._fresh:
+            self.flush()
+            self._tick = asyncio.get_running_loop().call_later(self._pause(), self._ticked)
+
+    def _pause(self) -> float:
+        """The more readers, the longer: all of them together cost at most 400 writes a second."""
+        return max(self.tick_s, len(self._open) / WRITES_PER_S)
 
 
 class Stream:
     """One reader. :meth:`chunks` gives wire-ready bytes until the stream ends."""
 
-    def __init__(
-        self, streams: Streams, after: int | None, welcome: Callable[[], bool], registry: set[Stream]
-    ) -> None:
+    def __init__(self, streams: Streams, after: int | None, welcome: Callable[[], bool]) -> None:
+        self.after = after
         self._streams = streams
-        self._after = after
         self._welcome = welcome
-        self._registry = registry
-        self._waiting: deque[LiveEvent] = deque()
+        self._waiting: list[_Batch] = []
         self._wake = asyncio.Event()
-        self._snapshot: str | None = None if after is not None else "start"
-        self._last = after
+        self._snapshot: str | None = "start"
         self._lost = 0
         self._ended: str | None = None
+
+    def begin(self, missed: list[bytes] | None) -> None:
+        """Start with what was missed, or, when that is None, with a snapshot."""
+        if missed is None:
+            self._snapshot = "start" if self.after is None else "gap"
+            return
+        self._snapshot = None
+        if missed:
+            # A reader who comes back may get more at once than the queue would hold: it is all kept anyway.
+            self._waiting.append(_Batch(0, b"".join(missed)))
+
+    def take(self, batch: _Batch) -> None:
+        """Queue events; never waits for the reader."""
+        self._wake.set()
+        if self._snapshot is None:
+            self._waiting.append(batch)
+            if sum(one.events for one in self._waiting) > self._streams.queue:
+                self.start_over("behind")
+        elif self._snapshot == "behind":
+            # The snapshot is taken when it can be written, later than now, and so holds this as well.
+            self._count_lost(batch.events)
+
+    def start_over(self, reason: str) -> None:
+        """Throw away what waits and send a snapshot instead."""
+        self._snapshot = reason
+        self._count_lost(sum(one.events for one in self._waiting))
+        self._waiting.clear()
+        self._wake.set()
 
     def end(self, reason: str) -> None:
         """Let the stream say goodbye and stop."""
         self._ended = self._ended or reason
         self._wake.set()
 
-    async def pump(self) -> None:
-        """Move events from the directory into the queue; never waits for the reader."""
-        events = self._streams.directory.events(after=self._after)
-        async with aclosing(cast("Any", events)) if hasattr(events, "aclose") else nullcontext():
-            async for event in events:
-                self._take(event)
-        self.end("closing")
-
-    def _take(self, event: LiveEvent) -> None:
-        if self._snapshot is None and self._last is not None and event.id != self._last + 1:
-            self._snapshot = "gap"
-        self._last = event.id
-        self._waiting.append(event)
-        if self._snapshot is None and len(self._waiting) > self._streams.queue:
-            self._snapshot = "behind"
-        if self._snapshot is not None:
-            # The snapshot is taken when it can be written, later than now, and so holds all of this.
-            if self._snapshot == "behind":
-                self._lost += len(self._waiting)
-                self._streams.dropped += len(self._waiting)
-            self._waiting.clear()
-        self._wake.set()
-
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the stream: retry hint, snapshot where needed, events, heartbeat comments, goodbye."""
-        self._registry.add(self)
+        await self._streams.join(self)
         try:
             yield f"retry: {RETRY_MS}\n\n".encode()
             while self._ended is None:
                 if self._snapshot is not None:
                     yield self._take_snapshot()
                 elif self._waiting:
-                    event = self._waiting.popleft()
-                    yield self._encode(event)
+                    yield self._take_waiting()
                 else:
                     self._wake.clear()
                     try:
@@ -140,28 +248,30 @@ class Stream:
                             self.end("signed_out")
                         else:
                             yield b": still here\n\n"
-            while self._waiting and self._snapshot is None:
-                yield self._encode(self._waiting.popleft())
-            yield encode("bye", {"reason": self._ended})
+            yield self._take_waiting() + encode("bye", {"reason": self._ended})
         finally:
-            self._registry.discard(self)
+            self._streams.leave(self)
+
+    def _take_waiting(self) -> bytes:
+        wire = b"".join(batch.wire for batch in self._waiting)
+        self._waiting.clear()
+        return wire
 
     def _take_snapshot(self) -> bytes:
-        """What the directory holds now; taken in one step, so everything still queued is part of it."""
-        reason, lost = self._snapshot, self._lost
-        self._snapshot, self._lost = None, 0
-        self._waiting.clear()
+        """What the directory holds now; taken in one step, so every event so far is part of it."""
+        self._streams.flush()
         data = {
-            "reason": reason,
-            "dropped": lost,
+            "reason": self._snapshot,
+            "dropped": self._lost,
             "calls": [call_data(view) for view in self._streams.directory.calls()],
         }
-        number = None if self._last is None else f"{self._streams.epoch}-{self._last}"
-        return encode("snapshot", data, event_id=number)
+        self._snapshot, self._lost = None, 0
+        last = self._streams.last
+        return encode("snapshot", data, event_id=None if last is None else f"{self._streams.epoch}-{last}")
 
-    def _encode(self, event: LiveEvent) -> bytes:
-        data = {"call_id": event.call_id, "data": plain(event.data)}
-        return encode(event.type, data, event_id=f"{self._streams.epoch}-{event.id}")
+    def _count_lost(self, count: int) -> None:
+        self._lost += count
+        self._streams.dropped += count
 
 
 class EventStreamResponse(Response):
@@ -193,8 +303,6 @@ class EventStreamResponse(Response):
 
         try:
             async with asyncio.TaskGroup() as group:
-                # The pump starts first: it must be subscribed before the snapshot is taken.
-                group.create_task(stream.pump(), name="console/live-pump")
                 group.create_task(watch(), name="console/live-watch")
                 group.create_task(write(), name="console/live-write")
         except* (_Gone, OSError):
