@@ -531,6 +531,7 @@ class MemoryTransport:
         self._up: deque[str] = deque()
         self._closed = False
         self._told = False
+        self._muted = False
         self._loop = asyncio.get_running_loop()
         self._gone = asyncio.Event()
 
@@ -559,7 +560,13 @@ class MemoryTransport:
         self.audio.append(data)
         self._forward(data)
 
+    def mute(self) -> None:
+        """Let whatever is sent from now on vanish (for measurements)."""
+        self._muted = True
+
     def _forward(self, data: bytes) -> None:
+        if self._muted:
+            return
         self._up.append(data.decode())
         self._loop.call_later(self.provider.latency_s, self._take)
 

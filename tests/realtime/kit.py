@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ class Room:
     provider: ScriptedProvider
     events: list[RealtimeModelEvent] = field(default_factory=list)
     transports: list[MemoryTransport] = field(default_factory=list)
+    stop_keeping: Callable[[], None] = lambda: None
 
     @property
     def transport(self) -> MemoryTransport:
@@ -35,6 +36,10 @@ class Room:
     def heard(self, kind: type[E]) -> list[E]:
         """Return all events of one kind so far."""
         return [event for event in self.events if isinstance(event, kind)]
+
+    def quiet(self) -> None:
+        """Keep no more events (for measurements)."""
+        self.stop_keeping()
 
     def wire(self) -> list[str]:
         """Return the client's frames after set-up, by name."""
@@ -121,7 +126,7 @@ async def open_room(
     )
     session = RealtimeSession(model=model, config=config, tokens=counted_tokens("s"))
     room = Room(session, model, server, transports=transports)
-    session.add_listener(room.events.append)
+    room.stop_keeping = session.add_listener(room.events.append)
     await session.open()
     try:
         yield room

@@ -30,12 +30,20 @@ def test_audio_is_counted_in_the_format_of_the_session() -> None:
 
 def test_heard_text_is_whole_words_in_proportion() -> None:
     talk = spoken()
+    talk.heard("i", -5, cut=True)
+    assert talk.heard_of("r") == (0, "")
     talk.heard("i", 2000, cut=True)
     assert talk.heard_of("r") == (2000, "one two")
-    talk.heard("i", 0, cut=True)
-    assert talk.heard_of("r") == (0, "")
     talk.heard("i", 9999, cut=False)
     assert talk.heard_of("r") == (4000, "one two three four")
+
+
+def test_what_was_heard_cannot_be_unheard() -> None:
+    talk = spoken()
+    talk.heard("i", 4000, cut=False)
+    talk.heard("i", 0, cut=True)
+    assert talk.heard_of("r") == (4000, "one two three four")
+    assert not talk.items["i"].cut
 
 
 def test_text_beside_its_audio_gives_better_positions() -> None:

@@ -183,6 +183,60 @@ async def test_cancelling_the_connect_leaves_nothing_behind(transport: str) -> N
         assert not [name for name in names if "realtime-link" in name]
 
 
+class Sink:
+    """Hears nothing of interest."""
+
+    def frame_received(self, data: bytes | str) -> None:
+        pass
+
+    def transport_closed(self, code: int | None, reason: str) -> None:
+        pass
+
+
+async def test_control_overtakes_audio_that_cannot_be_written(transport: str) -> None:
+    from websockets.asyncio.server import ServerConnection
+    from websockets.asyncio.server import serve as ws_serve
+
+    from voiceagent.realtime.transport_picows import open_picows
+    from voiceagent.realtime.transport_websockets import open_websockets
+
+    read_now = asyncio.Event()
+    seen: asyncio.Queue[str] = asyncio.Queue()
+
+    async def slow(connection: ServerConnection) -> None:
+        await read_now.wait()
+        async for message in connection:
+            assert isinstance(message, str)
+            seen.put_nowait(message[:8])
+
+    opener = open_picows if transport == "picows" else open_websockets
+    async with ws_serve(slow, "127.0.0.1", 0, compression=None, close_timeout=1) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        link = await opener(url, {}, timeout_s=5, max_bytes=65536, audio_limit=65536)
+        link.listen(Sink())
+        audio = b"audio   " + b"." * 8000
+        for _ in range(20_000):
+            link.send_audio(audio)
+            if link.dropped:
+                break
+            await asyncio.sleep(0)
+        assert link.dropped
+        link.send_audio(b"commit  ", keep=True)
+        link.send(b"control ")
+        assert link.buffered > 0
+        read_now.set()
+        order: list[str] = []
+        while "commit  " not in order:
+            order.append(await asyncio.wait_for(seen.get(), 20))
+        # At most the socket's own buffers lie before the control frame, never our audio lane.
+        assert order.index("control ") < order.index("commit  ") - 1
+        assert order[order.index("control ") + 1] == "audio   "
+        link.close()
+        await asyncio.wait_for(link.wait_closed(), 10)
+        link.send(b"too late")
+        assert link.buffered == 0
+
+
 # ── profiles ────────────────────────────────────────────────────────────────────────────────────
 def test_addresses_and_headers_come_from_the_profile() -> None:
     openai = provider("openai")

@@ -235,10 +235,13 @@ class Conversation:
 
     # ── the ear ─────────────────────────────────────────────────────────────────────────────────
     def heard(self, item_id: str, heard_ms: int, *, cut: bool) -> None:
-        """Note what the ear reports of an item; the last report stands."""
+        """Note what the ear reports of an item. Nothing can be unheard: a smaller report is ignored."""
         item = self.items.get(item_id)
-        if item is not None:
-            item.heard_ms = max(0, min(heard_ms, item.audio_ms) if item.parts else heard_ms)
+        if item is None:
+            return
+        heard_ms = max(0, min(heard_ms, item.audio_ms) if item.parts else heard_ms)
+        if item.heard_ms is None or heard_ms > item.heard_ms:
+            item.heard_ms = heard_ms
             item.cut = cut
 
     def heard_of(self, response_id: str) -> tuple[int, str]:
