@@ -31,8 +31,10 @@ from voiceagent.realtime.model_events import (
     RealtimeModelInputCommittedEvent,
     RealtimeModelTurnEndedEvent,
 )
+from voiceagent.realtime.providers import ProviderProfile
 from voiceagent.realtime.requests import ResponseRequest
 from voiceagent.realtime.session import RealtimeSession
+from voiceagent.realtime.websocket import OpenAIRealtimeWebSocketModel, TransportName
 
 WARM_UP_S = 6.0
 """Between the last set-up and the window: a whole period of the provider's script."""
@@ -105,18 +107,23 @@ class MediaAndSession:
             self._session.submit(ResponseRequest(id=self._session.new_id(), instructions="Go on."))
 
 
-async def media_and_session(number: int, wheel: MediaWheel, url: str, phone_port: int) -> CallUnderTest:
-    """The composition that the bench measures unless it is given another one."""
-    from voiceagent.realtime import OpenAIRealtimeWebSocketModel
-    from voiceagent.realtime.providers import ProviderProfile
+def media_and_session_over(transport: TransportName) -> ComposeCall:
+    """Return the composition of media and session with this WebSocket client."""
 
-    profile = ProviderProfile(name="load", url=url, auth="none", session_minutes=None)
-    model = OpenAIRealtimeWebSocketModel(provider=profile, model=f"call-{number}")
-    session = RealtimeSession(model=model, config=RealtimeSessionConfig(playout=True))
-    await session.open()
-    call = MediaAndSession(wheel, session)
-    call.start(phone_port)
-    return call
+    async def compose(number: int, wheel: MediaWheel, url: str, phone_port: int) -> CallUnderTest:
+        profile = ProviderProfile(name="load", url=url, auth="none", session_minutes=None)
+        model = OpenAIRealtimeWebSocketModel(provider=profile, model=f"call-{number}", transport=transport)
+        session = RealtimeSession(model=model, config=RealtimeSessionConfig(playout=True))
+        await session.open()
+        call = MediaAndSession(wheel, session)
+        call.start(phone_port)
+        return call
+
+    return compose
+
+
+media_and_session = media_and_session_over("auto")
+"""The composition that the bench measures unless it is given another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +310,7 @@ def run_calls_bench(
     compose: ComposeCall = media_and_session,
     warm_up_s: float | None = None,
     tick_ms: int = 2,
+    uvloop: bool = True,
 ) -> dict[str, Any]:
     """Run ``calls`` calls, measure for ``seconds`` and return the figures.
 
@@ -311,7 +319,7 @@ def run_calls_bench(
     ``frames_lost``. ``valid`` is False, with ``invalid_because``, when the load process or the machine
     rather than the code under test set the figures.
     """
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory() if uvloop else None) as runner:
         return runner.run(
             measure_calls(calls, seconds, compose=compose, warm_up_s=warm_up_s, tick_ms=tick_ms)
         )

@@ -36,6 +36,10 @@ _APPEND = b'"input_audio_buffer.append"'
 _AUDIO = b'"audio":"'
 
 
+def _nowhere(data: bytes) -> None:
+    del data
+
+
 def _no_figures() -> array.array[float]:
     return array.array("d")
 
@@ -118,6 +122,7 @@ class ScriptedSession:
 
     def close(self) -> None:
         """The socket is gone."""
+        self._send = _nowhere
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()

@@ -9,6 +9,8 @@ import sys
 
 from voiceagent.errors import MediaError
 
+_RECEIVE_BUFFER = 24 * 1024
+"""About a second of packets: when we are overloaded, old audio is lost rather than heard late."""
 _DSCP_EF = 0xB8
 """Expedited forwarding, the class for voice (RFC 4594 §4.1), as the IP TOS byte."""
 
@@ -20,6 +22,7 @@ def udp_socket(host: str, port: int) -> socket.socket:
     try:
         sock.setblocking(False)
         with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
             if family == socket.AF_INET:
                 sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _DSCP_EF)
             else:

@@ -29,7 +29,8 @@ from voiceagent.media.figures import Histogram
 FRAME_MS = 20
 _MAX_EVENTS = 8192
 _ROUNDS = 50
-"""A stall of a second is read up at once; what piled up longer is read in the next ticks."""
+_READ_BUDGET_S = 0.008
+"""After a stall up to a second of packets is read at once, but frames do not wait longer than this for it."""
 _log = logging.getLogger("voiceagent.media")
 
 
@@ -251,7 +252,7 @@ class MediaWheel:
         # A port reads one packet when all is well; after a stall the rounds make up for those that piled up.
         for _ in range(1 + min(_ROUNDS, -(-(tick - last - 1) // self.slots))):
             readable = self._poller.poll(0, _MAX_EVENTS)
-            if not readable:
+            if not readable or self.clock() - now > _READ_BUDGET_S:
                 break
             for fd, _ in readable:
                 port = ports.get(fd)
