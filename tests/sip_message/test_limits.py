@@ -6,7 +6,7 @@ import pytest
 
 from tests.sip_message.wire import datagram
 from voiceagent.errors import SipError
-from voiceagent.sip.grammar import parse_int
+from voiceagent.sip.grammar import NameAddr, SipUri, parse_int
 from voiceagent.sip.limits import DEFAULT, Limits
 from voiceagent.sip.message import Request
 from voiceagent.sip.multipart import find_body, split_parts
@@ -30,6 +30,9 @@ def test_the_decided_values() -> None:
         header_line=8_192,
         headers=256,
         vias=70,
+        list_values=70,
+        params=32,
+        uri=4_096,
         int_digits=10,
         multipart_depth=3,
         multipart_parts=8,
@@ -97,6 +100,49 @@ def test_integer_digits(off: int) -> None:
             parse_int(text, "x")
     else:
         assert parse_int(text, "x") == int(text)
+
+
+@pytest.mark.parametrize("off", AROUND)
+@pytest.mark.parametrize("name", ["Contact", "Route", "Record-Route", "Require", "Supported"])
+def test_list_values(name: str, off: int) -> None:
+    count = DEFAULT.list_values + off
+    item = "tag" if name in ("Require", "Supported") else "<sip:a@b>"
+    lines = (f"{name}: " + ", ".join([item] * 40), f"{name}: " + ", ".join([item] * (count - 40)))
+    message = parse_datagram(datagram(headers={"Contact": None}, extra=lines))
+    assert isinstance(message, Request)
+    attribute = "contacts" if name == "Contact" else name.lower().replace("-", "_")
+    if off > 0:
+        with pytest.raises(SipError):
+            getattr(message, attribute)
+    else:
+        assert len(getattr(message, attribute)) == count
+
+
+@pytest.mark.parametrize("off", AROUND)
+@pytest.mark.parametrize(
+    "text", ["<sip:a@b>{};q={}", '<sip:a@b>{};q="{}"', "<sip:a@b;x{};q={}>", "<sip:a@b?x=y{}&q={}>"]
+)
+def test_params(text: str, off: int) -> None:
+    per_uri = "x" in text
+    each = "&p=v" if "?" in text else ";p=v"
+    value = text.format(each * (DEFAULT.params + off - 1 - per_uri), "1")
+    assert value.count(each[0]) + value.count("?") == DEFAULT.params + off
+    if off > 0:
+        with pytest.raises(SipError):
+            _ = NameAddr.parse(value).uri
+    else:
+        assert NameAddr.parse(value).uri.user == "a"
+
+
+@pytest.mark.parametrize("off", AROUND)
+def test_uri(off: int) -> None:
+    text = "sip:" + "u" * (DEFAULT.uri + off - 6) + "@h"
+    assert len(text) == DEFAULT.uri + off
+    if off > 0:
+        with pytest.raises(SipError):
+            SipUri.parse(text)
+    else:
+        assert SipUri.parse(text).host == "h"
 
 
 def multipart(depth: int) -> tuple[str, bytes]:

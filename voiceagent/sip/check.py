@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from voiceagent.errors import SipError
 from voiceagent.sip.build import reason_for
+from voiceagent.sip.grammar_addr import NameAddr
 from voiceagent.sip.grammar_scan import WSP
 from voiceagent.sip.message import Request, Response
 
@@ -50,6 +51,7 @@ DEFAULT_SCHEMES = frozenset({"sip", "sips", "tel"})
 DEFAULT_SUPPORTED = frozenset({"100rel", "timer", "replaces", "norefersub", "outbound", "path", "gruu"})
 SDP_TYPES = frozenset({"application/sdp"})
 _MULTIPART = frozenset({"multipart/mixed", "multipart/alternative", "multipart/related"})
+_ACCEPT_READ = 32
 _OFFER_METHODS = frozenset({"INVITE", "UPDATE", "PRACK", "ACK"})
 _CONTACT_METHODS = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "REFER", "NOTIFY", "REGISTER"})
 
@@ -109,11 +111,12 @@ def _check_syntax(request: Request) -> Refusal | None:
         ("Call-ID", lambda: request.call_id),
         ("CSeq", lambda: request.cseq),
         ("Max-Forwards", lambda: request.max_forwards),
+        ("Require", lambda: request.require),
         ("Content-Type", lambda: request.content_type),
     ]
     if method in _CONTACT_METHODS:
-        reads.append(("Contact", lambda: [c.uri for c in request.contacts if c.uri_text != "*"]))
-        reads.append(("Record-Route", lambda: [r.uri for r in request.record_route]))
+        reads.append(("Contact", lambda: _first_contact(request)))
+        reads.append(("Record-Route", lambda: [route.uri for route in request.record_route[:1]]))
     if method == "REFER":
         reads.append(("Refer-To", lambda: request.refer_to))
     if method == "PRACK":
@@ -137,6 +140,15 @@ def _check_syntax(request: Request) -> Refusal | None:
     if method == "PRACK" and headers.count("RAck") == 0:
         return _refuse(400, "Missing RAck Header")
     return None
+
+
+def _first_contact(request: Request) -> None:
+    """Read the URI we would send to; a request that makes a dialog has exactly one (§8.1.1.8)."""
+    values = request.headers.split_all("Contact", 1)
+    if len(values) > 1 and request.method != "REGISTER":
+        raise SipError("more than one Contact", code="many_contact")
+    if values and values[0] != "*":
+        _ = NameAddr.parse(values[0], "contact").uri
 
 
 def _check_uri(request: Request, schemes: Collection[str]) -> Refusal | None:
@@ -188,7 +200,7 @@ def _check_accept(request: Request, accept: Collection[str]) -> Refusal | None:
     """406 when the caller takes no body we could answer an INVITE with (§20.1, RFC 4475 §3.3.15)."""
     if request.method != "INVITE" or "Accept" not in request.headers:
         return None
-    for item in request.headers.split_all("Accept"):
+    for item in request.headers.split_all("Accept", _ACCEPT_READ):
         wanted = item.partition(";")[0].strip(WSP).lower()
         if wanted in accept or wanted == "*/*":
             return None

@@ -1,14 +1,14 @@
 """PURE. The scanners under every header parser: tokens, quoted strings, integers, lists, parameters.
 
-All of them look at each character a bounded number of times. The regular expressions are single character
-classes without nesting, so no input makes them backtrack. White space means SP and HTAB only: ``str.strip()``
-without arguments would also eat control and Unicode spaces.
+All of them look at each character a bounded number of times. The regular expressions repeat single character
+classes, or are possessive throughout, so no input makes them backtrack. White space means SP and HTAB only:
+``str.strip()`` without arguments would also eat control and Unicode spaces.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from voiceagent.errors import SipError
 from voiceagent.sip.limits import DEFAULT
@@ -41,35 +41,19 @@ def parse_int(text: str, what: str, *, maximum: int | None = None, digits: int =
     return number
 
 
-_quote_mark = re.compile(r'["\\]').search
-_unescape = re.compile(r"\\(.)", re.DOTALL).sub
-
-
-def _quote_end(text: str, start: int) -> int:
-    """The index of the quote closing the one at ``start``; -1 when it never closes."""
-    pos = start + 1
-    while True:
-        mark = _quote_mark(text, pos)
-        if mark is None:
-            return -1
-        if mark.group() == '"':
-            return mark.start()
-        pos = mark.end() + 1
+_quoted = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL).match
 
 
 def scan_quoted(text: str, start: int, what: str) -> tuple[str, int]:
     """Read the quoted string opening at ``start``; returns its unescaped content and the index after it."""
-    end = _quote_end(text, start)
-    if end < 0:
+    found = _quoted(text, start)
+    if found is None:
         raise bad(what, "unbalanced quote")
-    content = text[start + 1 : end]
-    return (_unescape(r"\1", content) if "\\" in content else content), end + 1
-
-
-def skip_quoted(text: str, start: int) -> int:
-    """The index after the quoted string opening at ``start``, or ``len(text)`` when it never closes."""
-    end = _quote_end(text, start)
-    return len(text) if end < 0 else end + 1
+    content = found.group()[1:-1]
+    if "\\" in content:
+        # Pairs first: a run of backslashes begins with one that escapes the next.
+        content = "\\".join([piece.replace("\\", "") for piece in content.split("\\\\")])
+    return content, found.end()
 
 
 def quote(text: str) -> str:
@@ -77,32 +61,35 @@ def quote(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-_list_mark = re.compile(r'[",<]').search
+_OPEN_QUOTED = r'"(?:[^"\\]++|\\.?+)*+(?:"|\Z)'
+_list_item = re.compile(rf'(?:[^",<]++|{_OPEN_QUOTED}|<[^>]*+(?:>|\Z))*+', re.DOTALL).match
+_param_item = re.compile(rf'(?:[^";]++|{_OPEN_QUOTED})*+', re.DOTALL).match
 
 
-def split_commas(text: str) -> list[str]:
-    """Split at the commas outside quotes and angle brackets; items stripped, empty ones kept."""
+def split_commas(text: str, limit: int | None = None) -> list[str]:
+    """Split at the commas outside quotes and angle brackets; items stripped, empty ones kept.
+
+    With ``limit`` it stops after one item more than that: enough to see that there are too many.
+    """
     if "," not in text:
         return [text.strip(WSP)]
     if '"' not in text and "<" not in text:
-        return [item.strip(WSP) for item in text.split(",")]
+        return [item.strip(WSP) for item in text.split(",", -1 if limit is None else limit)]
+    return [item.strip(WSP) for item in _split(text, _list_item, limit)]
+
+
+def _split(text: str, item: Callable[[str, int], re.Match[str] | None], limit: int | None) -> list[str]:
+    """The items ``item`` matches, one character between each two; the last one may be a remainder."""
     items: list[str] = []
-    start = pos = 0
+    pos = 0
+    size = len(text)
     while True:
-        mark = _list_mark(text, pos)
-        if mark is None:
-            items.append(text[start:].strip(WSP))
+        found = item(text, pos)
+        end = size if found is None or len(items) == limit else found.end()
+        items.append(text[pos:end])
+        if end == size:
             return items
-        at = mark.start()
-        char = text[at]
-        if char == ",":
-            items.append(text[start:at].strip(WSP))
-            start = pos = at + 1
-        elif char == '"':
-            pos = skip_quoted(text, at)
-        else:
-            closing = text.find(">", at)
-            pos = len(text) if closing < 0 else closing + 1
+        pos = end + 1
 
 
 class Params:
@@ -175,10 +162,10 @@ def parse_params(text: str, what: str, *, skip_empty: bool = False) -> Params:
     """Read ``;a=b;c`` (text starts with ``;`` or is empty); SipError 400. ``skip_empty`` forgives ``;;``."""
     if not text:
         return NO_PARAMS
-    if '"' in text:
-        segments = _split_params(text, what)
-    else:
-        segments = text.split(";")
+    limit = DEFAULT.params + 1
+    segments = text.split(";", limit) if '"' not in text else _split(text, _param_item, limit)
+    if len(segments) > limit:
+        raise bad(what, f"more than {DEFAULT.params} parameters")
     if segments[0].strip(WSP):
         raise bad(what, "text before the parameters")
     pairs: list[tuple[str, str | None]] = []
@@ -203,23 +190,3 @@ def parse_params(text: str, what: str, *, skip_empty: bool = False) -> Params:
         else:
             raise bad(what, "malformed parameter value")
     return Params(pairs)
-
-
-_param_mark = re.compile(r'[";]').search
-
-
-def _split_params(text: str, what: str) -> list[str]:
-    """Split at the semicolons outside quoted strings."""
-    segments: list[str] = []
-    start = pos = 0
-    while True:
-        mark = _param_mark(text, pos)
-        if mark is None:
-            segments.append(text[start:])
-            return segments
-        at = mark.start()
-        if text[at] == ";":
-            segments.append(text[start:at])
-            start = pos = at + 1
-        else:
-            pos = skip_quoted(text, at)

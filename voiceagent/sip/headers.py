@@ -172,12 +172,17 @@ class Headers:
         """The values of all lines with this name, one per line, commas untouched."""
         return list(self._index.get(canonical_name(name), ()))
 
-    def split_all(self, name: str) -> list[str]:
-        """All values of a comma-separated header, over all lines; an empty line gives no value."""
+    def split_all(self, name: str, limit: int | None = None) -> list[str]:
+        """All values of a comma-separated header, over all lines; an empty line gives no value.
+
+        With ``limit`` reading stops once there are more: the result is then longer than ``limit``.
+        """
         items: list[str] = []
         for value in self._index.get(canonical_name(name), ()):
             if value:
-                items += split_commas(value)
+                items += split_commas(value, limit)
+                if limit is not None and len(items) > limit:
+                    break
         return items
 
     def count(self, name: str) -> int:

@@ -23,6 +23,12 @@ class Limits:
     """Header lines of one message; over it: 400."""
     vias: int = 70
     """Via values of one message, counted over all lines; over it: 400."""
+    list_values: int = 70
+    """Values of one list header (Contact, Route, Require …) over all its lines; over it: 400."""
+    params: int = 32
+    """Parameters of one header value or URI, and headers of one URI; over it: 400."""
+    uri: int = 4_096
+    """Characters of one URI; over it: 400."""
     int_digits: int = 10
     """Digits of any integer, looked at before conversion; over it: 400."""
     multipart_depth: int = 3

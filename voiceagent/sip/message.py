@@ -15,6 +15,7 @@ from voiceagent.sip.grammar_scan import WSP, bad, is_token, parse_int, parse_par
 from voiceagent.sip.grammar_values import CSeq, RAck, ReferTo, Replaces, SessionExpires
 from voiceagent.sip.grammar_via import Via
 from voiceagent.sip.headers import Headers
+from voiceagent.sip.limits import DEFAULT
 from voiceagent.sip.uri import SipUri
 
 
@@ -25,15 +26,22 @@ def _single(headers: Headers, name: str, code: str) -> str:
     return value
 
 
+def _list(headers: Headers, name: str, code: str) -> list[str]:
+    values = headers.split_all(name, DEFAULT.list_values)
+    if len(values) > DEFAULT.list_values:
+        raise bad(code, f"more than {DEFAULT.list_values} values")
+    return values
+
+
 def _top_via(headers: Headers) -> Via:
     value = _single(headers, "Via", "via")
-    first = split_commas(value)[0] if "," in value else value
+    first = split_commas(value, 1)[0] if "," in value else value
     # Forgiving where only replying is at stake: "SIP/2.0/UDP 192.0.2.15;;" still tells where the reply goes.
     return Via.parse(first, skip_empty_params=True)
 
 
 def _all_vias(headers: Headers) -> list[Via]:
-    return [Via.parse(value) for value in headers.split_all("Via")]
+    return [Via.parse(value) for value in _list(headers, "Via", "via")]
 
 
 def _from(headers: Headers) -> NameAddr:
@@ -56,15 +64,15 @@ def _cseq(headers: Headers) -> CSeq:
 
 
 def _contacts(headers: Headers) -> list[NameAddr]:
-    return [NameAddr.parse(value, "contact") for value in headers.split_all("Contact")]
+    return [NameAddr.parse(value, "contact") for value in _list(headers, "Contact", "contact")]
 
 
 def _routes(headers: Headers) -> list[NameAddr]:
-    return [NameAddr.parse(value, "route") for value in headers.split_all("Route")]
+    return [NameAddr.parse(value, "route") for value in _list(headers, "Route", "route")]
 
 
 def _record_routes(headers: Headers) -> list[NameAddr]:
-    return [NameAddr.parse(value, "record_route") for value in headers.split_all("Record-Route")]
+    return [NameAddr.parse(value, "record_route") for value in _list(headers, "Record-Route", "record_route")]
 
 
 def _content_type(headers: Headers) -> tuple[str, dict[str, str]] | None:
@@ -174,12 +182,12 @@ class Message:
     @property
     def require(self) -> list[str]:
         """Option tags of Require."""
-        return [tag for tag in self.headers.split_all("Require") if tag]
+        return [tag for tag in _list(self.headers, "Require", "require") if tag]
 
     @property
     def supported(self) -> list[str]:
         """Option tags of Supported."""
-        return [tag for tag in self.headers.split_all("Supported") if tag]
+        return [tag for tag in _list(self.headers, "Supported", "supported") if tag]
 
     @property
     def content_type(self) -> str | None:

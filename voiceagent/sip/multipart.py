@@ -9,6 +9,9 @@ from voiceagent.sip.grammar_scan import WSP, bad, parse_params
 from voiceagent.sip.limits import DEFAULT, Limits
 from voiceagent.sip.message import Message
 
+_PART_HEADERS = 32
+"""Header lines of a part that are looked at."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -77,7 +80,7 @@ def _part(piece: bytes) -> Part:
         raise bad("multipart", "a part without an empty line")
     kind, boundary = "text/plain", ""
     text = head.decode("utf-8", "surrogateescape").replace("\r\n ", " ").replace("\r\n\t", " ")
-    for line in text.split("\r\n"):
+    for line in text.split("\r\n", _PART_HEADERS)[:_PART_HEADERS]:
         name, _, value = line.partition(":")
         if name.strip(WSP).lower() == "content-type":
             media, semicolon, tail = value.partition(";")

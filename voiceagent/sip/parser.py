@@ -127,7 +127,7 @@ def _parse_head(text: str, limits: Limits) -> tuple[Request | Response, str | No
         key = canonical_name(name)
         fields.append((key, name if key == name.lower() else key, value.strip(WSP)))
     message.headers = Headers.from_lines(fields)
-    if why is None and len(message.headers.split_all("Via")) > limits.vias:
+    if why is None and len(message.headers.split_all("Via", limits.vias)) > limits.vias:
         why = "too_many_vias"
     return message, why, status
 

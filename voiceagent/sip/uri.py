@@ -12,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from voiceagent.errors import SipError
 from voiceagent.sip.grammar_scan import NO_PARAMS, Params, parse_int
+from voiceagent.sip.limits import DEFAULT
 
 _is_scheme = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*").fullmatch
 _is_host = re.compile(r"[A-Za-z0-9._\-]+").fullmatch
@@ -117,6 +118,8 @@ class SipUri:
     @classmethod
     def parse(cls, text: str) -> SipUri:
         """Read a URI without angle brackets; SipError 400 when malformed. An unknown scheme is no error."""
+        if len(text) > DEFAULT.uri:
+            raise _bad(f"longer than {DEFAULT.uri}")
         scheme, colon, rest = text.partition(":")
         low = scheme.lower()
         if not colon or (low != "sip" and low != "sips" and _is_scheme(scheme) is None):
@@ -220,9 +223,16 @@ class SipUri:
         return hash((self.scheme, self.user, self.password, self.host.lower(), self.port, self.opaque))
 
 
+def _segments(text: str, separator: str) -> list[str]:
+    segments = text.split(separator, DEFAULT.params)
+    if len(segments) > DEFAULT.params:
+        raise _bad(f"more than {DEFAULT.params} parameters or headers")
+    return segments
+
+
 def _parse_uri_params(text: str) -> Params:
     pairs: list[tuple[str, str | None]] = []
-    for segment in text.split(";"):
+    for segment in _segments(text, ";"):
         name, equals, value = segment.partition("=")
         if _is_param(name) is None or (equals and _is_param(value) is None):
             raise _bad("malformed parameter")
@@ -232,7 +242,7 @@ def _parse_uri_params(text: str) -> Params:
 
 def _parse_headers(text: str) -> Params:
     pairs: list[tuple[str, str | None]] = []
-    for segment in text.split("&"):
+    for segment in _segments(text, "&"):
         name, equals, value = segment.partition("=")
         if not name or not equals or _is_header(segment) is None:
             raise _bad("malformed URI header")
