@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -247,3 +248,17 @@ async def test_a_directory_that_fails_ends_the_streams_and_says_so(caplog: pytes
         assert event is not None
         assert event.type == "bye"
     assert "console/live/pump failed" in caplog.text
+
+
+async def test_many_readers_are_served_less_often_but_all_of_it() -> None:
+    directory = FakeDirectory()
+    app = an_app(directory, stream_tick_s=0.001)
+    async with AsyncExitStack() as stack:
+        readers = [await stack.enter_async_context(streaming(app)) for _ in range(30)]
+        for reader in readers:
+            await reader.next()
+        for number in range(10):
+            directory.put_call(a_call(f"c{number}"))
+        for reader in readers:
+            seen = [await reader.next() for _ in range(10)]
+            assert [event.data["call_id"] for event in seen if event] == [f"c{n}" for n in range(10)]

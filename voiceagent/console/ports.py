@@ -111,7 +111,10 @@ class Directory(Protocol):
     def trigger(
         self, call_id: str, trigger: Trigger, *, idempotency_key: str | None, operator: str
     ) -> ResponseView:
-        """Accept a wish once. The same key on the same call returns the same request, spoken once."""
+        """Accept a wish once. The same key on the same call returns the same request, spoken once.
+
+        That holds after the call has ended, too: a retry must learn what became of its request.
+        """
         ...
 
     def response(self, call_id: str, response_id: str) -> ResponseView: ...
