@@ -130,9 +130,13 @@ class OpenAIRealtimeWebSocketModel(RealtimeModel):
         if not isinstance(name, str):
             return name
         if name == "picows" or (name == "auto" and find_spec("picows") is not None):
-            from voiceagent.realtime.transport_picows import open_picows
-
-            return open_picows
+            try:
+                from voiceagent.realtime.transport_picows import open_picows
+            except ImportError:
+                if name == "picows":
+                    raise  # asked for by name; "auto" only prefers it, and an old one may lack what we need
+            else:
+                return open_picows
         from voiceagent.realtime.transport_websockets import open_websockets
 
         return open_websockets
