@@ -88,11 +88,15 @@ class SileroVad:
 
 
 class WebRtcVad:
-    """The GMM detector of WebRTC (BSD) in mode 2, smoothed: yes or no per 10 ms becomes a share of 60 ms."""
+    """The GMM detector of WebRTC (BSD) in mode 2, smoothed: yes or no per 10 ms becomes a share of 60 ms.
+
+    It takes the start of any noise for speech, so its first 200 ms do not count.
+    """
 
     name = "webrtc"
     _FRAME = 2 * RATE // 100
     _SMOOTH = 6
+    _LEARNING = 20
 
     def __init__(self, mode: int = 2) -> None:
         import webrtcvad
@@ -105,13 +109,16 @@ class WebRtcVad:
         data = self._rest + pcm
         whole = len(data) // self._FRAME * self._FRAME
         for start in range(0, whole, self._FRAME):
-            self._votes.append(bool(self._native.is_speech(data[start : start + self._FRAME], RATE)))
+            speech = bool(self._native.is_speech(data[start : start + self._FRAME], RATE))
+            self._frames += 1
+            self._votes.append(speech and self._frames > self._LEARNING)
         self._rest = data[whole:]
         return sum(self._votes) / self._SMOOTH
 
     def reset(self) -> None:
         """Forget the past."""
         self._native = self._make()
+        self._frames = 0
         self._votes: deque[bool] = deque(maxlen=self._SMOOTH)
         self._rest = b""
 

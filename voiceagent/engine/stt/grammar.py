@@ -105,15 +105,26 @@ def meaning(words: Sequence[str], expect: Expectation) -> str:
     if expect.kind is ExpectKind.DIGITS:
         return digits_of(words) or ""
     spoken = " ".join(words)
-    if expect.kind is ExpectKind.YES_NO:
-        if spoken in YES:
-            return "yes"
-        if spoken in NO:
-            return "no"
+    if expect.kind is ExpectKind.YES_NO and (plain := _yes_or_no(spoken)):
+        return plain
     phrases = {" ".join(words_of(phrase)) for phrase in expect.phrases}
-    if expect.kind is ExpectKind.ANYTHING or not phrases:
+    if expect.kind is ExpectKind.ANYTHING or (expect.kind is ExpectKind.PHRASES and not phrases):
         phrases |= {" ".join(words_of(phrase)) for phrase in COMMANDS}
     return _without_politeness(spoken, phrases)
+
+
+def _yes_or_no(spoken: str) -> str:
+    if spoken in YES:
+        return "yes"
+    if spoken in NO:
+        return "no"
+    # The decoder may lose the last word ("no thank"): fine, if all that starts so means the same.
+    if " " in spoken:
+        yes = any(text.startswith(spoken) for text in YES)
+        no = any(text.startswith(spoken) for text in NO)
+        if yes != no:
+            return "yes" if yes else "no"
+    return ""
 
 
 def _without_politeness(spoken: str, phrases: set[str]) -> str:
@@ -155,7 +166,7 @@ def _phrases(fixed: list[tuple[str, int]], phrases: list[str], background: Seque
     if fixed and phrases:
         tops[0] = "/20/ <fixed>"
     rules.append("public <turn> = " + " | ".join(tops) + ";")
-    sentences = [*fixed]
+    sentences = [(text, 6 * weight) for text, weight in fixed]
     for phrase in phrases:
         sentences.append((phrase, 12))
         sentences += [(f"{phrase} please", 2), (f"i'd like {phrase} please", 1), (f"i want {phrase}", 1)]

@@ -1,0 +1,1 @@
+"""The audio half of the embedded provider."""
