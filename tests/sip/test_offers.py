@@ -189,6 +189,17 @@ def test_hang_up_closes_an_open_offer() -> None:
     """)
 
 
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_probe_that_fails_closes_an_open_offer(method: str) -> None:
+    ladder, phone, leg = established()
+    ladder.receive(phone.request(method, OFFER))
+    ladder.do("probe", leg)
+    ladder.receive(phone.reply(ladder.request(), 481))
+    assert [line for _, line in ladder.lines[-2:]] == [f"<< 487 {method}", "** Ended failed 481"]
+    ladder.settle()
+    ladder.nothing_left()
+
+
 def test_no_ack_for_a_reinvite_ends_the_call() -> None:
     ladder, phone, leg = established()
     ladder.receive(phone.request("INVITE", OFFER))

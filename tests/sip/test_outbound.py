@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sip.ladder import ANSWER, OFFER, PHONE, Ladder, Phone, calling
+from tests.sip.ladder import ANSWER, OFFER, Ladder, Phone, calling
 from voiceagent.errors import SipError
 from voiceagent.sip.effects import Answered, Ended, InviteProgress
 
@@ -286,14 +286,5 @@ def test_a_callee_that_says_bye_while_it_rings_leaves_nothing() -> None:
     ladder.receive(phone.reply(invite, 180))
     ladder.receive(phone.from_callee(invite, "BYE"))
     assert ladder.event(Ended).by == "peer"
-    ladder.settle()
-    ladder.nothing_left()
-
-
-def test_forgetting_a_leg_sends_nothing() -> None:
-    ladder, _, leg, _ = calling()
-    ladder.do("forget", leg)
-    ladder.shows("** Ended us")
-    assert ladder.last_send().destination == PHONE
     ladder.settle()
     ladder.nothing_left()

@@ -14,7 +14,7 @@ from voiceagent.sip.effects import Address, Dropped, SipEffect
 from voiceagent.sip.endpoint_core import Core
 from voiceagent.sip.endpoint_requests import take_request
 from voiceagent.sip.info import send_info
-from voiceagent.sip.invite import Leg, OurOffer, forget_dialog, hang_up_established, probe
+from voiceagent.sip.invite import Leg, OurOffer, hang_up_established, probe
 from voiceagent.sip.message import Request, Response
 from voiceagent.sip.parser import Malformed, parse_datagram
 
@@ -257,17 +257,6 @@ class SipEndpoint:
             retransmissions=core.wire.retransmissions,
             counts=dict(core.counts),
         )
-
-    def forget(self, leg: str, now: float) -> list[SipEffect]:
-        """Drop a leg without a word to the peer (process shutdown); Ended(by="us") comes."""
-        found = self._open(leg, now)
-        if found is not None:
-            if found.ack_wait is not None:
-                found.ack_wait.stop()
-                found.ack_wait = None
-            forget_dialog(self._core, found)
-            self._core.end(found, "us", None, "forgotten")
-        return self._core.wire.take()
 
     def _open(self, leg: str, now: float) -> Leg | None:
         self._core.wire.now = now

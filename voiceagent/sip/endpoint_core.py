@@ -63,9 +63,15 @@ class Core:
         self.wire.out.append(event)
 
     def end(self, leg: Leg, by: str, status: int | None = None, reason: str = "") -> bool:
-        """Tell the end of a leg, once; its own timers stop. False when it had ended before."""
+        """Tell the end of a leg, once. Its timers stop, and an offer nobody will answer now is closed with 487.
+
+        False when it had ended before.
+        """
         if leg.ended:
             return False
+        pending, leg.peer_offer = leg.peer_offer, None
+        if pending is not None:
+            self.respond(pending.server, 487)
         leg.ended = True
         self.legs.pop(leg.id, None)
         leg.stop_timers(self)

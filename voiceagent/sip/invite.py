@@ -218,8 +218,13 @@ def probe(core: Core, leg: Leg) -> None:
     client = core.in_dialog(leg.dialog, "OPTIONS", contact=leg.contact)
 
     def lost(status: int) -> None:
-        if core.end(leg, "failed", status, "the peer lost the dialog"):
-            forget_dialog(core, leg)
+        if leg.ended:
+            return
+        if leg.ack_wait is not None:
+            leg.ack_wait.stop()
+            leg.ack_wait = None
+        forget_dialog(core, leg)
+        core.end(leg, "failed", status, "the peer lost the dialog")
 
     client.on_response = lambda response: lost(response.status) if response.status in (408, 481) else None
     client.on_timeout = lambda: lost(408)
