@@ -254,6 +254,44 @@ def test_digits_are_told_once_while_audio_goes_on(bench: Bench):
     assert bench.port.figures().lost == 0
 
 
+def test_tones_in_the_audio_are_digits_where_that_is_wanted(bench: Bench):
+    bench.connect(event_payload_type=None, inband_digits=True)
+    line = (tones.dtmf_g711("7", 100) + b"\xff" * 800) * 2
+    for at in range(0, len(line), 160):
+        bench.phone.send(bench.port.address, line[at : at + 160])
+        bench.run(20)
+    assert bench.events.log == [("digit", "7"), ("digit", "7")]
+    assert bench.events.audio == line
+
+
+def test_comfort_noise_lets_time_flow(bench: Bench):
+    bench.connect()
+    bench.run(100, talk=True)
+    before = len(bench.events.audio)
+    for _ in range(20):  # a comfort noise packet every 100 ms, as RFC 3389 senders do
+        bench.phone.send(bench.port.address, b"\x40", payload_type=13)
+        bench.phone.timestamp = (bench.phone.timestamp + 640) & 0xFFFFFFFF
+        bench.run(100)
+    assert abs(len(bench.events.audio) - before - 16000) <= 1600
+    assert set(bench.events.audio[before:]) == {0xFF}
+    before = len(bench.events.audio)
+    bench.run(200, talk=True)
+    assert bench.events.audio[before:].count(b"\x21" * 160) == 10
+    assert len(bench.events.audio) - before <= 1600 + 480
+
+
+def test_after_hold_the_caller_is_heard_at_once(bench: Bench):
+    bench.connect()
+    bench.run(100, talk=True)
+    bench.port.update(MediaPath(bench.phone.address, direction="inactive"))
+    bench.run(300, talk=True)
+    before = len(bench.events.audio)
+    bench.port.update(MediaPath(bench.phone.address))
+    bench.run(200, talk=True)
+    assert bench.events.audio[before:] == b"\x21" * 1600
+    assert bench.port.figures().lost == 0
+
+
 def test_our_digits_go_out_as_events_and_agent_audio_waits(bench: Bench):
     bench.connect(event_payload_type=96)
     bench.run(40)

@@ -112,6 +112,14 @@ class JitterBuffer:
         self._fades = _fades(law)
         self._last = self._silence
 
+    def restart(self) -> None:
+        """Begin anew with the next packet, whatever its numbers (the stream was off for a while)."""
+        self._ssrc = -1
+        self._held.clear()
+        self._carry = b""
+        self._debt = 0
+        self._bad = -1
+
     @property
     def waiting(self) -> int:
         """Packets held behind a hole."""
@@ -147,7 +155,8 @@ class JitterBuffer:
 
     def _push(self, sequence: int, timestamp: int, ssrc: int, payload: bytes | None, now: float) -> bytes:
         self.received += 1
-        self._last_packet = now
+        if payload is not None:
+            self._last_packet = now
         if ssrc != self._ssrc:
             first = self._ssrc < 0
             self._ssrc = ssrc
@@ -233,6 +242,7 @@ class JitterBuffer:
         self._next_seq = (sequence + 1) & 0xFFFF
         self._next_ts = timestamp
         self._last_packet = now
+        self._flowed = now
         return self._accept(timestamp, payload)
 
     def _accept(self, timestamp: int, payload: bytes | None) -> bytes:

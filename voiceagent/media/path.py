@@ -24,6 +24,8 @@ class MediaPath:
     direction: Direction = "sendrecv"
     learn: bool = True
     """May a source other than ``remote`` prove itself (phones behind NAT)? Off for fixed trunks."""
+    inband_digits: bool = False
+    """Listen for DTMF tones in the caller's audio (costs ≈ 0.5 % of a core; for phones without events)."""
 
 
 class PortEvents(Protocol):

@@ -28,7 +28,7 @@ from voiceagent.media.playout import FRAME, Heard, Playout, Started
 from voiceagent.media.ports import PortRange
 from voiceagent.media.source_lock import Address, SourceLock
 from voiceagent.media.telephone_event import DigitReceiver, DigitSender
-from voiceagent.media.tones import dtmf_g711
+from voiceagent.media.tones import DtmfDetector, dtmf_g711
 from voiceagent.media.udp import dissolve, free_port, udp_socket
 from voiceagent.media.wheel import MediaWheel
 
@@ -74,11 +74,14 @@ class MediaPort:
         self._fresh = True
         self._digits = DigitSender()
         self._tones: list[bytes] = []
+        self._detector: DtmfDetector | None = None
         self._dialling = False
         """Digits wait or are being sent, by either way."""
         self._jitter = JitterBuffer()
         self._digit_receiver = DigitReceiver()
         self._last_heard = 0.0
+        """When any packet of the caller came; ``_last_audio`` counts only audio."""
+        self._last_audio = 0.0
         self._lost_told = False
         self._frames = 0
         self._received = 0
@@ -156,7 +159,12 @@ class MediaPort:
         self._plain_start = bytes((0x80, path.payload_type))
         held_before = not self._sends
         self._sends = path.direction in ("sendrecv", "sendonly")
+        deaf_before = not self._receives
         self._receives = path.direction in ("sendrecv", "recvonly")
+        if self._receives and deaf_before:
+            self._jitter.restart()
+        self._detector = DtmfDetector(law) if path.inband_digits else None
+        self._on_audio = self._events.on_audio if self._detector is None else self._audio_with_tones
         if self._sends and held_before:
             self._fresh = True
             self._talking = False
@@ -269,7 +277,7 @@ class MediaPort:
             self._check(now)
             if not self.turning:
                 return 0
-        if self._receives and now - self._last_heard > 0.030:
+        if self._receives and now - self._last_audio > 0.030:
             audio = self._jitter.idle(now)
             if audio:
                 self._on_audio(audio)
@@ -313,7 +321,7 @@ class MediaPort:
                         # Nearly all packets: 20 ms of the agreed codec with nothing extra in the header.
                         sequence, timestamp, ssrc = _SEQ_TS_SSRC.unpack_from(data, 2)
                         self._received += 1
-                        self._last_heard = now
+                        self._last_heard = self._last_audio = now
                         self._lost_told = False
                         if self._receives:
                             audio = self._jitter.push(sequence, timestamp, ssrc, data[rtp.HEADER :], now)
@@ -357,6 +365,7 @@ class MediaPort:
         if payload_type == path.payload_type:
             if not payload or not self._receives:
                 return True
+            self._last_audio = now
             audio = self._jitter.push(sequence, timestamp, ssrc, payload, now)
         else:
             audio = self._jitter.skip(sequence, timestamp, ssrc, now)
@@ -371,6 +380,13 @@ class MediaPort:
         return not self._jitter.waiting
 
     # --- inside ---
+
+    def _audio_with_tones(self, audio: bytes) -> None:
+        detector = self._detector
+        if detector is not None:
+            for digit in detector.feed(audio):
+                self._events.on_digit(digit)
+        self._events.on_audio(audio)
 
     def _open_socket(self) -> socket.socket:
         if self._socket is None:
