@@ -196,7 +196,7 @@ class SequencerCore:
 
     def _unheard(self, entry: Entry, now: float, out: Effects, *, why: str) -> None:
         """Caller speech took a response of which nothing was heard: drop it, or say it later."""
-        if entry.droppable:
+        if entry.droppable and not entry.protected:
             self._drop_for_caller(entry, out, why)
             return
         if entry.request.barge_policy is BargePolicy.REQUEUE:

@@ -12,7 +12,7 @@ only if wanted. ``created r1 A`` echoes the request's reserved metadata; ``creat
 from __future__ import annotations
 
 import shlex
-from typing import Any
+from typing import Any, ClassVar
 
 from voiceagent.ids import counted_tokens
 from voiceagent.realtime import sequencer_io as io
@@ -28,9 +28,12 @@ NOT_ACTIVE = "response_cancel_not_active"
 class Playbook:
     """One sequencer, one clock, one checker, and the words to talk to them."""
 
-    def __init__(self, *, link: bool = True, machine: type[Sequencer] = Sequencer, **config: Any) -> None:
+    machine_class: ClassVar[type[Sequencer]] = Sequencer
+    """What is under test; the planted bugs put themselves here."""
+
+    def __init__(self, *, link: bool = True, **config: Any) -> None:
         self.config = SequencerConfig(**config)
-        self.machine = machine(self.config, tokens=counted_tokens("ev"), jitter=lambda _eid: 0.0)
+        self.machine = self.machine_class(self.config, tokens=counted_tokens("ev"), jitter=lambda _eid: 0.0)
         self.checker = InvariantChecker(self.config)
         self.now = 0.0
         self.effects: list[io.SequencerEffect] = []
