@@ -158,7 +158,7 @@ def keypad(ms: int, low: float = 770.0, high: float = 1336.0) -> bytes:
 async def talking(
     config: EngineConfig | None = None, parts: Parts | None = None, query: str = "?model=test"
 ) -> AsyncIterator[WireClient]:
-    """Start an engine with fakes, connect, read ``session.created``."""
+    """Start an engine (with fakes, unless other parts are given), connect, read ``session.created``."""
     config = config or EngineConfig(seed=1, pace=0)
     async with await start_engine(config, parts or FakeParts()) as engine:
         await engine.ready()

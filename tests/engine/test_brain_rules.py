@@ -159,11 +159,19 @@ BOOK = tool("book_table", people={"type": "integer"}, outside={"type": "boolean"
             CallTool("get_order_status", {"order_number": "123456"}),
         ),
         ("book a table for four outside yes", [BOOK], CallTool("book_table", {"people": 4, "outside": True})),
+        ("billing please", [tool("route_billing"), tool("get_hours")], CallTool("route_billing", {})),
+        ("what are your hours", [tool("route_billing"), tool("get_hours")], CallTool("get_hours", {})),
+        ("can you transfer me", [tool("transfer_call")], CallTool("transfer_call", {})),
         ("book a table for 12", [BOOK], CallTool("book_table", {"people": 12})),
     ],
 )
 def test_heard_words_call_tools(heard: str, tools: list[dict[str, Any]], call: CallTool) -> None:
     assert think(None, user(heard), tools=tools) == call
+
+
+@pytest.mark.parametrize("heard", ["hello", "what is the weather", "please", "I said route"])
+def test_other_words_call_nothing(heard: str) -> None:
+    assert isinstance(think(None, user(heard), tools=[ROUTE, STATUS, tool("route_billing")]), Say)
 
 
 def test_missing_arguments_are_asked_for() -> None:

@@ -1,8 +1,8 @@
 """Which function tool do the words ask for, and with what arguments? PURE.
 
-A tool matches when the words name one of its ``enum`` values, all words of its name, or enough telling words
-of its name and description. Arguments come, by JSON Schema type, from enum values, digits (typed or spoken),
-yes and no, and quoted text. A required argument that was not heard is asked for.
+A tool matches when the words name one of its ``enum`` values, all telling words of its name, or enough
+words of its name and description. Arguments come, by JSON Schema type, from enum values, digits (typed or
+spoken), yes and no, and quoted text. A required argument that was not heard is asked for.
 """
 
 from __future__ import annotations
@@ -16,66 +16,22 @@ from .items import text_of
 from .ports import BrainTurn, CallTool, Say
 
 MATCH = 2.0
-_DULL = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "by",
-        "call",
-        "caller",
-        "for",
-        "from",
-        "function",
-        "get",
-        "give",
-        "has",
-        "have",
-        "how",
-        "i",
-        "in",
-        "is",
-        "it",
-        "its",
-        "look",
-        "me",
-        "my",
-        "of",
-        "on",
-        "or",
-        "please",
-        "should",
-        "so",
-        "tell",
-        "that",
-        "the",
-        "their",
-        "them",
-        "then",
-        "this",
-        "to",
-        "up",
-        "use",
-        "user",
-        "want",
-        "when",
-        "which",
-        "with",
-        "you",
-        "your",
-        "customer",
-        "current",
-        "given",
-        "return",
-        "returns",
-        "value",
-        "id",
-    ]
+
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_DULL = _set(
+    """a an and are as at be by call caller for from function get give has have how i in is it its look me my of on
+    or please should so tell that the their them then this to up use user want when which with you your customer
+    current given return returns value id"""
 )
+_GENERIC = _set(
+    """check connect create do fetch find forward hand handle list look lookup make open perform pull query read
+    retrieve route run search send set show start submit switch transfer"""
+)
+"""Verbs of tool names that callers do not say: "billing" is enough for ``route_billing``."""
 _DIGITS_WANTED = re.compile(
     r"number|digits?|code|pin|phone|account|zip|postcode|order|ticket|reference|(?:^|_)id$"
 )
@@ -128,7 +84,8 @@ def score(tool: Mapping[str, Any], text: str) -> float:
     name = {_stem(word) for word in plain(str(tool["name"])).split()} - _DULL
     about = {_stem(word) for word in words(str(tool.get("description", "")))} - _DULL - name
     total = 1.0 * len(name & said) + 0.5 * min(len(about & said), 4)
-    if name and name <= said:
+    telling = name - _GENERIC or name
+    if telling and telling <= said:
         total += MATCH
     for schema in _properties(tool).values():
         if _enum_value(schema, text) is not None:

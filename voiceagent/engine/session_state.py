@@ -32,7 +32,10 @@ PCM: Mapping[str, Any] = {"type": "audio/pcm", "rate": 24000}
 
 
 class SessionState:
-    """Configuration of one session. Only fields present in an update change; null clears."""
+    """Configuration of one session. Only fields present in an update change; null clears.
+
+    ``speed``, ``noise_reduction``, ``truncation``, ``tracing`` and ``prompt`` are kept and shown, not acted upon.
+    """
 
     def __init__(
         self, session_id: str, model: str, voice: str, expires_at: int, *, strict: bool = True
