@@ -63,7 +63,7 @@ class Core:
         self.wire.out.append(event)
 
     def end(self, leg: Leg, by: str, status: int | None = None, reason: str = "") -> bool:
-        """Tell the end of a leg, once. Its timers stop, and an offer nobody will answer now is closed with 487.
+        """Tell the end of a leg, once. Its timers stop, and an offer still open is closed with 487.
 
         False when it had ended before.
         """
