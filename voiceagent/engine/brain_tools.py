@@ -23,13 +23,13 @@ def _set(text: str) -> frozenset[str]:
 
 
 _DULL = _set(
-    """a an and are as at be by call caller for from function get give has have how i in is it its look me my of on
-    or please should so tell that the their them then this to up use user want when which with you your customer
-    current given return returns value id"""
+    """a an and are as at be by call caller for from function get give has have how i in is it its look me
+    my of on or please should so tell that the their them then this to up use user want when which with
+    you your customer current given return returns value id"""
 )
 _GENERIC = _set(
-    """check connect create do fetch find forward hand handle list look lookup make open perform pull query read
-    retrieve route run search send set show start submit switch transfer"""
+    """check connect create do fetch find forward hand handle list look lookup make open perform pull query
+    read retrieve route run search send set show start submit switch transfer"""
 )
 """Verbs of tool names that callers do not say: "billing" is enough for ``route_billing``."""
 _DIGITS_WANTED = re.compile(

@@ -34,7 +34,7 @@ PCM: Mapping[str, Any] = {"type": "audio/pcm", "rate": 24000}
 class SessionState:
     """Configuration of one session. Only fields present in an update change; null clears.
 
-    ``speed``, ``noise_reduction``, ``truncation``, ``tracing`` and ``prompt`` are kept and shown, not acted upon.
+    ``speed``, ``noise_reduction``, ``truncation``, ``tracing`` and ``prompt`` are kept and shown, not obeyed.
     """
 
     def __init__(
