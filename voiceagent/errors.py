@@ -1,12 +1,12 @@
 """Errors say whose fault they are.
 
-    VoiceAgentError
-    ├── ConfigError        the setting named in ``setting`` is wrong
-    ├── RequestRefused     a wish for speech broke a limit; nothing was queued
-    ├── CallEnded          the call is over; carries its outcome
-    ├── ProviderError      the realtime provider refused, failed or went away
-    ├── SipError           the caller's side broke the protocol
-    └── MediaError         no port, no common codec, or dead media
+VoiceAgentError
+├── ConfigError        the setting named in ``setting`` is wrong
+├── RequestRefused     a wish for speech broke a limit; nothing was queued
+├── CallEnded          the call is over; carries its outcome
+├── ProviderError      the realtime provider refused, failed or went away
+├── SipError           the caller's side broke the protocol
+└── MediaError         no port, no common codec, or dead media
 """
 
 from __future__ import annotations

@@ -148,9 +148,7 @@ class ResponseRequest:
 
     def __post_init__(self) -> None:
         check_metadata(self.metadata, reserve=RESERVED_KEYS if self.correlate else 0)
-        instructions: object = self.instructions
-        if instructions is not None and not isinstance(instructions, str):
-            raise RequestRefused("instructions", f"must be a string, not {type(instructions).__name__}")
+        _check_instructions(self.instructions)
 
     @property
     def bare(self) -> bool:
@@ -162,6 +160,11 @@ class ResponseRequest:
             and not self.out_of_band
             and not self.correlate
         )
+
+
+def _check_instructions(instructions: object) -> None:
+    if instructions is not None and not isinstance(instructions, str):
+        raise RequestRefused("instructions", f"must be a string, not {type(instructions).__name__}")
 
 
 def check_metadata(metadata: object, *, reserve: int = 0) -> None:
@@ -178,7 +181,9 @@ def check_metadata(metadata: object, *, reserve: int = 0) -> None:
         if not isinstance(key, str):
             raise RequestRefused("metadata", f"key {key!r} is not a string")
         if not 1 <= len(key) <= METADATA_KEY_CHARS:
-            raise RequestRefused(f"metadata.{key[:80]}", f"key must have 1 to {METADATA_KEY_CHARS} characters")
+            raise RequestRefused(
+                f"metadata.{key[:80]}", f"key must have 1 to {METADATA_KEY_CHARS} characters"
+            )
         if not isinstance(value, str):
             raise RequestRefused(f"metadata.{key}", f"value must be a string, not {type(value).__name__}")
         if len(value) > METADATA_VALUE_CHARS:

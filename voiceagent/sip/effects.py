@@ -112,7 +112,10 @@ class ReferReceived:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The dialog usage is over, once. ``by``: ``peer``, ``us``, ``cancelled``, ``rejected``, ``no_ack``, ``timeout``, ``failed``."""
+    """The dialog usage is over, once.
+
+    ``by`` is one of ``peer``, ``us``, ``cancelled``, ``rejected``, ``no_ack``, ``timeout``, ``failed``.
+    """
 
     leg: str
     by: str
