@@ -6,6 +6,7 @@ The transaction user gets every response it must see through ``on_response`` (ne
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import Enum, auto
 
@@ -26,7 +27,7 @@ class ClientState(Enum):
     TERMINATED = auto()
 
 
-class ClientTransaction:
+class ClientTransaction(ABC):
     """What both kinds share: the request as sent, its destination, and the TU's callbacks."""
 
     __slots__ = (
@@ -74,13 +75,13 @@ class ClientTransaction:
         """Whether a provisional response came and no final one yet (§9.1: only then may CANCEL be sent)."""
         return self.state is ClientState.PROCEEDING
 
+    @abstractmethod
     def start(self) -> None:
         """Send the request and start its timers."""
-        raise NotImplementedError
 
+    @abstractmethod
     def response_received(self, response: Response) -> None:
         """A response matched this transaction."""
-        raise NotImplementedError
 
     def _repeat(self) -> None:
         self.wire.repeat(self.data, self.destination, self.request.method)

@@ -7,6 +7,7 @@ told through three optional callbacks: ``on_ack`` (ACK of a 2xx that matched), `
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import Enum, auto
 
@@ -31,7 +32,7 @@ class ServerState(Enum):
 _GIVEN_UP = Request("", "")
 
 
-class ServerTransaction:
+class ServerTransaction(ABC):
     """What both kinds share: the request, where replies go, the cached response."""
 
     __slots__ = (
@@ -91,9 +92,9 @@ class ServerTransaction:
         """Whether a final response was sent, or the transaction is gone."""
         return self.status >= 200 or self.state is ServerState.TERMINATED
 
+    @abstractmethod
     def respond(self, status: int, data: bytes) -> bool:
         """Send a response. A second final one, or any after the end, is refused with False."""
-        raise NotImplementedError
 
     def _final(self) -> None:
         """Keep for the next 32 s what repetitions need, and no more."""
