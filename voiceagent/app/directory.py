@@ -11,7 +11,7 @@ from typing import Any
 from voiceagent.app.events import EventHub
 from voiceagent.call.call import Call, CallState
 from voiceagent.call.ledger import LedgerEntry
-from voiceagent.call.outcome import CallOutcome
+from voiceagent.call.outcome import CallOutcome, OutcomeClass
 from voiceagent.call.transcript import Utterance
 from voiceagent.console.ports import CallView, LiveEvent, ResponseView, TranscriptLine, Trigger
 from voiceagent.console.views import call_data, line_data, response_data
@@ -19,7 +19,7 @@ from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.ids import Tokens
 from voiceagent.observe.metrics import Metrics
 from voiceagent.realtime.model_events import RealtimeModelNoticeEvent
-from voiceagent.realtime.requests import Outcome, When
+from voiceagent.realtime.requests import InterruptedBy, Outcome, When
 
 ENDED_KEPT = 200
 IDEMPOTENCY_KEPT = 10_000
@@ -145,11 +145,13 @@ class NodeDirectory:
 
     def response_changed(self, call: Call, entry: LedgerEntry) -> None:
         self._hub.publish("response.state", call.id, response_data(response_view(call, entry)))
+        origin = entry.request.origin.value
+        if entry.state == "audible":
+            self._metrics.response_audible(origin, entry.timings["audible"])
         if entry.outcome is not None:
-            self._metrics.response_ended(entry.request.origin.value, entry.outcome.kind.value)
-            audible = entry.timings.get("audible")
-            if audible is not None:
-                self._metrics.response_audible(entry.request.origin.value, audible)
+            self._metrics.response_ended(origin, entry.outcome.kind.value)
+            if entry.outcome.by is InterruptedBy.CALLER:
+                self._metrics.barged_in()
 
     def utterance_changed(self, call: Call, line: Utterance) -> None:
         self._hub.publish("transcript.line", call.id, line_data(transcript_line(line)))
@@ -169,6 +171,12 @@ class NodeDirectory:
         while len(self._ended) > ENDED_KEPT:
             self._ended.popitem(last=False)
         self._metrics.call_ended(call.outcome.kind.value if call.outcome else "unknown", call.seconds)
+        media = call.leg.figures()
+        self._metrics.rtp(
+            received=media.received, sent=media.sent, lost=media.lost, late=media.late, foreign=media.foreign
+        )
+        if call.outcome is not None and call.outcome.kind is OutcomeClass.PROVIDER:
+            self._metrics.provider_failed(call.outcome.reason)
         self._publish("call.ended", call)
         for waiter in self._ended_waiters.pop(call.id, ()):
             if not waiter.done():

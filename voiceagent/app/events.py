@@ -15,7 +15,10 @@ QUEUE = 1000
 
 
 class EventHub:
-    """Publishes without ever waiting; a slow watcher loses events, never slows a call."""
+    """Publishes without ever waiting; a slow watcher loses events, never slows a call.
+
+    Ids rise by one, so that whoever misses some sees a jump and can look afresh.
+    """
 
     def __init__(self) -> None:
         self._next = 1
@@ -31,21 +34,14 @@ class EventHub:
             if watcher.qsize() >= QUEUE:
                 while not watcher.empty():
                     watcher.get_nowait()
-                watcher.put_nowait(LiveEvent(event.id, "stream.gap", "", {"why": "the reader was too slow"}))
-            else:
-                watcher.put_nowait(event)
+            watcher.put_nowait(event)
 
     async def watch(self, after: int | None = None) -> AsyncIterator[LiveEvent]:
         """Yield events from now on; with ``after``, first the kept ones since that id."""
         queue: asyncio.Queue[LiveEvent | None] = asyncio.Queue()
         if after is not None:
-            oldest = self._kept[0].id if self._kept else self._next
-            if after + 1 < oldest or after >= self._next:
-                queue.put_nowait(
-                    LiveEvent(max(0, oldest - 1), "stream.gap", "", {"why": "older events are gone"})
-                )
             for event in self._kept:
-                if event.id > after or after >= self._next:
+                if event.id > after:
                     queue.put_nowait(event)
         self._watchers.add(queue)
         try:

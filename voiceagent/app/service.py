@@ -179,6 +179,7 @@ class Service:
             metrics_open=settings.metrics_open,
         )
         app = create_app(self.directory, config, metrics=self.metrics.render)
+        self.metrics.watch_streams(lambda: len(app.state.parts.streams))
         self._console = ConsoleServer(app, settings.host, settings.port)
         return await self._console.start(), token
 
@@ -267,7 +268,7 @@ class Service:
         if isinstance(event, Dropped):
             self.metrics.sip_dropped(event.why)
         elif isinstance(event, Retransmitted):
-            self.metrics.sip_retransmitted(event.what)
+            self.metrics.sip_retransmitted("response" if event.what.isdigit() else "request")
 
     def _readiness(self) -> tuple[bool, Mapping[str, Any]]:
         full = self.admission.live >= self.admission.config.max_calls

@@ -1,7 +1,8 @@
 """The brain without a model: instructions and what was heard become speech by these rules. PURE.
 
 The line to perform is the response's ``instructions``; when they begin with the session's standing
-instructions, only the rest. Then the first rule that fits:
+instructions, only the rest. A line may have several parts, divided by ``Then:``; each is performed by itself
+("Say "Sorry." Then: Offer tea, or coffee."). Of the rules the first that fits counts:
 
 1. ``tool_choice`` is ``required`` or names a function: that tool is called (see :mod:`.brain_tools`).
 2. Quoted text ("…", “…”, «…») is spoken word for word; several quotes are joined.
@@ -34,6 +35,7 @@ NOT_HEARD = "Sorry, I did not catch that. Could you say it again?"
 
 _QUOTES = re.compile(r'"([^"]+)"|“([^”]+)”|«([^»]+)»|„([^“”]+)[“”]')
 _WHOM = r"(?:the |our |your |this )?(?:caller|customer|user|person|guest|patient|client|them|him|her)"
+_THEN = re.compile(r"(?:^|(?<=[.!?\"”»])\s+)Then:\s+")
 _EXACT = re.compile(
     rf"^(?:please )?(?:say|tell {_WHOM}|inform {_WHOM}|let {_WHOM} know|read out|announce|answer|reply)"
     r"(?: exactly| word for word| verbatim)?(?: this| the following)?\s*(?::|\bthat\b)\s*(?P<text>.+)$",
@@ -65,7 +67,12 @@ def decide(turn: BrainTurn) -> list[Say | CallTool]:
     tool = choose_tool(turn, line, forced=True)
     if tool is not None:
         return [tool]
-    return [_from_line(turn, line)] if line else [_answer(turn)]
+    return [_from_line(turn, part) for part in parts_of(line)] or [_answer(turn)]
+
+
+def parts_of(line: str) -> list[str]:
+    """Return the parts of a line that are divided by ``Then:``; none for an empty line."""
+    return [part.strip() for part in _THEN.split(line) if part.strip()]
 
 
 def line_of(turn: BrainTurn) -> str:
