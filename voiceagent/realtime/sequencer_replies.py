@@ -255,8 +255,10 @@ class ReplyRules(SequencerCore):
                 self._hush(reply, now, out)
         elif reply.stalled and not reply.audible:
             self._hush(reply, now, out)
-        if good and cfg.owns_output_buffer and not reply.out and not reply.ended and not reply.unwanted:
-            reply.out = bool(reply.audio_ms) if reply.audio_ms is not None else bool(reply.text)
+        if good and not reply.out and not reply.ended and not reply.unwanted:
+            # Audio that was counted will be heard; where the provider plays, text is the best sign of it.
+            counted = reply.audio_ms is not None or not cfg.owns_output_buffer
+            reply.out = bool(reply.audio_ms) if counted else bool(reply.text)
         if good and entry is not None and entry.stage is Stage.LIVE and (reply.audible or not reply.sounding):
             self._step(entry, Progress.GENERATED, reply.rid, out)
         if reply.sounding:

@@ -345,6 +345,30 @@ def test_floor_withdrawn_in_every_state() -> None:
     """)
 
 
+def test_floor_counted_audio_is_waited_for_even_if_its_start_was_not_announced() -> None:
+    ladder("""
+        >> submit A
+        << create A
+        >> created r1 A
+        >> words r1
+        >> done r1 text=hello audio=800
+        >> heard r1
+        >> played r1 800
+        << end A completed heard=800
+    """)
+
+
+def test_floor_text_alone_is_complete_when_done() -> None:
+    ladder("""
+        >> submit A
+        << create A
+        >> created r1 A
+        >> words r1
+        >> done r1 text=hello
+        << end A completed heard=0
+    """)
+
+
 def test_floor_silent_caller_and_free_slot_send_in_the_same_call() -> None:
     machine = Sequencer(SequencerConfig(auto_create=True), tokens=counted_tokens())
     machine.handle(io.LinkUp(), 0.0)

@@ -155,6 +155,8 @@ class World:
 
     # ── the wire ────────────────────────────────────────────────────────────────────────────────
     def emit(self, event: io.SequencerEvent, *, may_lose: str = "") -> None:
+        if not self.link:
+            return
         if may_lose and may_lose in self.faults and self.now >= self.rich_until:
             self.faults.discard(may_lose)
             if may_lose == "lost_created":
