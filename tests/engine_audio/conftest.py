@@ -13,7 +13,7 @@ from voiceagent.engine.tts.caller import synthesize
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Derived files go to a folder of the run, not to the user's cache."""
     folder = tmp_path_factory.mktemp("cache")
     patch = pytest.MonkeyPatch()

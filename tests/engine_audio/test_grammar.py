@@ -83,7 +83,11 @@ def test_the_grammar_lists_the_phrases_and_every_word_is_known() -> None:
     ("strict", "free", "expect", "outcome"),
     [
         ("billing", "billing please", MENU, ("billing", True, "")),
-        ("billing", "hold on a minute", MENU, ("", False, "billing")),
+        ("billing", "hold on a minute", MENU, ("", False, "")),
+        ("billing", "come in", MENU, ("", False, "billing")),
+        ("four five", "what would you like to drink", DIGITS, ("", False, "")),
+        ("no thanks", "no soon this", YES_NO, ("no thanks", True, "")),
+        ("no thanks", "no not you i was talking", YES_NO, ("", False, "")),
         ("four one", "four one", DIGITS, ("41", True, "")),
         ("four one", "four one one", DIGITS, ("", False, "41")),
         ("four", "four", DIGITS, ("", False, "4")),

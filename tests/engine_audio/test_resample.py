@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -76,7 +78,7 @@ def test_a_stream_cut_anywhere_gives_the_same_samples(
     whole = Resampler(*pair).feed(pcm)
     stream = Resampler(*pair)
     edges = [0, *sorted(cuts), 1500]
-    parts = b"".join(stream.feed(pcm[2 * a : 2 * b]) for a, b in zip(edges, edges[1:], strict=False))
+    parts = b"".join(stream.feed(pcm[2 * a : 2 * b]) for a, b in pairwise(edges))
     assert parts == whole
     assert len(whole) // 2 == -(-1500 * pair[1] // pair[0])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,9 +11,8 @@ from hypothesis import strategies as st
 from voiceagent.engine.stt.spelling import phones
 from voiceagent.engine.tts.text import FIRST_LONGEST, LONGEST, sentences, speakable
 
-PHONES = set(
-    "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH".split()
-)
+PHONES = {*re.findall(r"\w+", "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY")}
+PHONES |= {*re.findall(r"\w+", "P R S SH T TH UH UW V W Y Z ZH")}
 
 
 @pytest.mark.parametrize(

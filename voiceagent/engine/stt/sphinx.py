@@ -110,10 +110,15 @@ def agree(strict: list[str], free: list[str], expect: Expectation) -> tuple[str,
             return answer, True, ""
         return "", False, answer if answer and _mostly_digits(free) else ""
     text = " ".join(strict)
-    if answer and meaning(free, expect) == answer:
+    if answer and (meaning(free, expect) == answer or _same_start(answer, free, expect)):
         return text, True, ""
     guess = text if _resembles(strict, free) else ""
     return (" ".join(free) if expect.kind is ExpectKind.ANYTHING else ""), False, guess
+
+
+def _same_start(answer: str, free: list[str], expect: Expectation) -> bool:
+    """In a short answer to a yes/no question the first word decides: "no soon this" was "no thanks"."""
+    return expect.kind is ExpectKind.YES_NO and len(free) <= 3 and meaning(free[:1], expect) == answer
 
 
 def _mostly_digits(free: list[str]) -> bool:
@@ -122,5 +127,5 @@ def _mostly_digits(free: list[str]) -> bool:
 
 
 def _resembles(strict: list[str], free: list[str]) -> bool:
-    """Whether asking "Did you say …?" makes sense: both passes heard about as much, or one long word alike."""
+    """Whether "Did you say …?" makes sense: both heard about as much, or one long word alike."""
     return len(free) <= len(strict) + 2 or any(len(word) > 4 and word in free for word in strict)
