@@ -257,7 +257,8 @@ class Service:
         if self._journals is not None:
             await asyncio.to_thread(self._journals.close)
             self._journals = None
-        _log.info("stopped")
+        if self.addresses is not None:
+            _log.info("stopped")
 
     # ── inner workings ──────────────────────────────────────────────────────────────────────────
     def _offered(self, leg: Any) -> None:

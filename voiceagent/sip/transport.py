@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 import logging
 import socket
 from collections import Counter, deque
@@ -77,11 +78,12 @@ class UdpSipTransport:
             sock.bind((host, port))
         except OSError as error:
             sock.close()
-            raise ConfigError("sip.listen", f"cannot bind {host}:{port}: {error}") from error
+            setting = "sip.host" if error.errno == errno.EADDRNOTAVAIL else "sip.port"
+            raise ConfigError(setting, f"cannot listen on {host}:{port}: {error.strerror}") from error
         bound: Address = sock.getsockname()[:2]
         if self._advertised is None and bound[0] in ("0.0.0.0", "::"):
             sock.close()
-            raise ConfigError("sip.advertised", "a wildcard address needs an advertised one")
+            raise ConfigError("sip.advertised_host", "a wildcard address needs an advertised one")
         told = self._advertised
         local = bound if told is None else (told[0], told[1] or bound[1])
         self._endpoint = SipEndpoint(dataclasses.replace(self._config, local=local), self._tokens)
