@@ -1,0 +1,212 @@
+"""The service as a process of its own: start, mistakes, signals, and a death without warning."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from voiceagent.errors import SipError
+from voiceagent.phone.phone import Phone, PhoneCall
+from voiceagent.records.journal import read_journal
+
+pytestmark = pytest.mark.loopback
+
+FLOW = """
+import asyncio
+from voiceagent.ivr import Call, flow
+
+@flow("sleeper", numbers=["*"])
+async def sleeper(call: Call) -> None:
+    await call.say("Hi.")
+    await asyncio.Event().wait()
+"""
+QUIET = ("engine.voice=tone", "engine.recogniser=canned", "engine.vad=energy", "realtime.provider=embedded")
+
+
+@dataclass
+class Child:
+    """A running ``voiceagent serve --json``."""
+
+    process: asyncio.subprocess.Process
+    folder: Path
+    listening: dict[str, Any]
+    started_s: float
+    output: list[str] = field(default_factory=list[str])
+
+    @property
+    def target(self) -> str:
+        return f"sip:100@{self.listening['sip']}"
+
+    def journal(self) -> list[dict[str, Any]]:
+        paths = list((self.folder / "journals").glob("*.jsonl"))
+        assert len(paths) <= 1
+        return list(read_journal(paths[0])) if paths else []
+
+    async def status(self, within_s: float = 20.0) -> int:
+        async with asyncio.timeout(within_s):
+            return await self.process.wait()
+
+
+def arguments(folder: Path, *settings: str) -> list[str]:
+    flow = folder / "flow.py"
+    flow.write_text(FLOW, encoding="utf-8")
+    pairs = (f"journal_dir={folder / 'journals'}", "sip.port=0", "console.port=0", *QUIET, *settings)
+    chosen = [part for pair in pairs for part in ("--set", pair)]
+    return [sys.executable, "-m", "voiceagent", "serve", "--json", "--flow", str(flow), *chosen]
+
+
+def clean_environment() -> dict[str, str]:
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("VOICEAGENT_") and name != "OPENAI_API_KEY"
+    }
+
+
+@asynccontextmanager
+async def serving(folder: Path, *settings: str) -> AsyncIterator[Child]:
+    began = time.perf_counter()
+    with (folder / "stderr.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *arguments(folder, *settings), stdout=asyncio.subprocess.PIPE, stderr=log, env=clean_environment()
+        )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(30):
+            line = await process.stdout.readline()
+        assert line, (folder / "stderr.log").read_text()
+        yield Child(process, folder, json.loads(line), time.perf_counter() - began)
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        await process.communicate()
+
+
+@asynccontextmanager
+async def in_a_call(folder: Path, *settings: str) -> AsyncIterator[tuple[Child, Phone, PhoneCall]]:
+    async with serving(folder, *settings) as child, Phone() as phone:
+        call = phone.dial(child.target)
+        await call.answered(20)
+        await call.until_speaking(20)
+        yield child, phone, call
+
+
+async def refused_status(phone: Phone, child: Child) -> int:
+    with pytest.raises(SipError) as refused:
+        await phone.dial(child.target).answered(20)
+    return refused.value.status
+
+
+async def until_draining(phone: Phone, child: Child) -> int:
+    """Dial until a call is refused: the signal arrives when it arrives."""
+    async with asyncio.timeout(20):
+        while True:
+            attempt = phone.dial(child.target)
+            try:
+                await attempt.answered(20)
+            except SipError as refused:
+                return refused.status
+            attempt.hang_up()
+            await attempt.over()
+
+
+async def test_it_says_where_it_listens_and_takes_a_call(tmp_path: Path) -> None:
+    async with in_a_call(tmp_path) as (child, _, call):
+        assert child.listening["event"] == "listening"
+        assert child.listening["provider"] == "embedded"
+        assert str(child.listening["console"]).startswith("http://127.0.0.1:")
+        assert len(child.listening["token"]) >= 24
+        call.hang_up()
+        assert (await call.over()).by == "us"
+        print(f"process start to listening: {child.started_s:.2f} s")
+
+
+@pytest.mark.parametrize(
+    ("kind", "setting"), [(socket.SOCK_DGRAM, "sip.port"), (socket.SOCK_STREAM, "console.port")]
+)
+async def test_a_taken_port_is_one_line_that_names_the_setting(
+    tmp_path: Path, kind: int, setting: str
+) -> None:
+    with socket.socket(socket.AF_INET, kind) as taken:
+        taken.bind(("127.0.0.1", 0))
+        if kind == socket.SOCK_STREAM:
+            taken.listen()
+        command = [
+            part for part in arguments(tmp_path, f"{setting}={taken.getsockname()[1]}") if part != "--json"
+        ]
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=clean_environment(),
+        )
+        async with asyncio.timeout(30):
+            output, errors = await process.communicate()
+    assert process.returncode == 2
+    lines = (output + errors).decode().strip().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith(f"voiceagent: {setting}: ")
+
+
+async def test_sigterm_lets_the_running_call_end_and_takes_no_other(tmp_path: Path) -> None:
+    async with in_a_call(tmp_path) as (child, phone, call):
+        child.process.send_signal(signal.SIGTERM)
+        assert await until_draining(phone, child) == 503
+        assert not call.ended.done()
+        assert child.process.returncode is None
+        call.hang_up()
+        assert (await call.over()).by == "us"
+        assert await child.status() == 0
+
+
+async def test_sigterm_without_calls_ends_at_once(tmp_path: Path) -> None:
+    async with serving(tmp_path) as child:
+        child.process.send_signal(signal.SIGTERM)
+        assert await child.status() == 0
+
+
+async def test_a_second_sigterm_ends_the_call_with_a_bye_and_a_record(tmp_path: Path) -> None:
+    async with in_a_call(tmp_path) as (child, phone, call):
+        child.process.send_signal(signal.SIGTERM)
+        assert await until_draining(phone, child) == 503
+        child.process.send_signal(signal.SIGTERM)
+        assert (await call.over(20)).by == "peer"
+        assert await child.status() == 0
+        journals = [list(read_journal(path)) for path in (tmp_path / "journals").glob("*.jsonl")]
+    assert journals
+    assert {entries[-1]["type"] for entries in journals} == {"call.ended"}
+    assert "shut_down" in {entries[-1]["reason"] for entries in journals}
+
+
+async def test_the_drain_has_a_limit(tmp_path: Path) -> None:
+    async with in_a_call(tmp_path, "call.drain_limit_s=0.2") as (child, _, call):
+        child.process.send_signal(signal.SIGINT)
+        assert (await call.over(20)).by == "peer"
+        assert await child.status() == 0
+
+
+async def test_a_killed_process_leaves_a_readable_journal(tmp_path: Path) -> None:
+    async with in_a_call(tmp_path) as (child, _, _):
+        async with asyncio.timeout(20):
+            while not any(entry["type"] == "call.state" for entry in child.journal()):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        child.process.kill()
+        assert await child.status() == -signal.SIGKILL
+        entries = child.journal()
+    assert entries[0]["type"] == "call.offered"
+    assert [entry["seq"] for entry in entries] == list(range(1, len(entries) + 1))
+    assert entries[-1]["type"] != "call.ended"
