@@ -269,6 +269,8 @@ def _figures(calls: int, before: _Used, start: _Used, end: _Used, seen: dict[str
         reasons.append(f"the phones received {seen['packets_received']} of {expected:.0f} packets")
     if not seen["answers"]:
         reasons.append("the window was too short for an answer")
+    if not seen["interruptions"]:
+        reasons.append("the window was too short for an interruption")
     return {
         "calls": calls,
         "seconds": round(window, 2),
