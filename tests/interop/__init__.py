@@ -1,0 +1,1 @@
+"""Phones that we did not write, against the whole service."""
