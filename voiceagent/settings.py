@@ -34,6 +34,12 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _ip_address(value: str | None) -> str | None:
+    if value is not None:
+        ipaddress.ip_address(value)
+    return value
+
+
 class SipSettings(_Section):
     """Our SIP user agent."""
 
@@ -50,9 +56,7 @@ class SipSettings(_Section):
     @field_validator("host", "advertised_host")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
-        if value is not None:
-            ipaddress.ip_address(value)
-        return value
+        return _ip_address(value)
 
     @field_validator("allowed_sources")
     @classmethod
@@ -77,6 +81,11 @@ class MediaSettings(_Section):
     silence_limit_s: Annotated[float, Field(ge=0)] = Field(
         default=60.0, description="End a call whose caller sends no RTP for so long; 0 never."
     )
+
+    @field_validator("host", "advertised_host")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        return _ip_address(value)
 
     @model_validator(mode="after")
     def _range(self) -> MediaSettings:
@@ -242,6 +251,7 @@ def load_settings(file: str | Path | None = None, flags: Mapping[str, Any] | Non
     finally:
         _FileSource.chosen = {}
     _check_provider(settings)
+    _check_addresses(settings)
     return settings
 
 
@@ -250,6 +260,18 @@ def _check_provider(settings: Settings) -> None:
         raise ConfigError("realtime.api_key", f"the provider {settings.provider} needs a key")
     if settings.provider == "azure" and settings.realtime.url is None:
         raise ConfigError("realtime.url", "the provider azure needs its resource's URL")
+
+
+def _check_addresses(settings: Settings) -> None:
+    """What we tell others must be an address that they can reach: never a wildcard."""
+    sip, media = settings.sip, settings.media
+    media_told = media.advertised_host or sip.advertised_host or media.host or sip.host
+    for name, told in (
+        ("sip.advertised_host", sip.advertised_host or sip.host),
+        ("media.advertised_host", media_told),
+    ):
+        if ipaddress.ip_address(told).is_unspecified:
+            raise ConfigError(name, f"{told} cannot be told to others; name an address")
 
 
 def _read_file(file: str | Path | None) -> Mapping[str, Any]:
@@ -275,6 +297,8 @@ def _config_error(error: ValidationError) -> ConfigError:
     name = ".".join(str(part) for part in first["loc"]) or "settings"
     if first["type"] == "extra_forbidden":
         return ConfigError(name, "there is no such setting")
+    if first["type"] == "tuple_type":
+        return ConfigError(name, f'must be a list: ["…", "…"] (not {first.get("input")!r})')
     message = first["msg"].removeprefix("Value error, ")
     given = first.get("input")
     shown = (

@@ -56,6 +56,12 @@ def test_a_key_makes_openai_the_provider(monkeypatch: pytest.MonkeyPatch) -> Non
         ({"sip.prot": 1}, "sip.prot: there is no such setting"),
         ({"nothing": 1}, "nothing: there is no such setting"),
         ({"sip.host": "localhost"}, "sip.host: "),
+        ({"sip.host": "0.0.0.0"}, "sip.advertised_host: 0.0.0.0 cannot be told to others"),
+        ({"sip.host": "0.0.0.0", "media.advertised_host": "192.0.2.1"}, "sip.advertised_host: "),
+        ({"media.host": "foo"}, "media.host: "),
+        ({"media.advertised_host": "pbx.example.com"}, "media.advertised_host: "),
+        ({"media.host": "::"}, "media.advertised_host: :: cannot be told to others"),
+        ({"call.transfer_targets": "sip:x"}, "call.transfer_targets: must be a list"),
         ({"sip.allowed_sources": ["10.0.0.0/99"]}, "sip.allowed_sources: "),
         ({"media.port_low": 40000, "media.port_high": 30000}, "media: port_high must be above port_low"),
         ({"realtime.provider": "nobody"}, "realtime.provider: "),
@@ -71,6 +77,11 @@ def test_a_wrong_setting_is_named(flags: dict[str, Any], message: str) -> None:
         load_settings(flags=flags)
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+def test_a_wildcard_is_fine_where_an_address_is_advertised() -> None:
+    settings = load_settings(flags={"sip.host": "0.0.0.0", "sip.advertised_host": "192.0.2.1"})
+    assert settings.media.host is None
 
 
 def test_a_key_is_never_shown_in_an_error() -> None:

@@ -19,7 +19,7 @@ from voiceagent.observe.redact import redact
 
 Format = Literal["json", "console"]
 LEVELS = ("debug", "info", "warning", "error", "critical")
-CHATTY = ("websockets", "httpx", "httpcore", "uvicorn", "asyncio")
+CHATTY = ("websockets", "httpx", "httpcore", "uvicorn", "asyncio", "picows")
 """Libraries that are told only from WARNING on, unless everything is at DEBUG."""
 _PLAIN_FIELDS = frozenset({"timestamp", "level", "logger"})
 """Fields that we write ourselves."""
