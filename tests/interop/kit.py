@@ -49,10 +49,14 @@ def flow_file(folder: Path) -> list[str]:
     return [str(path)]
 
 
+def silence(seconds: float) -> bytes:
+    """Silent PCM."""
+    return bytes(2 * round(seconds * RATE))
+
+
 async def words(text: str, *, before_s: float) -> bytes:
-    """The caller's words as 8 kHz PCM, with silence before and after them."""
-    silence = bytes(2 * RATE)
-    return silence[:2] * round(before_s * RATE) + await synthesize(text, voice="rms", rate=RATE) + silence * 2
+    """The caller's words as 8 kHz PCM, with silence before and (longer than the call) after them."""
+    return silence(before_s) + await synthesize(text, voice="rms", rate=RATE) + silence(30)
 
 
 def level_dbfs(pcm: bytes) -> float:

@@ -103,7 +103,7 @@ async def test_a_spoken_call(tmp_path: Path) -> None:
             await until(lambda: not running.directory.live)
             heard = kit.from_ulaw(bytes(relay.spoken))
     assert kit.said(tmp_path) == ["billing please"]
-    assert kit.entries(tmp_path)[-1]["outcome"] == "success"
+    assert kit.entries(tmp_path)[-1]["reason"] == "completed"
     assert kit.level_dbfs(heard) > -35
     assert await kit.understood(heard) == [kit.QUESTION, kit.ANSWER]
 

@@ -119,7 +119,8 @@ class Service:
             raise ConfigError(
                 "journal_dir", f"cannot use {settings.journal_dir!r}: {error.strerror}"
             ) from None
-        engine_url = await self._start_engine() if settings.provider == "embedded" else None
+        own_engine = settings.provider == "embedded" and settings.realtime.url is None
+        engine_url = await self._start_engine() if own_engine else None
         console_url, token = await self._start_console()
         sessions = SessionFactory(settings, engine_url)
         self._reception = Reception(
