@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from websockets.asyncio.client import connect
@@ -12,6 +15,7 @@ from tests.engine.protocol_client import WireClient
 from voiceagent.engine.config import EngineConfig
 from voiceagent.engine.fakes import FakeParts, ToneVoice
 from voiceagent.engine.run import serve_forever, start_engine
+from voiceagent.errors import ConfigError, VoiceAgentError
 
 
 class SlowVoice(ToneVoice):
@@ -32,9 +36,9 @@ async def test_the_port_is_open_while_the_parts_warm_up() -> None:
     speaker = SlowVoice(warm)
     async with (
         await start_engine(EngineConfig(pace=0), FakeParts(voice=speaker)) as engine,
-        connect(engine.url, compression=None, max_queue=None) as socket,
+        connect(engine.url, compression=None, max_queue=None) as link,
     ):
-        client = WireClient(socket)
+        client = WireClient(link)
         await client.until("session.created")
         await client.session(instructions="Be brief.")
         await client.send("response.create")
@@ -45,25 +49,46 @@ async def test_the_port_is_open_while_the_parts_warm_up() -> None:
     assert speaker.closed
 
 
-async def test_parts_that_cannot_be_loaded_fail_each_response(caplog: pytest.LogCaptureFixture) -> None:
-    async with await start_engine(EngineConfig(voice="no-such-voice")) as engine:
-        async with connect(engine.url, compression=None) as socket:
-            client = WireClient(socket)
+class MuteVoice(ToneVoice):
+    async def warm_up(self) -> None:
+        raise VoiceAgentError("the voice's worker died")
+
+
+@pytest.mark.parametrize("setting", ["voice", "recogniser", "vad"])
+async def test_an_unknown_part_is_named_before_the_port_is_opened(setting: str) -> None:
+    chosen = {"voice": "tone", "recogniser": "canned", "vad": "energy"} | {setting: "no-such-part"}
+    with taken_port() as port, pytest.raises(ConfigError, match=rf"engine\.{setting}.*no-such-part"):
+        await start_engine(EngineConfig(port=port, **chosen))
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    """A port that somebody else holds: whoever tries to listen there gets an OSError."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        yield taken.getsockname()[1]
+
+
+async def test_parts_that_cannot_warm_up_fail_each_response(caplog: pytest.LogCaptureFixture) -> None:
+    async with await start_engine(EngineConfig(), FakeParts(voice=MuteVoice())) as engine:
+        async with connect(engine.url, compression=None) as link:
+            client = WireClient(link)
             await client.until("session.created")
             await client.send("response.create")
             done = (await client.until("response.done"))["response"]
             assert done["status"] == "failed"
-            assert "no-such-voice" in done["status_details"]["error"]["message"]
+            assert "worker died" in done["status_details"]["error"]["message"]
             await client.session()
-        with pytest.raises(Exception, match="no-such-voice"):
+        with pytest.raises(Exception, match="worker died"):
             await engine.ready()
     assert "warm-up failed" in caplog.text
 
 
 async def test_closing_ends_the_sessions_and_frees_the_port() -> None:
     engine = await start_engine(EngineConfig(), FakeParts())
-    async with connect(engine.url, compression=None) as socket:
-        client = WireClient(socket)
+    async with connect(engine.url, compression=None) as link:
+        client = WireClient(link)
         await client.until("session.created")
         assert engine.server.sessions == 1
         port = engine.server.port

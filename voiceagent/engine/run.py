@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from .config import EngineConfig
-from .parts_pool import Parts
+from .parts_pool import Parts, load_parts
 from .server import PATH, EngineServer
 
 
@@ -37,12 +37,13 @@ class RunningEngine:
 
 
 async def start_engine(config: EngineConfig | None = None, parts: Parts | None = None) -> RunningEngine:
-    """Open the port and return at once; the parts (built-in ones unless given) warm up in the background.
+    """Find the parts (built-in ones unless given), open the port and return; they warm up in the background.
 
-    Raises ConfigError for a bad fault script or an unknown brain, OSError when the port is taken.
+    Raises ConfigError for a bad fault script, or a part that is unknown or not installed, before the port is
+    opened; OSError when the port is taken.
     """
     config = config or EngineConfig()
-    server = EngineServer(config, parts)
+    server = EngineServer(config, parts or await asyncio.to_thread(load_parts, config))
     await server.start()
     host = f"[{config.host}]" if ":" in config.host else config.host
     return RunningEngine(f"ws://{host}:{server.port}{PATH}", server)
