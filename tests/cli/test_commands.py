@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from voiceagent.cli.demo import _clear  # pyright: ignore[reportPrivateUsage]
+from voiceagent.errors import ConfigError
+
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -59,6 +62,16 @@ def test_errors_are_json_when_asked_for(tmp_path: Path) -> None:
     done = run("serve", "--set", "sip.port=abc", "--json", cwd=tmp_path)
     assert json.loads(done.stdout)["error"]["code"] == "config"
     assert done.returncode == 2
+
+
+def test_the_demo_removes_only_what_it_wrote(tmp_path: Path) -> None:
+    mine = tmp_path / "thesis.txt"
+    mine.write_text("years of work", encoding="utf-8")
+    (tmp_path / "summary.json").write_text("old", encoding="utf-8")
+    _clear(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["thesis.txt"]
+    with pytest.raises(ConfigError, match="cannot use"):
+        _clear(mine)
 
 
 def test_nobody_there_is_told_and_fails(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -12,9 +11,10 @@ from typing import Any
 
 from voiceagent.cli.demo_report import Checks, LadderTap, summary_of, write_outputs
 from voiceagent.cli.run import fail_with, run_loop, show_json
-from voiceagent.errors import CallEnded, SipError, VoiceAgentError
+from voiceagent.errors import CallEnded, ConfigError, SipError, VoiceAgentError
 
 ACCOUNT = "481516"
+OUTPUTS = ("call.wav", "ladder.txt", "journal.jsonl", "summary.json")
 Say = Callable[[str], None]
 OPERATOR_LINE = "A message from your operator: your invoice was sent this morning."
 
@@ -25,10 +25,8 @@ def run_demo(out: Path, *, as_json: bool) -> None:
 
     configure_logs(format="console", level="error")
     say: Say = _hush if as_json else _print
-    if out.exists():
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
     try:
+        _clear(out)
         summary = run_loop(lambda: _demo(out, say))
     except VoiceAgentError as error:
         fail_with(error, as_json=as_json)
@@ -37,6 +35,16 @@ def run_demo(out: Path, *, as_json: bool) -> None:
     if as_json:
         show_json(summary)
     raise SystemExit(0 if summary["ok"] else 1)
+
+
+def _clear(out: Path) -> None:
+    """Make the folder, and remove what an earlier demonstration left there: nothing else."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name in OUTPUTS:
+            (out / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError("--out", f"cannot use {out}: {error.strerror}") from None
 
 
 def _print(line: str) -> None:
@@ -63,6 +71,8 @@ async def _demo(out: Path, say: Say) -> dict[str, Any]:
                 "flows": [],
                 "sip.host": "127.0.0.1",
                 "sip.port": 0,
+                "media.host": "127.0.0.1",
+                "console.enabled": True,
                 "console.host": "127.0.0.1",
                 "console.port": 0,
                 "realtime.provider": "embedded",

@@ -56,7 +56,9 @@ async def _serve(service: Any, *, as_json: bool) -> None:
 
 
 def _announce(addresses: Any, service: Any, *, as_json: bool) -> None:
-    page = f"{addresses.console}/#token={addresses.console_token}" if addresses.console else None
+    chosen = service.settings.console.token is not None  # the operator knows it; logs need not
+    token = None if chosen else addresses.console_token
+    page = addresses.console if token is None else f"{addresses.console}/#token={token}"
     if as_json:
         print(
             json.dumps(
@@ -64,7 +66,7 @@ def _announce(addresses: Any, service: Any, *, as_json: bool) -> None:
                     "event": "listening",
                     "sip": addresses.sip,
                     "console": addresses.console,
-                    "token": addresses.console_token,
+                    "token": token,
                     "provider": addresses.provider,
                     "engine": addresses.engine,
                 }
@@ -83,6 +85,6 @@ def _announce(addresses: Any, service: Any, *, as_json: bool) -> None:
         f"          .venv/bin/voiceagent call sip:{user}@{addresses.sip} --do listen --do say:billing",
     ]
     if page:
-        lines += [f"  open    {page}", f"  token   {addresses.console_token}"]
+        lines += [f"  open    {page}", f"  token   {token or 'as set in console.token'}"]
     lines += [f"  voice   {voice}", "  stop    Ctrl-C: running calls are finished first", ""]
     print("\n".join(lines), flush=True)
