@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from tests.kit.scripted_provider import MemoryTransport, ScriptedProvider
+from tests.kit.provider_links import MemoryTransport
+from tests.kit.scripted_provider import ScriptedProvider
 from voiceagent.ids import counted_tokens
 from voiceagent.realtime.config import RealtimeSessionConfig
 from voiceagent.realtime.model_events import RealtimeModelEvent

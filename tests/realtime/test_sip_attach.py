@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.kit.scripted_provider import MemoryTransport, Reply, ScriptedProvider
+from tests.kit.provider_links import MemoryTransport
+from tests.kit.scripted_provider import Reply, ScriptedProvider
 from tests.kit.virtual_loop import virtual
 from tests.realtime.kit import Room
 from voiceagent.errors import ConfigError

@@ -8,7 +8,8 @@ import socket
 
 import pytest
 
-from tests.kit.scripted_provider import Reply, ScriptedProvider, serve
+from tests.kit.provider_links import serve
+from tests.kit.scripted_provider import Reply, ScriptedProvider
 from voiceagent.errors import ConfigError, ProviderError
 from voiceagent.realtime import model_events as me
 from voiceagent.realtime.config import RealtimeSessionConfig
