@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import sys
+import time
 from typing import Any
 
 from voiceagent.media.sdp import Abilities, make_offer
@@ -62,7 +63,7 @@ class Callers:
             due = began + number / self._rate
             if due > loop.time():
                 await asyncio.sleep(due - loop.time())
-            now = loop.time()
+            now = time.perf_counter()  # the loop rounds to milliseconds on uvloop
             leg = self._transport.invite(
                 f"sip:{number}@127.0.0.1:{self._target[1]}",
                 from_uri=f"sip:bench@127.0.0.1:{bound[1]}",
@@ -99,7 +100,7 @@ class Callers:
 
     def _on_event(self, event: SipEvent) -> None:
         if isinstance(event, Answered):
-            self._setup.append(asyncio.get_running_loop().time() - self._sent[event.leg])
+            self._setup.append(time.perf_counter() - self._sent[event.leg])
             self._transport.hang_up(event.leg)
         elif isinstance(event, Ended):
             self._ended += 1

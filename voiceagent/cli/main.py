@@ -205,6 +205,17 @@ def bench_setup(
     report("setup", lambda: run_setup_bench(rate=rate, calls=calls, loss=loss), as_json=json)
 
 
+@bench.command("conversation")
+def bench_conversation(
+    turns: Annotated[int, typer.Option(help="Turns of the caller.")] = 20, json: Json = False
+) -> None:
+    """End of the caller's speech to the agent's first sound, over real SIP, with the embedded provider."""
+    from voiceagent.bench.conversation import run_conversation_bench
+    from voiceagent.cli.bench import report
+
+    report("conversation", lambda: run_conversation_bench(turns=turns), as_json=json)
+
+
 @bench.command("recogniser")
 def bench_recogniser(
     quick: Annotated[bool, typer.Option(help="Two voices instead of all.")] = False, json: Json = False
