@@ -7,6 +7,7 @@ it is shared with the service but the libraries.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from voiceagent.media.wheel import MediaWheel
 from voiceagent.phone.ear import FRAME, Ear, Timeline
 from voiceagent.sip import effects as sip
 from voiceagent.sip.config import EndpointConfig
+from voiceagent.sip.dialog import is_ip
 from voiceagent.sip.transport import UdpSipTransport
 from voiceagent.sip.uri import SipUri
 
@@ -52,7 +54,10 @@ class Phone:
         user: str = "caller",
         codecs: tuple[str, ...] = ("PCMU", "PCMA"),
         note: Note | None = None,
+        transfer_status: int | None = None,
     ) -> None:
+        """``transfer_status``: take a transfer (REFER) and report that status; None refuses transfers."""
+        self._transfer_status = transfer_status
         self._host = host
         self._user = user
         self._codecs = codecs
@@ -64,7 +69,11 @@ class Phone:
 
     async def __aenter__(self) -> Phone:
         self._wheel = MediaWheel(asyncio.get_running_loop())
-        config = EndpointConfig(user=self._user, user_agent="voiceagent-phone")
+        config = EndpointConfig(
+            user=self._user,
+            user_agent="voiceagent-phone",
+            allow_refer=self._transfer_status is not None,
+        )
         self._transport = UdpSipTransport(config, self._on_event, tokens=random_token)
         self.address = await self._transport.start(self._host, 0)
         return self
@@ -80,20 +89,23 @@ class Phone:
         if self._wheel is not None:
             self._wheel.close()
 
-    def dial(self, target: str) -> PhoneCall:
-        """Call ``sip:user@host:port``. Raises SipError when the target cannot be understood."""
+    def dial(self, target: str, destination: sip.Address | None = None) -> PhoneCall:
+        """Call ``sip:user@host:port``, through ``destination`` where the host is a name (:func:`resolve`).
+
+        Raises SipError when the target cannot be understood.
+        """
         assert self._transport is not None
         assert self._wheel is not None
-        uri = SipUri.parse(target if ":" in target else f"sip:{target}")
-        if uri.scheme != "sip" or not uri.host:
-            raise SipError(f"cannot dial {target!r}: a sip: URI with a host is needed")
+        uri = _uri_of(target)
+        if destination is None and not is_ip(uri.host):
+            raise SipError(f"cannot dial {target!r}: {uri.host} is a name; resolve it first")
         media = DirectMedia(self._wheel, None, self._host, self._host, silence_limit_s=0)
         call = PhoneCall(self._transport, DirectAudioFactory(media, self._codecs), self._note)
         leg = self._transport.invite(
             str(uri),
             from_uri=f"sip:{self._user}@{self.address[0]}:{self.address[1]}",
             sdp=call.begin(),
-            destination=(uri.host, uri.port or 5060),
+            destination=destination or (uri.host, uri.port or 5060),
         )
         call.placed(leg)
         self._calls[leg] = call
@@ -105,6 +117,10 @@ class Phone:
         if isinstance(event, sip.InviteReceived):
             assert self._transport is not None
             self._transport.reject(event.leg, 486, "Busy Here")
+        elif isinstance(event, sip.ReferReceived) and event.accepted and self._transfer_status is not None:
+            assert self._transport is not None
+            self._transport.refer_outcome(event.leg, 100)
+            self._transport.refer_outcome(event.leg, self._transfer_status)
         elif call is not None:
             call.on_sip(event)
             if isinstance(event, sip.Ended):
@@ -286,7 +302,7 @@ class PhoneCall:
         if event.by == "peer":
             self._say("in", "BYE")
         elif event.by == "us":
-            self._say("out", "BYE")
+            self._say("out", "BYE" if self.answered_at is not None else "CANCEL")
         else:
             self._say("in", f"{event.status or ''} {event.reason or event.by}".strip())
         self._audio.close()
@@ -345,6 +361,28 @@ class PhoneCall:
             return
         work.cancel()
         raise CallEnded("the far end has hung up", outcome=self.figures.ended_by)
+
+
+async def resolve(target: str) -> sip.Address:
+    """Return the address that a target's host stands for. Raises SipError (404) where there is none."""
+    uri = _uri_of(target)
+    port = uri.port or 5060
+    if is_ip(uri.host):
+        return uri.host, port
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            uri.host, port, family=socket.AF_INET, type=socket.SOCK_DGRAM
+        )
+    except OSError:
+        raise SipError(f"cannot dial {target!r}: no address for {uri.host}", status=404) from None
+    return str(found[0][4][0]), port
+
+
+def _uri_of(target: str) -> SipUri:
+    uri = SipUri.parse(target if target.startswith(("sip:", "sips:", "tel:")) else f"sip:{target}")
+    if uri.scheme != "sip" or not uri.host:
+        raise SipError(f"cannot dial {target!r}: a sip: URI with a host is needed")
+    return uri
 
 
 def chosen(codecs: Sequence[str]) -> tuple[str, ...]:
