@@ -76,7 +76,7 @@ class Story:
         self.leg = leg or FakeLeg()
         self.observed = Observed()
         self.entries: list[Mapping[str, Any]] = []
-        journal = Journal(None, None)
+        journal = Journal(None, None, monotonic=asyncio.get_running_loop().time)
         journal.tap(self.entries.append)
         self._connect_s = connect_s
         self._refuse = refuse

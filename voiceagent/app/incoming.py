@@ -69,7 +69,7 @@ class Reception:
             flow,
             open_session=self._open_session,
             config=self._config,
-            journal=self._journals.open(call_id),
+            journal=self._journals.open(call_id, monotonic=asyncio.get_running_loop().time),
             observer=self._directory,
             tokens=self._tokens,
             transcription=self._transcription,

@@ -3,7 +3,8 @@
 Each line is an object with ``v`` (format version), ``seq`` (rises by one), ``t`` (seconds since the call
 began, monotonic), ``at`` (Unix time), ``type``, and the fields of that type. Writing goes through one
 thread with a bounded queue; every batch is flushed, so that the file is readable up to the last moment
-of a killed process. When the queue is full, entries are dropped and the gap is counted and told.
+of a killed process. When the queue is full, entries are dropped: counted by the writer, and seen
+by the reader as a gap in ``seq``.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Journal:
         self._wall = wall
         self._start = monotonic()
         self._seq = 0
+        self._closed = False
         self._taps: list[Callable[[Mapping[str, Any]], None]] = []
 
     def tap(self, tap: Callable[[Mapping[str, Any]], None]) -> None:
@@ -46,7 +48,12 @@ class Journal:
         self._taps.append(tap)
 
     def write(self, kind: str, body: object = None, /, **fields: Any) -> None:
-        """Append an entry of type ``kind``. ``body`` may be a dataclass; its fields join the entry."""
+        """Append an entry of type ``kind``. ``body`` may be a dataclass; it stands in the entry's ``body``.
+
+        After :meth:`close` nothing is written any more: the file is complete.
+        """
+        if self._closed:
+            return
         self._seq += 1
         entry: dict[str, Any] = {
             "v": FORMAT_VERSION,
@@ -66,6 +73,10 @@ class Journal:
 
     def close(self) -> None:
         """Say that no more entries follow; the file is closed after the last one is on disk."""
+        if self._closed:
+            return
+        self._closed = True
+        self._taps.clear()
         if self._writer is not None and self.path is not None:
             self._writer.put(self.path, None)
 
@@ -77,7 +88,7 @@ class JournalWriter:
         self.folder = folder
         self._tap = tap
         self.dropped = 0
-        self._queue: queue.Queue[tuple[Path, dict[str, Any] | None] | None] = queue.Queue(QUEUE_LIMIT)
+        self._queue: queue.Queue[tuple[Path, dict[str, Any] | None] | None] = queue.Queue()
         self._files: dict[Path, IO[str]] = {}
         self.failed: str | None = None
         """The last error of the disk, for readiness and alarms; calls go on regardless."""
@@ -85,19 +96,19 @@ class JournalWriter:
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._thread.start()
 
-    def open(self, name: str) -> Journal:
-        """Return the journal that writes ``<folder>/<name>.jsonl``."""
-        journal = Journal(self.folder / f"{name}.jsonl", self)
+    def open(self, name: str, *, monotonic: Callable[[], float] = time.monotonic) -> Journal:
+        """Return the journal that writes ``<folder>/<name>.jsonl``; ``monotonic`` gives its ``t``."""
+        journal = Journal(self.folder / f"{name}.jsonl", self, monotonic=monotonic)
         if self._tap is not None:
             journal.tap(self._tap)
         return journal
 
     def put(self, path: Path, entry: dict[str, Any] | None) -> None:
         """Queue an entry, or None to close the file. Drops and counts when the disk cannot follow."""
-        try:
-            self._queue.put_nowait((path, entry))
-        except queue.Full:
+        if entry is not None and self._queue.qsize() >= QUEUE_LIMIT:
             self.dropped += 1
+        else:
+            self._queue.put_nowait((path, entry))
 
     def close(self) -> None:
         """Write what is queued, close all files and end the thread."""
@@ -135,7 +146,9 @@ class JournalWriter:
         def append() -> None:
             file = self._files.get(path)
             if file is None:
-                file = self._files[path] = path.open("a", encoding="utf-8")
+                file = self._files[path] = path.open(
+                    "a", encoding="utf-8", errors="backslashreplace"
+                )  # half a surrogate pair becomes its own JSON escape
             file.write(json.dumps(line, default=plain, ensure_ascii=False, separators=(",", ":")) + "\n")
             touched.add(path)
 
@@ -144,7 +157,7 @@ class JournalWriter:
     def _guard(self, work: Callable[[], object]) -> None:
         try:
             work()
-        except (OSError, ValueError) as error:
+        except Exception as error:  # whatever one entry holds, the thread serves all other calls
             self.failed = f"{type(error).__name__}: {error}"
             self.dropped += 1
 
