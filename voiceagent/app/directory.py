@@ -19,7 +19,7 @@ from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.ids import Tokens
 from voiceagent.observe.metrics import Metrics
 from voiceagent.realtime.model_events import RealtimeModelNoticeEvent
-from voiceagent.realtime.requests import InterruptedBy, Outcome, When
+from voiceagent.realtime.requests import InterruptedBy, Origin, Outcome, When
 
 ENDED_KEPT = 200
 IDEMPOTENCY_KEPT = 10_000
@@ -61,9 +61,9 @@ class NodeDirectory:
         call = self.find(call_id)
         if idempotency_key is not None:
             known = self._keys.get((call_id, idempotency_key))
-            entry = call.ledger.get(known) if known is not None else None
-            if entry is not None:
-                return response_view(call, entry)
+            if known is not None:
+                entry = call.ledger.get(known)
+                return forgotten_view(call, known) if entry is None else response_view(call, entry)
         if call.state is CallState.ENDED:
             raise CallEnded("the call has ended", outcome=_outcome_word(call.outcome))
         request_id = f"req_{self._tokens()}"
@@ -101,8 +101,9 @@ class NodeDirectory:
         entry = call.ledger.get(response_id)
         if entry is None:
             raise KeyError(response_id)
-        call.journal.write("operator.withdraw", operator=operator, request_id=response_id)
-        call.withdraw(response_id)
+        if entry.outcome is None:
+            call.journal.write("operator.withdraw", operator=operator, request_id=response_id)
+            call.withdraw(response_id)
         return response_view(call, entry)
 
     async def hang_up(self, call_id: str, *, operator: str) -> CallView:
@@ -186,7 +187,6 @@ class NodeDirectory:
         self._hub.publish(kind, call.id, call_data(self._view(call, brief=True)))
 
     def _view(self, call: Call, *, brief: bool) -> CallView:
-        ended_at = call.ended_at
         figures = call.leg.figures()
         return CallView(
             id=call.id,
@@ -197,7 +197,7 @@ class NodeDirectory:
             step=call.step,
             state=call.state.value,
             started_at=call.started_at,
-            duration_s=round((ended_at - call.started_at) if ended_at else call.seconds, 1),
+            duration_s=round(call.seconds, 1),
             floor="held" if call.held else call.floor,
             last_words=call.transcript.last_words,
             outcome=asdict(call.outcome) if call.outcome else None,
@@ -225,8 +225,23 @@ def response_view(call: Call, entry: LedgerEntry) -> ResponseView:
         metadata=dict(entry.metadata),
         state=entry.state,
         reason=entry.reason,
-        submitted_at=round(call.started_at + call.seconds - (_age(entry)), 3),
+        submitted_at=round(call.wall(entry.submitted_at), 3),
         outcome=outcome_data(entry.outcome),
+    )
+
+
+def forgotten_view(call: Call, request_id: str) -> ResponseView:
+    """Return what is left of a request that ended so long ago that the ledger let it go."""
+    return ResponseView(
+        id=request_id,
+        call_id=call.id,
+        origin=Origin.OPERATOR.value,
+        instructions=None,
+        metadata={},
+        state="ended",
+        reason="ended long ago; its outcome stands in the journal",
+        submitted_at=call.started_at,
+        outcome=None,
     )
 
 
@@ -251,10 +266,6 @@ def transcript_line(line: Utterance) -> TranscriptLine:
         item_id=line.key,
         cut=line.cut,
     )
-
-
-def _age(entry: LedgerEntry) -> float:
-    return asyncio.get_running_loop().time() - entry.submitted_at
 
 
 def _outcome_word(outcome: CallOutcome | None) -> str:

@@ -1,14 +1,15 @@
 """One phone call: offered → answered → talking → closing → ended, with one outcome and one journal.
 
 The call is a listener of its leg and of its realtime session; both report synchronously on the loop's
-thread. Everything that waits (the flow, tools, the set-up) runs in the call's own TaskGroup.
+thread. Everything that waits (the flow, tools, the set-up) runs in the call's own TaskNest: not a TaskGroup,
+because a flow that refuses to end must not keep the caller's line open.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -18,23 +19,27 @@ from voiceagent.call.bridge import AudioBridge
 from voiceagent.call.config import CallConfig
 from voiceagent.call.flow_port import FlowPort
 from voiceagent.call.ledger import Ledger, LedgerEntry
-from voiceagent.call.leg import G711, Heard, Leg, LegEnd, LegInfo
+from voiceagent.call.leg import G711, Heard, Leg, LegEnd, LegInfo, TransferResult
 from voiceagent.call.model_ear import ModelEar
 from voiceagent.call.observer import CallObserver
 from voiceagent.call.outcome import CallOutcome, OutcomeClass, outcome_of_leg
 from voiceagent.call.speech import CallSpeech
 from voiceagent.call.transcript import Transcript, Utterance
-from voiceagent.errors import CallEnded, MediaError, ProviderError, SipError, VoiceAgentError
+from voiceagent.errors import CallEnded, MediaError, ProviderError, RequestRefused, SipError
 from voiceagent.ids import Tokens
 from voiceagent.ivr.flow import Flow
 from voiceagent.ivr.ports import CallFacts, DigitPressed
 from voiceagent.ivr.verbs import Call as FlowCall
-from voiceagent.realtime.requests import InterruptedBy, Origin, Outcome
+from voiceagent.realtime.requests import InterruptedBy, Origin, Outcome, OutcomeKind
 from voiceagent.realtime.session import RealtimeSession
 from voiceagent.records.journal import Journal
+from voiceagent.tasks import TaskNest
 
 OpenSession = Callable[[Flow, G711, Journal], Awaitable[RealtimeSession]]
 """Connects a configured session for a flow; raises ProviderError."""
+
+CLOSE_LIMIT_S = 5.0
+"""How long leg and session may each take to be closed."""
 
 
 class CallState(StrEnum):
@@ -47,7 +52,7 @@ class CallState(StrEnum):
 
 
 class Call:
-    """One phone call. :meth:`run` is its whole life."""
+    """One phone call. Made on the event loop's thread; :meth:`run` is its whole life."""
 
     def __init__(
         self,
@@ -86,11 +91,20 @@ class Call:
         self._transcription = transcription
         self._bridge: AudioBridge | None = None
         self._port: FlowPort | None = None
-        self._ending: asyncio.Future[CallOutcome] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._ending: asyncio.Future[CallOutcome] = self._loop.create_future()
+        """How the call is to end, as soon as that is known."""
+        self._hurry: asyncio.Future[None] = self._loop.create_future()
+        """Done when nobody is to wait for last words any more."""
         self._apology_played: asyncio.Event = asyncio.Event()
-        self._started = time.monotonic()
-        self._group: asyncio.TaskGroup | None = None
+        self._started = self._loop.time()
+        self._ended: float | None = None
+        self._nest = TaskNest(f"call {call_id}")
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._answered = False
+        self._closing = False
+        self._agent_audible = False
+        self._provider_lost: CallOutcome | None = None
 
     @property
     def info(self) -> LegInfo:
@@ -99,13 +113,16 @@ class Call:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the call was offered."""
-        return time.monotonic() - self._started
+        """Seconds (loop time) since the call was offered; stands still once it has ended."""
+        return (self._loop.time() if self._ended is None else self._ended) - self._started
+
+    def wall(self, loop_time: float) -> float:
+        """Return the Unix time of a moment of the loop's clock."""
+        return self.started_at + loop_time - self._started
 
     # ── life ────────────────────────────────────────────────────────────────────────────────────
     async def run(self) -> CallOutcome:
         """Live the call from offer to record; returns its outcome and leaves nothing behind."""
-        self._ending = asyncio.get_running_loop().create_future()
         self.leg.listen(self)
         self.journal.write(
             "call.offered",
@@ -119,13 +136,9 @@ class Call:
         self._observer.call_changed(self)
         outcome = CallOutcome(OutcomeClass.UNKNOWN, "cancelled")
         try:
-            async with asyncio.TaskGroup() as group:
-                self._group = group
-                try:
-                    outcome = await self._live()
-                finally:
-                    self._group = None
-                    await self._stop_tasks()
+            outcome = await self._live()
+            if outcome.polite:
+                await self._last_words()
         except asyncio.CancelledError:
             outcome = CallOutcome(OutcomeClass.OURS, "shut_down", "the service was stopped")
             raise
@@ -133,22 +146,26 @@ class Call:
             outcome = CallOutcome(OutcomeClass.OURS, "internal", f"{type(error).__name__}: {error}")
             raise
         finally:
-            await asyncio.shield(self._close(outcome))
+            await _to_the_end(self._nest.start("close", self._close(outcome)))
         return outcome
 
     async def _live(self) -> CallOutcome:
-        assert self._ending is not None
         try:
             await self.leg.prepare()
         except (MediaError, SipError) as error:
             status = error.status if isinstance(error, SipError) else 503
             await self.leg.reject(status, "Not Acceptable Here" if status == 488 else "Service Unavailable")
-            fault = OutcomeClass.CALLER if isinstance(error, SipError) else OutcomeClass.OURS
-            return CallOutcome(fault, error.code, str(error), status)
+            return _leg_refused(error, status)
         refusal = await self._connect()
         if self._ending.done():
-            return self._ending.result()
-        await self.leg.answer()
+            refusal = self._ending.result()
+            if refusal.kind is not OutcomeClass.PROVIDER or self.leg_gone:
+                return refusal
+        try:
+            await self.leg.answer()
+        except (MediaError, SipError) as error:
+            return _leg_refused(error)
+        self._answered = True
         if refusal is not None:
             return await self._apologise(refusal)
         self._become(CallState.TALKING)
@@ -165,7 +182,6 @@ class Call:
     async def _connect(self) -> CallOutcome | None:
         """Open the realtime session; return why not, or None."""
         connecting = self._start("connect", self._try_to_open())
-        assert self._ending is not None
         await asyncio.wait(
             {connecting, self._ending},
             timeout=self._config.connect_timeout_s,
@@ -175,21 +191,32 @@ class Call:
             connecting.cancel()
             return CallOutcome(OutcomeClass.PROVIDER, "provider_timeout", "no session in time")
         opened = connecting.result()
-        if isinstance(opened, ProviderError):
-            return CallOutcome(OutcomeClass.PROVIDER, opened.code, str(opened))
+        if isinstance(opened, CallOutcome):
+            return opened
         self._attach(opened)
         return None
 
-    async def _try_to_open(self) -> RealtimeSession | ProviderError:
+    async def _try_to_open(self) -> RealtimeSession | CallOutcome:
         try:
             return await self._open_session(self.flow, self.leg.audio_format, self.journal)
         except ProviderError as error:
-            return error
+            return CallOutcome(OutcomeClass.PROVIDER, error.code, str(error))
+        except Exception as error:
+            # A fault of ours must not leave the caller in silence, either: it is apologised for.
+            return CallOutcome(OutcomeClass.OURS, "internal", f"{type(error).__name__}: {error}")
 
     def _attach(self, session: RealtimeSession) -> None:
         self.session = session
         self._bridge = AudioBridge(self.leg, session, self.agent_silent)
-        self.speech = CallSpeech(self.id, session, self.ledger, self._tokens, self._tool_ended, self._start)
+        self.speech = CallSpeech(
+            self.id,
+            session,
+            self.ledger,
+            self._tokens,
+            settled=self.request_settled,
+            tool_ended=self._tool_ended,
+            run=self._start,
+        )
         self._port = FlowPort(
             CallFacts(
                 self.id, self.info.caller, self.info.called, self.info.caller_name, tuple(self.info.headers)
@@ -199,14 +226,16 @@ class Call:
             self.speech,
             step=self._stepped,
             hang_up=lambda reason: self._finish(CallOutcome(OutcomeClass.SUCCESS, "completed", reason)),
-            transferred=lambda target, status: self._finish(
-                CallOutcome(OutcomeClass.SUCCESS, "transferred", target, status)
-            ),
+            transferred=self._transferred,
             transfer_targets=self._config.transfer_targets,
             transcription=self._transcription,
         )
         ear = ModelEar(self, self._bridge, self.speech, self._port, self._observer)
         session.add_listener(ear.hear)
+        if self.held:
+            session.pause()
+        if session.closed:
+            self.provider_lost("the session did not outlive its set-up")
 
     async def _run_flow(self) -> None:
         assert self._port is not None
@@ -219,8 +248,6 @@ class Call:
             await self.flow(call)
         except CallEnded:
             return
-        except VoiceAgentError as error:
-            self._flow_failed(error)
         except Exception as error:
             self._flow_failed(error)
         else:
@@ -233,8 +260,11 @@ class Call:
     async def _apologise(self, outcome: CallOutcome) -> CallOutcome:
         """Play the recorded apology to the caller, who must not sit in silence, and go."""
         self._become(CallState.CLOSING)
+        self._cancel_tasks()  # the flow has nobody to speak with; its ``finally`` runs meanwhile
+        if self.leg_gone:
+            return outcome
         self.journal.write("apology", reason=outcome.reason, detail=outcome.detail)
-        self.leg.stop_playing()
+        self._stop_leg()
         audio = apology(self.leg.audio_format)
         self.leg.play(audio, response_id=APOLOGY, item_id=APOLOGY)
         self.leg.play_end(response_id=APOLOGY)
@@ -246,21 +276,40 @@ class Call:
             self.journal.write("apology.unheard")
         return outcome
 
+    async def _last_words(self) -> None:
+        """Wait until nothing that was accepted is still unspoken, within reason."""
+        deadline = self._loop.time() + self._config.goodbye_limit_s
+        while not self._hurry.done():
+            assert self.speech is not None
+            waiting = self.speech.unfinished()
+            if not waiting:
+                return
+            left = deadline - self._loop.time()
+            if left <= 0:
+                self.journal.write("goodbye.cut")
+                return
+            tasks = [self._start("last words", one) for one in waiting]
+            try:
+                await asyncio.wait({*tasks, self._hurry}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+
     async def _close(self, outcome: CallOutcome) -> None:
-        """End everything in order: last words, session, leg, record. Runs even when the call is cancelled."""
-        polite = outcome.kind is OutcomeClass.SUCCESS and outcome.reason == "completed"
-        if polite and self.session is not None:
-            await self._last_words()
+        """End everything in order: leg, session, flow, record. Runs even when the call is cancelled."""
+        self._closing = True
+        self._hush()
         self._become(CallState.CLOSING)
-        if self.speech is not None:
-            self.speech.closed = True
-        if polite:
-            await asyncio.sleep(self._config.hangup_grace_s)
+        self._cancel_tasks()
+        await self._guarded("leg", self._leave(outcome))
         if self.session is not None:
-            await self.session.close(outcome.reason)
-        await self.leg.hang_up(outcome.reason)
+            await self._guarded("session", self.session.close(outcome.reason))
+        await self._stop_tasks()
+        for entry in self.ledger.open():
+            self.request_settled(entry.request.id, Outcome(OutcomeKind.LOST, reason=outcome.reason))
         self.outcome = outcome
         self.ended_at = time.time()
+        self._ended = self._loop.time()
         self.floor = "nobody"
         self.state = CallState.ENDED
         self.journal.write(
@@ -274,29 +323,41 @@ class Call:
             media=self.leg.figures(),
         )
         self.journal.close()
+        # An ended call is kept for a while to be looked at: not its socket, model and flow.
+        self.session = self.speech = self._port = self._bridge = None
         self._observer.call_ended(self)
 
-    async def _last_words(self) -> None:
-        """Wait until nothing that was accepted is still unspoken, within reason."""
+    async def _leave(self, outcome: CallOutcome) -> None:
+        if outcome.polite and not self._hurry.done():
+            await asyncio.wait({self._hurry}, timeout=self._config.hangup_grace_s)
+        self._stop_leg()
+        if self._answered or self.leg_gone or outcome.kind in (OutcomeClass.SUCCESS, OutcomeClass.CALLER):
+            await self.leg.hang_up(outcome.reason)
+        else:
+            await self.leg.reject(503, "Service Unavailable")
+
+    async def _guarded(self, part: str, work: Coroutine[Any, Any, None]) -> None:
+        """Whatever fails while closing, the rest is closed and the record is written."""
         try:
-            async with asyncio.timeout(self._config.goodbye_limit_s):
-                while self.session is not None and not self.leg_gone:
-                    waiting = [entry for entry in self.ledger if entry.outcome is None]
-                    handles = [self.session.handle(entry.request.id) for entry in waiting]
-                    pending = [one.outcome() for one in handles if one is not None]
-                    if not pending:
-                        return
-                    await asyncio.gather(*pending)
-        except TimeoutError:
-            self.journal.write("goodbye.cut")
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                await work
+        except Exception as error:
+            self.journal.write("close.failed", part=part, error=f"{type(error).__name__}: {error}")
 
     # ── deeds ───────────────────────────────────────────────────────────────────────────────────
     def trigger(
         self, instructions: str | None, metadata: Mapping[str, str], *, request_id: str, **options: Any
     ) -> LedgerEntry:
         """Put an operator's wish into the sequencer. Raises CallEnded or RequestRefused."""
-        if self.speech is None or self.session is None or self.state is not CallState.TALKING:
-            raise CallEnded(outcome=self.outcome.reason if self.outcome else self.state.value)
+        if self.state is CallState.OFFERED and not self._ending.done():
+            raise RequestRefused("call", "is not answered yet", code="not_answered")
+        if (
+            self.speech is None
+            or self.session is None
+            or self.speech.closed
+            or self.state is not CallState.TALKING
+        ):
+            raise CallEnded(outcome=self._ending_word())
         composed = None if instructions is None else self.session.compose(instructions, "append")
         self.speech.submit(
             composed,
@@ -327,7 +388,7 @@ class Call:
     # ── the leg speaks (LegListener) ────────────────────────────────────────────────────────────
     @property
     def leg_gone(self) -> bool:
-        """True once the leg has ended by itself."""
+        """True once the leg has ended, whoever ended it."""
         return self._leg_end is not None
 
     _leg_end: CallOutcome | None = None
@@ -337,6 +398,14 @@ class Call:
             self._bridge.caller_audio(audio)
 
     def leg_digit(self, digit: str) -> None:
+        if self._closing:
+            return
+        self.digit_pressed(digit)
+        if self._port is not None:
+            self._port.hush_for(digit)
+
+    def digit_pressed(self, digit: str) -> None:
+        """The caller pressed a key, and the sequencer knows (or will be told)."""
         self.digits_pressed += 1
         self.journal.write("caller.digit", digit=digit)
         self._observer.digit_pressed(self, digit)
@@ -344,6 +413,7 @@ class Call:
             self._port.caller_did(DigitPressed(digit))
 
     def leg_playback_started(self, response_id: str, item_id: str) -> None:
+        self._agent_audible = True
         self.set_floor("agent")
         if self._port is not None:
             self._port.playback(True)
@@ -358,8 +428,12 @@ class Call:
             self._bridge.playback_ended(heard)
 
     def leg_held(self, held: bool) -> None:
+        if self._closing:
+            return
         self.held = held
         self.journal.write("caller.held" if held else "caller.resumed")
+        if self.session is not None:
+            self.session.pause(held)
         self._observer.call_changed(self)
 
     def leg_ended(self, end: LegEnd, status: int | None, reason: str) -> None:
@@ -369,19 +443,39 @@ class Call:
         self._leg_end = outcome
         self._apology_played.set()
         self.journal.write("leg.ended", end=end.value, status=status, reason=reason)
+        self._stop_leg()
         self._finish(outcome)
 
     # ── inner workings ──────────────────────────────────────────────────────────────────────────
     def provider_lost(self, reason: str) -> None:
         """The realtime session went away under the call."""
-        self._finish(CallOutcome(OutcomeClass.PROVIDER, "provider_lost", reason))
+        if self._closing:
+            return
+        self.journal.write("provider.lost", reason=reason)
+        outcome = CallOutcome(OutcomeClass.PROVIDER, "provider_lost", reason)
+        self._hush()
+        if self._port is not None and self._port.transferring:
+            self._provider_lost = outcome  # a transfer needs no provider: its end decides
+        else:
+            self._finish(outcome)
+
+    def _transferred(self, target: str, result: TransferResult) -> None:
+        if result.accepted:
+            self._finish(CallOutcome(OutcomeClass.SUCCESS, "transferred", target, result.status))
+        elif self._provider_lost is not None:
+            self._finish(self._provider_lost)
 
     def agent_silent(self) -> None:
         """The agent's voice has ended, or was stopped."""
+        self._agent_audible = False
         if self.floor == "agent":
             self.set_floor("nobody")
         if self._port is not None:
             self._port.playback(False)
+
+    def caller_silent(self) -> None:
+        """The caller's turn has ended; an agent that was not to be interrupted has the floor again."""
+        self.set_floor("agent" if self._agent_audible else "nobody")
 
     def set_floor(self, floor: str) -> None:
         """Say who speaks now: caller, agent, nobody."""
@@ -390,8 +484,26 @@ class Call:
             self._observer.call_changed(self)
 
     def _finish(self, outcome: CallOutcome) -> None:
-        if self._ending is not None and not self._ending.done():
+        if not outcome.polite:
+            self._hush()
+            if not self._hurry.done():
+                self._hurry.set_result(None)
+        if not self._ending.done():
             self._ending.set_result(outcome)
+
+    def _hush(self) -> None:
+        """From now on nobody can ask for speech."""
+        if self.speech is not None:
+            self.speech.closed = True
+
+    def _stop_leg(self) -> None:
+        """Silence; what was heard until now goes into the record of what was being said."""
+        for heard in self.leg.stop_playing():
+            self.leg_playback_ended(heard)
+
+    def _ending_word(self) -> str:
+        ending = self.outcome or (self._ending.result() if self._ending.done() else None)
+        return self.state.value if ending is None else f"{ending.kind.value}: {ending.reason}"
 
     def _become(self, state: CallState) -> None:
         if self.state is not state:
@@ -415,27 +527,54 @@ class Call:
         self._observer.utterance_changed(self, line)
 
     def request_settled(self, request_id: str, outcome: Outcome) -> None:
-        """A response request has ended: fix the transcript to what was heard."""
-        self.ledger.settled(request_id, outcome, asyncio.get_running_loop().time())
+        """A response request has ended: note it, and fix the transcript to what was heard."""
+        if not self.ledger.settled(request_id, outcome, self._loop.time()):
+            return
+        self.journal.write("response.ended", request_id=request_id, outcome=outcome)
         if outcome.response_id is not None:
             self.transcript.heard(
                 outcome.response_id, self.seconds, outcome.heard_text, outcome.text, cut=outcome.interrupted
             )
 
-    def _start(self, name: str, work: Any) -> asyncio.Task[Any]:
-        assert self._group is not None
-        task = self._group.create_task(work, name=f"call {self.id}/{name}")
+    def _start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = self._nest.start(name, work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._task_done)
         return task
 
-    async def _stop_tasks(self) -> None:
-        """Cancel what still runs; a flow's ``finally`` blocks get their time."""
-        tasks = [task for task in self._tasks if not task.done()]
-        for task in tasks:
+    def _task_done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.journal.write("task.failed", task=task.get_name(), error=f"{type(error).__name__}: {error}")
+            self._finish(CallOutcome(OutcomeClass.OURS, "internal", f"{type(error).__name__}: {error}"))
+
+    def _cancel_tasks(self) -> None:
+        for task in self._tasks:
             task.cancel()
-        if tasks:
-            _, stuck = await asyncio.wait(tasks, timeout=self._config.flow_cleanup_s)
-            for task in stuck:
-                self.journal.write("task.stuck", task=task.get_name())
-                task.cancel()
+
+    async def _stop_tasks(self) -> None:
+        """Wait for what was cancelled; a flow's ``finally`` blocks get their time, and no more."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=self._config.flow_cleanup_s)
+        for task in self._tasks:
+            self.journal.write("task.stuck", task=task.get_name())
+            task.cancel()
+
+
+def _leg_refused(error: MediaError | SipError, status: int | None = None) -> CallOutcome:
+    fault = OutcomeClass.CALLER if isinstance(error, SipError) else OutcomeClass.OURS
+    return CallOutcome(fault, error.code, str(error), status)
+
+
+async def _to_the_end(task: asyncio.Task[Any]) -> None:
+    """Wait for ``task`` even when the waiting one is cancelled meanwhile; the cancellation goes on after."""
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled

@@ -67,6 +67,11 @@ class DirectAudio:
         """True while the peer does not want to hear us."""
         return self.agreement is not None and not self.agreement.sends
 
+    @property
+    def running(self) -> bool:
+        """True once packets flow."""
+        return self.port.turning
+
     def answer(self, offer: bytes) -> bytes:
         """Answer the peer's offer and follow it. Raises SdpError (400, 413, 488)."""
         result = negotiate(parse_sdp(offer), self._abilities(), self._ours)

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from voiceagent.call.leg import Leg
+from voiceagent.call.leg import Leg, TransferResult
 from voiceagent.call.speech import CallSpeech
 from voiceagent.ivr.ports import CallerInput, CallFacts, Line, TransferOutcome
-from voiceagent.realtime.requests import InterruptedBy, Outcome
+from voiceagent.realtime.requests import Outcome
 from voiceagent.realtime.session import RealtimeSession
 
 INPUT_LIMIT = 256
@@ -28,7 +28,7 @@ class FlowPort:
         *,
         step: Callable[[str], None],
         hang_up: Callable[[str], None],
-        transferred: Callable[[str, int | None], None],
+        transferred: Callable[[str, TransferResult], None],
         transfer_targets: Sequence[str],
         transcription: Mapping[str, Any] | None,
     ) -> None:
@@ -44,6 +44,9 @@ class FlowPort:
         self._inputs: asyncio.Queue[tuple[float, CallerInput]] = asyncio.Queue(INPUT_LIMIT)
         self._hint: str | None = None
         self._silent_since: float | None = 0.0
+        self._asking = 0
+        self._last_key = ""
+        self.transferring = False
 
     @property
     def facts(self) -> CallFacts:
@@ -55,8 +58,18 @@ class FlowPort:
             self._inputs.get_nowait()
         self._inputs.put_nowait((asyncio.get_running_loop().time(), item))
 
+    def hush_for(self, digit: str) -> None:
+        """The caller pressed a key: it ends what may be dropped, unless a question is to judge it first."""
+        self._last_key = digit
+        if not self._asking:
+            self._session.digit(digit)
+
     async def speak(self, line: Line, audible: Callable[[], None] | None = None) -> Outcome:
-        return await self._speech.speak(line, audible)
+        self._asking += line.question
+        try:
+            return await self._speech.speak(line, audible)
+        finally:
+            self._asking -= line.question
 
     def playback(self, playing: bool) -> None:
         """The agent's voice is heard, or has stopped."""
@@ -65,8 +78,8 @@ class FlowPort:
     def silent_since(self) -> float | None:
         return self._silent_since
 
-    async def silence(self) -> None:
-        await self._session.interrupt(by=InterruptedBy.CALLER)
+    def drop_prompt(self) -> None:
+        self._session.digit(self._last_key)
 
     async def next_input(self, timeout_s: float | None) -> CallerInput | None:
         try:
@@ -105,10 +118,15 @@ class FlowPort:
     async def transfer(self, target: str, timeout_s: float) -> TransferOutcome:
         if not allowed_target(target, self._transfer_targets):
             return TransferOutcome(False, 403, "the target is not in call.transfer_targets")
-        result = await self._leg.transfer(target, timeout_s=timeout_s)
+        result = TransferResult(False, None, "given up")
+        self.transferring = True
+        try:
+            result = await self._leg.transfer(target, timeout_s=timeout_s)
+        finally:
+            self.transferring = False
+            self._transferred(target, result)
         if result.accepted:
-            self._transferred(target, result.status)
-            await asyncio.Event().wait()
+            await asyncio.Event().wait()  # the call's end cancels the flow here
         return TransferOutcome(result.accepted, result.status, result.reason)
 
 

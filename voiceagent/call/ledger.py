@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from voiceagent.realtime.requests import Outcome, Progress, ResponseRequest
@@ -34,8 +34,12 @@ class Ledger:
         self._entries: dict[str, LedgerEntry] = {}
         self._changed = changed
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[LedgerEntry]:
         return iter(self._entries.values())
+
+    def open(self) -> list[LedgerEntry]:
+        """Return the requests that have not ended."""
+        return [entry for entry in self._entries.values() if entry.outcome is None]
 
     def get(self, request_id: str) -> LedgerEntry | None:
         """Return the entry, or None for an unknown request."""
@@ -71,16 +75,17 @@ class Ledger:
         entry.reason = code
         self._changed(entry)
 
-    def settled(self, request_id: str, outcome: Outcome, now: float) -> None:
-        """Note how a request ended."""
+    def settled(self, request_id: str, outcome: Outcome, now: float) -> bool:
+        """Note how a request ended; False when it is unknown or had ended before."""
         entry = self._entries.get(request_id)
         if entry is None or entry.outcome is not None:
-            return
+            return False
         entry.outcome = outcome
         entry.state = outcome.kind.value
         entry.reason = outcome.code or (outcome.by.value if outcome.by else outcome.reason)
         entry.timings["ended"] = round(now - entry.submitted_at, 4)
         self._changed(entry)
+        return True
 
     def _trim(self) -> None:
         surplus = len(self._entries) - KEPT

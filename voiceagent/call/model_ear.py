@@ -57,7 +57,7 @@ class ModelEar:
                 call.journal.write("caller.speech_started", audio_ms=event.audio_ms)
                 self._port.caller_did(CallerSpoke())
             case RealtimeModelInputSpeechStoppedEvent():
-                call.set_floor("nobody")
+                call.caller_silent()
                 call.journal.write("caller.speech_stopped", audio_ms=event.audio_ms)
             case RealtimeModelInputAudioTranscriptionCompletedEvent():
                 self._caller_said(event)
@@ -70,19 +70,18 @@ class ModelEar:
             case RealtimeModelResponseProgressEvent():
                 call.ledger.progressed(event.request_id, event.progress, self._now())
             case RealtimeModelResponseOutcomeEvent():
-                if event.outcome.interrupted and event.outcome.by is InterruptedBy.CALLER:
+                outcome = event.outcome
+                if outcome.interrupted and outcome.by is InterruptedBy.CALLER and outcome.code != "digit":
                     call.barge_ins += 1
-                call.request_settled(event.request_id, event.outcome)
             case RealtimeModelNoticeEvent():
                 if event.request_id is not None:
                     call.ledger.noticed(event.request_id, event.code)
                 self._observer.noticed(call, event)
             case RealtimeModelDtmfEvent():
-                call.leg_digit(event.digit)
+                call.digit_pressed(event.digit)
             case RealtimeModelErrorEvent():
                 call.journal.write("provider.error", code=event.code, message=event.message)
             case RealtimeModelConnectionStatusEvent(status="disconnected"):
-                call.journal.write("provider.lost", reason=event.reason)
                 call.provider_lost(event.reason)
             case _:
                 return

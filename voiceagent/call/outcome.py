@@ -27,6 +27,11 @@ class CallOutcome:
     detail: str = ""
     status: int | None = None
 
+    @property
+    def polite(self) -> bool:
+        """True when we end the call and what is still being said may be said to its end."""
+        return self.kind is OutcomeClass.SUCCESS and self.reason == "completed"
+
 
 _LEG_ENDINGS: dict[LegEnd, tuple[OutcomeClass, str]] = {
     LegEnd.CALLER_HUNG_UP: (OutcomeClass.SUCCESS, "caller_hung_up"),

@@ -44,13 +44,17 @@ class SipLeg:
         self._invite = invite
         self._transport = transport
         self._gone = gone
-        self._audio = DirectAudio(media, self)
+        # Without an offer the codec would be known only after our answer, when the model's session stands
+        # already: so we offer the one that every phone has.
+        codecs = ("PCMU", "PCMA") if invite.offer is not None else ("PCMU",)
+        self._audio = DirectAudio(media, self, codecs)
         self._listener: LegListener | None = None
         self._answer: bytes | None = None
         self._over = False
         self._end: tuple[LegEnd, int | None, str] | None = None
         self._opened = False
         self._transfer: asyncio.Future[TransferResult] | None = None
+        self._refer_taken = False
         self._held = False
         self.info = LegInfo(
             id=invite.leg,
@@ -107,6 +111,7 @@ class SipLeg:
         if self._transfer is not None:
             return TransferResult(False, 491, "a transfer is under way")
         self._transfer = asyncio.get_running_loop().create_future()
+        self._refer_taken = False
         try:
             self._transport.refer(self.info.id, target)
             async with asyncio.timeout(timeout_s):
@@ -151,7 +156,8 @@ class SipLeg:
                 return
 
     def _confirmed(self, answer: bytes | None) -> None:
-        if self._invite.offer is not None or self._over:
+        """The ACK of a 2xx that carried our offer (late offer, or a re-INVITE without one) has the answer."""
+        if self._over or (answer is None and (self._invite.offer is not None or self._audio.running)):
             return
         try:
             if answer is None:
@@ -160,6 +166,8 @@ class SipLeg:
             self._audio.start()
         except SipError as error:
             self._transport.hang_up(self.info.id, str(error))
+        else:
+            self._tell_hold()
 
     def _re_offered(self, offer: bytes | None) -> None:
         try:
@@ -168,6 +176,9 @@ class SipLeg:
             self._transport.refuse_offer(self.info.id, error.status)
             return
         self._transport.answer_offer(self.info.id, answer)
+        self._tell_hold()
+
+    def _tell_hold(self) -> None:
         if self._audio.held != self._held and self._listener is not None:
             self._held = self._audio.held
             self._listener.leg_held(self._held)
@@ -176,6 +187,7 @@ class SipLeg:
         future = self._transfer
         if future is None or future.done():
             return
+        self._refer_taken = self._refer_taken or event.status < 300
         if event.status >= 300:
             future.set_result(TransferResult(False, event.status, event.reason))
         elif event.final and event.status >= 200:
@@ -188,9 +200,13 @@ class SipLeg:
         self._end = (end, status, reason)
         self._close()
         if self._transfer is not None and not self._transfer.done():
-            # Many phones hang up as soon as the new call stands; the last NOTIFY then never comes.
-            accepted = end is LegEnd.CALLER_HUNG_UP
+            # Many phones hang up as soon as the new call stands; the last NOTIFY then never comes. One that
+            # has not even taken the REFER has simply given up.
+            accepted = end is LegEnd.CALLER_HUNG_UP and self._refer_taken
             self._transfer.set_result(TransferResult(accepted, status, reason))
+            if accepted:
+                end = LegEnd.TRANSFERRED
+                self._end = (end, status, reason)
         self._gone(self.info.id)
         if self._listener is not None:
             self._listener.leg_ended(end, status, reason)
@@ -246,7 +262,11 @@ class SipGateway:
             assert self.transport is not None
             leg = SipLeg(event, self.transport, self._media, self._forget)
             self._legs[event.leg] = leg
-            self._offered(leg)
+            try:
+                self._offered(leg)
+            except Exception:
+                self.transport.reject(event.leg, 500, "Server Internal Error")
+                raise  # the transport logs it; the caller must not be left ringing
             return
         leg_id = getattr(event, "leg", None)
         leg = self._legs.get(leg_id) if leg_id is not None else None

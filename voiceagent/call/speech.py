@@ -6,8 +6,8 @@ Everything that makes the model speak on a call goes through here into the one s
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from voiceagent.call.ledger import Ledger
@@ -40,22 +40,28 @@ class CallSpeech:
         session: RealtimeSession,
         ledger: Ledger,
         tokens: Tokens,
+        *,
+        settled: Callable[[str, Outcome], None],
         tool_ended: Callable[[str, bool, float], None],
-        run: Callable[[str, Any], asyncio.Task[Any]],
+        run: Callable[[str, Coroutine[Any, Any, Any]], asyncio.Task[Any]],
     ) -> None:
         self._call_id = call_id
         self._session = session
         self._ledger = ledger
         self._tokens = tokens
+        self._settled = settled
         self._tool_ended = tool_ended
         self._run = run
         self._turn = 0
         self._tools: dict[str, Sequence[Tool]] = {}
         self._tool_tasks: dict[str, list[asyncio.Task[ResponseHandle | None]]] = {}
         self.closed = False
+        """Set when the call is over for whoever wants to speak."""
 
     async def speak(self, line: Line, audible: Callable[[], None] | None = None) -> Outcome:
         """Have ``line`` spoken; wait for its outcome and that of the follow-ups of its tool calls."""
+        # Give way once: a flow that tries again and again must still be cancellable, and starve nobody.
+        await asyncio.sleep(0)
         handle = self.submit(
             self._session.compose(line.instructions, "replace" if line.replace else "append"),
             line=line.instructions,
@@ -69,10 +75,11 @@ class CallSpeech:
         )
         if audible is not None:
             handle.on_change(lambda one: audible() if one.progress is Progress.AUDIBLE else None)
+        tasks: list[asyncio.Task[ResponseHandle | None]] = []
         try:
             outcome = await handle.outcome()
             for _ in range(FOLLOW_UP_ROUNDS):
-                tasks = self._tool_tasks.pop(outcome.response_id or "", ())
+                tasks = self._tool_tasks.pop(outcome.response_id or "", [])
                 if not tasks:
                     break
                 follow_ups = [one for one in await asyncio.gather(*tasks) if one is not None]
@@ -83,6 +90,10 @@ class CallSpeech:
             return outcome
         except asyncio.CancelledError:
             self._session.withdraw(handle.id)
+            for task in tasks:
+                follow_up = task.result() if task.done() and not task.cancelled() else None
+                if follow_up is not None:
+                    self._session.withdraw(follow_up.id)
             raise
 
     def submit(
@@ -114,10 +125,35 @@ class CallSpeech:
         self._ledger.submitted(request, line, metadata, self._now())
         if tools:
             self._tools[request.id] = tools
-        return self._session.submit(request)
+        return self._follow(self._session.submit(request))
+
+    def unfinished(self) -> list[Coroutine[Any, Any, object]]:
+        """Return something to wait for, for every request that has not ended and every tool at work."""
+        handles = [self._session.handle(entry.request.id) for entry in self._ledger.open()]
+        waits: list[Coroutine[Any, Any, object]] = [
+            one.outcome() for one in handles if one is not None and not one.done
+        ]
+        for tasks in self._tool_tasks.values():
+            waits.extend(_finished(task) for task in tasks if not task.done())
+        return waits
+
+    def _follow(self, handle: ResponseHandle) -> ResponseHandle:
+        """Tell how the request ends, whoever ends it: sequencer, session or a link that is gone."""
+
+        def look(one: ResponseHandle) -> None:
+            if one.result is not None:
+                self._settled(one.id, one.result)
+
+        if handle.done:
+            look(handle)
+        else:
+            handle.on_change(look)
+        return handle
 
     def tool_called(self, event: RealtimeModelToolCallEvent, request_id: str | None) -> None:
         """The model calls a tool: run it, send its output, and let the follow-up come."""
+        if self.closed:
+            return
         tools = self._tools.get(request_id or "", ())
         task = self._run(f"tool {event.name}", self._answer_tool(event, tools))
         self._tool_tasks.setdefault(event.response_id, []).append(task)
@@ -125,12 +161,19 @@ class CallSpeech:
     async def _answer_tool(
         self, event: RealtimeModelToolCallEvent, tools: Sequence[Tool]
     ) -> ResponseHandle | None:
-        started = time.monotonic()
-        output, ok = await run_tool(tools, event.name, event.arguments)
-        self._tool_ended(event.name, ok, time.monotonic() - started)
+        started = self._now()
+        try:
+            output, ok = await run_tool(tools, event.name, event.arguments)
+        except asyncio.CancelledError:
+            # The model must not wait for ever for an output that nobody makes any more.
+            self._tool_ended(event.name, False, self._now() - started)
+            self._session.send_tool_output(event.call_id, json.dumps({"error": "cancelled"}), False)
+            raise
+        self._tool_ended(event.name, ok, self._now() - started)
         handle = self._session.send_tool_output(event.call_id, output)
-        if handle is not None:
+        if handle is not None and self._ledger.get(handle.id) is None:
             self._ledger.submitted(handle.request, None, {}, self._now())
+            self._follow(handle)
             if tools:
                 self._tools[handle.id] = tools
         return handle
@@ -147,3 +190,7 @@ class CallSpeech:
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
+
+
+async def _finished(task: asyncio.Task[Any]) -> None:
+    await asyncio.wait({task})

@@ -31,11 +31,11 @@ async def run_tool(tools: Sequence[Tool], name: str, arguments: str) -> tuple[st
     try:
         async with asyncio.timeout(chosen.timeout_s):
             result = await chosen.function(**given)
+        return output_text(result), True
     except TimeoutError:
         return _failure("the tool took too long"), False
     except Exception as error:
         return _failure(f"the tool failed ({type(error).__name__})"), False
-    return output_text(result), True
 
 
 def output_text(result: object) -> str:
@@ -50,7 +50,7 @@ def output_text(result: object) -> str:
 def _arguments(text: str) -> Mapping[str, Any] | None:
     try:
         value: object = json.loads(text or "{}")
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None  # pyright: ignore[reportUnknownVariableType]
 

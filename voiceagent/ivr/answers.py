@@ -172,6 +172,11 @@ class DigitString:
     def paused(self) -> Answer:
         return self._ended()
 
+    def terminator_due(self, answer: Answer) -> str:
+        """Return the ending key if people may still press it: a full string ends without."""
+        full = answer.by == "digits" and len(answer.value) == self.digits.longest
+        return self.digits.end if full else ""
+
     def _ended(self) -> Answer:
         if len(self._keys) >= self.digits.least:
             return Answer(AnswerKind.MATCH, self._keys, "digits", self._keys)

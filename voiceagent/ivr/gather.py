@@ -55,12 +55,21 @@ class Interpreter(Protocol):
         ...
 
 
-async def ask(port: CallPort, line: Line, interpreter: Interpreter, *, no_input_s: float) -> Answer:
-    """Speak ``line`` and return what the caller answered. Raises CallEnded when the call is over."""
+async def ask(
+    port: CallPort, line: Line, interpreter: Interpreter, *, no_input_s: float, stray: str = ""
+) -> Answer:
+    """Speak ``line`` and return what the caller answered. Raises CallEnded when the call is over.
+
+    ``stray`` is a key that may still belong to the last answer (its terminator): once, it is no answer. A
+    line that must not be interrupted is heard to its end, however early the answer comes.
+    """
     audible = asyncio.Event()
     prompt = asyncio.get_running_loop().create_task(port.speak(line, audible.set), name="ivr/prompt")
     try:
-        return await _listen(port, prompt, audible, interpreter, no_input_s)
+        answer = await _listen(port, prompt, audible, interpreter, no_input_s, stray)
+        if not line.interruptible:
+            await prompt
+        return answer
     finally:
         if not prompt.done():
             prompt.cancel()
@@ -73,6 +82,7 @@ async def _listen(
     audible: asyncio.Event,
     interpreter: Interpreter,
     no_input_s: float,
+    stray: str,
 ) -> Answer:
     now = asyncio.get_running_loop().time
     deadline: float | None = None
@@ -105,11 +115,15 @@ async def _listen(
                 deadline = now() + no_input_s if prompt.done() else None
             case DigitPressed(digit):
                 answer = interpreter.pressed(digit)
-                if not audible.is_set() and answer is not None and answer.kind is AnswerKind.NO_MATCH:
-                    continue  # the last question's terminator, say
+                if answer is not None and answer.kind is AnswerKind.NO_MATCH:
+                    if digit == stray:
+                        stray = ""
+                        continue
+                    if not audible.is_set():
+                        continue
                 keys += 1
-                if audible.is_set() and not prompt.done():
-                    await port.silence()
+                if not prompt.done():
+                    port.drop_prompt()
                 deadline = now() + interpreter.digit_pause_s
         if answer is not None:
             return answer

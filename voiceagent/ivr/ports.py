@@ -89,7 +89,11 @@ class Line:
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     interruptible: bool = True
     when: When = When.IDLE
-    deadline_s: float | None = 20.0
+    deadline_s: float | None = None
+    """A flow waits for its line, so the line does not grow stale while the caller talks or is on hold. It
+    still ends in every case: the sequencer gives up on speech without an end, and a lost link ends it."""
+    question: bool = False
+    """The line is the prompt of a question, which judges by itself what a key means."""
     barge_policy: BargePolicy = BargePolicy.DROP
     tools: Sequence[Tool] = ()
 
@@ -115,8 +119,8 @@ class CallPort(Protocol):
         """Loop time since when the agent has been silent; None while it speaks."""
         ...
 
-    async def silence(self) -> None:
-        """Stop the agent's voice; returns when it has stopped."""
+    def drop_prompt(self) -> None:
+        """End the prompts that may be dropped, heard or not: the last key has answered them."""
         ...
 
     async def next_input(self, timeout_s: float | None) -> CallerInput | None:

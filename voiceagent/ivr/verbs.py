@@ -29,6 +29,8 @@ class Call:
         self._port = port
         self._no_input_s = no_input_s
         self._transfer_timeout_s = transfer_timeout_s
+        self._stray = ""
+        """The terminator that may still come after a full string of digits."""
         facts = port.facts
         self.id = facts.call_id
         self.caller = facts.caller
@@ -165,9 +167,12 @@ class Call:
             for attempt in range(1, attempts + 1):
                 if isinstance(question, DigitString):
                     question.restart()
-                line = self._line(guidance, metadata, interruptible, False, ())
-                answer = await ask(self._port, line, question, no_input_s=wait_s)
+                line = self._line(guidance, metadata, interruptible, False, (), question=True)
+                stray, self._stray = self._stray, ""
+                answer = await ask(self._port, line, question, no_input_s=wait_s, stray=stray)
                 if answer.kind is AnswerKind.MATCH:
+                    if isinstance(question, DigitString):
+                        self._stray = question.terminator_due(answer)
                     return answer
                 excuse = no_input if answer.kind is AnswerKind.NO_INPUT else no_match
                 keys = question.keys_line() if attempt == attempts - 1 else ""
@@ -204,6 +209,7 @@ class Call:
         tools: Sequence[Tool],
         *,
         after_playback: bool = False,
+        question: bool = False,
     ) -> Line:
         return Line(
             instructions=instructions,
@@ -213,6 +219,7 @@ class Call:
             when=When.AFTER_PLAYBACK if after_playback else When.IDLE,
             barge_policy=BargePolicy.DROP if interruptible else BargePolicy.REQUEUE,
             tools=tuple(tools),
+            question=question,
         )
 
 
