@@ -24,9 +24,12 @@ class EventHub:
         self._next = 1
         self._kept: deque[LiveEvent] = deque(maxlen=KEPT)
         self._watchers: set[asyncio.Queue[LiveEvent | None]] = set()
+        self._closed = False
 
     def publish(self, kind: str, call_id: str, data: Mapping[str, Any]) -> None:
-        """Number an event and give it to all."""
+        """Number an event and give it to all; after :meth:`close` nobody is told any more."""
+        if self._closed:
+            return
         event = LiveEvent(self._next, kind, call_id, data)
         self._next += 1
         self._kept.append(event)
@@ -43,6 +46,8 @@ class EventHub:
             for event in self._kept:
                 if event.id > after:
                     queue.put_nowait(event)
+        if self._closed:
+            queue.put_nowait(None)
         self._watchers.add(queue)
         try:
             while True:
@@ -54,6 +59,7 @@ class EventHub:
             self._watchers.discard(queue)
 
     def close(self) -> None:
-        """End all watchers."""
+        """End all watchers, and whoever comes later at once."""
+        self._closed = True
         for watcher in self._watchers:
             watcher.put_nowait(None)
