@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from voiceagent.call.apology import apology
 from voiceagent.errors import SipError
 from voiceagent.phone.phone import Phone, PhoneCall
 from voiceagent.records.journal import read_journal
@@ -30,7 +31,7 @@ from voiceagent.ivr import Call, flow
 
 @flow("sleeper", numbers=["*"])
 async def sleeper(call: Call) -> None:
-    await call.say("Hi.")
+    await call.say("One two three four five six seven eight nine ten eleven twelve thirteen fourteen.")
     await asyncio.Event().wait()
 """
 QUIET = ("engine.voice=tone", "engine.recogniser=canned", "engine.vad=energy", "realtime.provider=embedded")
@@ -54,6 +55,13 @@ class Child:
         paths = list((self.folder / "journals").glob("*.jsonl"))
         assert len(paths) <= 1
         return list(read_journal(paths[0])) if paths else []
+
+    async def ended_journal(self) -> list[dict[str, Any]]:
+        """The journal, once its last entry is on disk."""
+        async with asyncio.timeout(20):
+            while not (found := self.journal()) or found[-1]["type"] != "call.ended":  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        return found
 
     async def status(self, within_s: float = 20.0) -> int:
         async with asyncio.timeout(within_s):
@@ -210,3 +218,33 @@ async def test_a_killed_process_leaves_a_readable_journal(tmp_path: Path) -> Non
     assert entries[0]["type"] == "call.offered"
     assert [entry["seq"] for entry in entries] == list(range(1, len(entries) + 1))
     assert entries[-1]["type"] != "call.ended"
+
+
+async def test_a_killed_provider_is_apologised_for_in_mid_sentence(tmp_path: Path) -> None:
+    """The provider dies while it speaks: the caller hears the recorded apology to its end, then the BYE."""
+    quiet = ("--voice", "tone", "--recogniser", "canned")
+    engine = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "voiceagent", "engine", "--port", "0", "--json", *quiet),
+        stdout=asyncio.subprocess.PIPE,
+        env=clean_environment(),
+    )
+    assert engine.stdout is not None
+    try:
+        async with asyncio.timeout(30):
+            url = json.loads(await engine.stdout.readline())["url"]
+        async with in_a_call(tmp_path, f"realtime.url={url}") as (child, _, call):
+            assert child.listening["engine"] is None
+            engine.kill()
+            ended = await call.over(30)
+            entries = await child.ended_journal()
+            _, heard = call.timeline.stereo(0xFF)
+    finally:
+        if engine.returncode is None:
+            engine.kill()
+        await engine.communicate()
+    assert ended.by == "peer"
+    assert (entries[-1]["outcome"], entries[-1]["reason"]) == ("provider", "provider_lost")
+    words = apology("audio/pcmu").rstrip(b"\xff")
+    middle = heard.find(words[8000:16000])
+    assert middle >= 0
+    assert words[-8000:-2000] in heard[middle:]

@@ -75,7 +75,7 @@ async def _call(
     quiet: bool,
 ) -> dict[str, object]:
     from voiceagent.phone.ladder import Ladder
-    from voiceagent.phone.phone import Phone, chosen
+    from voiceagent.phone.phone import Phone, chosen, resolve
 
     ladder = Ladder(None if quiet else print, columns=("phone", "far end"))
 
@@ -83,10 +83,11 @@ async def _call(
         source, target_column = {"out": (0, 1), "in": (1, 0)}.get(direction, (0, 0))
         ladder.tell(now, source, target_column, label)
 
+    destination = await resolve(target)
     async with Phone(codecs=chosen([codec]), note=note) as phone:
         ladder.begin(asyncio.get_running_loop().time())
         note(asyncio.get_running_loop().time(), "out", f"INVITE {target}")
-        call = phone.dial(target)
+        call = phone.dial(target, destination)
         try:
             await call.answered()
         except TimeoutError:
