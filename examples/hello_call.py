@@ -1,5 +1,7 @@
 """The smallest flow: greet, ask one question, say goodbye.
 
+Run it:
+
     voiceagent serve --flow examples/hello_call.py
     voiceagent call sip:200@127.0.0.1:5060 --do listen --do "say:yes please"
 """

@@ -1,6 +1,8 @@
 """Make a live call's model speak, from outside: the operators' API with httpx.
 
-    python examples/operator_trigger.py http://127.0.0.1:8080 TOKEN "Tell the caller that we close in ten minutes."
+Run it:
+
+    python examples/operator_trigger.py http://127.0.0.1:8080 TOKEN "Tell the caller that we close at six."
 """
 
 import sys
@@ -13,13 +15,14 @@ import httpx
 def main(base_url: str, token: str, instructions: str) -> None:
     headers = {"Authorization": f"Bearer {token}"}
     with httpx.Client(base_url=base_url, headers=headers, timeout=10) as client:
-        live = [call for call in client.get("/v1/calls").raise_for_status().json()["calls"] if not call["outcome"]]
+        calls = client.get("/v1/calls").raise_for_status().json()["calls"]
+        live = [call for call in calls if not call["outcome"]]
         if not live:
             sys.exit("no live call")
         path = f"/v1/calls/{live[0]['id']}/responses"
         body = {"instructions": instructions, "metadata": {"desk": "example"}}
-        answer = client.post(path, json=body, headers={"Idempotency-Key": str(uuid.uuid4())}).raise_for_status()
-        request_id = answer.json()["request_id"]
+        once = {"Idempotency-Key": str(uuid.uuid4())}
+        request_id = client.post(path, json=body, headers=once).raise_for_status().json()["request_id"]
         while (state := client.get(f"{path}/{request_id}").raise_for_status().json())["outcome"] is None:
             print("…", state["state"], state["reason"])
             time.sleep(0.5)

@@ -1,5 +1,7 @@
 """A shop's line: a choice, digits typed or spoken, a tool that the model calls, a transfer.
 
+Run it:
+
     voiceagent serve --flow examples/order_status.py --set 'call.transfer_targets=["sip:desk@127.0.0.1:5090"]'
     voiceagent call sip:300@127.0.0.1:5060 --do listen --do digits:1 --do listen --do digits:123456#
 """
@@ -26,7 +28,9 @@ async def order_line(call: Call) -> None:
     ):
         case "order":
             number = await call.collect(
-                'Ask: "Please type or say your six digit order number."', digits=Digits(6, end="#"), confirm=True
+                'Ask: "Please type or say your six digit order number."',
+                digits=Digits(6, end="#"),
+                confirm=True,
             )
             if number is not None:
                 told = await call.respond(

@@ -1,5 +1,7 @@
 """A realtime session without a phone: create_response against the embedded provider.
 
+Run it:
+
     voiceagent engine --port 8765 &
     python examples/sdk_session.py
 """
