@@ -151,7 +151,7 @@ class NodeDirectory:
             self._metrics.response_audible(origin, entry.timings["audible"])
         if entry.outcome is not None:
             self._metrics.response_ended(origin, entry.outcome.kind.value)
-            if entry.outcome.by is InterruptedBy.CALLER:
+            if entry.outcome.by is InterruptedBy.CALLER and not call.leg_gone:
                 self._metrics.barged_in()
 
     def utterance_changed(self, call: Call, line: Utterance) -> None:

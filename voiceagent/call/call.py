@@ -30,6 +30,7 @@ from voiceagent.ids import Tokens
 from voiceagent.ivr.flow import Flow
 from voiceagent.ivr.ports import CallFacts, DigitPressed
 from voiceagent.ivr.verbs import Call as FlowCall
+from voiceagent.realtime.model_inputs import RealtimeModelSendInterrupt
 from voiceagent.realtime.requests import InterruptedBy, Origin, Outcome, OutcomeKind
 from voiceagent.realtime.session import RealtimeSession
 from voiceagent.records.journal import Journal
@@ -443,6 +444,9 @@ class Call:
         self._leg_end = outcome
         self._apology_played.set()
         self.journal.write("leg.ended", end=end.value, status=status, reason=reason)
+        if self.session is not None and not self.session.closed:
+            # Nobody listens any more: stop the voice, and have the record say how much of it was heard.
+            self.session.model.send(RealtimeModelSendInterrupt(self._tokens(), InterruptedBy.CALLER))
         self._stop_leg()
         self._finish(outcome)
 

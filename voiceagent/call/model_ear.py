@@ -70,8 +70,8 @@ class ModelEar:
             case RealtimeModelResponseProgressEvent():
                 call.ledger.progressed(event.request_id, event.progress, self._now())
             case RealtimeModelResponseOutcomeEvent():
-                outcome = event.outcome
-                if outcome.interrupted and outcome.by is InterruptedBy.CALLER and outcome.code != "digit":
+                by_caller = event.outcome.interrupted and event.outcome.by is InterruptedBy.CALLER
+                if by_caller and not call.leg_gone:
                     call.barge_ins += 1
             case RealtimeModelNoticeEvent():
                 if event.request_id is not None:
