@@ -71,7 +71,10 @@ async def ask(
             await prompt
         return answer
     finally:
-        if not prompt.done():
+        if prompt.done():
+            if not prompt.cancelled():
+                prompt.exception()  # the call's end, which is told another way: nobody needs to be warned
+        else:
             prompt.cancel()
             await asyncio.gather(prompt, return_exceptions=True)
 
