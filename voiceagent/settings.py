@@ -229,6 +229,38 @@ class _FileSource(PydanticBaseSettingsSource):
         return dict(self.chosen)
 
 
+class _BareSettings(Settings):
+    """Settings that look at nothing but what they are given."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+def bare_settings(flags: Mapping[str, Any]) -> Settings:
+    """Return the defaults with ``flags`` on top: no file, no environment (demonstration, benches, tests).
+
+    Raises :class:`~voiceagent.errors.ConfigError` naming the setting.
+    """
+    nested: dict[str, Any] = {}
+    for dotted, value in flags.items():
+        _put(nested, dotted.split("."), value)
+    try:
+        settings = _BareSettings(**nested)
+    except ValidationError as error:
+        raise _config_error(error) from None
+    _check_provider(settings)
+    _check_addresses(settings)
+    return settings
+
+
 def load_settings(file: str | Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
     """Read the settings. ``file`` defaults to ``voiceagent.toml`` in the working folder, if there.
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from voiceagent.errors import ConfigError
-from voiceagent.settings import load_settings
+from voiceagent.settings import bare_settings, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -106,3 +106,16 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_the_shipped_settings_file_is_valid() -> None:
     shipped = Path(__file__).parents[2] / "deploy" / "voiceagent.toml"
     assert load_settings(shipped).call.max_calls == 100
+
+
+def test_bare_settings_look_at_neither_file_nor_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "voiceagent.toml").write_text("[sip]\nport = 5070\n", encoding="utf-8")
+    monkeypatch.setenv("VOICEAGENT_CALL__MAX_CALLS", "3")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    settings = bare_settings({"call.no_input_s": 2})
+    assert (settings.sip.port, settings.call.max_calls, settings.provider) == (5060, 100, "embedded")
+    assert settings.call.no_input_s == 2
+    with pytest.raises(ConfigError, match=r"sip\.port"):
+        bare_settings({"sip.port": "x"})

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from voiceagent.app.service import Service
-from voiceagent.settings import load_settings
+from voiceagent.settings import bare_settings
 
 
 @asynccontextmanager
@@ -30,7 +30,7 @@ async def service(folder: Path, **settings: Any) -> AsyncIterator[Service]:
         "call.no_input_s": 1.0,
     }
     flags.update({name.replace("__", "."): value for name, value in settings.items()})
-    async with Service(load_settings(None, flags)) as running:
+    async with Service(bare_settings(flags)) as running:
         await running.ready()
         yield running
 

@@ -20,7 +20,7 @@ from voiceagent.observe.logs import configure_logs
 from voiceagent.phone.ear import FRAME
 from voiceagent.phone.phone import Phone, PhoneCall
 from voiceagent.phone.words import spoken
-from voiceagent.settings import load_settings
+from voiceagent.settings import bare_settings
 
 PHRASES = ("billing please", "opening hours", "agent", "main menu", "billing", "speak to an operator")
 """From the list that every synthetic caller is understood with."""
@@ -59,8 +59,7 @@ async def _bench(turns: int) -> dict[str, Any]:
     configure_logs(level="error")
     heard: list[str | None] = []
     with tempfile.TemporaryDirectory(prefix="voiceagent-bench-") as folder:
-        settings = load_settings(
-            None,
+        settings = bare_settings(
             {
                 "journal_dir": folder,
                 "sip.port": 0,

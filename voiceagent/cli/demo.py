@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from voiceagent.cli.demo_ear import heard_by_recogniser, plain_words
 from voiceagent.cli.demo_report import Checks, LadderTap, summary_of, write_outputs
 from voiceagent.cli.run import fail_with, run_loop, show_json
 from voiceagent.errors import CallEnded, ConfigError, SipError, VoiceAgentError
@@ -59,13 +60,12 @@ async def _demo(out: Path, say: Say) -> dict[str, Any]:
     from voiceagent.app.service import Service
     from voiceagent.phone.ladder import Ladder
     from voiceagent.phone.phone import Phone
-    from voiceagent.settings import load_settings
+    from voiceagent.settings import bare_settings
 
     ladder = Ladder(say)
     tap = LadderTap(ladder)
     with tempfile.TemporaryDirectory(prefix="voiceagent-demo-") as journals:
-        settings = load_settings(
-            None,
+        settings = bare_settings(
             {
                 "journal_dir": journals,
                 "flows": [],
@@ -137,15 +137,20 @@ async def _story(phone: Any, service: Any, checks: Checks, tap: LadderTap) -> An
         await call.until_answered_in_words()
         checks.passed("typed digits, heard a tool's result", f"account {ACCOUNT}")
 
+        asked = loop.time()
         outcome = await _trigger(addresses, tap.call_id)
         checks.check(
             "operator's sentence heard", outcome.get("kind") == "completed", str(outcome.get("heard_text"))
         )
 
+        await call.ear.until_quiet(0.3, 8.0)
         call.note('says "no thanks"')
         await call.play(nothing, "no thanks")
+        line = call.timeline.since(1, asked)
         ended = await call.over(20.0)
         checks.check("goodbye, then BYE", ended.by == "peer", f"ended by {ended.by}")
+        heard = await heard_by_recogniser(line, call.law, OPERATOR_LINE)
+        checks.check("an ear at the phone's end agrees", heard == plain_words(OPERATOR_LINE), f'"{heard}"')
     except (CallEnded, SipError, TimeoutError, VoiceAgentError) as error:
         checks.check("the story went on", False, f"{type(error).__name__}: {error}")
         call.hang_up()

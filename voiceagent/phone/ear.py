@@ -83,6 +83,12 @@ class Timeline:
             track.extend(bytes((silence,)) * (place - len(track)))
         track.extend(audio)
 
+    def since(self, side: int, at: float) -> bytes:
+        """Return what lies on ``side`` from loop time ``at`` on."""
+        if self._start is None:
+            return b""
+        return bytes(self._sides[side][max(0, round((at - self._start) * 50)) * FRAME :])
+
     def stereo(self, silence: int) -> tuple[bytes, bytes]:
         """Return both sides in equal length."""
         length = max(len(side) for side in self._sides)

@@ -1,0 +1,167 @@
+"""The node's directory and its live events: numbering, slow watchers, idempotency, ended calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.kit.scripted_provider import Reply
+from tests.kit.story import Story
+from tests.kit.virtual_loop import settle, virtual
+from voiceagent.app.directory import NodeDirectory
+from voiceagent.app.events import QUEUE, EventHub
+from voiceagent.call.ledger import KEPT
+from voiceagent.console.ports import LiveEvent, Trigger
+from voiceagent.errors import CallEnded, RequestRefused
+from voiceagent.ids import counted_tokens
+from voiceagent.ivr import Call, flow
+from voiceagent.observe.metrics import Metrics
+from voiceagent.realtime.requests import Outcome, OutcomeKind
+
+
+@flow("waiter")
+async def waiter(call: Call) -> None:
+    await asyncio.Event().wait()
+
+
+def ready() -> tuple[bool, Mapping[str, Any]]:
+    return True, {}
+
+
+def node() -> tuple[NodeDirectory, EventHub]:
+    hub = EventHub()
+    return NodeDirectory(hub, Metrics(), counted_tokens("d"), provider="scripted", readiness=ready), hub
+
+
+def observed_story(directory: NodeDirectory) -> Story:
+    story = Story(waiter)
+    story.call._observer = directory  # pyright: ignore[reportPrivateUsage]
+    directory.add(story.call)
+    story.start()
+    return story
+
+
+async def collect(hub: EventHub, seen: list[LiveEvent], after: int | None = None) -> None:
+    seen.extend([event async for event in hub.watch(after)])
+
+
+@virtual
+async def test_events_are_numbered_replayed_and_ended() -> None:
+    hub = EventHub()
+    for number in range(3):
+        hub.publish("tick", "c", {"n": number})
+    seen: list[LiveEvent] = []
+    watching = asyncio.create_task(collect(hub, seen, after=1))
+    await settle()
+    hub.publish("tick", "c", {"n": 3})
+    await settle()
+    hub.close()
+    hub.publish("tick", "c", {"n": 4})
+    await watching
+    assert [event.id for event in seen] == [2, 3, 4]
+    late: list[LiveEvent] = []
+    await asyncio.wait_for(collect(hub, late), 1)
+    assert late == []
+
+
+@virtual
+async def test_a_slow_watcher_loses_events_and_sees_the_gap() -> None:
+    hub = EventHub()
+    watcher = hub.watch()
+    first = asyncio.ensure_future(anext(watcher))
+    await settle()
+    hub.publish("tick", "c", {})
+    assert (await first).id == 1
+    for _ in range(QUEUE + 5):
+        hub.publish("tick", "c", {})
+    assert (await anext(watcher)).id > 2
+    await watcher.aclose()  # type: ignore[attr-defined]
+
+
+@virtual
+async def test_the_same_key_is_the_same_request_also_when_its_end_is_long_forgotten() -> None:
+    directory, _ = node()
+    story = observed_story(directory)
+    await asyncio.sleep(1)
+    wish = Trigger("Say hello.", {"desk": "1"}, "idle", None, None)
+
+    def ask() -> str:
+        return directory.trigger("call_1", wish, idempotency_key="k", operator="op").id
+
+    first = ask()
+    assert ask() == first
+    await asyncio.sleep(5)
+    view = directory.response("call_1", first)
+    assert view.state == "completed"
+    assert view.outcome is not None
+    assert view.outcome["kind"] == "completed"
+    for number in range(KEPT + 1):
+        request = next(iter(story.call.ledger)).request
+        other = type(request)(f"r{number}")
+        story.call.ledger.submitted(other, None, {}, 0.0)
+        story.call.ledger.settled(other.id, Outcome(OutcomeKind.COMPLETED), 0.0)
+    assert story.call.ledger.get(first) is None
+    assert ask() == first
+    assert len(story.provider.creates()) == 1
+
+    call_view = await directory.hang_up("call_1", operator="op")
+    await story.ends()
+    assert call_view.state == "ended"
+    assert ask() == first, "a repeat is answered even after the end"
+    with pytest.raises(CallEnded) as ended:
+        directory.trigger("call_1", wish, idempotency_key="other", operator="op")
+    assert ended.value.outcome == "success: operator_hung_up"
+    with pytest.raises(CallEnded):
+        await directory.hang_up("call_1", operator="op")
+
+
+@virtual
+async def test_an_operators_hang_up_is_answered_also_while_the_call_is_being_set_up() -> None:
+    directory, _ = node()
+    story = observed_story(directory)
+    view = await asyncio.wait_for(directory.hang_up("call_1", operator="op"), 2)
+    await story.ends()
+    assert view.state == "ended"
+    assert directory.live == ()
+    assert story.leg.log[-1].startswith("hang_up")
+
+
+@virtual
+async def test_times_of_a_view_are_the_calls_and_stand_still_after_its_end() -> None:
+    directory, _ = node()
+    story = observed_story(directory)
+    story.provider.default = Reply(audio_ms=500)
+    await asyncio.sleep(10)
+    wish = Trigger("Say hello.", {}, "idle", None, None)
+    view = directory.trigger("call_1", wish, idempotency_key=None, operator="op")
+    assert view.submitted_at == pytest.approx(story.call.started_at + 10, abs=0.1)
+    with pytest.raises(RequestRefused, match="when"):
+        directory.trigger("call_1", Trigger("x", {}, "never", None, None), idempotency_key=None, operator="o")
+    await asyncio.sleep(5)
+    await directory.hang_up("call_1", operator="op")
+    await story.ends()
+    lasted = directory.call("call_1").duration_s
+    await asyncio.sleep(100)
+    assert directory.call("call_1").duration_s == lasted
+    assert lasted == pytest.approx(15, abs=1)
+    assert directory.response("call_1", view.id).submitted_at == view.submitted_at
+
+
+@virtual
+async def test_to_withdraw_what_has_ended_changes_nothing() -> None:
+    directory, _ = node()
+    story = observed_story(directory)
+    await asyncio.sleep(1)
+    wish = Trigger("Say hello.", {}, "idle", None, None)
+    request = directory.trigger("call_1", wish, idempotency_key=None, operator="op").id
+    await asyncio.sleep(5)
+    await directory.hang_up("call_1", operator="op")
+    await story.ends()
+    assert directory.withdraw("call_1", request, operator="op").state == "completed"
+    with pytest.raises(KeyError):
+        directory.withdraw("call_1", "unknown", operator="op")
+    with pytest.raises(KeyError):
+        directory.call("unknown")
