@@ -86,7 +86,7 @@ async def test_the_operators_word_waits_for_the_caller_and_is_then_heard() -> No
     entry = story.call.trigger("Tell the caller we close soon.", {"desk": "1"}, request_id="op-1")
     await asyncio.sleep(1)
     assert story.provider.creates() == []
-    assert entry.reason, "the operator can see why it waits"
+    assert entry.reason == "caller_speaking", "the operator can see why it waits"
 
     await story.caller_stops("hm")
     response = await story.creates(1)

@@ -75,7 +75,8 @@ class ModelEar:
                     call.barge_ins += 1
             case RealtimeModelNoticeEvent():
                 if event.request_id is not None:
-                    call.ledger.noticed(event.request_id, event.code)
+                    why = event.details.get("reason") if event.code == "held" else None
+                    call.ledger.noticed(event.request_id, str(why or event.code))
                 self._observer.noticed(call, event)
             case RealtimeModelDtmfEvent():
                 call.digit_pressed(event.digit)
