@@ -137,7 +137,7 @@ async def test_times_of_a_view_are_the_calls_and_stand_still_after_its_end() -> 
     await asyncio.sleep(10)
     wish = Trigger("Say hello.", {}, "idle", None, None)
     view = directory.trigger("call_1", wish, idempotency_key=None, operator="op")
-    assert view.submitted_at == pytest.approx(story.call.started_at + 10, abs=0.1)
+    assert abs(view.submitted_at - story.call.started_at - 10) < 0.1
     with pytest.raises(RequestRefused, match="when"):
         directory.trigger("call_1", Trigger("x", {}, "never", None, None), idempotency_key=None, operator="o")
     await asyncio.sleep(5)
@@ -146,7 +146,7 @@ async def test_times_of_a_view_are_the_calls_and_stand_still_after_its_end() -> 
     lasted = directory.call("call_1").duration_s
     await asyncio.sleep(100)
     assert directory.call("call_1").duration_s == lasted
-    assert lasted == pytest.approx(15, abs=1)
+    assert abs(lasted - 15) < 1
     assert directory.response("call_1", view.id).submitted_at == view.submitted_at
 
 

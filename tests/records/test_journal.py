@@ -102,3 +102,37 @@ def test_a_killed_process_leaves_a_readable_journal(tmp_path: Path) -> None:
 
 def test_everything_becomes_json() -> None:
     assert json.loads(json.dumps({"x": object()}, default=plain))["x"].startswith("<object")
+
+
+def test_after_its_end_nothing_is_written_and_the_file_stays_closed(tmp_path: Path) -> None:
+    writer = JournalWriter(tmp_path)
+    journal = writer.open("call_1")
+    journal.write("call.ended")
+    journal.close()
+    journal.write("late")
+    journal.close()
+    writer.close()
+    assert [entry["type"] for entry in read_journal(tmp_path / "call_1.jsonl")] == ["call.ended"]
+
+
+def test_an_entry_that_json_cannot_hold_costs_itself_only(tmp_path: Path) -> None:
+    writer = JournalWriter(tmp_path)
+    journal = writer.open("call_1")
+    journal.write("odd", body=None, fields={(1, 2): 3})
+    journal.write("said", text="half a pair: \ud83d")
+    journal.close()
+    writer.close()
+    entries = list(read_journal(tmp_path / "call_1.jsonl"))
+    assert [(entry["seq"], entry["type"]) for entry in entries] == [(2, "said")]
+    assert entries[0]["text"] == "half a pair: \ud83d"
+    assert writer.dropped == 1
+
+
+def test_time_is_that_of_the_given_clock(tmp_path: Path) -> None:
+    seen: list[float] = []
+    clock = iter((5.0, 5.25, 9.0))
+    journal = Journal(None, None, monotonic=lambda: next(clock))
+    journal.tap(lambda entry: seen.append(entry["t"]))
+    journal.write("a")
+    journal.write("b")
+    assert seen == [0.25, 4.0]

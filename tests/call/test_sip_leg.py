@@ -1,0 +1,194 @@
+"""The direct leg against a recording SIP transport: late offers, hold, transfers, endings."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from voiceagent.call.direct_audio import DirectMedia
+from voiceagent.call.leg import Heard, LegEnd, TransferResult
+from voiceagent.call.sip_leg import SipGateway, SipLeg
+from voiceagent.media.wheel import MediaWheel
+from voiceagent.sip import effects as sip
+
+OFFER = (
+    b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+    b"m=audio 40000 RTP/AVP 8 0 101\r\na=rtpmap:101 telephone-event/8000\r\n"
+)
+HOLD = OFFER + b"a=sendonly\r\n"
+ANSWER_A = OFFER.replace(b"8 0 101", b"8")
+ANSWER_U = OFFER.replace(b"8 0 101", b"0 101")
+
+
+class Transport:
+    """Notes every command."""
+
+    def __init__(self) -> None:
+        self.log: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        def command(*args: Any) -> None:
+            self.log.append((name, *args))
+
+        return command
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.log: list[tuple[Any, ...]] = []
+
+    def leg_audio(self, audio: bytes) -> None: ...
+
+    def leg_digit(self, digit: str) -> None:
+        self.log.append(("digit", digit))
+
+    def leg_playback_started(self, response_id: str, item_id: str) -> None: ...
+
+    def leg_playback_ended(self, heard: Heard) -> None: ...
+
+    def leg_held(self, held: bool) -> None:
+        self.log.append(("held", held))
+
+    def leg_ended(self, end: LegEnd, status: int | None, reason: str) -> None:
+        self.log.append(("ended", end))
+
+
+class Bench:
+    """One gateway with its fakes."""
+
+    def __init__(self) -> None:
+        self.wheel = MediaWheel(asyncio.get_running_loop())
+        media = DirectMedia(self.wheel, None, "127.0.0.1", "127.0.0.1")
+        self.transport = Transport()
+        self.listener = Listener()
+        self.offered: list[Any] = []
+        self.gateway = SipGateway(media, self.offered.append, lambda _event: None)
+        self.gateway.transport = self.transport  # type: ignore[assignment]
+
+    async def answered(self, offer: bytes | None) -> SipLeg:
+        self.gateway.on_event(
+            sip.InviteReceived(
+                "leg", "c@x", ("127.0.0.1", 5062), "sip:100@x", "100", "sip:a@x", "a", "", offer, ()
+            )
+        )
+        leg: SipLeg = self.offered[-1]
+        leg.listen(self.listener)
+        await leg.prepare()
+        await leg.answer()
+        return leg
+
+
+@pytest.fixture
+async def bench() -> Any:
+    bench = Bench()
+    yield bench
+    for leg in bench.offered:
+        await leg.hang_up()
+    bench.wheel.close()
+
+
+def sdp_of(bench: Bench) -> str:
+    """The SDP that we sent last."""
+    return next(entry[2] for entry in reversed(bench.transport.log) if len(entry) > 2).decode()
+
+
+async def test_without_an_offer_we_offer_the_one_law_that_the_model_is_opened_with(bench: Bench) -> None:
+    leg = await bench.answered(None)
+    assert " 0 101" in sdp_of(bench)
+    assert "PCMA" not in sdp_of(bench)
+    bench.gateway.on_event(sip.Confirmed("leg", ANSWER_U))
+    assert leg.audio_format == "audio/pcmu"
+    assert not any(entry[0] == "hang_up" for entry in bench.transport.log)
+
+
+async def test_a_late_offer_answered_with_nothing_or_nonsense_ends_the_call(bench: Bench) -> None:
+    await bench.answered(None)
+    bench.gateway.on_event(sip.Confirmed("leg", None))
+    assert bench.transport.log[-1][0] == "hang_up"
+
+
+async def test_the_offers_law_is_followed(bench: Bench) -> None:
+    leg = await bench.answered(OFFER)
+    assert leg.audio_format == "audio/pcma"
+
+
+async def test_hold_by_offer_and_back_by_a_reinvite_without_one(bench: Bench) -> None:
+    await bench.answered(OFFER)
+    bench.gateway.on_event(sip.Confirmed("leg"))
+    bench.gateway.on_event(sip.OfferReceived("leg", "INVITE", HOLD))
+    bench.gateway.on_event(sip.OfferReceived("leg", "INVITE", None))
+    bench.gateway.on_event(sip.Confirmed("leg", ANSWER_A))
+    assert bench.listener.log == [("held", True), ("held", False)]
+
+
+async def test_a_reinvite_with_an_offer_is_no_reason_to_end_a_call_that_began_without_one(
+    bench: Bench,
+) -> None:
+    await bench.answered(None)
+    bench.gateway.on_event(sip.Confirmed("leg", ANSWER_U))
+    bench.gateway.on_event(sip.OfferReceived("leg", "INVITE", ANSWER_U + b"a=sendonly\r\n"))
+    bench.gateway.on_event(sip.Confirmed("leg", None))
+    assert bench.listener.log == [("held", True)]
+    assert not any(entry[0] == "hang_up" for entry in bench.transport.log)
+
+
+async def test_an_offer_of_another_codec_within_the_call_is_refused(bench: Bench) -> None:
+    await bench.answered(OFFER)
+    bench.gateway.on_event(sip.OfferReceived("leg", "INVITE", ANSWER_U))
+    assert bench.transport.log[-1] == ("refuse_offer", "leg", 488)
+
+
+@pytest.fixture(params=[True, False])
+def refer_taken(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+async def test_a_phone_that_hangs_up_during_its_transfer(bench: Bench, refer_taken: bool) -> None:
+    leg = await bench.answered(OFFER)
+    transfer = asyncio.create_task(leg.transfer("sip:desk@x", timeout_s=5))
+    await asyncio.sleep(0)
+    assert bench.transport.log[-1] == ("refer", "leg", "sip:desk@x")
+    if refer_taken:
+        bench.gateway.on_event(sip.ReferProgress("leg", 202, "Accepted", False))
+    bench.gateway.on_event(sip.Ended("leg", "peer"))
+    result = await transfer
+    assert result.accepted is refer_taken
+    expected = LegEnd.TRANSFERRED if refer_taken else LegEnd.CALLER_HUNG_UP
+    assert bench.listener.log == [("ended", expected)]
+    assert len(bench.gateway) == 0
+
+
+async def test_the_word_of_notify_decides(bench: Bench) -> None:
+    leg = await bench.answered(OFFER)
+    transfer = asyncio.create_task(leg.transfer("sip:desk@x", timeout_s=5))
+    await asyncio.sleep(0)
+    bench.gateway.on_event(sip.ReferProgress("leg", 202, "Accepted", False))
+    bench.gateway.on_event(sip.ReferProgress("leg", 180, "Ringing", False))
+    assert (await leg.transfer("sip:other@x", timeout_s=5)).status == 491
+    bench.gateway.on_event(sip.ReferProgress("leg", 486, "Busy Here", True))
+    assert await transfer == TransferResult(False, 486, "Busy Here")
+
+
+async def test_digits_by_info_and_an_end_told_once(bench: Bench) -> None:
+    leg = await bench.answered(OFFER)
+    bench.gateway.on_event(sip.InfoReceived("leg", "application/dtmf-relay", b"Signal=7"))
+    leg.on_media_lost(60.0)
+    bench.gateway.on_event(sip.Ended("leg", "us"))
+    assert bench.listener.log == [("digit", "7"), ("ended", LegEnd.NO_MEDIA)]
+    await leg.reject(503, "Service Unavailable")
+    assert (await leg.transfer("sip:x@x", timeout_s=1)).accepted is False
+
+
+async def test_a_reception_that_fails_leaves_nobody_ringing(bench: Bench) -> None:
+    def fail(_leg: Any) -> None:
+        raise RuntimeError("no room")
+
+    gateway = SipGateway(bench.gateway._media, fail, lambda _event: None)  # pyright: ignore[reportPrivateUsage]
+    gateway.transport = bench.transport  # type: ignore[assignment]
+    with pytest.raises(RuntimeError):
+        gateway.on_event(
+            sip.InviteReceived("x", "c", ("127.0.0.1", 1), "sip:1@x", "1", "sip:a@x", "a", "", OFFER, ())
+        )
+    assert bench.transport.log[-1][:3] == ("reject", "x", 500)
