@@ -88,6 +88,8 @@ class Service:
         self._idle.set()
         self._journals: JournalWriter | None = None
         self._engine: RunningEngine | None = None
+        self._warmth = "ok"
+        """Of the embedded provider: warming up, ok, or why it failed."""
         self._console: ConsoleServer | None = None
         self._reception: Reception | None = None
         self._gateway: SipGateway | None = None
@@ -161,7 +163,19 @@ class Service:
             self._engine = await start_engine(config)
         except OSError as error:
             raise ConfigError("engine.port", f"cannot listen: {error.strerror}") from None
+        self._warmth = "warming up"
+        self._nest.start("warm-up", self._watch_warm_up(self._engine))
         return self._engine.url
+
+    async def _watch_warm_up(self, engine: RunningEngine) -> None:
+        try:
+            await engine.ready()
+        except Exception as error:
+            # Calls are still taken (the caller hears an apology); readiness and the log say why.
+            self._warmth = f"failed: {type(error).__name__}: {error}"
+            _log.error("the embedded provider did not get ready", error=str(error))
+        else:
+            self._warmth = "ok"
 
     async def _start_console(self) -> tuple[str | None, str | None]:
         settings = self.settings.console
@@ -280,9 +294,11 @@ class Service:
             "calls": self.admission.live,
             "max_calls": self.admission.config.max_calls,
             "provider": self.settings.provider,
+            "provider_state": self._warmth,
             "journal": (self._journals.failed or "ok") if self._journals is not None else "closed",
         }
-        return bool(parts["sip"]) and not self.admission.draining and not full, parts
+        ready = bool(parts["sip"]) and self._warmth == "ok" and not self.admission.draining and not full
+        return ready, parts
 
 
 def book_of_flows(settings: Settings) -> FlowBook:
