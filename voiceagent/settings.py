@@ -23,7 +23,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from voiceagent.errors import ConfigError
 
@@ -31,7 +31,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def _ip_address(value: str | None) -> str | None:
@@ -280,6 +280,11 @@ def load_settings(file: str | Path | None = None, flags: Mapping[str, Any] | Non
             settings = Settings(**nested)
     except ValidationError as error:
         raise _config_error(error) from None
+    except SettingsError as error:  # a variable that must hold JSON and does not
+        name = str(error).partition('field "')[2].partition('"')[0] or "environment"
+        raise ConfigError(
+            name, f'VOICEAGENT_{name.upper()}… must hold JSON here: \'["a", "b"]\' for a list'
+        ) from None
     finally:
         _FileSource.chosen = {}
     _check_provider(settings)
