@@ -93,23 +93,51 @@ async def _call(
         except TimeoutError:
             call.hang_up()
             raise VoiceAgentError(f"{target} did not answer", code="no_answer") from None
-        try:
-            async with asyncio.timeout(limit_s):
-                for verb, argument in script:
-                    await _perform(call, verb, argument, voice)
-                await call.over(3600)
-        except (CallEnded, TimeoutError):
-            pass
+        gave_up = await _play_script(call, script, voice, limit_s)
+        if gave_up is not None:
+            call.note(gave_up)
         call.hang_up()
         ended = await call.over()
         if record is not None:
             call.record(record)
+    if not quiet:
+        figures = call.figures
+        print(
+            f"\nanswered after {figures.setup_ms} ms, first sound {figures.first_audio_ms or '–'} ms later, "
+            f"ended by {'the far end' if ended.by == 'peer' else ended.by}"
+            + (f"; {record}" if record else "")
+        )
     return {
+        "gave_up": gave_up,
         **asdict(call.figures),
         "ended_by": ended.by,
         "record": str(record) if record else None,
         "ladder": ladder.lines,
     }
+
+
+async def _play_script(
+    call: PhoneCall, script: list[tuple[str, str]], voice: str, limit_s: float
+) -> str | None:
+    """Do step by step, then wait for the far end's BYE; return why it was given up, if it was."""
+    step = "waiting for the end"
+    try:
+        async with asyncio.timeout(limit_s) as limit:
+            try:
+                for verb, argument in script:
+                    step = f"{verb}:{argument}" if argument else verb
+                    await _perform(call, verb, argument, voice)
+                step = "waiting for the end"
+                await call.over(3600)
+            except TimeoutError:
+                if not limit.expired():
+                    return f"{step}: the far end did not speak (or fall silent) in time"
+                raise
+    except CallEnded:
+        return None
+    except TimeoutError:
+        return f"--limit reached ({limit_s:g} s) at {step}"
+    return None
 
 
 async def _perform(call: PhoneCall, verb: str, argument: str, voice: str) -> None:
