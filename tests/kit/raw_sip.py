@@ -99,20 +99,31 @@ class RawSip(asyncio.DatagramProtocol):
         self.send(data)
         return await self.final(branch, repeat=data)
 
-    def acknowledge(self, response: Response) -> None:
-        """Send the ACK for a 300-699 answer of an INVITE to the same number."""
+    def acknowledge(self, response: Response, body: str = "") -> None:
+        """Send the ACK for the final answer of an INVITE, with ``body`` as the answer to its late offer."""
+        own = f"{response.via.branch}{'' if response.status >= 300 else 'a'}"
+        self.within(response, "ACK", response.cseq.number, body, branch=own)
+
+    def within(
+        self, response: Response, method: str, number: int, body: str = "", *, branch: str = ""
+    ) -> str:
+        """Send a request within the dialog that ``response`` made; return its branch."""
         host, port = self.local[:2]
+        branch = branch or f"{response.via.branch}{method}{number}"
         lines = [
-            f"ACK sip:100@{self.target[0]}:{self.target[1]} SIP/2.0",
-            f"Via: SIP/2.0/UDP {host}:{port};rport;branch={response.via.branch}",
+            f"{method} sip:100@{self.target[0]}:{self.target[1]} SIP/2.0",
+            f"Via: SIP/2.0/UDP {host}:{port};rport;branch={branch}",
             "Max-Forwards: 70",
             f"From: {response.headers.get('From')}",
             f"To: {response.headers.get('To')}",
             f"Call-ID: {response.headers.get('Call-ID')}",
-            "CSeq: 1 ACK",
-            "Content-Length: 0",
+            f"CSeq: {number} {method}",
+            f"Contact: <sip:raw@{host}:{port}>",
+            *(["Content-Type: application/sdp"] if body else []),
+            f"Content-Length: {len(body)}",
         ]
-        self.send("\r\n".join([*lines, "", ""]).encode())
+        self.send("\r\n".join([*lines, "", body]).encode())
+        return branch
 
 
 @asynccontextmanager

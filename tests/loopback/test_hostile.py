@@ -284,3 +284,80 @@ async def test_options_says_what_we_can_do(tmp_path: Path, flows: list[str]) -> 
     assert answer.status == 200
     assert "INVITE" in (answer.headers.get("Allow") or "")
     assert answer.headers.get("Accept") == "application/sdp"
+
+
+async def test_a_caller_without_sound_is_let_go(tmp_path: Path, flows: list[str]) -> None:
+    async with service(tmp_path, flows=flows, media__silence_limit_s=0.6) as running:
+        assert running.addresses is not None
+        async with raw_sip(running.addresses.sip) as raw:
+            raw.acknowledge(await raw.ask("INVITE", body=OFFER))
+            await until(lambda: [request.method for request in raw.requests] == ["BYE"])
+            await until(lambda: not running.directory.live)
+        outcome = running.directory.calls()[0].outcome
+    assert outcome is not None
+    assert (outcome["kind"], outcome["reason"]) == ("caller", "no_media")
+
+
+@pytest.mark.parametrize("body", ["", "v=0\r\nno answer\r\n", OFFER.replace("AVP 0", "AVP 18")])
+async def test_a_late_offer_without_a_proper_answer_ends_the_call(
+    tmp_path: Path, flows: list[str], body: str
+) -> None:
+    async with service(tmp_path, flows=flows) as running:
+        assert running.addresses is not None
+        async with raw_sip(running.addresses.sip) as raw:
+            offered = await raw.ask("INVITE")
+            assert b"m=audio" in offered.body
+            raw.acknowledge(offered, body)
+            await until(lambda: [request.method for request in raw.requests] == ["BYE"])
+            await until(lambda: not running.directory.live)
+        outcome = running.directory.calls()[0].outcome
+        assert running.wheel is not None
+        assert len(running.wheel) == 0
+    assert outcome is not None
+    assert (outcome["kind"], outcome["reason"]) == ("caller", "no_media")
+
+
+async def test_strange_turns_within_a_dialog(tmp_path: Path, flows: list[str]) -> None:
+    """Broken and impossible re-INVITEs leave the session as it was; an old BYE ends nothing."""
+    async with service(tmp_path, flows=flows) as running:
+        assert running.addresses is not None
+        async with raw_sip(running.addresses.sip) as raw:
+            started = await raw.ask("INVITE")
+            raw.acknowledge(started, OFFER)
+            await until(lambda: running.directory.live and running.directory.live[0].state.value == "talking")
+            live = running.directory.live[0]
+            steps = [
+                ("INVITE", 2, "v=0 broken", 400, False),
+                ("INVITE", 3, OFFER.replace("AVP 0", "AVP 8"), 488, False),
+                ("INVITE", 4, OFFER.replace("sendrecv", "sendonly"), 200, True),
+                ("INVITE", 5, OFFER.replace("sendrecv", "inactive"), 200, True),
+                ("INVITE", 6, OFFER, 200, False),
+                ("UPDATE", 7, "", 200, False),
+                ("OPTIONS", 8, "", 200, False),
+                ("MESSAGE", 9, "", 405, False),
+                ("BYE", 3, "", 500, False),
+            ]
+            for method, number, body, status, held in steps:
+                answer = await raw.final(raw.within(started, method, number, body))
+                assert answer.status == status, (method, number)
+                if method == "INVITE":
+                    raw.acknowledge(answer)
+                assert live.held == held, (method, number)
+            assert list(running.directory.live) == [live]
+            assert (await raw.final(raw.within(started, "BYE", 10))).status == 200
+            await until(lambda: not running.directory.live)
+
+
+async def test_a_cancel_right_behind_its_invite(tmp_path: Path, flows: list[str]) -> None:
+    async with service(tmp_path, flows=flows) as running:
+        assert running.addresses is not None
+        async with raw_sip(running.addresses.sip) as raw:
+            invite, branch = raw.request("INVITE", body=OFFER)
+            head = invite.partition(b"Content-Type")[0]
+            cancel = head.replace(b"INVITE", b"CANCEL") + b"Content-Length: 0\r\n\r\n"
+            raw.send(invite)
+            raw.send(cancel)
+            await until(lambda: len([one for one in raw.responses.get(branch, ()) if one.status >= 200]) == 2)
+            finals = {(one.status, one.cseq.method) for one in raw.responses[branch] if one.status >= 200}
+            await until(lambda: not running.directory.live)
+    assert finals == {(200, "CANCEL"), (487, "INVITE")}

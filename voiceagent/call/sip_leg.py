@@ -165,7 +165,7 @@ class SipLeg:
             self._audio.answered(answer)
             self._audio.start()
         except SipError as error:
-            self._transport.hang_up(self.info.id, str(error))
+            self._give_up(LegEnd.NO_MEDIA, error.status, str(error))
         else:
             self._tell_hold()
 
@@ -211,6 +211,11 @@ class SipLeg:
         if self._listener is not None:
             self._listener.leg_ended(end, status, reason)
 
+    def _give_up(self, end: LegEnd, status: int | None, reason: str) -> None:
+        # The end first: the transport tells our own hang-up at once, as an end without any fault.
+        self._ended(end, status, reason)
+        self._transport.hang_up(self.info.id, reason)
+
     def _close(self) -> None:
         if self._opened:
             self._opened = False
@@ -235,10 +240,8 @@ class SipLeg:
 
     def on_media_lost(self, silence_s: float) -> None:
         """Nothing heard for too long: the phone has gone without a word."""
-        if self._over:
-            return
-        self._transport.hang_up(self.info.id, "no media")
-        self._ended(LegEnd.NO_MEDIA, None, f"no RTP for {silence_s:.0f} s")
+        if not self._over:
+            self._give_up(LegEnd.NO_MEDIA, None, f"no RTP for {silence_s:.0f} s")
 
 
 class SipGateway:
