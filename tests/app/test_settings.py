@@ -119,3 +119,28 @@ def test_bare_settings_look_at_neither_file_nor_environment(
     assert settings.call.no_input_s == 2
     with pytest.raises(ConfigError, match=r"sip\.port"):
         bare_settings({"sip.port": "x"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "setting"),
+    [
+        ("VOICEAGENT_FLOWS", "abc", "flows"),
+        ("VOICEAGENT_CALL__TRANSFER_TARGETS", "sip:x", "call"),
+        ("VOICEAGENT_SIP", "nonsense", "sip"),
+    ],
+)
+def test_a_variable_of_the_wrong_shape_is_one_line_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, setting: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError) as wrong:
+        load_settings()
+    assert wrong.value.setting.startswith(setting)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+@pytest.mark.parametrize("name", ["call.max_duration_s", "call.drain_limit_s", "media.silence_limit_s"])
+def test_a_duration_is_a_number_with_an_end(name: str, value: float) -> None:
+    with pytest.raises(ConfigError) as wrong:
+        load_settings(None, {name: value})
+    assert wrong.value.setting == name
