@@ -31,6 +31,17 @@ if TYPE_CHECKING:
     from voiceagent.call.call import Call
 
 
+DEAF_AFTER = 2
+"""So many creates in a row whose cancel was not answered either: that provider hears nothing any more."""
+
+_OF_OUR_OWN = (
+    RealtimeModelNoticeEvent,
+    RealtimeModelResponseProgressEvent,
+    RealtimeModelResponseOutcomeEvent,
+)
+"""What the sequencer may say while the provider is silent: no sign of life."""
+
+
 class ModelEar:
     """Listens to one session on behalf of one call; synchronous, in the order of the wire."""
 
@@ -43,9 +54,12 @@ class ModelEar:
         self._port = port
         self._observer = observer
         self._request_of: dict[str, str] = {}
+        self._unanswered = 0
 
     def hear(self, event: RealtimeModelEvent) -> None:
         """Take one event."""
+        if self._unanswered and not isinstance(event, _OF_OUR_OWN):
+            self._unanswered = 0
         if self._bridge.on_model_event(event):
             return
         call = self._call
@@ -78,6 +92,8 @@ class ModelEar:
                     why = event.details.get("reason") if event.code == "held" else None
                     call.ledger.noticed(event.request_id, str(why or event.code))
                 self._observer.noticed(call, event)
+                if event.code == "probe_unanswered":
+                    self._probe_unanswered()
             case RealtimeModelDtmfEvent():
                 call.digit_pressed(event.digit)
             case RealtimeModelErrorEvent():
@@ -86,6 +102,12 @@ class ModelEar:
                 call.provider_lost(event.reason)
             case _:
                 return
+
+    def _probe_unanswered(self) -> None:
+        # The socket of a frozen provider stays open for long; the caller must not wait for its timeout.
+        self._unanswered += 1
+        if self._unanswered >= DEAF_AFTER:
+            self._call.provider_lost("the provider answers nothing any more")
 
     def _caller_said(self, event: RealtimeModelInputAudioTranscriptionCompletedEvent) -> None:
         call = self._call
