@@ -106,7 +106,7 @@ class ModelEar:
     def _probe_unanswered(self) -> None:
         # The socket of a frozen provider stays open for long; the caller must not wait for its timeout.
         self._unanswered += 1
-        if self._unanswered >= DEAF_AFTER:
+        if self._unanswered == DEAF_AFTER:
             self._call.provider_lost("the provider answers nothing any more")
 
     def _caller_said(self, event: RealtimeModelInputAudioTranscriptionCompletedEvent) -> None:
