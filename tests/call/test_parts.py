@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from tests.kit.virtual_loop import virtual
+from tests.kit.virtual_loop import virtual, virtual_run
 from voiceagent.call.admission import Admission
 from voiceagent.call.config import AdmissionConfig
 from voiceagent.call.flow_port import allowed_target
@@ -132,7 +131,7 @@ async def test_results_become_text_whatever_their_type() -> None:
 def test_what_goes_wrong_becomes_an_output_without_inner_details(
     name: str, arguments: str, hint: str
 ) -> None:
-    output, well = asyncio.run(run_tool([balance], name, arguments))
+    output, well = virtual_run(run_tool([balance], name, arguments))
     assert not well
     assert hint in json.loads(output)["error"]
 

@@ -141,12 +141,12 @@ async def test_close_is_final_and_harmless_twice() -> None:
 
 async def test_an_occupied_port_is_a_configuration_error() -> None:
     async with agents(1) as [(_, address)]:
-        with pytest.raises(ConfigError, match=r"sip\.listen"):
+        with pytest.raises(ConfigError, match=r"sip\.port"):
             await Agent().transport.start(port=address[1])
 
 
 async def test_a_wildcard_needs_an_advertised_address() -> None:
-    with pytest.raises(ConfigError, match=r"sip\.advertised"):
+    with pytest.raises(ConfigError, match=r"sip\.advertised_host"):
         await Agent().transport.start(host="0.0.0.0")
     transport = UdpSipTransport(EndpointConfig(), lambda event: None, advertised=("203.0.113.9", 0))
     bound = await transport.start(host="0.0.0.0")
