@@ -221,3 +221,47 @@ async def test_the_journal_tells_the_call_in_order_and_ends_once() -> None:
     names = [entry["event"] for entry in story.entries if entry["type"] == "sequencer"]
     for name in ("Submitted", "SendCreate", "ResponseCreated", "PlaybackStarted", "PlaybackEnded", "Settled"):
         assert name in names
+
+
+@virtual
+async def test_a_provider_that_fails_every_response_is_apologised_for() -> None:
+    @flow("hopeful")
+    async def hopeful(call: Call) -> None:
+        while True:
+            await call.respond("Greet the caller.")
+
+    story = Story(hopeful)
+    story.provider.default = Reply(audio_ms=0, status="failed", error_code="insufficient_quota")
+    loop = asyncio.get_running_loop()
+    offered = loop.time()
+    story.start()
+    await story.agent_speaks()
+
+    assert loop.time() - offered < 4.0
+    outcome = await story.ends()
+    assert (outcome.kind.value, outcome.reason) == ("provider", "insufficient_quota")
+    assert len(story.leg.played) > 4 * 8000
+
+
+@virtual
+async def test_one_failed_response_between_good_ones_ends_nothing() -> None:
+    spoken: list[str] = []
+
+    @flow("steady")
+    async def steady(call: Call) -> None:
+        spoken.extend([(await call.respond("Speak.")).kind.value for _ in range(5)])
+
+    story = Story(steady)
+    for number in range(5):
+        failing = number in (1, 3)
+        plan = (
+            Reply(audio_ms=0, status="failed", error_code="invalid_prompt")
+            if failing
+            else Reply(audio_ms=400)
+        )
+        story.provider.plans.append(plan)
+    story.start()
+    outcome = await story.ends()
+
+    assert outcome.reason == "completed"
+    assert spoken == ["completed", "failed", "completed", "failed", "completed"]

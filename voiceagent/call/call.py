@@ -1,8 +1,7 @@
 """One phone call: offered → answered → talking → closing → ended, with one outcome and one journal.
 
 The call is a listener of its leg and of its realtime session; both report synchronously on the loop's
-thread. Everything that waits (the flow, tools, the set-up) runs in the call's own TaskNest: not a TaskGroup,
-because a flow that refuses to end must not keep the caller's line open.
+thread. Everything that waits (the flow, tools, the set-up) runs in the call's own tasks.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from typing import Any
 from voiceagent.call.apology import RESPONSE_ID as APOLOGY
 from voiceagent.call.apology import apology
 from voiceagent.call.bridge import AudioBridge
+from voiceagent.call.call_tasks import CallTasks, to_the_end
 from voiceagent.call.config import CallConfig
 from voiceagent.call.flow_port import FlowPort
 from voiceagent.call.ledger import Ledger, LedgerEntry
@@ -23,6 +23,7 @@ from voiceagent.call.leg import G711, Heard, Leg, LegEnd, LegInfo, TransferResul
 from voiceagent.call.model_ear import ModelEar
 from voiceagent.call.observer import CallObserver
 from voiceagent.call.outcome import CallOutcome, OutcomeClass, outcome_of_leg
+from voiceagent.call.provider_health import ProviderHealth
 from voiceagent.call.speech import CallSpeech
 from voiceagent.call.transcript import Transcript, Utterance
 from voiceagent.errors import CallEnded, MediaError, ProviderError, RequestRefused, SipError
@@ -34,7 +35,6 @@ from voiceagent.realtime.model_inputs import RealtimeModelSendInterrupt
 from voiceagent.realtime.requests import InterruptedBy, Origin, Outcome, OutcomeKind
 from voiceagent.realtime.session import RealtimeSession
 from voiceagent.records.journal import Journal
-from voiceagent.tasks import TaskNest
 
 OpenSession = Callable[[Flow, G711, Journal], Awaitable[RealtimeSession]]
 """Connects a configured session for a flow; raises ProviderError."""
@@ -100,12 +100,12 @@ class Call:
         self._apology_played: asyncio.Event = asyncio.Event()
         self._started = self._loop.time()
         self._ended: float | None = None
-        self._nest = TaskNest(f"call {call_id}")
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = CallTasks(call_id, self._task_failed)
         self._answered = False
         self._closing = False
         self._agent_audible = False
         self._provider_lost: CallOutcome | None = None
+        self._health = ProviderHealth()
 
     @property
     def info(self) -> LegInfo:
@@ -147,7 +147,7 @@ class Call:
             outcome = CallOutcome(OutcomeClass.OURS, "internal", f"{type(error).__name__}: {error}")
             raise
         finally:
-            await _to_the_end(self._nest.start("close", self._close(outcome)))
+            await to_the_end(self._tasks.start_last("close", self._close(outcome)))
         return outcome
 
     async def _live(self) -> CallOutcome:
@@ -170,7 +170,7 @@ class Call:
         if refusal is not None:
             return await self._apologise(refusal)
         self._become(CallState.TALKING)
-        self._start("flow", self._run_flow())
+        self._tasks.start("flow", self._run_flow())
         try:
             async with asyncio.timeout(self._config.max_duration_s):
                 outcome = await asyncio.shield(self._ending)
@@ -182,7 +182,7 @@ class Call:
 
     async def _connect(self) -> CallOutcome | None:
         """Open the realtime session; return why not, or None."""
-        connecting = self._start("connect", self._try_to_open())
+        connecting = self._tasks.start("connect", self._try_to_open())
         await asyncio.wait(
             {connecting, self._ending},
             timeout=self._config.connect_timeout_s,
@@ -216,7 +216,7 @@ class Call:
             self._tokens,
             settled=self.request_settled,
             tool_ended=self._tool_ended,
-            run=self._start,
+            run=self._tasks.start,
         )
         self._port = FlowPort(
             CallFacts(
@@ -254,6 +254,10 @@ class Call:
         else:
             self._finish(CallOutcome(OutcomeClass.SUCCESS, "completed", "the flow ended"))
 
+    def _task_failed(self, name: str, error: BaseException) -> None:
+        self.journal.write("task.failed", task=name, error=f"{type(error).__name__}: {error}")
+        self._finish(CallOutcome(OutcomeClass.OURS, "internal", f"{type(error).__name__}: {error}"))
+
     def _flow_failed(self, error: Exception) -> None:
         self.journal.write("flow.failed", error=f"{type(error).__name__}: {error}")
         self._finish(CallOutcome(OutcomeClass.OURS, "flow_failed", f"{type(error).__name__}: {error}"))
@@ -261,7 +265,7 @@ class Call:
     async def _apologise(self, outcome: CallOutcome) -> CallOutcome:
         """Play the recorded apology to the caller, who must not sit in silence, and go."""
         self._become(CallState.CLOSING)
-        self._cancel_tasks()  # the flow has nobody to speak with; its ``finally`` runs meanwhile
+        self._tasks.cancel()  # the flow has nobody to speak with; its ``finally`` runs meanwhile
         if self.leg_gone:
             return outcome
         self.journal.write("apology", reason=outcome.reason, detail=outcome.detail)
@@ -289,7 +293,7 @@ class Call:
             if left <= 0:
                 self.journal.write("goodbye.cut")
                 return
-            tasks = [self._start("last words", one) for one in waiting]
+            tasks = [self._tasks.start("last words", one) for one in waiting]
             try:
                 await asyncio.wait({*tasks, self._hurry}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -301,11 +305,12 @@ class Call:
         self._closing = True
         self._hush()
         self._become(CallState.CLOSING)
-        self._cancel_tasks()
+        self._tasks.cancel()
         await self._guarded("leg", self._leave(outcome))
         if self.session is not None:
             await self._guarded("session", self.session.close(outcome.reason))
-        await self._stop_tasks()
+        for stuck in await self._tasks.stop(self._config.flow_cleanup_s):
+            self.journal.write("task.stuck", task=stuck)
         for entry in self.ledger.open():
             self.request_settled(entry.request.id, Outcome(OutcomeKind.LOST, reason=outcome.reason))
         self.outcome = outcome
@@ -535,50 +540,16 @@ class Call:
         if not self.ledger.settled(request_id, outcome, self._loop.time()):
             return
         self.journal.write("response.ended", request_id=request_id, outcome=outcome)
+        entry = self.ledger.get(request_id)
+        verdict = self._health.judge(entry.request.origin if entry is not None else None, outcome)
+        if verdict is not None:
+            self._finish(verdict)
         if outcome.response_id is not None:
             self.transcript.heard(
                 outcome.response_id, self.seconds, outcome.heard_text, outcome.text, cut=outcome.interrupted
             )
 
-    def _start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        task = self._nest.start(name, work)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
-        return task
-
-    def _task_done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            self.journal.write("task.failed", task=task.get_name(), error=f"{type(error).__name__}: {error}")
-            self._finish(CallOutcome(OutcomeClass.OURS, "internal", f"{type(error).__name__}: {error}"))
-
-    def _cancel_tasks(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-
-    async def _stop_tasks(self) -> None:
-        """Wait for what was cancelled; a flow's ``finally`` blocks get their time, and no more."""
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=self._config.flow_cleanup_s)
-        for task in self._tasks:
-            self.journal.write("task.stuck", task=task.get_name())
-            task.cancel()
-
 
 def _leg_refused(error: MediaError | SipError, status: int | None = None) -> CallOutcome:
     fault = OutcomeClass.CALLER if isinstance(error, SipError) else OutcomeClass.OURS
     return CallOutcome(fault, error.code, str(error), status)
-
-
-async def _to_the_end(task: asyncio.Task[Any]) -> None:
-    """Wait for ``task`` even when the waiting one is cancelled meanwhile; the cancellation goes on after."""
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    task.result()
-    if cancelled is not None:
-        raise cancelled

@@ -61,6 +61,7 @@ def _ports(settings: Any) -> list[Finding]:
 
 
 def _port(part: str, kind: int, host: str, port: int) -> Finding:
+    setting = "media.port_low" if part == "rtp" else f"{part}.port"
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, kind) as probe:
         try:
@@ -69,7 +70,7 @@ def _port(part: str, kind: int, host: str, port: int) -> Finding:
             probe.bind((host, port))
         except OSError as error:
             return Finding(
-                part, False, f"{host}:{port}: {error.strerror}; set {part}.port or stop who holds it"
+                part, False, f"{host}:{port}: {error.strerror}; set {setting} or stop who holds it"
             )
     return Finding(part, True, f"{host}:{port} is free")
 

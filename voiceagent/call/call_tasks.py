@@ -1,0 +1,65 @@
+"""The tasks of one call: named, owned, ended with it; a failure of any ends the call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from voiceagent.tasks import TaskNest
+
+
+class CallTasks:
+    """Everything of a call that waits: its flow, tools, set-up.
+
+    Not a TaskGroup, because a flow that refuses to end must not keep the caller's line open.
+    ``failed(task's name, error)`` is told of every task that raises.
+    """
+
+    def __init__(self, call_id: str, failed: Callable[[str, BaseException], None]) -> None:
+        self._nest = TaskNest(f"call {call_id}")
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._failed = failed
+
+    def start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start ``work``; it is cancelled when the call closes."""
+        task = self._nest.start(name, work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def start_last(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start work that closing does not cancel: the closing itself."""
+        return self._nest.start(name, work)
+
+    def cancel(self) -> None:
+        """Tell all tasks to end."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def stop(self, limit_s: float) -> list[str]:
+        """Wait for what was cancelled, ``limit_s`` at most; return the names of those that refuse to end."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=limit_s)
+        stuck = [task.get_name() for task in self._tasks]
+        self.cancel()
+        return stuck
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._failed(task.get_name(), error)
+
+
+async def to_the_end(task: asyncio.Task[Any]) -> None:
+    """Wait for ``task`` even when the waiting one is cancelled meanwhile; the cancellation goes on after."""
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled

@@ -1,0 +1,36 @@
+"""PURE. Does the provider still speak? Judged by how responses end, not by whether its socket is open."""
+
+from __future__ import annotations
+
+from voiceagent.call.outcome import CallOutcome, OutcomeClass
+from voiceagent.realtime.requests import Origin, Outcome, OutcomeKind
+
+MUTE_LIMIT = 2
+"""So many responses may fail in a row; each was tried again by the sequencer already."""
+OUR_REFUSALS = frozenset({"overloaded", "need_refused"})
+"""Codes of rejected requests that say nothing about the provider."""
+
+
+class ProviderHealth:
+    """Counts responses that the provider failed, with nothing heard between them."""
+
+    def __init__(self) -> None:
+        self._mute = 0
+
+    def judge(self, origin: Origin | None, outcome: Outcome) -> CallOutcome | None:
+        """Take the end of a response; return how the call has to end when the caller would sit in silence.
+
+        An operator's wish that fails is told to the operator and proves nothing.
+        """
+        if outcome.heard_ms or outcome.completed:
+            self._mute = 0
+            return None
+        failed = outcome.kind is OutcomeKind.FAILED or (
+            outcome.kind is OutcomeKind.REJECTED and outcome.code not in OUR_REFUSALS
+        )
+        if not failed or origin is None or origin is Origin.OPERATOR:
+            return None
+        self._mute += 1
+        if self._mute < MUTE_LIMIT:
+            return None
+        return CallOutcome(OutcomeClass.PROVIDER, outcome.code or "responses_failed", outcome.reason)
