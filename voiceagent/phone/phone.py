@@ -188,7 +188,7 @@ class PhoneCall:
         self._audio.port.play(audio, key, key)
         self._audio.port.play_end(key)
         await self._alive(self._spoken[key])
-        return self._started[key]
+        return self._started.get(key, self._loop.time())
 
     async def press(self, digits: str) -> None:
         """Press keys (RFC 4733 where agreed, tones otherwise) and wait for the time they take."""
@@ -355,11 +355,13 @@ class PhoneCall:
     async def _alive(
         self, work: asyncio.Future[object] | asyncio.Future[None] | asyncio.Future[float]
     ) -> None:
-        await asyncio.wait({work, self.ended}, return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
-            work.result()
-            return
-        work.cancel()
+        try:
+            await asyncio.wait({work, self.ended}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()
+                return
+        finally:
+            work.cancel()
         raise CallEnded("the far end has hung up", outcome=self.figures.ended_by)
 
 
