@@ -70,6 +70,17 @@ async def test_a_call_is_answered_heard_and_ended_by_us_after_the_digits(
     assert entries[-1]["media"]["sent"] > 50
 
 
+async def test_it_rings_while_the_provider_is_reached(tmp_path: Path, flows: list[str]) -> None:
+    noted: list[str] = []
+    async with (
+        service(tmp_path, flows=flows) as running,
+        Phone(note=lambda _now, direction, label: noted.append(f"{direction} {label}")) as phone,
+    ):
+        assert running.addresses is not None
+        await phone.dial(f"sip:200@{running.addresses.sip}").answered()
+    assert noted[:2] == ["in 180 Ringing", "in 200 OK"]
+
+
 async def test_an_unknown_number_gets_404(tmp_path: Path, flows: list[str]) -> None:
     async with service(tmp_path, flows=flows) as running, Phone() as phone:
         assert running.addresses is not None

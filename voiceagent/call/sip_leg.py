@@ -79,11 +79,12 @@ class SipLeg:
             listener.leg_ended(*self._end)
 
     async def prepare(self) -> None:
-        """Bind RTP and answer the offer (or make one, when the INVITE came without)."""
+        """Bind RTP, answer the offer (or make one, when the INVITE came without), and let it ring."""
         self._audio.open()
         self._opened = True
         offer = self._invite.offer
         self._answer = self._audio.answer(offer) if offer is not None else self._audio.offer()
+        self._transport.ring(self.info.id)  # the provider may take a moment: the caller hears that it rings
 
     async def answer(self) -> None:
         """Send 200 with our SDP. Media starts at once; a caller who never sends ACK is told as ``NO_ACK``."""
