@@ -231,6 +231,7 @@ def serve(handler: Handler) -> None:
                 head, body = handler(*job)
             except Exception as error:
                 head, body = {"error": f"{type(error).__name__}: {error}"}, b""
+            sys.stdout.flush()  # what was printed stands before the answer, even if the worker is killed next
             _write(out, pack(head, body))
 
 
