@@ -31,7 +31,7 @@ _SECRET_TEXT = (
     ),
 )
 _NUMBER = re.compile(
-    r"(?<![0-9A-Za-z.\-_])(?!\d{4}-\d\d-\d\d)(\+?)([0-9][0-9 ()\-]{5,22}[0-9])(?![0-9A-Za-z_]|[.:][0-9])",
+    r"(?<![0-9A-Za-z.\-_])(?!\d{4}-\d\d-\d\d)(\+?)([0-9][0-9 ()\-]{5,}[0-9])(?![0-9A-Za-z_]|[.:][0-9])",
     re.ASCII,
 )
 """Seven digits or more as people and SIP write them, not part of an id, an address, a date or a decimal."""
