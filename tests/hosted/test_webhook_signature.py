@@ -169,10 +169,13 @@ def test_the_vendors_type_is_the_one_we_read() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"\xff", b"[]", b"null", b"{", b"[" * 100_000, b'{"id":1}', b'{"id":"","type":"a","created_at":1}',
-        b'{"id":"a","type":"b"}', b'{"id":"a","type":"b","created_at":true}', b'{"id":"a","type":"b","created_at":NaN}',
+        b"", b"\xff", b"[]", b"null", b"{", b"[" * 100_000, b'{"id":1}',
+        b'{"id":"","type":"a","created_at":1}', b'{"id":"a","type":"b"}',
+        b'{"id":"a","type":"b","created_at":true}',
+        b'{"id":"a","type":"b","created_at":NaN}',
         b'{"id":"a","type":"b","created_at":"1"}', b'{"id":"a","type":"b","created_at":-1}',
-        b'{"id":"a","type":"b","created_at":1' + b"0" * 400 + b"}", b'{"id":"a\\n","type":"b","created_at":1}',
+        b'{"id":"a","type":"b","created_at":1' + b"0" * 400 + b"}",
+        b'{"id":"a\\n","type":"b","created_at":1}',
     ],
 )  # fmt: skip
 def test_a_body_that_is_no_event_is_a_400(body: bytes) -> None:

@@ -65,6 +65,8 @@ Trace = Callable[[SequencerEvent | SequencerEffect, float], None]
 
 _log = logging.getLogger("voiceagent.realtime.link")
 _REMEMBERED = 256
+HELD_FRAMES = 64
+"""Frames (items, session updates) that wait for a socket that is being opened again; more are dropped."""
 
 
 class Listeners:
@@ -125,6 +127,11 @@ class RealtimeLink:
         self.closed: str | None = None
         self.setup: Callable[[SessionEvent | ErrorEvent | str], None] | None = None
         """Hears session and error events, and the reason of a loss, until the link is up."""
+        self.recover: Callable[[int | None, str], bool] | None = None
+        """Asked when the socket is lost (close code, reason): True says that another one will be opened."""
+        self.digits_end_prompts = True
+        """Whether a digit that the provider heard ends droppable prompts by itself."""
+        self._held: deque[bytes] | None = None
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
         self._trace = trace
@@ -159,10 +166,16 @@ class RealtimeLink:
         transport.listen(self)
 
     def configured(self) -> None:
-        """The provider's session is as we want it: requests may go out."""
+        """The provider's session is as we want it: requests may go out.
+
+        After a loss, what was said meanwhile goes out first, and the sequencer listens before it speaks.
+        """
         self.setup = None
         self.up = True
-        self.feed(LinkUp())
+        held, self._held = self._held, None
+        for data in held or ():
+            self.write(data)
+        self.feed(LinkUp(quiet=held is not None))
         self.emit(RealtimeModelConnectionStatusEvent("connected"))
 
     def close(self, reason: str = "closed") -> None:
@@ -194,7 +207,20 @@ class RealtimeLink:
         text = reason or (f"the provider closed the socket ({code})" if code else "the socket was lost")
         if self.setup is not None:
             self.setup(text)
+        if self._held is not None:
+            return  # the attempt to come back has failed; whoever makes it decides
+        if self.up and self.recover is not None and self.recover(code, text):
+            self.up = False
+            self._held = deque(maxlen=HELD_FRAMES)
+            self.feed(LinkDown(text))
+            self.emit(RealtimeModelConnectionStatusEvent("connecting", text))
+            return
         self._end(LinkDown(text, terminal=True), text)
+
+    def lose(self, reason: str) -> None:
+        """Give up a link that did not come back: every open request ends ``lost``."""
+        if self.closed is None:
+            self._end(LinkDown(reason, terminal=True), reason)
 
     def fail(self, code: str, message: str, *, close_code: int = 1009) -> None:
         """Give the link up because of what the provider sent."""
@@ -276,8 +302,12 @@ class RealtimeLink:
         self.outbound.send_audio(audio, commit=commit)
 
     def write(self, data: bytes) -> None:
-        """Send a control frame, unless the link is closed."""
-        if self.closed is None and self._transport is not None:
+        """Send a control frame, unless the link is closed; it waits while a new socket is being opened."""
+        if self._held is not None:
+            if len(self._held) == HELD_FRAMES:
+                self.notice("frame_dropped")
+            self._held.append(data)
+        elif self.closed is None and self._transport is not None:
             self._transport.send(data)
 
     def write_audio(self, data: bytes, *, keep: bool = False) -> None:

@@ -1,8 +1,8 @@
 """PURE. What a verified webhook says: the event, and the call that it offers.
 
 ``{"object": "event", "id": "evt_…", "type": "realtime.call.incoming", "created_at": 1750287018, "data":
-{"call_id": "rtc_…", "sip_headers": [{"name": "From", "value": "sip:+1…"}, …]}}``. The SIP headers are the caller's
-claims: they are carried as data and decide nothing but which flow answers.
+{"call_id": "rtc_…", "sip_headers": [{"name": "From", "value": "sip:+1…"}, …]}}``. The SIP headers are claims
+of the caller's side: they are carried as data and decide nothing but which flow answers.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def read_event(body: bytes) -> WebhookEvent:
         raise _malformed("type is missing or malformed")
     if isinstance(created, bool) or not isinstance(created, int | float) or not _is_time(created):
         raise _malformed("created_at is missing or malformed")
-    content = cast("Mapping[str, Any]", data) if isinstance(data, dict) else {}
+    content: Mapping[str, Any] = cast("Mapping[str, Any]", data) if isinstance(data, dict) else {}
     return WebhookEvent(cast("str", identity), cast("str", kind), float(created), content)
 
 

@@ -1,10 +1,10 @@
 """PURE. Who may offer us a call: Standard Webhooks signatures over the raw body.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md: three headers,
-``webhook-id``, ``webhook-timestamp`` (Unix seconds) and ``webhook-signature`` (a list of ``v1,<base64>`` divided
-by spaces); the signature is HMAC-SHA256 over ``id.timestamp.body`` with the bytes behind ``whsec_``.
+``webhook-id``, ``webhook-timestamp`` (Unix seconds) and ``webhook-signature`` (a list of ``v1,<base64>``
+divided by spaces); the signature is HMAC-SHA256 over ``id.timestamp.body`` with the bytes behind ``whsec_``.
 
-The signature is compared as text: base64 has several spellings of the same bytes, and only one of them is ours.
+The signature is compared as text: base64 has several spellings of the same bytes; only one of them is ours.
 """
 
 from __future__ import annotations
