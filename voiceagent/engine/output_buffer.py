@@ -137,6 +137,10 @@ class OutputBuffer:
         sound = self._sounds.get(response_id)
         if sound is not None and not sound.started:
             sound.started = True
+            # The line plays in order: one that shares its last packet with this one's first is over.
+            for earlier in [each for each, other in self._sounds.items() if other.started]:
+                if earlier != response_id and self._sounds[earlier].generated:
+                    self._stopped(earlier)
             self._outlet.emit("output_audio_buffer.started", response_id=response_id)
 
     def playback_ended(self, response_id: str, item_id: str) -> None:
@@ -146,8 +150,11 @@ class OutputBuffer:
             return
         sound.items.pop(item_id, None)
         if sound.generated and not sound.items and not sound.waiting:
-            del self._sounds[response_id]
-            self._outlet.emit("output_audio_buffer.stopped", response_id=response_id)
+            self._stopped(response_id)
+
+    def _stopped(self, response_id: str) -> None:
+        del self._sounds[response_id]
+        self._outlet.emit("output_audio_buffer.stopped", response_id=response_id)
 
     # -- inside ----------------------------------------------------------------------------------------
 
