@@ -78,7 +78,7 @@ class ModelEar:
                     call.ledger.noticed(event.request_id, event.code)
                 self._observer.noticed(call, event)
             case RealtimeModelDtmfEvent():
-                call.digit_pressed(event.digit)
+                call.leg_digit(event.digit)
             case RealtimeModelErrorEvent():
                 call.journal.write("provider.error", code=event.code, message=event.message)
             case RealtimeModelConnectionStatusEvent(status="disconnected"):

@@ -47,6 +47,8 @@ class CallReply:
 class CallsRest:
     """The four verbs over one warm connection pool. ``base`` overrides the profile's address.
 
+    ``sent`` is called with call id and verb when the last byte of a request has left, at each attempt.
+
     Every verb raises :class:`~voiceagent.errors.ProviderError` when the provider refuses
     (``http_<status>`` or its own code) or cannot be reached (``unreachable``, ``calls_timeout``).
     """
@@ -59,11 +61,13 @@ class CallsRest:
         base: str | None = None,
         headers: Mapping[str, str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        sent: Callable[[str, str], None] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._profile = profile
         self._base = base
         self._chance = chance
+        self._sent = sent
         url = profile.rest_url("call", "accept", base)
         if "{" in url:
             raise ConfigError("hosted.api_base", f"{profile.name} needs the address of your own resource")
@@ -113,7 +117,7 @@ class CallsRest:
             wait = min(MOST_WAIT_S, FIRST_WAIT_S * 2 ** (attempt - 1)) * (0.5 + self._chance())
             try:
                 async with asyncio.timeout(ATTEMPT_S):
-                    status, answer, retry_after = await self._send(url, body)
+                    status, answer, retry_after = await self._send(url, body, call_id, verb)
             except TimeoutError:
                 doubtful = True
                 error = ProviderError(f"{verb}: no answer within {ATTEMPT_S:g} s", code="calls_timeout")
@@ -140,10 +144,18 @@ class CallsRest:
                 await asyncio.sleep(wait)
         raise error
 
-    async def _send(self, url: str, body: Mapping[str, Any] | None) -> tuple[int, bytes, float]:
+    async def _send(
+        self, url: str, body: Mapping[str, Any] | None, call_id: str, verb: str
+    ) -> tuple[int, bytes, float]:
+        async def trace(event: str, _info: Mapping[str, Any]) -> None:
+            if self._sent is not None and event.endswith("send_request_body.complete"):
+                self._sent(call_id, verb)
+
         content = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
         headers = {"Content-Type": "application/json"} if body is not None else {}
-        async with self._client.stream("POST", url, content=content, headers=headers) as answer:
+        async with self._client.stream(
+            "POST", url, content=content, headers=headers, extensions={"trace": trace}
+        ) as answer:
             told = bytearray()
             async for piece in answer.aiter_bytes():
                 told += piece
