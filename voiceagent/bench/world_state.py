@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 from voiceagent.bench.world import World
 from voiceagent.realtime.sequencer_state import Entry
@@ -92,7 +92,7 @@ class _Walk:
         if known is not None:
             return ("met", known)
         self._met[id(value)] = len(self._met)
-        kind: type[Any] = type(value)
+        kind = cast(type[Any], type(value))
         parts: list[Any] = [kind.__name__]
         for name in _names_of(kind):
             if name in left_out:
@@ -110,7 +110,7 @@ class _Walk:
         return tuple(number for number, _ in known)
 
     def _value(self, value: Any) -> Any:
-        kind: type[Any] = type(value)
+        kind = cast(type[Any], type(value))
         if kind is str:
             return self._text(value)
         if kind is float:
@@ -124,7 +124,7 @@ class _Walk:
             return tuple(self._value(one) for one in value)
         if kind in (set, frozenset):
             return tuple(self._value(one) for one in sorted(value, key=str))
-        return self._object(value)
+        return self._object(cast(object, value))
 
     def _text(self, text: str) -> Any:
         if not text or not text[-1].isdigit():

@@ -85,6 +85,9 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the recording, ladder, journal and summary.")] = Path(
         "demo-out"
     ),
+    hosted: Annotated[
+        bool, typer.Option("--hosted", help="The provider takes the call itself and offers it by webhook.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Place a real SIP call to a service of our own, offline, and show what happened.
@@ -94,7 +97,7 @@ def demo(
     """
     from voiceagent.cli.demo import run_demo
 
-    run_demo(out, as_json=json)
+    run_demo(out, as_json=json, hosted=hosted)
 
 
 @app.command()
@@ -163,17 +166,58 @@ def doctor(config: ConfigFile = None, overrides: Overrides = None, json: Json = 
     run_doctor(config, overrides or [], as_json=json)
 
 
+@app.command()
+def explain(
+    journal: Annotated[Path, typer.Argument(help="A call's journal (JSONL).")],
+    check: Annotated[
+        bool, typer.Option("--check", help="Check that the sequencer kept its promises (I1 to I12).")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Tell a call's story from its journal: requests, what they waited for, cuts, outcomes.
+
+    With --check: verify invariants I1 to I12 on it; exit status 1, with line numbers, if one was broken.
+    """
+    from voiceagent.cli.explain import run_explain
+
+    run_explain(journal, check=check, as_json=json)
+
+
 @bench.command("sequencer")
 def bench_sequencer(
     seconds: Annotated[float, typer.Option(help="How long to count decisions.")] = 3.0,
-    seed: Annotated[int, typer.Option(help="Seed of the synthetic traffic.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of traffic and interleavings.")] = 1,
+    exhaustive: Annotated[
+        int | None, typer.Option(metavar="DEPTH", help="Walk every order of events to this depth instead.")
+    ] = None,
+    interleavings: Annotated[
+        int | None, typer.Option(metavar="N", help="Live N random orders of events instead.")
+    ] = None,
+    sockets: Annotated[
+        int | None, typer.Option(metavar="N", help="Hold N short sessions over real sockets instead.")
+    ] = None,
+    planted: Annotated[
+        bool, typer.Option("--planted", help="Plant defects one at a time; say which property caught each.")
+    ] = False,
+    against: Annotated[
+        str | None, typer.Option(help="Compare with another sequencer on the same traffic: openai-agents.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Decisions per second, and a traffic simulation: requests lost, collisions, starts over speech."""
-    from voiceagent.bench.sequencer import run_sequencer_bench
+    from voiceagent.bench.sequencer import choose_bench
     from voiceagent.cli.bench import report
 
-    report("sequencer", lambda: run_sequencer_bench(seconds=seconds, seed=seed), as_json=json)
+    run = choose_bench(
+        seconds=seconds,
+        seed=seed,
+        exhaustive=exhaustive,
+        interleavings=interleavings,
+        sockets=sockets,
+        planted=planted,
+        against=against,
+    )
+    report("sequencer", run, as_json=json)
 
 
 @bench.command("calls")

@@ -60,8 +60,9 @@ from voiceagent.realtime.wire import MAX_FRAME_BYTES
 from voiceagent.realtime.wire_events import ErrorEvent, SessionEvent
 from voiceagent.realtime.wire_frames import cancel_frame, create_frame, output_clear_frame, truncate_frame
 
-Trace = Callable[[SequencerEvent | SequencerEffect, float], None]
-"""Sees every event that enters the sequencer and every effect that leaves it, with the loop's time."""
+Trace = Callable[[SequencerEvent | SequencerEffect | SequencerConfig, float], None]
+"""Sees the sequencer's settings first, then every event that enters and every effect that leaves it, with
+the loop's time."""
 
 _log = logging.getLogger("voiceagent.realtime.link")
 _REMEMBERED = 256
@@ -135,6 +136,8 @@ class RealtimeLink:
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
         self._trace = trace
+        if trace is not None:
+            trace(self.sequencer.config, self.now())
         self._transport: FrameTransport | None = None
         self.listeners = listeners or Listeners()
         self.emit = self.listeners.emit

@@ -363,6 +363,7 @@ class InvariantChecker:
             "I5",
             f"{request.id}: attempt {effect.attempt} after {wish.tries}",
         )
+        self.checked["I9"] += 1
         try:
             check_metadata(request.metadata, reserve=RESERVED_KEYS if request.correlate else 0)
         except RequestRefused as refused:

@@ -60,4 +60,4 @@ def test_the_walk_finds_the_shortest_way_to_a_defect() -> None:
     assert caught.value.order.startswith("flow → caller → ")
     with pytest.raises(OrderBroken, match="I8: create Q1 is unanswered") as caught:
         walk_exhaustively(4, machine=NoWatchdog)
-    assert caught.value.order == "clock"
+    assert caught.value.order == "clock → clock"
