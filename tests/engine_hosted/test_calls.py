@@ -15,6 +15,8 @@ from voiceagent.engine.config import EngineConfig
 from voiceagent.errors import SipError
 from voiceagent.phone.phone import Phone
 
+pytestmark = pytest.mark.loopback
+
 
 async def test_offered_accepted_spoken_heard_and_hung_up() -> None:
     async with hosting() as host:

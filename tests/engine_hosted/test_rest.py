@@ -14,6 +14,8 @@ from tests.engine_hosted.kit import SESSION, hosting
 from voiceagent.engine.config import EngineConfig
 from voiceagent.engine.hosted_door import BadRequest, HttpAnswer, body_length, read_head
 
+pytestmark = pytest.mark.loopback
+
 
 async def test_a_forged_key_changes_nothing() -> None:
     async with hosting(config=EngineConfig(seed=1, api_key="right")) as host:

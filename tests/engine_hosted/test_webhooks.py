@@ -15,6 +15,8 @@ from voiceagent.engine.hosted_webhook import WebhookSender, incoming_event, new_
 from voiceagent.engine.webhook_signature import signed_headers, webhook_key
 from voiceagent.errors import SipError
 
+pytestmark = pytest.mark.loopback
+
 
 async def test_the_vendors_client_verifies_it_and_only_with_the_right_secret() -> None:
     async with hosting() as host:

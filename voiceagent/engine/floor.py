@@ -105,7 +105,8 @@ class Floor:
             raise Refusal("rate_limit_exceeded", f"More than {MOST_PARALLEL} responses in progress.")
         run = ResponseRun(self._outbox, self._conversation, order, self._meter, self._player)
         fate = self._plan.response()
-        performance = Performance(run, fate, self._config.pace, self._config.chunk_ms, self._sounded)
+        sever = self._sever if self._player is not None else None
+        performance = Performance(run, fate, self._config.pace, self._config.chunk_ms, self._sounded, sever)
         speaker = _Speaker(performance)
         self._running[run.id] = speaker
         if order.in_conversation:
@@ -172,6 +173,9 @@ class Floor:
             self._player.cut()
         self._heard_until = 0.0
         self._heard_until_ms = 0.0
+
+    def _sever(self, code: int) -> None:
+        self._outbox.close(code, "cut by the fault script")
 
     # -- performing ------------------------------------------------------------------------------------
 
