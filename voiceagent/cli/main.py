@@ -61,6 +61,10 @@ def serve(
     provider: Annotated[
         str | None, typer.Option(help="embedded, openai, azure, xai, or auto (openai when there is a key).")
     ] = None,
+    hosted: Annotated[
+        bool,
+        typer.Option("--hosted", help="Also take calls that the provider answers and offers by webhook."),
+    ] = False,
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
@@ -77,7 +81,7 @@ def serve(
         "realtime.provider": provider,
         "flows": [str(path) for path in flow] if flow else None,
     }
-    run_serve(config, flags, overrides or [], as_json=json)
+    run_serve(config, flags, overrides or [], as_json=json, hosted=hosted)
 
 
 @app.command()
@@ -150,12 +154,28 @@ def engine(
     faults: Annotated[
         str, typer.Option(help="Misbehave on cue; see voiceagent/engine/faults.py for the script's words.")
     ] = "",
+    webhook: Annotated[
+        str | None,
+        typer.Option(
+            help="Take SIP calls, too, and offer them at this URL, signed with $VOICEAGENT_WEBHOOK_SECRET."
+        ),
+    ] = None,
+    sip_port: Annotated[int, typer.Option(help="UDP port of those calls; 0 takes a free one.")] = 0,
     json: Json = False,
 ) -> None:
     """Run the embedded realtime provider alone: the OpenAI Realtime wire on plain CPU, no key, no network."""
     from voiceagent.cli.engine import run_engine
 
-    run_engine(host, port, voice=voice, recogniser=recogniser, faults=faults, as_json=json)
+    run_engine(
+        host,
+        port,
+        voice=voice,
+        recogniser=recogniser,
+        faults=faults,
+        as_json=json,
+        webhook=webhook,
+        sip_port=sip_port,
+    )
 
 
 @app.command()
