@@ -54,10 +54,12 @@ class Claims:
 
     def claim(self, *ids: str) -> bool:
         """Claim all ``ids`` at once; False, and nothing is claimed, when one of them is claimed already."""
+        now = self._wall()
+        if now - self._since >= self._keep_s:
+            self._turn(now)
         if any(each in self._young or each in self._old for each in ids):
             return False
-        now = self._wall()
-        if self._count >= self._most or now - self._since >= self._keep_s:
+        if self._count >= self._most:
             self._turn(now)
         self._young.update(ids)
         self._count += 1

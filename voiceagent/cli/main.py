@@ -280,6 +280,20 @@ def bench_conversation(
     report("conversation", lambda: run_conversation_bench(turns=turns), as_json=json)
 
 
+@bench.command("webhook")
+def bench_webhook(
+    mutations: Annotated[int, typer.Option(help="Mutated offers; none may act.")] = 100_000,
+    offers: Annotated[int, typer.Option(help="Genuine offers, delivered twice each.")] = 500,
+    seed: Annotated[int, typer.Option(help="Seed of the mutations.")] = 1,
+    json: Json = False,
+) -> None:
+    """Offers of hosted calls: mutated, repeated, genuine; verified to accept sent."""
+    from voiceagent.bench.webhook import run_webhook_bench
+    from voiceagent.cli.bench import report
+
+    report("webhook", lambda: run_webhook_bench(mutations, offers=offers, seed=seed), as_json=json)
+
+
 @bench.command("recogniser")
 def bench_recogniser(
     quick: Annotated[bool, typer.Option(help="Two voices instead of all.")] = False, json: Json = False
