@@ -76,6 +76,8 @@ class HostedLeg:
         self._calls = calls
         self._gone = gone
         self._listener: LegListener | None = None
+        self._asked = False
+        """An accept has left; whether it arrived is known by its answer only."""
         self._taken = False
         self._end: tuple[LegEnd, int | None, str] | None = None
         self._playing: tuple[str, str] | None = None
@@ -99,6 +101,7 @@ class HostedLeg:
         Raises SipError (``already_settled``) when the caller has gone, or another node was first.
         """
         if self.session is not None:
+            self._asked = True
             reply = await self._calls.accept(self.call_id, self.session)
             if reply.settled:
                 words = f"the provider says {reply.status}: the call is settled already"
@@ -108,12 +111,14 @@ class HostedLeg:
 
     async def answer(self) -> None:
         """Nothing is left to do: the provider has answered."""
-        self._taken = True
+        self._asked = self._taken = True
 
     async def reject(self, status: int, reason: str, *, retry_after_s: int | None = None) -> None:
         if self._end is None:
             calls, call_id = self._calls, self.call_id
-            await self._end_it(calls.hangup(call_id) if self._taken else calls.reject(call_id, status))
+            settled = self._taken or await self._end_it(calls.reject(call_id, status))
+            if settled and self._asked:
+                await self._end_it(calls.hangup(call_id))  # it may be ours by now: nobody is left in silence
             self._over(LegEnd.REJECTED, status, reason)
 
     async def hang_up(self, reason: str = "") -> None:
@@ -191,12 +196,14 @@ class HostedLeg:
         if self._listener is not None:
             self._listener.leg_playback_ended(Heard(*playing, heard_ms, cut))
 
-    async def _end_it(self, verb: Awaitable[Reply]) -> None:
+    async def _end_it(self, verb: Awaitable[Reply]) -> bool:
+        """Wait for a verb that ends the call; True when the call was settled otherwise, or nobody knows."""
         try:
-            await verb
+            return (await verb).settled
         except ProviderError as error:
             # Our part ends all the same. The provider's own limits end a call that nobody steers.
             _log.warning("hosted call %s: %s", self.call_id, error)
+            return True
 
     def _over(self, end: LegEnd, status: int | None, reason: str) -> None:
         if self._end is not None:
