@@ -81,7 +81,7 @@ def test_attach_speak_and_interrupt(name: str) -> None:
                 check_client_event(frame)
             assert attached.model.snapshot()["unknown_events"]["ping"] == 1
             with pytest.raises(ConfigError):
-                session.send_audio(b"\xff" * 160)
+                session.send_audio(b"\xff" * 320)
 
     story()
 
