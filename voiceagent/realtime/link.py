@@ -33,7 +33,7 @@ from voiceagent.realtime.model_events import (
 )
 from voiceagent.realtime.model_inputs import RealtimeModelSendEvent
 from voiceagent.realtime.providers import ProviderProfile
-from voiceagent.realtime.requests import Progress
+from voiceagent.realtime.requests import REQUEST_KEY, TRY_KEY, Progress
 from voiceagent.realtime.sequencer import Sequencer
 from voiceagent.realtime.sequencer_config import SequencerConfig
 from voiceagent.realtime.sequencer_io import (
@@ -146,7 +146,8 @@ class RealtimeLink:
         self._draining = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
-        self._creates: dict[str, float] = {}
+        self._creates: dict[tuple[str, str], float] = {}
+        """When each unanswered create left, by request and attempt."""
         self._stopping: str | None = None
         self.inbound = Inbound(self)
         self.outbound = Outbound(self)
@@ -320,7 +321,7 @@ class RealtimeLink:
 
     # ── effects ─────────────────────────────────────────────────────────────────────────────────
     def _send_create(self, effect: SendCreate) -> None:
-        self._creates[effect.event_id] = self.now()
+        self._creates[effect.request.id, str(effect.attempt)] = self.now()
         self._creates = dict(list(self._creates.items())[-8:])
         self.write(create_frame(effect.request, effect.event_id, effect.attempt))
 
@@ -436,11 +437,20 @@ class RealtimeLink:
         heard_ms, text = self.conversation.heard_of(response_id)
         self.feed(PlaybackEnded(response_id, heard_ms, text, cut))
 
-    def created_after(self) -> None:
-        """``response.created`` has come: the oldest create that waits was answered."""
-        if self._creates:
-            event_id = next(iter(self._creates))
-            self.round_trip(self.now() - self._creates.pop(event_id))
+    def created_after(self, metadata: Mapping[str, str] | None) -> None:
+        """``response.created`` has come: measure the round trip, if it is certain which create it answers.
+
+        A create that was lost on the way must not lend its time to the next one: too long a round trip would
+        make every later loss take longer to notice.
+        """
+        name = (metadata or {}).get(REQUEST_KEY)
+        if name is not None and metadata is not None:
+            sent_at = self._creates.get((name, metadata.get(TRY_KEY, "1")))
+        else:
+            sent_at = next(iter(self._creates.values())) if len(self._creates) == 1 else None
+        self._creates.clear()
+        if sent_at is not None:
+            self.round_trip(self.now() - sent_at)
 
     # ── for people ──────────────────────────────────────────────────────────────────────────────
     def snapshot(self) -> dict[str, Any]:

@@ -191,7 +191,7 @@ class Inbound:
         response = link.conversation.response(event.response_id)
         response.out_of_band = event.out_of_band
         if REQUEST_KEY in (event.metadata or {}) or not link.conversation.mirror.auto_create:
-            link.created_after()
+            link.created_after(event.metadata)
         link.feed(ResponseCreated(event.response_id, event.metadata, event.out_of_band))
         request_id = response.request_id or (event.metadata or {}).get(REQUEST_KEY)
         link.emit(
