@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,7 +25,8 @@ from voiceagent.realtime.providers import provider
 from voiceagent.realtime.session import RealtimeSession
 from voiceagent.realtime.sip_attach import OpenAIRealtimeSIPModel
 from voiceagent.realtime.webhook_event import CallOffer
-from voiceagent.records.journal import Journal
+from voiceagent.records.journal import Journal, plain
+from voiceagent.replay.check import Verdict, check_journal
 
 OFFER = CallOffer(
     "rtc_1", (("From", '"Alice" <sip:alice@x>;tag=1'), ("To", "<sip:100@y>"), ("Call-ID", "c1@test"))
@@ -205,7 +207,7 @@ class HostedStory(Story):
             api_key="k",
             transport=self.provider.open,
             tokens=counted_tokens("e"),
-            trace=lambda step, now: journal.write("sequencer", step),
+            trace=lambda step, now: journal.write("sequencer", step, loop_t=round(now, 6)),
             accepted=self.hosted.session,
             over=self.hosted.call_over,
             digits_end_prompts=False,
@@ -217,6 +219,15 @@ class HostedStory(Story):
         session = RealtimeSession(model=model, config=config, tokens=counted_tokens("s"))
         await session.open()
         return session
+
+
+def verdict(story: Story, folder: Path) -> Verdict:
+    """Write the story's journal to a file and have I1 to I12 checked on it, as on any real call's."""
+    path = folder / "call.jsonl"
+    path.write_text(
+        "".join(json.dumps(entry, default=plain) + "\n" for entry in story.entries), encoding="utf-8"
+    )
+    return check_journal(path)
 
 
 class DirectStory(Story):

@@ -17,8 +17,10 @@ from tests.kit.service import operator, service, until
 from voiceagent.app.service import Service
 from voiceagent.errors import ConfigError, SipError
 from voiceagent.phone.phone import Phone
+from voiceagent.realtime.sip_attach import OpenAIRealtimeSIPModel
 from voiceagent.realtime.webhook_signature import webhook_signature
 from voiceagent.records.journal import read_journal
+from voiceagent.replay.check import check_journal
 from voiceagent.settings import load_settings
 
 pytestmark = pytest.mark.loopback
@@ -78,6 +80,36 @@ async def test_a_hosted_call_is_a_call_like_any_other(tmp_path: Path, flows: lis
     assert spoken[-1]["kind"] == "completed", "the goodbye is heard before the hang-up"
     assert entries[-1]["type"] == "call.ended"
     assert "voiceagent_webhook_accept_seconds_count 1.0" in metrics
+    proof = check_journal(next((tmp_path / "journals").glob("*.jsonl")))
+    assert proof.ok, proof.violations
+
+
+async def test_a_lost_control_socket_is_opened_again_while_the_caller_hears_on(
+    tmp_path: Path, flows: list[str]
+) -> None:
+    async with hosted(tmp_path, flows) as running, Phone() as phone:
+        call = phone.dial(f"sip:100@{running.addresses.hosted_sip}")
+        await call.answered()
+        await call.until_speaking()
+        session = running.directory.live[0].session
+        assert session is not None
+        model = session.model
+        assert isinstance(model, OpenAIRealtimeSIPModel)
+        transport = model.link._transport
+        assert transport is not None
+        transport.close(1001, "going")
+        await until(lambda: model.link.up and model.link._transport is not transport)
+        await call.until_answered_in_words()
+        await call.press("4711")
+        await call.over(20)
+        await until(lambda: not running.directory.live)
+        outcome = running.directory.calls()[0].outcome
+    assert outcome is not None
+    assert (outcome["kind"], outcome["reason"]) == ("success", "completed")
+    entries = entries_of(tmp_path)
+    assert [entry["body"].get("quiet") for entry in entries if entry.get("event") == "LinkUp"][1:] == [True]
+    proof = check_journal(next((tmp_path / "journals").glob("*.jsonl")))
+    assert proof.ok, proof.violations
 
 
 async def test_the_caller_hangs_up(tmp_path: Path, flows: list[str]) -> None:

@@ -287,6 +287,8 @@ class Call:
                 return
             left = deadline - self._loop.time()
             if left <= 0:
+                for one in waiting:
+                    one.close()
                 self.journal.write("goodbye.cut")
                 return
             tasks = [self._start("last words", one) for one in waiting]
