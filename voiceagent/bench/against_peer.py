@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from typing import Any
 
 from voiceagent.bench.against_clients import Client, Ours, Peer, require_peer
-from voiceagent.bench.against_world import RUN_OFF_S, JumpingLoop, Script, Server, Truth
+from voiceagent.bench.against_world import RUN_OFF_S, Asked, JumpingLoop, Script, Server, Truth
 from voiceagent.errors import ConfigError
 
 CALLS = 24
@@ -28,6 +29,7 @@ MEANINGS = {
     "silent": "the same, for requests made while the caller was not speaking",
     "undisturbed": "… and the answer to the caller's last turn was neither due nor being generated",
     "free": "… and nothing else was being generated or heard",
+    "same_conditions": "requests that met a free line in both runs; what was never heard is infinitely late",
 }
 
 
@@ -110,11 +112,38 @@ def run_against(
     if peer != "openai-agents":
         raise ConfigError("--against", f"knows openai-agents, not {peer}")
     version = require_peer()
+    ours, our_wall_s = live(Ours, calls, seconds, seed)
+    theirs, their_wall_s = live(Peer, calls, seconds, seed)
     return {
         "calls": calls,
         "call_seconds": seconds,
         "seed": seed,
-        "voiceagent": figures(*live(Ours, calls, seconds, seed)),
-        f"openai-agents {version}": figures(*live(Peer, calls, seconds, seed)),
+        "voiceagent": figures(ours, our_wall_s),
+        f"openai-agents {version}": figures(theirs, their_wall_s),
+        "same_conditions": same_conditions(ours, theirs),
         "meaning": MEANINGS,
+    }
+
+
+def same_conditions(ours: Truth, theirs: Truth) -> dict[str, Any]:
+    """Compare the requests that met a silent caller and a free line in both runs.
+
+    What was never heard counts as infinitely late.
+    """
+    pairs = [
+        (one, other) for one, other in zip(ours.asked, theirs.asked, strict=True) if one.free and other.free
+    ]
+
+    def waits(asked: list[Asked]) -> list[float]:
+        return [math.inf if one.heard_at is None else one.heard_at - one.at for one in asked]
+
+    mine, its = waits([one for one, _ in pairs]), waits([other for _, other in pairs])
+    return {
+        "requests": len(pairs),
+        "voiceagent_p50": percentile(mine, 0.5),
+        "voiceagent_p95": percentile(mine, 0.95),
+        "voiceagent_never_heard": sum(math.isinf(one) for one in mine),
+        "peer_p50": percentile(its, 0.5),
+        "peer_p95": percentile(its, 0.95),
+        "peer_never_heard": sum(math.isinf(one) for one in its),
     }
