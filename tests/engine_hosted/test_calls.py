@@ -39,9 +39,9 @@ async def test_offered_accepted_spoken_heard_and_hung_up() -> None:
             await client.send("response.create", response={"instructions": 'Say: "Hello caller."'})
             started = await client.until("output_audio_buffer.started")
             await call.until_speaking()
-            done = await client.until("response.done")
-            assert done["response"]["status"] == "completed"
             stopped = await client.until("output_audio_buffer.stopped")
+            done = next(event for event in client.log if event["type"] == "response.done")
+            assert done["response"]["status"] == "completed"
             assert started["response_id"] == stopped["response_id"] == done["response"]["id"]
             kinds = client.kinds()
             assert kinds.index("response.content_part.added") < kinds.index("output_audio_buffer.started")
@@ -116,9 +116,9 @@ async def test_stopped_by_hand_with_cancel_and_clear() -> None:
         await client.send("response.create", response={"instructions": f'Say: "{"All of this. " * 30}"'})
         response_id = (await client.until("output_audio_buffer.started"))["response_id"]
         await client.send("response.cancel", response_id=response_id)
+        await client.send("output_audio_buffer.clear")
         done = await client.until("response.done")
         assert done["response"]["status_details"]["reason"] == "client_cancelled"
-        await client.send("output_audio_buffer.clear")
         assert (await client.until("output_audio_buffer.cleared"))["response_id"] == response_id
         assert "conversation.item.truncated" in client.kinds()
 

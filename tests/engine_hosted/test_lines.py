@@ -36,7 +36,8 @@ async def test_on_hold_nothing_sounds_and_afterwards_it_goes_on() -> None:
         await client.until("output_audio_buffer.started")
         await call.until_speaking()
         call.hold(True)
-        await client.until("response.done")
+        if "response.done" not in client.kinds():
+            await client.until("response.done")
         await call.play(voice(800))  # longer than the sentence would take
         await client.settle()
         assert "output_audio_buffer.stopped" not in client.kinds()

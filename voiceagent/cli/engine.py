@@ -35,19 +35,11 @@ def run_engine(
 
     secret = os.environ.get(SECRET_VARIABLE, "")
 
-    async def work() -> None:
+    async def work(config: EngineConfig) -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        config = EngineConfig(
-            host=host,
-            port=port,
-            voice=voice,
-            recogniser=recogniser,
-            faults=faults,
-            hosted=_hosted(host, sip_port, webhook, secret) if webhook else None,
-        )
         async with await start_engine(config) as running:
             if as_json:
                 told = {"event": "listening", "url": running.url, "sip": running.sip or None}
@@ -63,7 +55,15 @@ def run_engine(
             await stop.wait()
 
     try:
-        run_loop(work)
+        config = EngineConfig(
+            host=host,
+            port=port,
+            voice=voice,
+            recogniser=recogniser,
+            faults=faults,
+            hosted=_hosted(host, sip_port, webhook, secret) if webhook else None,
+        )
+        run_loop(lambda: work(config))
     except VoiceAgentError as error:
         fail_with(error, as_json=as_json)
     except OSError as error:

@@ -16,6 +16,7 @@ from typing import Protocol
 from .items import Conversation
 from .outbox import EventSink
 from .ports import AudioFormat
+from .protocol_errors import Refusal
 
 
 class LineHeard(Protocol):
@@ -179,7 +180,10 @@ class OutputBuffer:
         if item_id not in self._conversation:
             return
         heard_ms = account.heard_ms if account is not None else 0
-        self._conversation.truncate(item_id, 0, heard_ms)
+        try:
+            self._conversation.truncate(item_id, 0, heard_ms)
+        except Refusal:
+            return  # a client has put another item in its place
         self._outlet.emit(
             "conversation.item.truncated", item_id=item_id, content_index=0, audio_end_ms=heard_ms
         )
