@@ -7,7 +7,7 @@ ARGS ?=
 help: ## show the verbs
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: ## set up, place a real SIP call to the service, show what happened (ARGS="--json")
+demo: ## set up, place a real SIP call to the service, show what happened (ARGS="--hosted", "--json")
 	@scripts/setup demo
 	@.venv/bin/voiceagent demo $(ARGS)
 

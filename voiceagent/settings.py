@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from voiceagent.errors import ConfigError
+from voiceagent.realtime.webhook_signature import webhook_key
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -127,6 +128,9 @@ class EngineSettings(_Section):
 
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: Port = Field(default=0, description="Port; 0 takes a free one.")
+    sip_port: Port = Field(
+        default=0, description="UDP port where it takes hosted calls by itself; 0 takes a free one."
+    )
     voice: str = Field(default="auto", description="auto, flite, espeak, or a plug-in's name.")
     recogniser: str = Field(default="auto", description="auto, pocketsphinx, or a plug-in's name.")
     vad: str = Field(default="auto", description="auto, silero, webrtc, energy, or a plug-in's name.")
@@ -170,6 +174,38 @@ class ConsoleSettings(_Section):
     metrics_open: bool = Field(default=False, description="Serve /metrics without a token.")
 
 
+class HostedSettings(_Section):
+    """Calls that the provider terminates and offers by webhook."""
+
+    webhook_secrets: tuple[SecretStr, ...] = Field(
+        default=(),
+        description="Signing secrets (whsec_…) of POST /webhooks/realtime; two while rotating. Empty: off.",
+    )
+    api_base: str | None = Field(
+        default=None, description="REST base of the provider; default: its own, or beside realtime.url."
+    )
+    numbers: dict[str, str] = Field(
+        default={}, description="Called numbers (user of SIP To) to flow names; others as the flows say."
+    )
+
+    @field_validator("webhook_secrets")
+    @classmethod
+    def _secrets(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for one in value:
+            try:
+                webhook_key(one.get_secret_value())
+            except ConfigError as error:
+                raise ValueError(str(error).partition(": ")[2]) from None
+        return value
+
+    @field_validator("api_base")
+    @classmethod
+    def _base(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value
+
+
 class LogSettings(_Section):
     """Logs."""
 
@@ -196,6 +232,7 @@ class Settings(BaseSettings):
     engine: EngineSettings = Field(default_factory=EngineSettings)
     call: CallSettings = Field(default_factory=CallSettings)
     console: ConsoleSettings = Field(default_factory=ConsoleSettings)
+    hosted: HostedSettings = Field(default_factory=HostedSettings)
     log: LogSettings = Field(default_factory=LogSettings)
 
     @property
@@ -288,6 +325,7 @@ def load_settings(file: str | Path | None = None, flags: Mapping[str, Any] | Non
     finally:
         _FileSource.chosen = {}
     _check_provider(settings)
+    _check_hosted(settings)
     _check_addresses(settings)
     return settings
 
@@ -297,6 +335,11 @@ def _check_provider(settings: Settings) -> None:
         raise ConfigError("realtime.api_key", f"the provider {settings.provider} needs a key")
     if settings.provider == "azure" and settings.realtime.url is None:
         raise ConfigError("realtime.url", "the provider azure needs its resource's URL")
+
+
+def _check_hosted(settings: Settings) -> None:
+    if settings.hosted.webhook_secrets and not settings.console.enabled:
+        raise ConfigError("console.enabled", "must be on: hosted calls are offered to its /webhooks/realtime")
 
 
 def _check_addresses(settings: Settings) -> None:
@@ -335,10 +378,10 @@ def _config_error(error: ValidationError) -> ConfigError:
     if first["type"] == "extra_forbidden":
         return ConfigError(name, "there is no such setting")
     if first["type"] == "tuple_type":
-        return ConfigError(name, f'must be a list: ["…", "…"] (not {first.get("input")!r})')
+        shown = "" if "secret" in name else f" (not {first.get('input')!r})"
+        return ConfigError(name, f'must be a list: ["…", "…"]{shown}')
     message = first["msg"].removeprefix("Value error, ")
     given = first.get("input")
-    shown = (
-        "" if isinstance(given, dict | SecretStr) or "key" in name or "token" in name else f" (not {given!r})"
-    )
+    kept_back = any(word in name for word in ("key", "token", "secret"))
+    shown = "" if isinstance(given, dict | SecretStr) or kept_back else f" (not {given!r})"
     return ConfigError(name, message[:1].lower() + message[1:] + shown)

@@ -14,6 +14,8 @@ from fastapi import FastAPI
 
 from voiceagent.console.app import create_app
 from voiceagent.console.config import ConsoleConfig
+from voiceagent.console.ports import WebhookTaken
+from voiceagent.realtime.webhook_signature import WebhookRefused
 
 from .fake_directory import FakeDirectory
 
@@ -26,8 +28,24 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 def an_app(directory: FakeDirectory, **settings: Any) -> FastAPI:
     """Return the console over ``directory``."""
     metrics = settings.pop("metrics", None)
+    webhooks = settings.pop("webhooks", None)
     settings.setdefault("stream_tick_s", 0.0)
-    return create_app(directory, ConsoleConfig(token=TOKEN, viewer_token=VIEWER, **settings), metrics=metrics)
+    config = ConsoleConfig(token=TOKEN, viewer_token=VIEWER, **settings)
+    return create_app(directory, config, metrics=metrics, webhooks=webhooks)
+
+
+@dataclass
+class FakeWebhooks:
+    """Keeps what it is given; says ``answer``, or raises it."""
+
+    answer: WebhookTaken | WebhookRefused = field(default_factory=lambda: WebhookTaken("taken"))
+    given: list[tuple[str, str, str, bytes]] = field(default_factory=list[tuple[str, str, str, bytes]])
+
+    def take(self, webhook_id: str, timestamp: str, signature: str, body: bytes) -> WebhookTaken:
+        self.given.append((webhook_id, timestamp, signature, body))
+        if isinstance(self.answer, WebhookRefused):
+            raise self.answer
+        return self.answer
 
 
 def a_client(app: FastAPI, *, peer: str = "127.0.0.1", **options: Any) -> httpx.AsyncClient:

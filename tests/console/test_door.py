@@ -20,7 +20,7 @@ from voiceagent.console.problems import Problem
 from voiceagent.errors import ConfigError
 
 from .fake_directory import FakeDirectory, a_call
-from .kit import BASE, BEARER, TOKEN, VIEWER, a_client, an_app, streaming
+from .kit import BASE, BEARER, TOKEN, VIEWER, FakeWebhooks, a_client, an_app, streaming
 
 FAR = "192.0.2.7"
 OPEN = ("pass", "pass", "pass", "pass")
@@ -47,6 +47,8 @@ TABLE: dict[tuple[str, str], tuple[object, ...]] = {
     ("POST", "/v1/calls/{call_id}/responses"): ACT,
     ("DELETE", "/v1/calls/{call_id}/responses/{response_id}"): ACT,
     ("POST", "/v1/calls/{call_id}/actions/hangup"): ACT,
+    # Its signature is the credential: never a 401 for want of a token.
+    ("POST", "/webhooks/realtime"): OPEN,
 }
 CREDENTIALS = ("nobody", "wrong", "viewer", "operator")
 
@@ -80,7 +82,11 @@ def walk(routes: list[Any]) -> list[Any]:
 
 
 def test_every_route_is_in_the_table() -> None:
-    assert routes_of(an_app(FakeDirectory())) == set(TABLE)
+    assert routes_of(an_app(FakeDirectory(), webhooks=FakeWebhooks())) == set(TABLE)
+
+
+def test_without_secrets_there_is_no_webhook_route() -> None:
+    assert routes_of(an_app(FakeDirectory())) == set(TABLE) - {("POST", "/webhooks/realtime")}
 
 
 @pytest.mark.parametrize("via", ["bearer", "cookie"])
@@ -88,7 +94,7 @@ def test_every_route_is_in_the_table() -> None:
 async def test_every_route_for_every_credential(who: str, via: str) -> None:
     directory = FakeDirectory()
     directory.put_call(a_call())
-    app = an_app(directory, metrics=lambda: "up 1\n")
+    app = an_app(directory, metrics=lambda: "up 1\n", webhooks=FakeWebhooks())
     shown = {"nobody": None, "wrong": "wrong-token-wrong-token", "viewer": VIEWER, "operator": TOKEN}[who]
     for (method, route), expected in TABLE.items():
         async with a_client(app, peer=FAR) as client:

@@ -15,7 +15,7 @@ from voiceagent.call.call import Call, OpenSession
 from voiceagent.call.config import CallConfig
 from voiceagent.call.leg import Leg
 from voiceagent.ids import Tokens
-from voiceagent.ivr.flow import FlowBook
+from voiceagent.ivr.flow import Flow, FlowBook
 from voiceagent.observe.metrics import Metrics
 from voiceagent.records.journal import JournalWriter
 from voiceagent.tasks import TaskNest
@@ -52,9 +52,12 @@ class Reception:
         self._on_idle = on_idle
         self._nest = TaskNest("reception")
 
-    def offered(self, leg: Leg) -> None:
-        """A call is offered; take it or refuse it."""
-        flow = self._flows.pick(leg.info.called)
+    def offered(self, leg: Leg, *, flow: Flow | None = None, open_session: OpenSession | None = None) -> None:
+        """A call is offered; take it or refuse it.
+
+        ``flow`` and ``open_session`` are given where they are not those of every call.
+        """
+        flow = flow or self._flows.pick(leg.info.called)
         if flow is None:
             self._refuse(leg, 404, "Not Found", "unknown_number")
             return
@@ -67,7 +70,7 @@ class Reception:
             call_id,
             leg,
             flow,
-            open_session=self._open_session,
+            open_session=open_session or self._open_session,
             config=self._config,
             journal=self._journals.open(call_id, monotonic=asyncio.get_running_loop().time),
             observer=self._directory,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import count
 from typing import Any
 
 from voiceagent.call.leg import G711
@@ -30,10 +31,10 @@ class SessionFactory:
             return None
         return {"model": model, "language": "en"}
 
-    async def open(self, flow: Flow, audio_format: G711, journal: Journal) -> RealtimeSession:
-        """Connect and configure a session. Raises :class:`~voiceagent.errors.ProviderError`."""
+    def config(self, flow: Flow, audio_format: G711, *, playout: bool = True) -> RealtimeSessionConfig:
+        """Return how a call of this flow is set up; ``playout`` says that we play the audio."""
         realtime = self._settings.realtime
-        config = RealtimeSessionConfig(
+        return RealtimeSessionConfig(
             instructions=flow.instructions or DEFAULT_INSTRUCTIONS,
             voice=flow.voice or realtime.voice,
             input_audio_format=audio_format,
@@ -45,8 +46,12 @@ class SessionFactory:
                 "interrupt_response": True,
             },
             transcription=self.transcription,
-            playout=True,
+            playout=playout,
         )
+
+    async def open(self, flow: Flow, audio_format: G711, journal: Journal) -> RealtimeSession:
+        """Connect and configure a session. Raises :class:`~voiceagent.errors.ProviderError`."""
+        realtime = self._settings.realtime
         model = OpenAIRealtimeWebSocketModel(
             provider=self.name,
             url=realtime.url or self._engine_url,
@@ -55,18 +60,23 @@ class SessionFactory:
             transport=realtime.transport,
             trace=tracer(journal),
         )
-        session = RealtimeSession(model=model, config=config)
+        session = RealtimeSession(model=model, config=self.config(flow, audio_format))
         await session.open()
         return session
 
 
+_sessions = count(1)
 DEFAULT_INSTRUCTIONS = "You are a friendly telephone assistant. Be brief, and speak in whole sentences."
 
 
 def tracer(journal: Journal) -> Callable[[object, float], None]:
-    """Return the hook that writes every event and effect of the sequencer into the call's journal."""
+    """Return the hook that writes every event and effect of a sequencer into the call's journal.
+
+    Each hook has a number of its own in its entries, so that the sessions of one call can be told apart.
+    """
+    session = next(_sessions)
 
     def trace(event_or_effect: object, now: float) -> None:
-        journal.write("sequencer", event_or_effect, loop_t=round(now, 6))
+        journal.write("sequencer", event_or_effect, loop_t=round(now, 6), session=session)
 
     return trace

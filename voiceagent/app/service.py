@@ -35,6 +35,7 @@ from voiceagent.ivr.flow import FlowBook, load_flows
 from voiceagent.media.ports import PortRange
 from voiceagent.media.wheel import MediaWheel
 from voiceagent.observe.metrics import Metrics
+from voiceagent.realtime.webhook_signature import PREFIX
 from voiceagent.records.journal import JournalWriter
 from voiceagent.settings import Settings
 from voiceagent.sip.config import EndpointConfig
@@ -43,7 +44,9 @@ from voiceagent.sip.transport import UdpSipTransport
 from voiceagent.tasks import TaskNest
 
 if TYPE_CHECKING:
+    from voiceagent.app.hosted import HostedDesk
     from voiceagent.console.server import ConsoleServer
+    from voiceagent.engine.config import HostedConfig as EngineHostedConfig
     from voiceagent.engine.run import RunningEngine
 
 _log = structlog.get_logger("voiceagent.service")
@@ -60,6 +63,8 @@ class Addresses:
     console_token: str | None
     provider: str
     engine: str | None
+    hosted_sip: str | None = None
+    """host:port where the embedded provider takes calls by itself and offers them to us."""
 
 
 class Service:
@@ -92,6 +97,7 @@ class Service:
         """Of the embedded provider: warming up, ok, or why it failed."""
         self._console: ConsoleServer | None = None
         self._reception: Reception | None = None
+        self.hosted: HostedDesk | None = None
         self._gateway: SipGateway | None = None
         self.wheel: MediaWheel | None = None
         self.sip: UdpSipTransport | None = None
@@ -123,8 +129,19 @@ class Service:
             ) from None
         own_engine = settings.provider == "embedded" and settings.realtime.url is None
         engine_url = await self._start_engine() if own_engine else None
-        console_url, token = await self._start_console()
         sessions = SessionFactory(settings, engine_url)
+        if settings.hosted.webhook_secrets:
+            from voiceagent.app.hosted import HostedDesk
+
+            self.hosted = HostedDesk(
+                settings,
+                sessions,
+                flows=self.flows,
+                admission=self.admission,
+                metrics=self.metrics,
+                engine_url=engine_url,
+            )
+        console_url, token = await self._start_console()
         self._reception = Reception(
             flows=self.flows,
             admission=self.admission,
@@ -138,10 +155,17 @@ class Service:
             on_idle=self._idle.set,
         )
         host, port = await self._start_sip(self._reception)
+        if self.hosted is not None:
+            self.hosted.open(self._reception)
+            if self._engine is not None:
+                self._engine.offer_calls_to(f"{console_url}/webhooks/realtime")
         self._nest.start("figures", keep_figures(self))
         gc.collect()
         gc.freeze()  # what stands now stays: later full collections need not look at it
-        self.addresses = Addresses(f"{host}:{port}", console_url, token, settings.provider, engine_url)
+        hosted_sip = (self._engine.sip if self._engine is not None else "") or None
+        self.addresses = Addresses(
+            f"{host}:{port}", console_url, token, settings.provider, engine_url, hosted_sip
+        )
         _log.info("listening", sip=self.addresses.sip, console=console_url, provider=settings.provider)
         return self.addresses
 
@@ -158,6 +182,7 @@ class Service:
             vad=settings.vad,
             chat_url=settings.chat_url,
             chat_model=settings.chat_model,
+            hosted=self._engine_takes_calls(),
         )
         try:
             self._engine = await start_engine(config)
@@ -177,6 +202,23 @@ class Service:
         else:
             self._warmth = "ok"
 
+    def _engine_takes_calls(self) -> EngineHostedConfig | None:
+        """The embedded provider's own SIP side, where calls are to be offered to us."""
+        secrets = self.settings.hosted.webhook_secrets
+        if not secrets:
+            return None
+        from voiceagent.engine.config import HostedConfig as EngineHostedConfig
+
+        sip = self.settings.sip
+        return EngineHostedConfig(
+            webhook_secret=PREFIX + secrets[0].get_secret_value().strip().removeprefix(PREFIX),
+            sip_host=sip.host,
+            sip_port=self.settings.engine.sip_port,
+            advertised_host=sip.advertised_host,
+            allowed_sources=sip.allowed_sources,
+            max_calls=self.settings.call.max_calls,
+        )
+
     async def _start_console(self) -> tuple[str | None, str | None]:
         settings = self.settings.console
         if not settings.enabled:
@@ -193,7 +235,7 @@ class Service:
             allowed_hosts=settings.allowed_hosts,
             metrics_open=settings.metrics_open,
         )
-        app = create_app(self.directory, config, metrics=self.metrics.render)
+        app = create_app(self.directory, config, metrics=self.metrics.render, webhooks=self.hosted)
         self.metrics.watch_streams(lambda: len(app.state.parts.streams))
         self._console = ConsoleServer(app, settings.host, settings.port)
         return await self._console.start(), token
@@ -259,6 +301,8 @@ class Service:
                 _log.warning("calls did not end in time", calls=self.admission.live)
         if self._reception is not None:
             await self._reception.close()
+        if self.hosted is not None:
+            await self.hosted.close()
         self.hub.close()
         await self._nest.close()
         if self.sip is not None:

@@ -153,7 +153,7 @@ class Call:
     async def _live(self) -> CallOutcome:
         try:
             await self.leg.prepare()
-        except (MediaError, SipError) as error:
+        except (MediaError, SipError, ProviderError) as error:
             status = error.status if isinstance(error, SipError) else 503
             await self.leg.reject(status, "Not Acceptable Here" if status == 488 else "Service Unavailable")
             return _leg_refused(error, status)
@@ -266,7 +266,7 @@ class Call:
         """Play the recorded apology to the caller, who must not sit in silence, and go."""
         self._become(CallState.CLOSING)
         self._tasks.cancel()  # the flow has nobody to speak with; its ``finally`` runs meanwhile
-        if self.leg_gone:
+        if self.leg_gone or not self.leg.capabilities.owns_playout:
             return outcome
         self.journal.write("apology", reason=outcome.reason, detail=outcome.detail)
         self._stop_leg()
@@ -291,6 +291,8 @@ class Call:
                 return
             left = deadline - self._loop.time()
             if left <= 0:
+                for one in waiting:
+                    one.close()
                 self.journal.write("goodbye.cut")
                 return
             tasks = [self._tasks.start("last words", one) for one in waiting]
@@ -458,7 +460,7 @@ class Call:
     # ── inner workings ──────────────────────────────────────────────────────────────────────────
     def provider_lost(self, reason: str) -> None:
         """The realtime session went away under the call."""
-        if self._closing:
+        if self._closing or self.leg_gone:
             return
         self.journal.write("provider.lost", reason=reason)
         outcome = CallOutcome(OutcomeClass.PROVIDER, "provider_lost", reason)
@@ -550,6 +552,7 @@ class Call:
             )
 
 
-def _leg_refused(error: MediaError | SipError, status: int | None = None) -> CallOutcome:
-    fault = OutcomeClass.CALLER if isinstance(error, SipError) else OutcomeClass.OURS
-    return CallOutcome(fault, error.code, str(error), status)
+def _leg_refused(error: MediaError | SipError | ProviderError, status: int | None = None) -> CallOutcome:
+    kinds = {SipError: OutcomeClass.CALLER, ProviderError: OutcomeClass.PROVIDER}
+    kind = next((kind for fault, kind in kinds.items() if isinstance(error, fault)), OutcomeClass.OURS)
+    return CallOutcome(kind, error.code, str(error), status)

@@ -95,7 +95,7 @@ class ModelEar:
                 if event.code == "probe_unanswered":
                     self._probe_unanswered()
             case RealtimeModelDtmfEvent():
-                call.digit_pressed(event.digit)
+                call.leg_digit(event.digit)
             case RealtimeModelErrorEvent():
                 call.journal.write("provider.error", code=event.code, message=event.message)
             case RealtimeModelConnectionStatusEvent(status="disconnected"):

@@ -20,15 +20,18 @@ Say = Callable[[str], None]
 OPERATOR_LINE = "A message from your operator: your invoice was sent this morning."
 
 
-def run_demo(out: Path, *, as_json: bool) -> None:
-    """Run the demonstration; exit status 0 only when everything happened."""
+def run_demo(out: Path, *, as_json: bool, hosted: bool = False) -> None:
+    """Run the demonstration; exit status 0 only when everything happened.
+
+    ``hosted``: the provider takes the call by itself and offers it to the service by webhook.
+    """
     from voiceagent.observe.logs import configure_logs
 
     configure_logs(format="console", level="error")
     say: Say = _hush if as_json else _print
     try:
         _clear(out)
-        summary = run_loop(lambda: _demo(out, say))
+        summary = run_loop(lambda: _demo(out, say, hosted=hosted))
     except VoiceAgentError as error:
         fail_with(error, as_json=as_json)
     except KeyboardInterrupt:
@@ -56,14 +59,15 @@ def _hush(_line: str) -> None:
     return None
 
 
-async def _demo(out: Path, say: Say) -> dict[str, Any]:
+async def _demo(out: Path, say: Say, *, hosted: bool) -> dict[str, Any]:
     from voiceagent.app.service import Service
+    from voiceagent.cli.explain import prove
     from voiceagent.phone.ladder import Ladder
     from voiceagent.phone.phone import Phone
     from voiceagent.settings import bare_settings
 
     ladder = Ladder(say)
-    tap = LadderTap(ladder)
+    tap = LadderTap(ladder, hosted=hosted)
     with tempfile.TemporaryDirectory(prefix="voiceagent-demo-") as journals:
         settings = bare_settings(
             {
@@ -77,6 +81,7 @@ async def _demo(out: Path, say: Say) -> dict[str, Any]:
                 "console.port": 0,
                 "realtime.provider": "embedded",
                 "log.level": "error",
+                **(_hosted_settings() if hosted else {}),
             },
         )
         started = time.monotonic()
@@ -84,31 +89,38 @@ async def _demo(out: Path, say: Say) -> dict[str, Any]:
         async with Service(settings, journal_tap=tap) as service:
             await service.ready()
             assert service.addresses is not None
-            say(
-                f"Ready after {time.monotonic() - started:.1f} s. SIP on {service.addresses.sip}. The call:\n"
-            )
+            sip = service.addresses.hosted_sip if hosted else service.addresses.sip
+            where = "of the provider, which offers the call to the service by webhook" if hosted else "on"
+            say(f"Ready after {time.monotonic() - started:.1f} s. SIP {where} {sip}. The call:\n")
             checks = Checks(say)
             async with Phone(note=tap.phone) as phone:
-                call = await _story(phone, service, checks, tap)
+                call = await _story(phone, str(sip), service.addresses, checks, tap)
             seconds = call.record(out / "call.wav") if call is not None else 0.0
             for _ in range(100):
                 if not service.directory.live:
                     break
                 await asyncio.sleep(0.05)
+        checks.check("the sequencer kept I1 to I12", *prove(Path(journals)))
         summary = summary_of(tap, checks, call, seconds)
         write_outputs(out, ladder, Path(journals), summary)
     _tell(say, summary, checks, out)
     return summary
 
 
-async def _story(phone: Any, service: Any, checks: Checks, tap: LadderTap) -> Any:
+def _hosted_settings() -> dict[str, Any]:
+    """One secret for both sides: the provider signs with it, the service verifies with it."""
+    from voiceagent.engine.hosted_webhook import new_webhook_secret
+
+    return {"hosted.webhook_secrets": [new_webhook_secret()]}
+
+
+async def _story(phone: Any, sip: str, addresses: Any, checks: Checks, tap: LadderTap) -> Any:
     """The caller's story. Returns the call, also when it went wrong half-way."""
     from voiceagent.phone.words import spoken
 
-    addresses = service.addresses
     loop = asyncio.get_running_loop()
-    tap.phone(loop.time(), "out", f"INVITE sip:100@{addresses.sip}")
-    call = phone.dial(f"sip:100@{addresses.sip}")
+    tap.phone(loop.time(), "out", f"INVITE sip:100@{sip}")
+    call = phone.dial(f"sip:100@{sip}")
     try:
         billing = await spoken(call, "billing please")
         interruption = await spoken(call, "thank you, I know that")

@@ -59,9 +59,13 @@ class Checks:
 class LadderTap:
     """Draws the call's journal and the phone's notes into one ladder, and counts overlaps."""
 
-    def __init__(self, ladder: Ladder) -> None:
+    def __init__(self, ladder: Ladder, *, hosted: bool = False) -> None:
+        """``hosted``: the phone talks to the model's side, which offers the call to the service."""
         self._ladder = ladder
+        self._hosted = hosted
         self.call_id = ""
+        self.kind = ""
+        """``direct`` or ``hosted``, as the service saw it."""
         self.outcome: dict[str, Any] = {}
         self.recognised: list[str] = []
         self.overlaps = 0
@@ -70,16 +74,24 @@ class LadderTap:
         self._audible: set[str] = set()
         self._lines: dict[str, str] = {}
 
+    @property
+    def wanted_kind(self) -> str:
+        """What kind of call it has to be."""
+        return "hosted" if self._hosted else "direct"
+
     def phone(self, now: float, direction: str, label: str) -> None:
         """A note of the phone's."""
-        source, target = {"out": (PHONE, SERVICE), "in": (SERVICE, PHONE)}.get(direction, (PHONE, PHONE))
+        far = MODEL if self._hosted else SERVICE
+        source, target = {"out": (PHONE, far), "in": (far, PHONE)}.get(direction, (PHONE, PHONE))
         self._ladder.tell(now, source, target, label)
 
     def __call__(self, entry: Mapping[str, Any]) -> None:
         """An entry of the call's journal."""
         match entry["type"]:
             case "call.offered":
-                self.call_id = entry["call_id"]
+                self.call_id, self.kind = entry["call_id"], entry["kind"]
+                if self._hosted:
+                    self._draw(MODEL, SERVICE, "webhook: call.incoming")
             case "sequencer":
                 self._sequencer(entry["body"])
             case "caller.speech_started":
@@ -144,6 +156,10 @@ class LadderTap:
 
 def summary_of(tap: LadderTap, checks: Checks, call: Any, seconds: float) -> dict[str, Any]:
     """Return the demonstration's summary; ``ok`` is true only when everything happened."""
+    if tap.wanted_kind == "hosted":
+        checks.check(
+            "offered by webhook, answered by the provider", tap.kind == "hosted", tap.kind or "never"
+        )
     responses = list(tap.requests.values())
     kinds = [response["outcome"] for response in responses]
     checks.check("no two responses at once", tap.overlaps == 0, f"{tap.overlaps} overlaps")
@@ -166,6 +182,7 @@ def summary_of(tap: LadderTap, checks: Checks, call: Any, seconds: float) -> dic
         "outcome": tap.outcome.get("outcome"),
         "reason": tap.outcome.get("reason"),
         "call_id": tap.call_id,
+        "kind": tap.kind,
         "duration_s": tap.outcome.get("duration_s"),
         "recorded_s": round(seconds, 2),
         "setup_ms": call.figures.setup_ms if call is not None else None,

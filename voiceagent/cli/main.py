@@ -61,6 +61,10 @@ def serve(
     provider: Annotated[
         str | None, typer.Option(help="embedded, openai, azure, xai, or auto (openai when there is a key).")
     ] = None,
+    hosted: Annotated[
+        bool,
+        typer.Option("--hosted", help="Also take calls that the provider answers and offers by webhook."),
+    ] = False,
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
@@ -77,7 +81,7 @@ def serve(
         "realtime.provider": provider,
         "flows": [str(path) for path in flow] if flow else None,
     }
-    run_serve(config, flags, overrides or [], as_json=json)
+    run_serve(config, flags, overrides or [], as_json=json, hosted=hosted)
 
 
 @app.command()
@@ -85,6 +89,9 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the recording, ladder, journal and summary.")] = Path(
         "demo-out"
     ),
+    hosted: Annotated[
+        bool, typer.Option("--hosted", help="The provider takes the call itself and offers it by webhook.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Place a real SIP call to a service of our own, offline, and show what happened.
@@ -94,7 +101,7 @@ def demo(
     """
     from voiceagent.cli.demo import run_demo
 
-    run_demo(out, as_json=json)
+    run_demo(out, as_json=json, hosted=hosted)
 
 
 @app.command()
@@ -147,12 +154,28 @@ def engine(
     faults: Annotated[
         str, typer.Option(help="Misbehave on cue; see voiceagent/engine/faults.py for the script's words.")
     ] = "",
+    webhook: Annotated[
+        str | None,
+        typer.Option(
+            help="Take SIP calls, too, and offer them at this URL, signed with $VOICEAGENT_WEBHOOK_SECRET."
+        ),
+    ] = None,
+    sip_port: Annotated[int, typer.Option(help="UDP port of those calls; 0 takes a free one.")] = 0,
     json: Json = False,
 ) -> None:
     """Run the embedded realtime provider alone: the OpenAI Realtime wire on plain CPU, no key, no network."""
     from voiceagent.cli.engine import run_engine
 
-    run_engine(host, port, voice=voice, recogniser=recogniser, faults=faults, as_json=json)
+    run_engine(
+        host,
+        port,
+        voice=voice,
+        recogniser=recogniser,
+        faults=faults,
+        as_json=json,
+        webhook=webhook,
+        sip_port=sip_port,
+    )
 
 
 @app.command()
@@ -163,17 +186,58 @@ def doctor(config: ConfigFile = None, overrides: Overrides = None, json: Json = 
     run_doctor(config, overrides or [], as_json=json)
 
 
+@app.command()
+def explain(
+    journal: Annotated[Path, typer.Argument(help="A call's journal (JSONL).")],
+    check: Annotated[
+        bool, typer.Option("--check", help="Check that the sequencer kept its promises (I1 to I12).")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Tell a call's story from its journal: requests, what they waited for, cuts, outcomes.
+
+    With --check: verify invariants I1 to I12 on it; exit status 1, with line numbers, if one was broken.
+    """
+    from voiceagent.cli.explain import run_explain
+
+    run_explain(journal, check=check, as_json=json)
+
+
 @bench.command("sequencer")
 def bench_sequencer(
     seconds: Annotated[float, typer.Option(help="How long to count decisions.")] = 3.0,
-    seed: Annotated[int, typer.Option(help="Seed of the synthetic traffic.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of traffic and interleavings.")] = 1,
+    exhaustive: Annotated[
+        int | None, typer.Option(metavar="DEPTH", help="Walk every order of events to this depth instead.")
+    ] = None,
+    interleavings: Annotated[
+        int | None, typer.Option(metavar="N", help="Live N random orders of events instead.")
+    ] = None,
+    sockets: Annotated[
+        int | None, typer.Option(metavar="N", help="Hold N short sessions over real sockets instead.")
+    ] = None,
+    planted: Annotated[
+        bool, typer.Option("--planted", help="Plant defects one at a time; say which property caught each.")
+    ] = False,
+    against: Annotated[
+        str | None, typer.Option(help="Compare with another sequencer on the same traffic: openai-agents.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Decisions per second, and a traffic simulation: requests lost, collisions, starts over speech."""
-    from voiceagent.bench.sequencer import run_sequencer_bench
+    from voiceagent.bench.sequencer import choose_bench
     from voiceagent.cli.bench import report
 
-    report("sequencer", lambda: run_sequencer_bench(seconds=seconds, seed=seed), as_json=json)
+    run = choose_bench(
+        seconds=seconds,
+        seed=seed,
+        exhaustive=exhaustive,
+        interleavings=interleavings,
+        sockets=sockets,
+        planted=planted,
+        against=against,
+    )
+    report("sequencer", run, as_json=json)
 
 
 @bench.command("calls")
@@ -214,6 +278,20 @@ def bench_conversation(
     from voiceagent.cli.bench import report
 
     report("conversation", lambda: run_conversation_bench(turns=turns), as_json=json)
+
+
+@bench.command("webhook")
+def bench_webhook(
+    mutations: Annotated[int, typer.Option(help="Mutated offers; none may act.")] = 100_000,
+    offers: Annotated[int, typer.Option(help="Genuine offers, delivered twice each.")] = 500,
+    seed: Annotated[int, typer.Option(help="Seed of the mutations.")] = 1,
+    json: Json = False,
+) -> None:
+    """Offers of hosted calls: mutated, repeated, genuine; verified to accept sent."""
+    from voiceagent.bench.webhook import run_webhook_bench
+    from voiceagent.cli.bench import report
+
+    report("webhook", lambda: run_webhook_bench(mutations, offers=offers, seed=seed), as_json=json)
 
 
 @bench.command("recogniser")

@@ -10,15 +10,28 @@ from pathlib import Path
 from typing import Any
 
 from voiceagent.cli.run import fail_with, parse_overrides, run_loop
-from voiceagent.errors import VoiceAgentError
+from voiceagent.errors import ConfigError, VoiceAgentError
 
 
-def run_serve(config: Path | None, flags: Mapping[str, Any], overrides: list[str], *, as_json: bool) -> None:
-    """Serve until drained. Exit status 2 with one line for a wrong setting, before any port is opened."""
+def run_serve(
+    config: Path | None,
+    flags: Mapping[str, Any],
+    overrides: list[str],
+    *,
+    as_json: bool,
+    hosted: bool = False,
+) -> None:
+    """Serve until drained. Exit status 2 with one line for a wrong setting, before any port is opened.
+
+    ``hosted``: the embedded provider takes calls by itself, too, and offers them by webhook.
+    """
     from voiceagent.settings import load_settings
 
     try:
-        settings = load_settings(config, {**flags, **parse_overrides(overrides)})
+        given = {**flags, **parse_overrides(overrides)}
+        settings = load_settings(config, given)
+        if hosted and not settings.hosted.webhook_secrets:
+            settings = load_settings(config, {**given, **_secret_between(settings.provider)})
         from voiceagent.app.service import Service
         from voiceagent.observe.logs import configure_logs
 
@@ -32,6 +45,15 @@ def run_serve(config: Path | None, flags: Mapping[str, Any], overrides: list[str
         fail_with(error, as_json=as_json)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+
+
+def _secret_between(provider: str) -> dict[str, Any]:
+    """Make the secret that both sides share; only the embedded provider can be told one."""
+    if provider != "embedded":
+        raise ConfigError("hosted.webhook_secrets", f"is needed: the signing secret that {provider} gave you")
+    from voiceagent.engine.hosted_webhook import new_webhook_secret
+
+    return {"hosted.webhook_secrets": [new_webhook_secret()]}
 
 
 async def _serve(service: Any, *, as_json: bool) -> None:
@@ -69,6 +91,7 @@ def _announce(addresses: Any, service: Any, *, as_json: bool) -> None:
                     "token": token,
                     "provider": addresses.provider,
                     "engine": addresses.engine,
+                    "hosted_sip": addresses.hosted_sip,
                 }
             ),
             flush=True,
@@ -84,6 +107,10 @@ def _announce(addresses: Any, service: Any, *, as_json: bool) -> None:
         f"  dial    sip:{user}@{addresses.sip}   from any softphone on this machine, or:",
         f"          .venv/bin/voiceagent call sip:{user}@{addresses.sip} --do listen --do say:billing",
     ]
+    if addresses.hosted_sip:
+        lines.append(
+            f"  hosted  sip:{user}@{addresses.hosted_sip}   the provider takes it and offers it to us"
+        )
     if page:
         lines += [f"  open    {page}", f"  token   {token or 'as set in console.token'}"]
     lines += [f"  voice   {voice}", "  stop    Ctrl-C: running calls are finished first", ""]

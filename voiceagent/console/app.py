@@ -16,7 +16,7 @@ from voiceagent.console.live import Streams
 from voiceagent.console.models import ProblemModel
 from voiceagent.console.page import page_router
 from voiceagent.console.parts import Parts
-from voiceagent.console.ports import Directory
+from voiceagent.console.ports import Directory, Webhooks
 from voiceagent.errors import ConfigError
 
 DESCRIPTION = """\
@@ -26,9 +26,15 @@ Refusals are `application/problem+json` (RFC 9457) and name the field at fault.
 
 
 def create_app(
-    directory: Directory, config: ConsoleConfig, *, metrics: Callable[[], str] | None = None
+    directory: Directory,
+    config: ConsoleConfig,
+    *,
+    metrics: Callable[[], str] | None = None,
+    webhooks: Webhooks | None = None,
 ) -> FastAPI:
     """Return the console for these calls. ``metrics`` renders the Prometheus text for ``/metrics``.
+
+    ``webhooks`` takes the provider's call offers; without it there is no ``/webhooks/realtime``.
 
     Raises :class:`~voiceagent.errors.ConfigError` without a token: an open console is never served.
     """
@@ -62,6 +68,7 @@ def create_app(
         triggers=RateLimit(config.triggers_per_s, 2 * config.triggers_per_s),
         sign_ins=RateLimit(1.0, 10.0),
         metrics=metrics,
+        webhooks=webhooks,
     )
     app.state.keys = responses.KeyMemory()
     problems.install(app)
@@ -74,6 +81,10 @@ def create_app(
         page_router(),
     ):
         app.include_router(router)
+    if webhooks is not None:
+        from voiceagent.console.webhooks import router as offers
+
+        app.include_router(offers)
     app.add_middleware(Guard, policy=policy, config=config)
     return app
 

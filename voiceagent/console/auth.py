@@ -27,6 +27,8 @@ CSRF_HEADER = "x-voiceagent-csrf"
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 PROBES = frozenset({"/livez", "/readyz"})
 """Probes come with whatever ``Host`` the prober likes (a pod's address), and say nothing worth stealing."""
+WEBHOOKS = "/webhooks/realtime"
+"""Comes under whatever name the provider was given, and proves itself by its signature."""
 MAX_SESSIONS = 1000
 
 
@@ -89,6 +91,8 @@ def access_needed(method: str, path: str) -> Access:
         return Access.OPEN
     if path == "/metrics":
         return Access.METRICS
+    if path == WEBHOOKS and method == "POST":
+        return Access.OPEN
     if path == "/v1/session":
         return Access.OPEN if method == "POST" else Access.VIEW
     return Access.VIEW if method in SAFE_METHODS else Access.ACT
@@ -113,7 +117,7 @@ class Policy:
 
         Order: name (421), origin (403), credential (401), role (403), forgery (403).
         """
-        if path not in PROBES:
+        if path not in PROBES and path != WEBHOOKS:
             self._check_host(headers)
         origin = headers.get("origin")
         if origin is not None and not self._own_origin(origin, headers.get("host", "")):

@@ -36,6 +36,8 @@ class ConsoleConfig:
     secure_cookie: bool = False
     """Mark the session cookie ``Secure``; set it when TLS ends in front of us."""
     body_limit: int = 1 << 20
+    webhook_limit: int = 256 << 10
+    """Largest body of a webhook."""
     body_deadline_s: float = 10.0
     """From the end of a request's head to the end of its body, however slowly bytes drip."""
     header_deadline_s: float = 5.0
@@ -82,7 +84,14 @@ class ConsoleConfig:
                 raise ConfigError(
                     "console.allowed_hosts", f"{host!r} is not a host name without scheme or port"
                 )
-        positive = ("body_limit", "body_deadline_s", "header_deadline_s", "header_limit", "max_connections")
+        positive = (
+            "body_limit",
+            "webhook_limit",
+            "body_deadline_s",
+            "header_deadline_s",
+            "header_limit",
+            "max_connections",
+        )
         positive += (
             "triggers_per_s",
             "stream_queue",
@@ -94,6 +103,10 @@ class ConsoleConfig:
         for name in positive:
             if getattr(self, name) <= 0:
                 raise ConfigError(f"console.{name}", "must be above zero")
+
+    def body_limit_of(self, path: str) -> int:
+        """Largest body taken at ``path``."""
+        return min(self.body_limit, self.webhook_limit) if path.startswith("/webhooks/") else self.body_limit
 
     def host_names(self) -> frozenset[str]:
         """Every ``Host`` (without port, lower case) that is ours."""

@@ -93,12 +93,12 @@ class Guard:
         visitor = self._policy.admit(scope["method"], scope["path"], headers, peer, now)
         scope.setdefault("state", {})["visitor"] = visitor
         if scope["method"] not in SAFE_METHODS:
-            receive = await self._whole_body(headers, receive)
+            receive = await self._whole_body(scope["path"], headers, receive)
         await self._app(scope, receive, send)
 
-    async def _whole_body(self, headers: dict[str, str], receive: Receive) -> Receive:
+    async def _whole_body(self, path: str, headers: dict[str, str], receive: Receive) -> Receive:
         """Read the body at once, bounded; return a ``receive`` that gives it out again."""
-        limit = self._config.body_limit
+        limit = self._config.body_limit_of(path)
         declared = headers.get("content-length", "0")
         if not declared.isascii() or not declared.isdigit():
             raise Problem(400, "invalid_request", "Content-Length is not a number.", field="Content-Length")

@@ -160,6 +160,8 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI entries of these refusals."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemModel"}}}
     words = {
+        400: "Malformed; `detail` names the part",
+        413: "The body is too large",
         401: "No valid credential",
         403: "Not with this credential, or not from our page",
         404: "Unknown call or response",

@@ -16,7 +16,7 @@ from voiceagent.console.auth import NOBODY, Policy, Visitor
 from voiceagent.console.config import ConsoleConfig
 from voiceagent.console.limits import RateLimit
 from voiceagent.console.live import Streams
-from voiceagent.console.ports import CallView, Directory
+from voiceagent.console.ports import CallView, Directory, Webhooks
 from voiceagent.console.problems import Problem, call_ended, unknown_call
 from voiceagent.errors import CallEnded
 
@@ -34,6 +34,7 @@ class Parts:
     triggers: RateLimit
     sign_ins: RateLimit
     metrics: Callable[[], str] | None
+    webhooks: Webhooks | None = None
 
 
 class AsciiJson(JSONResponse):

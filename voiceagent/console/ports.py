@@ -95,6 +95,25 @@ class LiveEvent:
     data: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class WebhookTaken:
+    """What became of a genuine webhook: taken, duplicate, stale, ignored.
+
+    ``retry_after_s`` says that it was not looked at, and when it may be delivered again.
+    """
+
+    outcome: str
+    retry_after_s: int | None = None
+
+
+class Webhooks(Protocol):
+    """Takes the provider's events. Never waits: what follows is done after the answer."""
+
+    def take(self, webhook_id: str, timestamp: str, signature: str, body: bytes) -> WebhookTaken:
+        """Verify and act. Raises :class:`~voiceagent.realtime.webhook_signature.WebhookRefused`."""
+        ...
+
+
 class Directory(Protocol):
     """The calls of this node.
 

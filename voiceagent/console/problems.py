@@ -34,6 +34,11 @@ TITLES = {
     "method_not_allowed": "This address does not take that method",
     "not_found": "No such address",
     "shutting_down": "The console is closing",
+    "webhook_header": "A webhook header is missing or malformed",
+    "webhook_timestamp": "The webhook is too old, or from the future",
+    "webhook_signature": "The webhook is not from our provider",
+    "webhook_body": "The webhook is malformed",
+    "not_taking_calls": "No new calls are taken",
     "internal": "Our fault",
 }
 
@@ -50,6 +55,8 @@ REMEDIES = {
     "csrf": "Send the header X-Voiceagent-CSRF: 1 and an Origin, or use a bearer token.",
     "too_many_requests": "Wait for Retry-After seconds.",
     "too_many_streams": "Close another stream, or raise console.max_streams.",
+    "webhook_signature": "Set hosted.webhook_secrets to the secret that the provider shows for it.",
+    "webhook_timestamp": "Set the clocks; at most 300 s of difference are allowed.",
     "internal": "The log of this node has the traceback.",
 }
 

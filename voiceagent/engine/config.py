@@ -5,9 +5,48 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .webhook_signature import webhook_key
+
 VoiceChoice = Literal["auto", "flite", "espeak", "tone"]
 RecogniserChoice = Literal["auto", "pocketsphinx", "canned"]
 VadChoice = Literal["auto", "silero", "webrtc", "energy"]
+
+
+@dataclass(frozen=True, slots=True)
+class HostedConfig:
+    """The engine has the caller's line itself: SIP in, signed webhook out, calls REST, control sockets."""
+
+    webhook_secret: str
+    """``whsec_`` and a key in base64, as Standard Webhooks has it; ``new_webhook_secret()`` makes one."""
+    webhook_url: str | None = None
+    """Where calls are offered. None: callers are refused with 480 until it is set on the running engine."""
+    sip_host: str = "127.0.0.1"
+    sip_port: int = 0
+    """UDP port; 0 takes a free one."""
+    advertised_host: str | None = None
+    """The address told in SIP and SDP, where it differs from ``sip_host``."""
+    allowed_sources: tuple[str, ...] | None = None
+    """Addresses and CIDR blocks that may call; None: this machine only."""
+    max_calls: int = 100
+    """Further callers get 503."""
+    ring_s: float = 30.0
+    """A call neither accepted nor rejected by then is refused with 480."""
+    webhook_timeout_s: float = 5.0
+    """Time for one attempt to be answered."""
+    retry_first_s: float = 0.5
+    """Wait before the second attempt; it doubles up to ``retry_most_s`` while the caller rings."""
+    retry_most_s: float = 10.0
+    media_timeout_s: float = 60.0
+    """The call ends when no RTP came for so long; 0 never."""
+    end_close: int = 1000
+    """Close code of the control sockets when the call ends; 1006 aborts TCP, as vendors often do."""
+
+    def __post_init__(self) -> None:
+        webhook_key(self.webhook_secret)
+        if self.ring_s <= 0 or self.webhook_timeout_s <= 0:
+            raise ValueError("ring_s and webhook_timeout_s must be positive")
+        if self.retry_first_s < 0 or self.retry_most_s < self.retry_first_s:
+            raise ValueError("retry_first_s must not be negative, nor above retry_most_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +94,8 @@ class EngineConfig:
     """A misbehaviour script, see :mod:`voiceagent.engine.faults`."""
     hear: tuple[str, ...] = ()
     """Loop-back mode: what the caller's turns are recognised as, in order; the last one repeats."""
+    hosted: HostedConfig | None = None
+    """When set, the engine also takes calls itself."""
     seed: int | None = None
     """When set, all ids are counted, and all dice are seeded: runs repeat to the byte."""
 

@@ -12,12 +12,12 @@ from voiceagent.tasks import TaskNest
 from .config import EngineConfig
 from .faults import FaultPlan
 from .items import Conversation, Item
-from .outbox import Outbox
+from .outbox import EventSink
 from .parts_pool import PartsPool
 from .ports import BrainTurn
 from .protocol_errors import Refusal
 from .protocol_usage import RateMeter
-from .responses import ResponseOrder, ResponseRun, Status
+from .responses import Player, ResponseOrder, ResponseRun, Status
 from .speaking import Doomed, OutOfRoom, Performance
 
 _log = logging.getLogger("voiceagent.engine")
@@ -63,9 +63,10 @@ class Floor:
         config: EngineConfig,
         pool: PartsPool,
         conversation: Conversation,
-        outbox: Outbox,
+        outbox: EventSink,
         plan: FaultPlan,
         nest: TaskNest,
+        player: Player | None = None,
     ) -> None:
         self.has_spoken = False
         """Audio was sent: the voice is frozen."""
@@ -75,6 +76,7 @@ class Floor:
         self._outbox = outbox
         self._plan = plan
         self._nest = nest
+        self._player = player
         self._meter = RateMeter()
         self._input: Listening | None = None
         self._running: dict[str, _Speaker] = {}
@@ -101,9 +103,10 @@ class Floor:
             )
         if len(self._running) >= MOST_PARALLEL:
             raise Refusal("rate_limit_exceeded", f"More than {MOST_PARALLEL} responses in progress.")
-        run = ResponseRun(self._outbox, self._conversation, order, self._meter)
+        run = ResponseRun(self._outbox, self._conversation, order, self._meter, self._player)
         fate = self._plan.response()
-        performance = Performance(run, fate, self._config.pace, self._config.chunk_ms, self._sounded)
+        sever = self._sever if self._player is not None else None
+        performance = Performance(run, fate, self._config.pace, self._config.chunk_ms, self._sounded, sever)
         speaker = _Speaker(performance)
         self._running[run.id] = speaker
         if order.in_conversation:
@@ -149,10 +152,30 @@ class Floor:
             return 0.0
         return self._heard_until_ms
 
+    def interrupt(self) -> None:
+        """The caller speaks over the agent: end the response; where we play ourselves, fall silent."""
+        self.cancel(None, reason="turn_detected")
+        self._silence()
+
+    def clear_output(self) -> None:
+        """The client wants silence: drop what has not sounded, and end the response it belongs to."""
+        if self._player is not None and self._default is not None and self._player.holds(self._default):
+            self.cancel(None, reason="client_cancelled")
+        self._silence()
+
     def hush(self) -> None:
-        """The client stopped its playback."""
+        """The client stopped its playback, if the playback is the client's."""
+        if self._player is None:
+            self._silence()
+
+    def _silence(self) -> None:
+        if self._player is not None:
+            self._player.cut()
         self._heard_until = 0.0
         self._heard_until_ms = 0.0
+
+    def _sever(self, code: int) -> None:
+        self._outbox.close(code, "cut by the fault script")
 
     # -- performing ------------------------------------------------------------------------------------
 
@@ -218,5 +241,7 @@ class Floor:
             self._default = None
 
     def _after(self, run: ResponseRun) -> None:
+        if self._player is not None:
+            self._player.generated(run.id)
         if run.order.in_conversation:
             self._listening.response_ended()

@@ -14,7 +14,7 @@ from .hearing import Hearing, SpokenTurn
 from .hints import expectation
 from .items import Conversation, Item, view
 from .listening import Ear, Heard
-from .outbox import Outbox
+from .outbox import EventSink
 from .parts_pool import PartsPool
 from .ports import Hypothesis, Recogniser, Vad
 from .protocol_errors import Refusal
@@ -40,7 +40,7 @@ class InputSide:
         pool: PartsPool,
         state: SessionState,
         conversation: Conversation,
-        outbox: Outbox,
+        outbox: EventSink,
         floor: Floor,
         answer: Callable[[], None],
         nest: TaskNest,
@@ -193,8 +193,7 @@ class InputSide:
                     item_id=self._turn_id(),
                 )
                 if settings.get("interrupt_response"):
-                    self._floor.cancel(None, reason="turn_detected")
-                    self._floor.hush()
+                    self._floor.interrupt()
             case SpeechPaused():
                 self._hearing.guess(self._turn(self._turn_id(), heard.pcm))
             case SpeechStopped(audio_end_ms):

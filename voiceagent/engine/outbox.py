@@ -16,6 +16,26 @@ MOST_WAITING = 64 * 1024 * 1024
 REORDER_WAIT_S = 0.05
 
 
+BARE = frozenset({"input_audio_buffer.dtmf_event_received"})
+"""Events that the contract gives no ``event_id``."""
+
+
+class EventSink(Protocol):
+    """Where a session's events go: an :class:`Outbox`, or several."""
+
+    def new_id(self, prefix: str) -> str:
+        """Return a fresh id such as ``item_…``."""
+        ...
+
+    def emit(self, kind: str, **fields: Any) -> None:
+        """Send one server event."""
+        ...
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the connection once everything before it has left."""
+        ...
+
+
 class Socket(Protocol):
     """The sending half of a connection."""
 
@@ -65,7 +85,8 @@ class Outbox:
         """Send one server event; nothing leaves after a close."""
         if self._closed:
             return
-        text = json.dumps({"type": kind, "event_id": self.new_id("event"), **fields}, separators=(",", ":"))
+        head = {"type": kind} if kind in BARE else {"type": kind, "event_id": self.new_id("event")}
+        text = json.dumps({**head, **fields}, separators=(",", ":"))
         fault = self._plan.outgoing(kind)
         if fault.after_next:
             self._held.append(text)

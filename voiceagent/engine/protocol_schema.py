@@ -41,7 +41,16 @@ AUDIO = string(longest=AUDIO_LENGTH)
 @lru_cache(maxsize=2)
 def client_events(strict: bool) -> Mapping[str, Check]:
     """Return the check of every client event by its ``type``."""
+    return _checks(strict)[0]
 
+
+@lru_cache(maxsize=2)
+def session_check(strict: bool) -> Check:
+    """Return the check of a session object, as ``session.update`` has it and as a call is accepted with."""
+    return _checks(strict)[1]
+
+
+def _checks(strict: bool) -> tuple[Mapping[str, Check], Check]:
     def obj(fields: Mapping[str, Check], *required: str) -> Check:
         return table(fields, required, strict=strict)
 
@@ -193,7 +202,7 @@ def client_events(strict: bool) -> Mapping[str, Check]:
             "reasoning": nullable(reasoning),
         }
     )
-    return {
+    events = {
         "session.update": event("session.update", {"session": session}, "session"),
         "input_audio_buffer.append": event("input_audio_buffer.append", {"audio": AUDIO}, "audio"),
         "input_audio_buffer.commit": event("input_audio_buffer.commit", {}),
@@ -214,6 +223,7 @@ def client_events(strict: bool) -> Mapping[str, Check]:
         "response.create": event("response.create", {"response": response}),
         "response.cancel": event("response.cancel", {"response_id": IDENTIFIER}),
     }
+    return events, session
 
 
 @lru_cache(maxsize=2)

@@ -16,7 +16,8 @@ from .faults import FaultPlan
 from .floor import Floor
 from .input_side import InputSide
 from .items import Conversation, Item, view
-from .outbox import Outbox
+from .outbox import EventSink
+from .output_buffer import Line, OutputBuffer
 from .parts_pool import PartsPool
 from .protocol_checks import unsupported
 from .protocol_errors import Refusal, missing_parameter, wrong_type, wrong_value
@@ -35,17 +36,21 @@ class WireSession:
         config: EngineConfig,
         pool: PartsPool,
         state: SessionState,
-        outbox: Outbox,
+        outbox: EventSink,
         plan: FaultPlan,
         nest: TaskNest,
+        line: Line | None = None,
     ) -> None:
+        """``line``: the caller's line, where the engine has it; else audio comes and goes as events."""
         self.state = state
         self.conversation = Conversation(outbox.new_id("conv"))
         self._config = config
         self._outbox = outbox
         self._plan = plan
         self._schemas = client_events(config.strict)
-        self.floor = Floor(config, pool, self.conversation, outbox, plan, nest)
+        self.output = OutputBuffer(line, self.conversation, outbox) if line is not None else None
+        """What waits to be heard on the line."""
+        self.floor = Floor(config, pool, self.conversation, outbox, plan, nest, self.output)
         self.input = InputSide(pool, state, self.conversation, outbox, self.floor, self._auto_response, nest)
         self.floor.listen_to(self.input)
         self._handlers: Mapping[str, Callable[[dict[str, Any]], None]] = {
@@ -81,6 +86,10 @@ class WireSession:
                     event_id = None
                 raise Refusal(fault.code, fault.message)
             if kind == "input_audio_buffer.append":
+                if self.output is not None:
+                    raise wrong_value(
+                        "type", "The audio of a SIP call comes from its line; it cannot be appended."
+                    )
                 await self.input.append(_audio(event["audio"], "audio"))
             else:
                 self._handlers[kind](event)
@@ -125,10 +134,12 @@ class WireSession:
         self.input.clear()
 
     def _output_clear(self, event: dict[str, Any]) -> None:
-        raise wrong_value(
-            "type",
-            "output_audio_buffer.clear is only supported for WebRTC and SIP connections, not WebSockets.",
-        )
+        if self.output is None:
+            raise wrong_value(
+                "type",
+                "output_audio_buffer.clear is only supported for WebRTC and SIP connections, not WebSockets.",
+            )
+        self.floor.clear_output()
 
     # -- conversation ----------------------------------------------------------------------------------
 
@@ -226,12 +237,17 @@ class WireSession:
             in_conversation=in_conversation,
             context=context,
             modalities=tuple(given.get("output_modalities", state.modalities)),
-            output_format=wire_format(output["format"]) if "format" in output else state.output_format,
+            output_format=self._format(output),
             voice=voice,
             tools=given.get("tools", state.tools),
             tool_choice=given.get("tool_choice", state.tool_choice),
             max_output_tokens=given.get("max_output_tokens", state.max_output_tokens),
         )
+
+    def _format(self, output: Mapping[str, Any]) -> dict[str, Any]:
+        if "format" not in output or self.state.line_format is not None:
+            return self.state.output_format
+        return wire_format(output["format"])
 
     def _reference(self, given: Mapping[str, Any], index: int) -> Item:
         """Resolve one member of a response's own input."""

@@ -33,6 +33,26 @@ class Outlet(Protocol):
         ...
 
 
+class Player(Protocol):
+    """Plays the agent's audio where the engine itself has the caller's line."""
+
+    def play(self, audio: bytes, response_id: str, item_id: str) -> None:
+        """Queue wire audio of one item."""
+        ...
+
+    def generated(self, response_id: str) -> None:
+        """A response has ended: no more audio of it will come."""
+        ...
+
+    def holds(self, response_id: str) -> bool:
+        """Tell whether audio of a response has not sounded to its end."""
+        ...
+
+    def cut(self) -> None:
+        """Silence now; items are truncated to what was heard."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ResponseOrder:
     """All settings of one response: its own, and the session's where it has none."""
@@ -66,7 +86,12 @@ class ResponseRun:
     """Writes one response."""
 
     def __init__(
-        self, outlet: Outlet, conversation: Conversation, order: ResponseOrder, meter: RateMeter
+        self,
+        outlet: Outlet,
+        conversation: Conversation,
+        order: ResponseOrder,
+        meter: RateMeter,
+        player: Player | None = None,
     ) -> None:
         self.id = outlet.new_id("resp")
         self.order = order
@@ -76,6 +101,7 @@ class ResponseRun:
         self._outlet = outlet
         self._conversation = conversation
         self._meter = meter
+        self._player = player
         self._output: list[Item] = []
         self._open: Item | None = None
         self._texts: list[str] = []
@@ -105,11 +131,14 @@ class ResponseRun:
         self._outlet.emit(kind, **self._where(item), content_index=0, delta=delta)
 
     def audio(self, wire: bytes, ms: float) -> None:
-        """Send one audio delta of ``ms`` milliseconds."""
+        """Send (or play, where there is a player) one audio delta of ``ms`` milliseconds."""
         item = self._message()
         self.sent_ms += ms
         if item["id"] in self._conversation:
             self._conversation.spoken(item["id"], ms)
+        if self._player is not None:
+            self._player.play(wire, self.id, item["id"])
+            return
         fields = {
             **self._where(item),
             "content_index": 0,

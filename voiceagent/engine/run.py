@@ -19,6 +19,20 @@ class RunningEngine:
     """``ws://host:port/v1/realtime``"""
     server: EngineServer
 
+    @property
+    def sip(self) -> str:
+        """``host:port`` where hosted calls are taken; empty without them."""
+        desk = self.server.hosted
+        if desk is None:
+            return ""
+        host, port = desk.address
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def offer_calls_to(self, webhook_url: str) -> None:
+        """Name the webhook endpoint of hosted calls, when it was not known before."""
+        assert self.server.hosted is not None
+        self.server.hosted.webhooks.url = webhook_url
+
     async def ready(self) -> None:
         """Wait until voice and recogniser are warm; raises why they are not."""
         await self.server.ready()

@@ -11,6 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -23,6 +24,9 @@ from voiceagent.tasks import TaskNest
 from .brain import build_brain
 from .config import EngineConfig
 from .faults import FaultPlan, parse_faults
+from .hosted_call import DEFAULT_VOICE, EXPIRED_CLOSE
+from .hosted_desk import HostedDesk
+from .hosted_door import Door
 from .outbox import Outbox
 from .parts_pool import Parts, PartsPool
 from .protocol_errors import Refusal
@@ -32,8 +36,6 @@ from .session_state import SessionState
 PATH = "/v1/realtime"
 LARGEST_FRAME = 24 * 1024 * 1024
 """Bytes: an append of 15 MiB of audio in base64, and room to spare."""
-DEFAULT_VOICE = "marin"
-EXPIRED_CLOSE = 1001
 _log = logging.getLogger("voiceagent.engine")
 
 
@@ -48,7 +50,14 @@ class EngineServer:
         self._dice = random.Random(config.seed)
         self._server: Server | None = None
         self.sessions = 0
-        """Sessions now open."""
+        """Sessions now open over WebSockets of their own."""
+        self._nest = TaskNest("engine-door")
+        self.hosted: HostedDesk | None = None
+        """The side that takes calls itself, where the settings ask for it."""
+        self._door: Door | None = None
+        if config.hosted is not None:
+            self.hosted = HostedDesk(config, config.hosted, self._pool, self._tokens, self._plan)
+            self._door = Door(self.hosted.handle, self._nest)
 
     async def start(self) -> None:
         """Open the port at once; the parts warm up meanwhile."""
@@ -63,8 +72,20 @@ class EngineServer:
             ping_interval=20,
             ping_timeout=60,
             server_header=None,
+            create_connection=cast("type[ServerConnection] | None", self._connection),
         )
+        if self.hosted is not None:
+            try:
+                await self.hosted.start()
+            except BaseException:
+                await self.close()
+                raise
         self._pool.start()
+
+    def _connection(self, *given: Any, **settings: Any) -> Any:
+        """Make the protocol of a new connection: a WebSocket's, behind the door where there is one."""
+        websocket = ServerConnection(*given, **settings)
+        return websocket if self._door is None else self._door.protocol(websocket)
 
     @property
     def port(self) -> int:
@@ -78,8 +99,13 @@ class EngineServer:
 
     async def close(self) -> None:
         """Close the port, all sessions (code 1001) and the parts."""
+        if self.hosted is not None:
+            await self.hosted.close()
         if self._server is not None:
             self._server.close()
+            if self._door is not None:
+                self._door.close()
+            await self._nest.close()
             await self._server.wait_closed()
         await self._pool.close()
 
@@ -90,18 +116,24 @@ class EngineServer:
         if urlsplit(request.path).path.rstrip("/") != PATH:
             return connection.respond(http.HTTPStatus.NOT_FOUND, f"The realtime endpoint is {PATH}\n")
         wanted = self.config.api_key
-        if wanted is None:
-            return None
-        given = request.headers.get_all("Authorization")
-        offered = given[0] if len(given) == 1 else ""
-        if not hmac.compare_digest(offered.encode(), f"Bearer {wanted}".encode()):
-            return connection.respond(http.HTTPStatus.UNAUTHORIZED, "Incorrect API key provided.\n")
-        return None
+        if wanted is not None:
+            given = request.headers.get_all("Authorization")
+            offered = given[0] if len(given) == 1 else ""
+            if not hmac.compare_digest(offered.encode(), f"Bearer {wanted}".encode()):
+                return connection.respond(http.HTTPStatus.UNAUTHORIZED, "Incorrect API key provided.\n")
+        call_id = _asked(request, "call_id")
+        return None if call_id is None else self._admit_control(connection, call_id)
 
-    def _model(self, connection: ServerConnection) -> str:
-        request = connection.request
-        query = parse_qs(urlsplit(request.path).query) if request is not None else {}
-        return query.get("model", [self.config.model])[0][:256]
+    def _admit_control(self, connection: ServerConnection, call_id: str) -> Response | None:
+        """Check the call of a control socket: it must have been accepted, and live."""
+        call = self.hosted.find(call_id) if self.hosted is not None else None
+        if call is None:
+            over = self.hosted is not None and self.hosted.has_ended(call_id)
+            status = http.HTTPStatus.GONE if over else http.HTTPStatus.NOT_FOUND
+            return connection.respond(status, "The call has ended.\n" if over else "No active call.\n")
+        if call.outlet is not None and call.outlet.full:
+            return connection.respond(http.HTTPStatus.TOO_MANY_REQUESTS, "Too many control sockets.\n")
+        return None
 
     # -- sessions --------------------------------------------------------------------------------------
 
@@ -109,13 +141,19 @@ class EngineServer:
         return parse_faults(self.config.faults, self._dice.random)
 
     async def _serve(self, connection: ServerConnection) -> None:
+        assert connection.request is not None
+        call_id = _asked(connection.request, "call_id")
+        if call_id is not None:
+            await self._serve_control(connection, call_id)
+            return
+        model = _asked(connection.request, "model") or self.config.model
         nest = TaskNest(f"engine-{connection.id.hex[:8]}")
         plan = self._plan()
         outbox = Outbox(self._tokens, plan, lambda: expire())
         seconds = self.config.session_minutes * 60
         state = SessionState(
             outbox.new_id("sess"),
-            self._model(connection),
+            model[:256],
             DEFAULT_VOICE,
             int(time.time() + seconds),
             strict=self.config.strict,
@@ -136,6 +174,29 @@ class EngineServer:
             timer.cancel()
             await session.close()
             await nest.close()
+
+    async def _serve_control(self, connection: ServerConnection, call_id: str) -> None:
+        """Serve one control socket; its end is not the call's."""
+        call = self.hosted.find(call_id) if self.hosted is not None else None
+        if call is None or call.outlet is None or call.session is None:
+            await connection.close(1000, "The call has ended.")
+            return
+        nest = TaskNest(f"engine-{connection.id.hex[:8]}")
+        outbox = call.outlet.attach(call.session.state.view())
+        try:
+            nest.start("writer", _write(outbox, connection))
+            async for frame in connection:
+                await call.session.receive(frame)
+        except ConnectionClosed:
+            pass
+        finally:
+            call.outlet.detach(outbox)
+            await nest.close()
+
+
+def _asked(request: Request, name: str) -> str | None:
+    """Return one value of the request's query."""
+    return parse_qs(urlsplit(request.path).query).get(name, [None])[0]
 
 
 def _expiry(outbox: Outbox, minutes: float) -> Callable[[], None]:

@@ -38,9 +38,18 @@ class SessionState:
     """
 
     def __init__(
-        self, session_id: str, model: str, voice: str, expires_at: int, *, strict: bool = True
+        self,
+        session_id: str,
+        model: str,
+        voice: str,
+        expires_at: int,
+        *,
+        strict: bool = True,
+        line_format: AudioFormat | None = None,
     ) -> None:
+        """``line_format``: the law of the telephone line that we play to; clients cannot change it."""
         self.id = session_id
+        self.line_format = line_format
         self.strict = strict
         self._config: dict[str, Any] = {
             "type": "realtime",
@@ -59,12 +68,16 @@ class SessionState:
             "include": None,
             "audio": {
                 "input": {
-                    "format": dict(PCM),
+                    "format": dict(PCM) if line_format is None else {"type": line_format},
                     "transcription": None,
                     "noise_reduction": None,
                     "turn_detection": dict(SERVER_VAD_DEFAULTS),
                 },
-                "output": {"format": dict(PCM), "voice": voice, "speed": 1.0},
+                "output": {
+                    "format": dict(PCM) if line_format is None else {"type": line_format},
+                    "voice": voice,
+                    "speed": 1.0,
+                },
             },
         }
 
@@ -93,7 +106,8 @@ class SessionState:
             target: dict[str, Any] = self._config["audio"][side]
             for name, value in fields.items():
                 if name == "format":
-                    target[name] = wire_format(value)
+                    if self.line_format is None:
+                        target[name] = wire_format(value)
                 elif name == "turn_detection" and value is not None:
                     target[name] = _with_defaults(value)
                 elif name == "voice":

@@ -7,7 +7,7 @@ import json
 from array import array
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
 from .brain_text import sentences
@@ -33,13 +33,17 @@ class Doomed(Exception):
 
 @dataclass(slots=True)
 class Performance:
-    """One response being performed. ``sounded`` is told the ms of each delta, for the echo guard."""
+    """One response being performed. ``sounded`` is told the ms of each delta, for the echo guard.
+
+    ``sever`` cuts the control sockets where the call does not depend on them; the response goes on.
+    """
 
     run: ResponseRun
     fate: Fate
     pace: float
     chunk_ms: int
     sounded: Callable[[float], None]
+    sever: Callable[[int], None] | None = None
     _began: float | None = field(default=None, init=False)
     _waiting: bytearray = field(default_factory=bytearray, init=False)
 
@@ -98,6 +102,10 @@ class Performance:
 
     def _check_fate(self) -> None:
         fate = self.fate
+        if self.sever is not None and fate.cut_close is not None and self.run.sent_ms >= fate.after_ms:
+            self.fate = replace(fate, cut_close=None)
+            self.sever(fate.cut_close)
+            return
         ends = fate.fail_code is not None or fate.stall or fate.cut_close is not None
         if ends and self.run.sent_ms >= fate.after_ms:
             raise Doomed

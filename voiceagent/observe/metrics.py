@@ -95,6 +95,11 @@ class Metrics:
             "rtp_packets_foreign", "RTP packets from a source that is not the call's."
         )
         self._wheel = histogram("wheel_lateness_seconds", "How late the 20 ms wheel turned.", SECONDS_LATE)
+        # ── hosted calls ─────────────────────────────────────────────────────────────────────────
+        self._webhooks = counter("webhooks", "Webhooks of the provider, by what became of them.", "outcome")
+        self._accept = histogram(
+            "webhook_accept_seconds", "From a verified call offer to its accept.", SECONDS_TO_SILENCE
+        )
         # ── the node ─────────────────────────────────────────────────────────────────────────────
         self._loop_lag = histogram("event_loop_lag_seconds", "How late the event loop woke us.", SECONDS_LATE)
         self._provider_up = gauge("provider_up", "1 while the provider can be reached.", "provider")
@@ -184,6 +189,14 @@ class Metrics:
         self._wheel.observe(max(0.0, late_s))
 
     # ── the node ─────────────────────────────────────────────────────────────────────────────────
+    def webhook(self, outcome: str) -> None:
+        """A webhook came; ``outcome`` is a code (taken, duplicate, stale, ignored, …)."""
+        self._webhooks.labels(self._code("webhook", outcome)).inc()
+
+    def webhook_accepted(self, seconds: float) -> None:
+        """A call was accepted so long after its offer was verified."""
+        self._accept.observe(max(0.0, seconds))
+
     def loop_lagged(self, seconds: float) -> None:
         """The event loop woke a sleeper ``seconds`` late."""
         self._loop_lag.observe(max(0.0, seconds))

@@ -43,6 +43,20 @@ class RealtimeSessionConfig:
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     playout: bool = False
 
+    def to_accept(self, *, model: str = "", layout: Literal["ga", "flat"] = "ga") -> dict[str, Any]:
+        """Return the body that accepts a hosted call: the whole session, but for audio formats.
+
+        Those belong to the provider's own SIP leg.
+        """
+        session = self.to_session_update(layout=layout)
+        for side in ("input", "output"):
+            session["audio"][side].pop("format", None)
+            if not session["audio"][side]:
+                del session["audio"][side]
+        if not session["audio"]:
+            del session["audio"]
+        return {"model": model, **session} if model else session
+
     def __post_init__(self) -> None:
         for name in ("input_audio_format", "output_audio_format"):
             if getattr(self, name) not in BYTES_PER_MS:
@@ -83,6 +97,22 @@ class RealtimeSessionConfig:
             session["max_output_tokens"] = self.max_output_tokens
         session["audio"] = {"input": audio_in, "output": audio_out}
         return merged(session, self.extra)
+
+
+def without_field(session: dict[str, Any], path: str | None) -> bool:
+    """Take the field named ``session.a.b`` out of ``session``; False when it is not there."""
+    names = (path or "").split(".")
+    if names[0] == "session":
+        names = names[1:]
+    place: Any = session
+    for name in names[:-1]:
+        if not isinstance(place, dict) or name not in place:
+            return False
+        place = place[name]  # pyright: ignore[reportUnknownVariableType]
+    if not names or not isinstance(place, dict) or names[-1] not in place:
+        return False
+    del place[names[-1]]
+    return True
 
 
 def wire_format(audio_format: AudioFormat) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from voiceagent.realtime.model_events import (
 )
 from voiceagent.realtime.model_inputs import RealtimeModelSendEvent
 from voiceagent.realtime.providers import ProviderProfile
-from voiceagent.realtime.requests import Progress
+from voiceagent.realtime.requests import REQUEST_KEY, TRY_KEY, Progress
 from voiceagent.realtime.sequencer import Sequencer
 from voiceagent.realtime.sequencer_config import SequencerConfig
 from voiceagent.realtime.sequencer_io import (
@@ -60,11 +60,14 @@ from voiceagent.realtime.wire import MAX_FRAME_BYTES
 from voiceagent.realtime.wire_events import ErrorEvent, SessionEvent
 from voiceagent.realtime.wire_frames import cancel_frame, create_frame, output_clear_frame, truncate_frame
 
-Trace = Callable[[SequencerEvent | SequencerEffect, float], None]
-"""Sees every event that enters the sequencer and every effect that leaves it, with the loop's time."""
+Trace = Callable[[SequencerEvent | SequencerEffect | SequencerConfig, float], None]
+"""Sees the sequencer's settings first, then every event that enters and every effect that leaves it, with
+the loop's time."""
 
 _log = logging.getLogger("voiceagent.realtime.link")
 _REMEMBERED = 256
+HELD_FRAMES = 64
+"""Frames (items, session updates) that wait for a socket that is being opened again; more are dropped."""
 
 
 class Listeners:
@@ -125,9 +128,16 @@ class RealtimeLink:
         self.closed: str | None = None
         self.setup: Callable[[SessionEvent | ErrorEvent | str], None] | None = None
         """Hears session and error events, and the reason of a loss, until the link is up."""
+        self.recover: Callable[[int | None, str], bool] | None = None
+        """Asked when the socket is lost (close code, reason): True says that another one will be opened."""
+        self.digits_end_prompts = True
+        """Whether a digit that the provider heard ends droppable prompts by itself."""
+        self._held: deque[bytes] | None = None
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
         self._trace = trace
+        if trace is not None:
+            trace(self.sequencer.config, self.now())
         self._transport: FrameTransport | None = None
         self.listeners = listeners or Listeners()
         self.emit = self.listeners.emit
@@ -136,7 +146,8 @@ class RealtimeLink:
         self._draining = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
-        self._creates: dict[str, float] = {}
+        self._creates: dict[tuple[str, str], float] = {}
+        """When each unanswered create left, by request and attempt."""
         self._stopping: str | None = None
         self.inbound = Inbound(self)
         self.outbound = Outbound(self)
@@ -159,10 +170,16 @@ class RealtimeLink:
         transport.listen(self)
 
     def configured(self) -> None:
-        """The provider's session is as we want it: requests may go out."""
+        """The provider's session is as we want it: requests may go out.
+
+        After a loss, what was said meanwhile goes out first, and the sequencer listens before it speaks.
+        """
         self.setup = None
         self.up = True
-        self.feed(LinkUp())
+        held, self._held = self._held, None
+        for data in held or ():
+            self.write(data)
+        self.feed(LinkUp(quiet=held is not None))
         self.emit(RealtimeModelConnectionStatusEvent("connected"))
 
     def close(self, reason: str = "closed") -> None:
@@ -194,7 +211,20 @@ class RealtimeLink:
         text = reason or (f"the provider closed the socket ({code})" if code else "the socket was lost")
         if self.setup is not None:
             self.setup(text)
+        if self._held is not None:
+            return  # the attempt to come back has failed; whoever makes it decides
+        if self.up and self.recover is not None and self.recover(code, text):
+            self.up = False
+            self._held = deque(maxlen=HELD_FRAMES)
+            self.feed(LinkDown(text))
+            self.emit(RealtimeModelConnectionStatusEvent("connecting", text))
+            return
         self._end(LinkDown(text, terminal=True), text)
+
+    def lose(self, reason: str) -> None:
+        """Give up a link that did not come back: every open request ends ``lost``."""
+        if self.closed is None:
+            self._end(LinkDown(reason, terminal=True), reason)
 
     def fail(self, code: str, message: str, *, close_code: int = 1009) -> None:
         """Give the link up because of what the provider sent."""
@@ -276,8 +306,12 @@ class RealtimeLink:
         self.outbound.send_audio(audio, commit=commit)
 
     def write(self, data: bytes) -> None:
-        """Send a control frame, unless the link is closed."""
-        if self.closed is None and self._transport is not None:
+        """Send a control frame, unless the link is closed; it waits while a new socket is being opened."""
+        if self._held is not None:
+            if len(self._held) == HELD_FRAMES:
+                self.notice("frame_dropped")
+            self._held.append(data)
+        elif self.closed is None and self._transport is not None:
             self._transport.send(data)
 
     def write_audio(self, data: bytes, *, keep: bool = False) -> None:
@@ -287,7 +321,7 @@ class RealtimeLink:
 
     # ── effects ─────────────────────────────────────────────────────────────────────────────────
     def _send_create(self, effect: SendCreate) -> None:
-        self._creates[effect.event_id] = self.now()
+        self._creates[effect.request.id, str(effect.attempt)] = self.now()
         self._creates = dict(list(self._creates.items())[-8:])
         self.write(create_frame(effect.request, effect.event_id, effect.attempt))
 
@@ -403,11 +437,20 @@ class RealtimeLink:
         heard_ms, text = self.conversation.heard_of(response_id)
         self.feed(PlaybackEnded(response_id, heard_ms, text, cut))
 
-    def created_after(self) -> None:
-        """``response.created`` has come: the oldest create that waits was answered."""
-        if self._creates:
-            event_id = next(iter(self._creates))
-            self.round_trip(self.now() - self._creates.pop(event_id))
+    def created_after(self, metadata: Mapping[str, str] | None) -> None:
+        """``response.created`` has come: measure the round trip, if it is certain which create it answers.
+
+        A create that was lost on the way must not lend its time to the next one: too long a round trip would
+        make every later loss take longer to notice.
+        """
+        name = (metadata or {}).get(REQUEST_KEY)
+        if name is not None and metadata is not None:
+            sent_at = self._creates.get((name, metadata.get(TRY_KEY, "1")))
+        else:
+            sent_at = next(iter(self._creates.values())) if len(self._creates) == 1 else None
+        self._creates.clear()
+        if sent_at is not None:
+            self.round_trip(self.now() - sent_at)
 
     # ── for people ──────────────────────────────────────────────────────────────────────────────
     def snapshot(self) -> dict[str, Any]:

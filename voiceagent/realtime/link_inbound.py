@@ -17,6 +17,7 @@ from voiceagent.realtime.model_events import (
     RealtimeModelInputTimeoutEvent,
     RealtimeModelItemEvent,
     RealtimeModelItemTruncatedEvent,
+    RealtimeModelPlaybackEvent,
     RealtimeModelRawServerEvent,
     RealtimeModelSessionUpdatedEvent,
     RealtimeModelSessionUpdateRefusedEvent,
@@ -190,7 +191,7 @@ class Inbound:
         response = link.conversation.response(event.response_id)
         response.out_of_band = event.out_of_band
         if REQUEST_KEY in (event.metadata or {}) or not link.conversation.mirror.auto_create:
-            link.created_after()
+            link.created_after(event.metadata)
         link.feed(ResponseCreated(event.response_id, event.metadata, event.out_of_band))
         request_id = response.request_id or (event.metadata or {}).get(REQUEST_KEY)
         link.emit(
@@ -284,6 +285,7 @@ class Inbound:
             if len(self._buffer_started) > _UNKNOWN_KINDS:
                 del self._buffer_started[next(iter(self._buffer_started))]
             link.feed(PlaybackStarted(response_id))
+            link.emit(RealtimeModelPlaybackEvent(response_id, self._first_item(response_id), True))
             return
         response = link.conversation.response(response_id)
         if response.ended:
@@ -301,6 +303,19 @@ class Inbound:
             chars = len(text) * heard_ms // audio_ms if believable else heard_ms * TYPICAL_CHARS_PER_S // 1000
             text = whole_words(text, chars)
         link.feed(PlaybackEnded(response_id, heard_ms, text, cut))
+        link.emit(
+            RealtimeModelPlaybackEvent(response_id, self._first_item(response_id), False, heard_ms, cut)
+        )
+
+    def playing_stopped(self, at: float) -> None:
+        """The call ended at ``at`` (loop time), and with it whatever the provider still played."""
+        for response_id, started in list(self._buffer_started.items()):
+            self._buffer_started[response_id] = started + self._link.now() - at
+            self._output_buffer(OutputBuffer("cleared", response_id, {}))
+
+    def _first_item(self, response_id: str) -> str:
+        items = self._link.conversation.response(response_id).items
+        return items[0] if items else ""
 
     def _truncated_ms(self, response_id: str) -> int | None:
         conversation = self._link.conversation
@@ -372,7 +387,8 @@ class Inbound:
         )
 
     def _dtmf(self, event: DtmfReceived) -> None:
-        self._link.feed(DigitReceived(event.digit))
+        if self._link.digits_end_prompts:
+            self._link.feed(DigitReceived(event.digit))
         self._link.emit(RealtimeModelDtmfEvent(event.digit))
 
     # ── the session, errors, and the rest ───────────────────────────────────────────────────────

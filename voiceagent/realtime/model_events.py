@@ -230,6 +230,20 @@ class RealtimeModelDtmfEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class RealtimeModelPlaybackEvent:
+    """The provider plays a response to the caller, or has stopped (hosted calls only, where it plays).
+
+    ``heard_ms`` and ``cut`` are of the end: how much was played, and whether that was all.
+    """
+
+    response_id: str
+    item_id: str
+    playing: bool
+    heard_ms: int = 0
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RealtimeModelUsageEvent:
     """Tokens of one response, as ``response.done`` tells them."""
 
@@ -269,6 +283,7 @@ RealtimeModelEvent = (
     | RealtimeModelNoticeEvent
     | RealtimeModelErrorEvent
     | RealtimeModelDtmfEvent
+    | RealtimeModelPlaybackEvent
     | RealtimeModelUsageEvent
     | RealtimeModelRawServerEvent
 )

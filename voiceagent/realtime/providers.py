@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 from voiceagent.errors import ConfigError
 
+CALLS_PATH = "/realtime/calls/{call_id}/{verb}"
+
 
 @dataclass(frozen=True, slots=True)
 class ProviderProfile:
@@ -22,6 +24,10 @@ class ProviderProfile:
     name: str
     url: str
     attach_url: str | None = None
+    calls_url: str | None = None
+    """REST of hosted calls: a pattern with ``{call_id}`` and ``{verb}`` (accept, reject, refer, hangup)."""
+    accept: Literal["rest", "attach"] = "rest"
+    """What takes a hosted call: the accept verb with the whole session, or opening the control socket."""
     auth: Literal["bearer", "api-key", "none"] = "bearer"
     default_model: str = ""
     overlap: Literal["refuse", "supersede"] = "refuse"
@@ -48,6 +54,13 @@ class ProviderProfile:
             raise ConfigError("provider", f"{self.name} has no hosted calls")
         return self.attach_url.replace("{call_id}", quote(call_id, safe=""))
 
+    def rest_url(self, call_id: str, verb: str, base: str | None = None) -> str:
+        """Return the URL of one verb of a hosted call; ``base`` replaces what stands before ``/realtime``."""
+        pattern = self.calls_url if base is None else base.rstrip("/") + CALLS_PATH
+        if pattern is None:
+            raise ConfigError("provider", f"{self.name} has no hosted calls")
+        return pattern.replace("{verb}", verb).replace("{call_id}", quote(call_id, safe=""))
+
     def headers(self, api_key: str | None) -> dict[str, str]:
         """Return the authorisation header."""
         if self.auth == "none":
@@ -68,12 +81,14 @@ PROVIDERS: Mapping[str, ProviderProfile] = {
             name="openai",
             url="wss://api.openai.com/v1/realtime?model={model}",
             attach_url="wss://api.openai.com/v1/realtime?call_id={call_id}",
+            calls_url="https://api.openai.com/v1" + CALLS_PATH,
             default_model="gpt-realtime",
         ),
         ProviderProfile(
             name="azure",
             url="wss://{resource}.openai.azure.com/openai/v1/realtime?model={model}",
             attach_url="wss://{resource}.openai.azure.com/openai/v1/realtime?call_id={call_id}",
+            calls_url="https://{resource}.openai.azure.com/openai/v1" + CALLS_PATH,
             auth="api-key",
             default_model="gpt-realtime",
         ),
@@ -81,6 +96,8 @@ PROVIDERS: Mapping[str, ProviderProfile] = {
             name="xai",
             url="wss://api.x.ai/v1/realtime?model={model}",
             attach_url="wss://api.x.ai/v1/realtime?call_id={call_id}",
+            calls_url="https://api.x.ai/v1" + CALLS_PATH,
+            accept="attach",
             auto_create_switch=False,
             config_layout="flat",
             session_minutes=None,
@@ -89,6 +106,7 @@ PROVIDERS: Mapping[str, ProviderProfile] = {
             name="embedded",
             url="ws://127.0.0.1:8765/v1/realtime?model={model}",
             attach_url="ws://127.0.0.1:8765/v1/realtime?call_id={call_id}",
+            calls_url="http://127.0.0.1:8765/v1" + CALLS_PATH,
             auth="none",
             default_model="embedded",
             session_minutes=None,
@@ -102,6 +120,19 @@ PROVIDERS: Mapping[str, ProviderProfile] = {
         ),
     )
 }
+
+
+def rest_base(socket_url: str) -> str:
+    """Return the REST base that belongs to a socket's address: ``ws://h/v1/realtime?…`` → ``http://h/v1``."""
+    scheme, _, rest = socket_url.partition("?")[0].partition("://")
+    base = rest.rstrip("/").removesuffix("/realtime")
+    return ("https://" if scheme in ("wss", "https") else "http://") + base
+
+
+def socket_url(base: str) -> str:
+    """Return the control socket's address beside a REST base: ``https://h/v1`` → ``wss://h/v1/realtime``."""
+    scheme, _, rest = base.rstrip("/").partition("://")
+    return ("wss://" if scheme == "https" else "ws://") + rest + "/realtime"
 
 
 def provider(name: str) -> ProviderProfile:

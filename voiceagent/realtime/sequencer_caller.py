@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voiceagent.realtime.requests import InterruptedBy, Outcome, OutcomeKind
-from voiceagent.realtime.sequencer_core import Effects
+from voiceagent.realtime.sequencer_core import NEVER, Effects
 from voiceagent.realtime.sequencer_io import (
     DigitReceived,
     InputCommitted,
@@ -25,6 +25,7 @@ class CallerRules(WishRules):
     def _on_speech_started(self, event: SpeechStarted, now: float, out: Effects) -> None:
         self._turn = Turn.SPEAKING
         self._speaking_since = now
+        self._committed_at = -NEVER
         self._hold_until = 0.0
         self._grace_until = 0.0
         self._arm(now + self.config.speech_cap_s)

@@ -124,7 +124,7 @@ class SequencerCore:
         self._turn = Turn.NONE
         self._speaking_since = 0.0
         self._hold_until = 0.0
-        self._committed_at = 0.0
+        self._committed_at = -NEVER
         self._turn_ended_at = 0
         self._grace_until = 0.0
         self._gaps = GapEstimator(cfg.hold_factor, cfg.hold_min_s, cfg.hold_max_s)

@@ -3,28 +3,30 @@
 The checker shares no state with the machine: it re-derives what matters from events and effects alone, so it
 can watch a live sequencer, a test, or a journal. It assumes that the driver wakes the machine on time.
 
-    I1   at most one default-conversation create of ours outstanding or active
+    I1   at most one default-conversation create of ours outstanding or active; none while one may be unseen
     I2   every request ends exactly once
     I3   no create leaves while the gate is closed, unless the request may
     I4   no frame leaves while the link is not up, nor after closing
     I5   no request is audible twice; a re-send has a cause
-    I6   a cancel carries an id, except the probe, and a probe has a cause
+    I6   a cancel carries an id and goes out once; the probe alone has none, and needs a cause
     I7   nobody waits behind a less urgent request that went first
     I8   creates and cancels are answered, or given up, in bounded time
     I9   metadata stays within the API's limits
     I10  events of unknown or ended responses never free the slot
     I11  every event in every state yields known effects
-    I12  caller speech never drops safety or operator requests
+    I12  caller speech and keys drop what is droppable, and never safety or operator requests
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from voiceagent.errors import RequestRefused
 from voiceagent.realtime import sequencer_io as io
 from voiceagent.realtime.requests import (
     RESERVED_KEYS,
+    BargePolicy,
     InterruptedBy,
     Origin,
     OutcomeKind,
@@ -47,6 +49,22 @@ _EFFECTS = (
     io.Notice,
 )
 _EPS = 1e-6
+
+INVARIANTS: Mapping[str, str] = {
+    "I1": "never two responses of ours at once",
+    "I2": "every request ends exactly once",
+    "I3": "nothing is sent over the caller's speech, or while a reply is due",
+    "I4": "no frame while the link is not up, nor after closing",
+    "I5": "nothing is said twice; whatever is sent again has a cause",
+    "I6": "a cancel names its response and goes out once; a probe has a cause",
+    "I7": "nobody waits behind a less urgent request",
+    "I8": "every create and cancel is answered or given up in bounded time",
+    "I9": "metadata stays within the API's limits",
+    "I10": "only a response's own end frees the slot",
+    "I11": "every event in every state is understood",
+    "I12": "the caller's speech drops what is droppable, never safety or operator",
+}
+"""What each invariant says, in one line."""
 
 
 class InvariantBroken(Exception):
@@ -93,12 +111,19 @@ class _Wish:
 
 
 class InvariantChecker:
-    """Feed it every step; it raises :class:`InvariantBroken`, or collects when ``strict`` is False."""
+    """Feed it every step; it raises :class:`InvariantBroken`, or collects when ``strict`` is False.
 
-    def __init__(self, config: SequencerConfig, *, strict: bool = True) -> None:
+    ``tolerance_s`` is how exact the times are that it is told (a journal rounds them).
+    """
+
+    def __init__(self, config: SequencerConfig, *, strict: bool = True, tolerance_s: float = _EPS) -> None:
         self.config = config
         self.strict = strict
         self.broken: list[InvariantBroken] = []
+        self.checked: Counter[str] = Counter()
+        """How often each invariant was put to the test."""
+        self._eps = tolerance_s
+        self._unproven = False
         self.steps = 0
         self._wishes: dict[str, _Wish] = {}
         self._up = False
@@ -124,6 +149,7 @@ class InvariantChecker:
             raise broken
 
     def _need(self, holds: bool, code: str, message: str) -> None:
+        self.checked[code] += 1
         if not holds:
             self._fail(code, message)
 
@@ -142,6 +168,7 @@ class InvariantChecker:
         flushed = isinstance(event, io.InterruptAsked) and event.flush
         closed_before = self._closed
         self._overdue = False
+        droppable = self._droppable() if barged else []
         if event is not None:
             self._take(event, now)
         for effect in effects:
@@ -168,7 +195,19 @@ class InvariantChecker:
                     self._notice(effect, now)
                 case _:
                     pass
+        for wish in droppable:
+            self._need(wish.ended, "I12", f"{wish.request.id} waits on although the caller answered")
         self._bounded(now)
+
+    def _droppable(self) -> list[_Wish]:
+        """Return what waits unsent and does not survive the caller's speech."""
+        return [
+            wish
+            for wish in self._wishes.values()
+            if not (wish.ended or wish.tries)
+            and wish.rank > _RANK[Origin.OPERATOR]
+            and wish.request.barge_policy is BargePolicy.DROP
+        ]
 
     def finish(self) -> None:
         """Call after the session closed: everything accepted must have ended."""
@@ -202,8 +241,9 @@ class InvariantChecker:
                 self._up = False
                 self._closed = self._closed or isinstance(event, io.Closing) or event.terminal
                 for wish in self._wishes.values():
-                    wish.cause = True
+                    wish.cause = wish.cause or wish.request.retry_on_lost
                 self._outstanding = None
+                self._unproven = False
                 self._alive.clear()
                 self._cancelled.clear()
                 self._speaking_since = self._awaiting_since = None
@@ -220,6 +260,9 @@ class InvariantChecker:
                     self._speaking_since = self._awaiting_since = None
             case io.SpeechStarted():
                 self._speaking_since, self._awaiting_since = now, None
+                for wish in self._alive.values():
+                    if wish is not None:
+                        wish.cause = True  # cut before it was heard, it may be said again
             case io.SpeechStopped():
                 if self._speaking_since is not None:
                     self._speaking_since, self._turn_over_at = None, now
@@ -247,6 +290,7 @@ class InvariantChecker:
                 if event.response_id not in self._over:
                     self._saw_response(event.response_id, event.metadata)
                 self._end_response(event.response_id)
+                self._unproven = False
             case io.ServerError():
                 self._error(event)
             case _:
@@ -267,7 +311,7 @@ class InvariantChecker:
         if isinstance(metadata, dict):
             wish = self._wishes.get(str(metadata.get("va.req")))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
         self._alive[rid] = wish
-        self._probing = False
+        self._probing = self._unproven = False
         self._awaiting_since = None
         if wish is not None:
             wish.rids.add(rid)
@@ -319,6 +363,7 @@ class InvariantChecker:
             "I5",
             f"{request.id}: attempt {effect.attempt} after {wish.tries}",
         )
+        self.checked["I9"] += 1
         try:
             check_metadata(request.metadata, reserve=RESERVED_KEYS if request.correlate else 0)
         except RequestRefused as refused:
@@ -328,6 +373,7 @@ class InvariantChecker:
             self._need(
                 out is None, "I1", f"create {request.id} while {out and out.request.id} is outstanding"
             )
+            self._need(not self._unproven, "I1", f"create {request.id} while one may be unseen")
             ours = [rid for rid, owner in self._alive.items() if owner is not None]
             self._need(not ours, "I1", f"create {request.id} while our {ours} is active")
             self._gate(wish, now)
@@ -345,24 +391,26 @@ class InvariantChecker:
             if wish.request.origin is Origin.OPERATOR
             else self.config.speech_giveup_s
         )
-        return now >= since + cap - _EPS
+        return now >= since + cap - self._eps
 
     def _gate(self, wish: _Wish, now: float) -> None:
         name = wish.request.id
         self._need(self._may_over_speech(wish, now), "I3", f"create {name} while the caller speaks")
         since = self._awaiting_since
         self._need(
-            since is None or now >= since + self.config.hold_min_s - _EPS,
+            since is None or now >= since + self.config.hold_min_s - self._eps,
             "I3",
             f"create {name} while an automatic reply is due",
         )
         self._need(
-            not wish.needs or now >= wish.since + self.config.item_ack_s - _EPS, "I3", f"{name} lacks acks"
+            not wish.needs or now >= wish.since + self.config.item_ack_s - self._eps,
+            "I3",
+            f"{name} lacks acks",
         )
 
     def _order(self, wish: _Wish, now: float) -> None:
         def rank(one: _Wish) -> int:
-            aged = one.rank - int((now - one.since) / self.config.ageing_s + _EPS)
+            aged = one.rank - int((now - one.since) / self.config.ageing_s + self._eps)
             return one.rank if one.rank <= 1 else max(1, aged)
 
         mine = rank(wish)
@@ -371,7 +419,7 @@ class InvariantChecker:
                 continue
             if other.request.when is When.AFTER_PLAYBACK or not self._may_over_speech(other, now):
                 continue
-            if other.rank > 2 and now - self._turn_over_at <= self.config.turn_grace_s + _EPS:
+            if other.rank > 2 and now - self._turn_over_at <= self.config.turn_grace_s + self._eps:
                 continue
             self._need(
                 rank(other) >= mine, "I7", f"{wish.request.id} goes before more urgent {other.request.id}"
@@ -380,6 +428,7 @@ class InvariantChecker:
     def _cancel(self, effect: io.SendCancel, now: float) -> None:
         rid = effect.response_id
         if rid is not None:
+            self._need(rid not in self._cancelled, "I6", f"{rid} is cancelled twice")
             self._cancelled[rid] = (now, effect.event_id)
             wish = self._alive.get(rid)
             if wish is not None:
@@ -393,7 +442,7 @@ class InvariantChecker:
         if not self.config.cancel_by_id:
             return
         self._need(self._overdue, "I6", "a cancel without id while nothing is overdue")
-        self._probing = True
+        self._probing, self._unproven = True, False
         for name in list(self._alive):
             self._end_response(name)
 
@@ -405,6 +454,7 @@ class InvariantChecker:
         self._need(not wish.ended, "I2", f"{effect.request_id} goes on after its end: {effect.progress}")
         if effect.progress is Progress.STARTED and effect.response_id is not None:
             wish.rid = effect.response_id
+            self._unproven = self._unproven and wish.request.out_of_band
             if not wish.request.out_of_band:
                 if effect.response_id not in self._over:
                     self._alive[effect.response_id] = wish
@@ -432,8 +482,11 @@ class InvariantChecker:
         wish = self._wishes.get(effect.request_id or "")
         rid = effect.response_id
         if effect.code == "create_unanswered" and wish is not None:
-            self._need(now >= wish.sent_at + self.config.ack_s - _EPS, "I6", "a create given up too early")
+            self._need(
+                now >= wish.sent_at + self.config.ack_s - self._eps, "I6", "a create given up too early"
+            )
             self._overdue = wish.cause = True
+            self._unproven = self._unproven or not wish.request.out_of_band
             if self._outstanding is wish:
                 self._outstanding = None
         elif effect.code == "superseded" and effect.details.get("reason") == "follow_ups_merged":
@@ -447,6 +500,7 @@ class InvariantChecker:
                 self._outstanding = None
         elif effect.code in ("cancel_unanswered", "response_lost", "done_missing", "response_stalled"):
             self._overdue = effect.code in ("cancel_unanswered", "response_stalled")
+            self._unproven = False
             if rid is not None and effect.code != "response_stalled":
                 self._end_response(rid)
         elif effect.code in ("slot_proven_free", "ghost_killed", "probe_unanswered"):
@@ -458,8 +512,8 @@ class InvariantChecker:
         if out is not None:
             late = now - out.sent_at - self._ack_s
             self._need(
-                late <= _EPS, "I8", f"create {out.request.id} is unanswered for too long ({late:.3f} s)"
+                late <= self._eps, "I8", f"create {out.request.id} is unanswered for too long ({late:.3f} s)"
             )
         for rid, (at, _) in self._cancelled.items():
             late = now - at - self.config.cancel_ack_s
-            self._need(late <= _EPS, "I8", f"cancel of {rid} is unanswered for too long ({late:.3f} s)")
+            self._need(late <= self._eps, "I8", f"cancel of {rid} is unanswered for too long ({late:.3f} s)")

@@ -12,6 +12,8 @@ from collections import deque
 from voiceagent.realtime.sequencer_state import OPERATOR, Entry
 
 OrderKey = tuple[int, bool, int]
+_ENOUGH = 8
+"""Measured gaps from which an estimate is worth more than the ceiling."""
 
 
 def effective_rank(rank: int, waited_s: float, ageing_s: float) -> int:
@@ -46,11 +48,16 @@ class GapEstimator:
         self._min = low
         self._max = high
         self.hold_s = high
-        """How long to wait for the reply, in seconds; the ceiling until a first gap was measured."""
+        """How long to wait for the reply, in seconds; the ceiling until enough gaps were measured.
+
+        Waiting too long costs only where no reply comes at all; waiting too short costs a refused create.
+        """
 
     def add(self, gap_s: float) -> None:
         """Learn one measured gap; the hold is the 99th percentile of the last hundred times the factor."""
         self._gaps.append(gap_s)
+        if len(self._gaps) < _ENOUGH:
+            return
         ordered = sorted(self._gaps)
         p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
         self.hold_s = min(self._max, max(self._min, p99 * self._factor))

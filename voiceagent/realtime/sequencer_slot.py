@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 
 from voiceagent.realtime.requests import REQUEST_KEY, TRY_KEY, Outcome, OutcomeKind, Progress
-from voiceagent.realtime.sequencer_core import Effects
+from voiceagent.realtime.sequencer_core import NEVER, Effects
 from voiceagent.realtime.sequencer_io import Notice, ResponseCreated, ResponseDone, SendCancel, ServerError
 from voiceagent.realtime.sequencer_replies import ReplyRules
 from voiceagent.realtime.sequencer_state import Entry, Link, Owner, Phase, Reply, Stage, Turn
@@ -30,6 +30,10 @@ class SlotRules(ReplyRules):
     # ── whose response is it ────────────────────────────────────────────────────────────────────
     def _auto_expected(self) -> bool:
         return self._turn is Turn.AWAITING_AUTO or (self._auto_create and self._turn is Turn.STOPPED)
+
+    def _auto_late(self, now: float) -> bool:
+        """True if the reply to a committed turn may still come although we no longer wait for it."""
+        return self._auto_create and now <= self._committed_at + self.config.hold_max_s
 
     def _match(self, metadata: Mapping[str, str] | None, oob: bool) -> tuple[Entry | None, bool]:
         """Return the request a response belongs to, and whether it is one that we no longer wait for."""
@@ -108,10 +112,11 @@ class SlotRules(ReplyRules):
             reply.owner = Owner.OURS
         elif stale:
             reply.owner = Owner.OURS
-        elif not oob and self._auto_expected():
+        elif not oob and (self._auto_expected() or self._auto_late(now)):
             reply.owner = Owner.VAD
-            if self._turn is Turn.AWAITING_AUTO:
+            if self._committed_at > -NEVER:
                 self._gaps.add(now - self._committed_at)
+                self._committed_at = -NEVER
         else:
             reply.owner = Owner.FOREIGN
         if not oob:

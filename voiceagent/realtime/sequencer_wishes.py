@@ -136,7 +136,8 @@ class WishRules(SlotRules):
         if entry is None:
             return
         reply = entry.reply
-        entry.withdrawn = True
+        # What was heard and is being cut already ends as cut, however long the provider takes to confirm it.
+        entry.withdrawn = reply is None or not reply.audible or reply.cut_by is None
         if entry.stage is not Stage.LIVE or reply is None or not reply.audible:
             rid = reply.rid if reply is not None else None
             self._settle(entry, Outcome(OutcomeKind.WITHDRAWN, response_id=rid), out)

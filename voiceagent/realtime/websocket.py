@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from voiceagent.errors import ConfigError, ProviderError, VoiceAgentError
 from voiceagent.ids import Tokens, random_token
-from voiceagent.realtime.config import BYTES_PER_MS, RealtimeSessionConfig
+from voiceagent.realtime.config import BYTES_PER_MS, RealtimeSessionConfig, without_field
 from voiceagent.realtime.frames import FrameTransport
 from voiceagent.realtime.link import Listeners, RealtimeLink, Trace, sequencer_config
 from voiceagent.realtime.model import RealtimeModel
@@ -159,8 +159,7 @@ class OpenAIRealtimeWebSocketModel(RealtimeModel):
         )
 
     async def _set_up(self, link: RealtimeLink, answers: _Answers, config: RealtimeSessionConfig) -> None:
-        while not isinstance(await answers.next(), SessionEvent):
-            pass  # an error before the session exists is raised by next()
+        await answers.session()
         session = self.session_to_send(config)
         if session is None:
             return
@@ -173,7 +172,7 @@ class OpenAIRealtimeWebSocketModel(RealtimeModel):
                 link.conversation.mirror.take(answer.session)
                 self._check_formats(link, config)
                 return
-            if answer.code != "unknown_parameter" or not _remove(session, answer.param):
+            if answer.code != "unknown_parameter" or not without_field(session, answer.param):
                 raise ProviderError(answer.message, code=answer.code or "session_refused")
             link.notice("config_field_dropped", details={"field": answer.param or ""})
         raise ProviderError("the provider knows too few fields of the session", code="session_refused")
@@ -188,6 +187,13 @@ class OpenAIRealtimeWebSocketModel(RealtimeModel):
         wanted = (config.input_audio_format, config.output_audio_format)
         if got != wanted:
             raise ProviderError(f"the provider insists on audio {got}, not {wanted}", code="audio_format")
+
+    async def _greeted(self, link: RealtimeLink, transport: FrameTransport) -> None:
+        """Listen on another socket of the same conversation until the provider has told its session."""
+        answers = _Answers()
+        link.setup = answers.put
+        link.attach(transport)
+        await answers.session()
 
     async def _give_up(self, link: RealtimeLink | None, reason: str) -> None:
         if link is None:
@@ -250,6 +256,11 @@ class _Answers:
     def put(self, answer: SessionEvent | ErrorEvent | str) -> None:
         self._queue.put_nowait(answer)
 
+    async def session(self) -> None:
+        """Wait for the provider's session; an error before it is raised."""
+        while not isinstance(await self.next(), SessionEvent):
+            pass
+
     async def next(self, event_id: str | None = None) -> SessionEvent | ErrorEvent:
         """Return the next answer. Without ``event_id``, an error is raised; else it may be the answer."""
         while True:
@@ -272,19 +283,3 @@ def _profile(given: str | ProviderProfile) -> ProviderProfile:
 def _audio_limit(config: RealtimeSessionConfig) -> int:
     """Two seconds of caller audio as append frames."""
     return BYTES_PER_MS[config.input_audio_format] * 2000 * 3 // 2
-
-
-def _remove(session: dict[str, Any], path: str | None) -> bool:
-    """Take the field named ``session.a.b`` out of the session; False when it is not there."""
-    names = (path or "").split(".")
-    if names[0] == "session":
-        names = names[1:]
-    place: Any = session
-    for name in names[:-1]:
-        if not isinstance(place, dict) or name not in place:
-            return False
-        place = place[name]  # pyright: ignore[reportUnknownVariableType]
-    if not names or not isinstance(place, dict) or names[-1] not in place:
-        return False
-    del place[names[-1]]
-    return True

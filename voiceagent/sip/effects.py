@@ -33,6 +33,8 @@ class InviteReceived:
     offer: bytes | None
     headers: tuple[tuple[str, str], ...]
     """All other headers, in order, undecodable bytes kept by surrogateescape: claims, not facts."""
+    all_headers: tuple[tuple[str, str], ...] = ()
+    """Every header of the INVITE, in order, likewise."""
 
 
 @dataclass(frozen=True, slots=True)

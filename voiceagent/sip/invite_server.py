@@ -49,6 +49,7 @@ def new_call(core: Core, server: InviteServer) -> None:
             caller_name=caller.display,
             offer=offer,
             headers=tuple(item for item in request.headers.items() if item[0] not in _SHOWN_ELSEWHERE),
+            all_headers=tuple(request.headers.items()),
         )
     )
 

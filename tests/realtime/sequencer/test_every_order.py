@@ -1,82 +1,63 @@
-"""Every order of a small model's events, to a stated depth: I1 to I12 after each step.
-
-Eight things can happen. Every sequence of five of them is lived through (8^5 = 32 768 lives, each prefix
-checked on the way); other kinds of session live a third of them. Every eleventh life is then healed: nothing
-may be stuck.
-"""
+"""Every order in which ten sources can act, to a stated depth: I1 to I12 after each step."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
-from itertools import product
-from typing import Any
 
 import pytest
 
-from tests.realtime.sequencer.world import World
-from voiceagent.realtime.requests import BargePolicy, InterruptedBy, Origin, ResponseRequest
+from voiceagent.bench.interleavings import KINDS, OrderBroken, replay_order, walk_exhaustively
+from voiceagent.bench.planted import NoFlush, NoWatchdog
+from voiceagent.bench.world_state import fingerprint
 
 DEPTH = 5
 
 
-def _submit(world: World, origin: Origin, policy: BargePolicy) -> None:
-    world.count += 1
-    world.submit(
-        ResponseRequest(f"Q{world.count}", origin=origin, instructions="Say it.", barge_policy=policy)
-    )
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_every_order_of_events(kind: str, record_property: Callable[[str, object], None]) -> None:
+    walked = walk_exhaustively(DEPTH, kind)
+    record_property("states", walked.states)
+    print(f"{kind}: depth {DEPTH}, {walked.states} states, {walked.orders} orders, {walked.healed} healed")
+    assert walked.states > 4_000
+    assert walked.new_states[-1] > walked.new_states[-2] > 0
+    assert walked.orders == walked.states + walked.merged - 1
 
 
-def _travel(world: World) -> None:
-    world.serve()
-    world.deliver()
-    world.deliver()
+@pytest.mark.parametrize("fault", ["swallow", "lost_created", "lost_done", "anonymous"])
+def test_every_order_with_a_fault_in_the_provider(fault: str) -> None:
+    walked = walk_exhaustively(4, "provider answers", fault)
+    assert walked.states > 900
 
 
-def _speak(world: World) -> None:
-    _ = world.speak() or world.hush()
-    world.deliver()
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_states_taken_for_the_same_have_the_same_futures(kind: str) -> None:
+    """Merging is only honest if the fingerprint leaves out nothing that matters later."""
+    rng = random.Random(11)
+    first: dict[int, bytes] = {fingerprint(replay_order(b"", kind)): b""}
+    frontier, compared = [b""], 0
+    for depth in range(4):
+        found: list[bytes] = []
+        for before in frontier:
+            for act in range(10):
+                order = before + bytes((act,))
+                state = fingerprint(replay_order(order, kind))
+                if state not in first:
+                    first[state] = order
+                    found.append(order)
+                elif depth and rng.random() < 0.25:
+                    tail = bytes(rng.randrange(10) for _ in range(rng.randrange(1, 7)))
+                    one, other = replay_order(order + tail, kind), replay_order(first[state] + tail, kind)
+                    assert fingerprint(one) == fingerprint(other), (order, first[state], tail)
+                    compared += 1
+        frontier = found
+    assert compared > 100
 
 
-def _reply(world: World) -> None:
-    if not world.auto_reply() and world.active is not None and not world.active.audio:
-        world.audio()
-    elif world.active is not None:
-        world.done()
-    world.ear_start()
-
-
-ACTIONS: list[Callable[[World], Any]] = [
-    lambda world: _submit(world, Origin.IVR, BargePolicy.DROP),
-    lambda world: _submit(world, Origin.OPERATOR, BargePolicy.REQUEUE),
-    _travel,
-    _speak,
-    _reply,
-    lambda world: world.interrupt(InterruptedBy.OPERATOR, False),
-    lambda world: world.advance(2.1),
-    lambda world: world.reattach() or world.drop(),
-]
-
-
-@pytest.mark.parametrize(
-    "config", [{}, {"auto_create": True}, {"owns_output_buffer": True}], ids=lambda c: "+".join(c) or "direct"
-)
-def test_every_order_of_events(
-    config: dict[str, Any], record_property: Callable[[str, object], None]
-) -> None:
-    steps = 0
-    for number, life in enumerate(product(range(len(ACTIONS)), repeat=DEPTH)):
-        if config and number % 3:
-            continue  # the other kinds of session live every third life
-        world = World(**config)
-        _submit(world, Origin.TURN, BargePolicy.KEEP)
-        try:
-            for action in life:
-                ACTIONS[action](world)
-                steps += 1
-            if number % 11 == 0:
-                world.heal()
-        except Exception as error:
-            raise AssertionError(f"order {life}: {error}") from error
-    record_property("steps", steps)
-    print(f"{steps} steps, depth {DEPTH}, {config}")
-    assert steps > 50_000
+def test_the_walk_finds_the_shortest_way_to_a_defect() -> None:
+    with pytest.raises(OrderBroken, match="I12: Q2 waits on") as caught:
+        walk_exhaustively(4, machine=NoFlush)
+    assert caught.value.order.startswith("flow → caller → ")
+    with pytest.raises(OrderBroken, match="I8: create Q1 is unanswered") as caught:
+        walk_exhaustively(4, machine=NoWatchdog)
+    assert caught.value.order == "clock → clock"

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.realtime.sequencer.world import _FAULTS, World
+from voiceagent.bench.world import FAULTS, World
 from voiceagent.realtime import sequencer_io as io
 from voiceagent.realtime.requests import BargePolicy, InterruptedBy, Origin, ResponseRequest, When
 
@@ -99,7 +99,7 @@ class SequencerLife(RuleBasedStateMachine):
         self.world.auto_reply()
         self.world.oob_done()
 
-    @rule(fault=st.sampled_from(_FAULTS))
+    @rule(fault=st.sampled_from(FAULTS))
     def fault(self, fault: str) -> None:
         self.world.faults.add(fault)
 

@@ -136,14 +136,22 @@ def test_scenario_25_no_automatic_reply_within_the_hold() -> None:
     )
 
 
-def test_scenario_25b_the_hold_learns_from_measured_gaps() -> None:
-    book = ladder(
-        """
+def _turn_answered_after(seconds: float, number: int) -> str:
+    return f"""
         >> speech
         >> silence
         >> commit
-        >> @0.2 created rv
-        >> done rv
+        >> @{seconds} created rv{number}
+        >> done rv{number}
+    """
+
+
+def test_scenario_25b_the_hold_learns_from_measured_gaps() -> None:
+    few = ladder("".join(_turn_answered_after(0.2, number) for number in range(7)), **AUTO)
+    assert few.machine.snapshot().hold_s == few.machine.config.hold_max_s
+    book = ladder(
+        "".join(_turn_answered_after(0.2, number) for number in range(8))
+        + """
         >> speech
         >> submit A
         >> silence
@@ -155,6 +163,24 @@ def test_scenario_25b_the_hold_learns_from_measured_gaps() -> None:
         **AUTO,
     )
     assert abs(book.machine.snapshot().hold_s - 0.3) < 1e-6
+
+
+def test_scenario_25c_a_reply_after_the_hold_still_teaches() -> None:
+    """Eight quick replies, then a slow one: it is known as the reply to the turn, and the hold grows."""
+    book = ladder(
+        "".join(_turn_answered_after(0.1, number) for number in range(8))
+        + """
+        >> speech
+        >> silence
+        >> commit
+        .. 0.5
+        << note auto_reply_missing
+        >> created late
+        << note response_not_ours owner=vad
+        """,
+        **AUTO,
+    )
+    assert abs(book.machine.snapshot().hold_s - 0.75) < 1e-6
 
 
 def test_scenario_26_timeout_triggered_counts_as_commit() -> None:

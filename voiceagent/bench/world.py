@@ -1,27 +1,47 @@
 """A small world round the sequencer: a server with every vice, a caller, an ear, and a link that breaks.
 
 Frames and events travel in order (as on a WebSocket) and arrive when somebody lets them. The world knows the
-truth (what the server really runs, what the ear really hears) and compares it with the promises.
+truth (what the server really runs, what the ear really hears) and compares it with the promises, beside the
+:class:`~voiceagent.realtime.sequencer_invariants.InvariantChecker`, which sees events and effects only.
+A broken promise raises ``InvariantBroken`` with the code of the invariant, or with one of these: ``R10`` an
+interrupt is answered, ``R13`` completed means heard.
 """
 
 from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from voiceagent.ids import counted_tokens
 from voiceagent.realtime import sequencer_io as io
-from voiceagent.realtime.requests import BargePolicy, InterruptedBy, Origin, ResponseRequest, When
+from voiceagent.realtime.requests import (
+    BargePolicy,
+    InterruptedBy,
+    Origin,
+    OutcomeKind,
+    ResponseRequest,
+    When,
+)
 from voiceagent.realtime.sequencer import Sequencer
 from voiceagent.realtime.sequencer_config import SequencerConfig
-from voiceagent.realtime.sequencer_invariants import InvariantChecker
+from voiceagent.realtime.sequencer_core import spread
+from voiceagent.realtime.sequencer_invariants import InvariantBroken, InvariantChecker
 
 ACTIVE = "conversation_already_has_active_response"
 
 
+def insist(holds: bool, code: str, message: str) -> None:
+    """Raise unless a promise holds."""
+    if not holds:
+        raise InvariantBroken(code, message)
+
+
 class Resp:
     """One response in the server."""
+
+    __slots__ = ("audio", "meta", "oob", "request", "rid")
 
     def __init__(self, rid: str, request: ResponseRequest | None, attempt: int, oob: bool) -> None:
         self.rid = rid
@@ -42,13 +62,15 @@ class World:
         machine: type[Sequencer] = Sequencer,
         checked: bool = True,
         uncorrelated: bool = False,
+        start: float = 0.0,
+        jitter: Callable[[str], float] = spread,
         **config: Any,
     ) -> None:
         self.config = SequencerConfig(**config)
-        self.seq = machine(self.config, tokens=counted_tokens("ev"))
+        self.seq = machine(self.config, tokens=counted_tokens("ev"), jitter=jitter)
         self.checker = InvariantChecker(self.config) if checked else None
         self.uncorrelated = uncorrelated
-        self.now = 0.0
+        self.now = start
         self.link = False
         self.to_server: deque[io.SequencerEffect] = deque()
         self.to_client: deque[io.SequencerEvent] = deque()
@@ -63,6 +85,10 @@ class World:
         self.playing: str | None = None
         self.ended_gen: set[str] = set()
         self.swallowed: set[str] = set()
+        self.sounded: set[str] = set()
+        """Responses of which audio has reached the client."""
+        self.ear_over: set[str] = set()
+        """Responses that the ear has done with."""
         self.heard: dict[str, str] = {}
         self.settled: dict[str, str] = {}
         self.submitted: list[str] = []
@@ -89,6 +115,8 @@ class World:
             if self.checker is not None:
                 self.checker.step(one, effects, self.now)
             pending.extend(self.perform(effects))
+            if isinstance(one, io.OutputStarted):
+                self.sounded.add(one.response_id)
             if isinstance(one, io.OutputStarted) and not self.config.owns_output_buffer:
                 rid = one.response_id
                 fresh = rid not in self.swallowed and rid not in self.playout and rid != self.playing
@@ -107,18 +135,19 @@ class World:
                 self.checker.step(None, effects, self.now)
             for event in self.perform(effects):
                 self.feed(event)
-        raise AssertionError("wake_at does not move")
+        raise InvariantBroken("I8", "wake_at does not move")
 
     def perform(self, effects: list[io.SequencerEffect]) -> list[io.SequencerEvent]:
         answers: list[io.SequencerEvent] = []
         for effect in effects:
             match effect:
                 case io.SendCreate() | io.SendCancel() | io.SendBufferClear():
-                    assert self.link
+                    insist(self.link, "I4", f"{effect} without a link")
                     self.to_server.append(effect)
                 case io.StopPlayback(response_id=rid):
                     if rid == self.playing:
                         self.playing = None
+                        self.ear_over.add(rid)
                         answers.append(io.PlaybackEnded(rid, 100, cut=True))
                     elif rid in self.playout:
                         self.playout.remove(rid)
@@ -127,15 +156,29 @@ class World:
                 case io.SwallowOutput(response_id=rid):
                     self.swallowed.add(rid)
                 case io.Settled():
-                    assert effect.request_id not in self.settled, "settled twice"
+                    insist(effect.request_id not in self.settled, "I2", f"{effect.request_id} ends twice")
                     self.settled[effect.request_id] = effect.outcome.kind.value
+                    self.check_heard(effect)
                 case io.InterruptDone():
                     self.tokens.discard(effect.token)
                 case _:
                     pass
         return answers
 
+    def check_heard(self, effect: io.Settled) -> None:
+        """Rule 13: *completed* is said when the ear has heard the end, not when the generation is over."""
+        outcome = effect.outcome
+        if outcome.kind is not OutcomeKind.COMPLETED or outcome.code is not None:
+            return
+        rid = outcome.response_id or ""
+        insist(
+            rid not in self.sounded or rid in self.ear_over,
+            "R13",
+            f"{effect.request_id} is completed while {rid} is still to be heard",
+        )
+
     def submit(self, request: ResponseRequest) -> None:
+        """Ask for speech."""
         if request.id not in self.submitted:
             self.submitted.append(request.id)
         self.feed(io.Submitted(request))
@@ -183,8 +226,7 @@ class World:
         elif isinstance(frame, io.SendCancel):
             self.serve_cancel(frame)
         elif isinstance(frame, io.SendBufferClear) and self.playing is not None:
-            rid, self.playing = self.playing, None
-            self.emit(io.PlaybackEnded(rid, 100, cut=True), may_lose="lost_playback")
+            self.cut_by_provider()
         return True
 
     def serve_create(self, frame: io.SendCreate) -> None:
@@ -216,7 +258,6 @@ class World:
         if oob:
             self.oob.append(resp)
         else:
-            assert self.active is None
             self.active = resp
         meta = resp.meta if self.config.metadata_echo else None
         self.emit(io.ResponseCreated(resp.rid, meta, oob), may_lose="" if oob else "lost_created")
@@ -296,8 +337,7 @@ class World:
             if self.active is not None:
                 self.end(self.active, "cancelled", "turn_detected")
             if self.config.owns_output_buffer and self.playing is not None:
-                rid, self.playing = self.playing, None
-                self.emit(io.PlaybackEnded(rid, 100, cut=True), may_lose="lost_playback")
+                self.cut_by_provider()
         return True
 
     def hush(self) -> bool:
@@ -308,6 +348,13 @@ class World:
         self.emit(io.InputCommitted())
         self.auto_due = self.auto_create
         return True
+
+    def cut_by_provider(self) -> None:
+        """The provider, which plays, falls silent."""
+        rid, self.playing = self.playing, None
+        if rid is not None:
+            self.ear_over.add(rid)
+            self.emit(io.PlaybackEnded(rid, 100, cut=True), may_lose="lost_playback")
 
     def listen(self, rid: str) -> None:
         """The ear begins to hear ``rid``: the moment of truth."""
@@ -320,7 +367,7 @@ class World:
         # Where the provider plays, a frame that is seconds late can be heard before anybody may stop it;
         # without correlation, nobody can tell whose late response it is.
         told = self.config.owns_output_buffer or self.uncorrelated or before in (None, rid)
-        assert told, f"I5 in the ear: {request.id} is heard as {before} and as {rid}"
+        insist(told, "I5", f"{request.id} is heard as {before} and as {rid}")
         self.heard[request.id] = rid
 
     def ear_start(self) -> bool:
@@ -332,7 +379,7 @@ class World:
         request = resp.request if resp is not None else None
         if request is not None and self.knows_speaking:
             free = request.over_speech or not request.interruptible or request.origin is Origin.SAFETY
-            assert free or self.uncorrelated, f"{request.id} starts over the caller"
+            insist(free or self.uncorrelated, "I3", f"{request.id} starts over the caller")
         self.feed(io.PlaybackStarted(rid))
         return True
 
@@ -345,11 +392,13 @@ class World:
             if resp is self.active or resp in self.oob:
                 return False
             self.playing = None
+            self.ear_over.add(rid)
             self.emit(io.PlaybackEnded(rid, 500), may_lose="lost_playback")
             return True
         if rid not in self.ended_gen and self.resps[rid] is self.active:
             return False
         self.playing = None
+        self.ear_over.add(rid)
         if rid in self.ended_gen:
             self.feed(io.PlaybackEnded(rid, 500))
         return True
@@ -402,10 +451,13 @@ class World:
                     at = self.seq.wake_at()
                     self.advance(0.5 if at is None else max(at - self.now, 0.01))
         left = [name for name in self.submitted if name not in self.settled]
-        assert not left, f"stuck: {left}\n{self.seq.snapshot()}"
+        insist(not left, "I2", f"stuck: {left}\n{self.seq.snapshot()}")
         self.advance(5.0)
-        assert not self.tokens, f"interrupts without an end: {self.tokens}"
+        insist(not self.tokens, "R10", f"interrupts without an end: {self.tokens}")
         self.feed(io.Closing())
+        self.submit(ResponseRequest("too-late", origin=Origin.SAFETY, instructions="Say it."))
+        self.feed(io.SpeechStarted())
+        self.feed(io.SpeechStopped())
         if self.checker is not None:
             self.checker.finish()
 
@@ -439,7 +491,7 @@ class World:
 
     def step(self, rng: random.Random) -> None:
         """Let one thing happen."""
-        kind = rng.choices(_KINDS, _WEIGHTS)[0]
+        kind = rng.choices(KINDS, WEIGHTS)[0]
         if kind == "serve":
             self.serve()
         elif kind == "deliver":
@@ -455,7 +507,7 @@ class World:
         elif kind == "done":
             self.done(rng.choices(["completed", "failed", "incomplete"], [16, 1, 1])[0])
         elif kind == "fault":
-            self.faults.add(rng.choice(_FAULTS))
+            self.faults.add(rng.choice(FAULTS))
         elif kind == "interrupt":
             self.interrupt(rng.choice(list(InterruptedBy)), rng.random() < 0.3)
         elif kind == "withdraw" and self.submitted:
@@ -485,7 +537,7 @@ class World:
             getattr(self, kind)()
 
 
-_LIFE = {
+LIFE = {
     "serve": 20,
     "deliver": 30,
     "time": 14,
@@ -504,9 +556,9 @@ _LIFE = {
     "noise": 1,
     "rare": 1,
 }
-_KINDS = list(_LIFE)
-_WEIGHTS = list(_LIFE.values())
-_FAULTS = [
+KINDS = list(LIFE)
+WEIGHTS = list(LIFE.values())
+FAULTS = [
     "swallow",
     "reject",
     "anonymous",

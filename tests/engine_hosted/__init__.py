@@ -1,0 +1,1 @@
+"""The embedded provider as the host of calls: SIP in, webhook out, calls REST, control sockets."""

@@ -1,0 +1,1 @@
+"""Calls that the provider terminates: webhook, REST, control socket, and the same call handler."""

@@ -1,0 +1,135 @@
+"""One party's RTP stream and the SDP that describes it, for legs, phones and providers alike."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Literal
+
+from voiceagent.errors import SipError
+from voiceagent.media.port import Direction as PortDirection
+from voiceagent.media.port import MediaPath, MediaPort, PortEvents
+from voiceagent.media.ports import PortRange
+from voiceagent.media.sdp import (
+    Abilities,
+    AudioAgreement,
+    Direction,
+    SessionDescription,
+    accept_answer,
+    make_offer,
+    negotiate,
+    parse_sdp,
+)
+from voiceagent.media.wheel import MediaWheel
+
+LineFormat = Literal["audio/pcmu", "audio/pcma"]
+_FORMATS: dict[str, LineFormat] = {"PCMU": "audio/pcmu", "PCMA": "audio/pcma"}
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPlace:
+    """Where the RTP of calls lives. ``ports`` None lets the system pick."""
+
+    wheel: MediaWheel
+    ports: PortRange | None
+    host: str
+    advertised_host: str
+    learn_source: bool = True
+    silence_limit_s: float = 60.0
+
+
+class RtpParty:
+    """The audio of one SIP dialog: a bound port, what we said about it, and what was agreed."""
+
+    def __init__(
+        self, media: MediaPlace, events: PortEvents, codecs: tuple[str, ...] = ("PCMU", "PCMA")
+    ) -> None:
+        self._media = media
+        self.port = MediaPort(media.wheel, events, media_timeout_s=media.silence_limit_s or 1e9)
+        self._codecs = codecs
+        self._ours: SessionDescription | None = None
+        self._offered: SessionDescription | None = None
+        self._session_id = secrets.randbits(48)
+        self.agreement: AudioAgreement | None = None
+        self.direction = Direction.SENDRECV
+        """What we want; an answer may narrow it."""
+
+    def open(self) -> None:
+        """Bind the RTP port. Raises MediaError when none is free."""
+        self.port.open(self._media.host, self._media.ports)
+
+    @property
+    def audio_format(self) -> LineFormat:
+        """The agreed law; PCMU before anything is agreed."""
+        return _FORMATS[self.agreement.codec] if self.agreement is not None else "audio/pcmu"
+
+    @property
+    def held(self) -> bool:
+        """True while the peer does not want to hear us."""
+        return self.agreement is not None and not self.agreement.sends
+
+    @property
+    def running(self) -> bool:
+        """True once packets flow."""
+        return self.port.turning
+
+    def answer(self, offer: bytes) -> bytes:
+        """Answer the peer's offer and follow it. Raises SdpError (400, 413, 488)."""
+        result = negotiate(parse_sdp(offer), self._abilities(), self._ours)
+        if self.agreement is not None and result.audio.codec != self.agreement.codec:
+            raise SipError("the codec cannot change within a call", status=488)
+        self._ours = result.answer
+        self._follow(result.audio)
+        return result.answer.to_bytes()
+
+    def offer(self) -> bytes:
+        """Make an offer (outbound call, late offer, re-INVITE)."""
+        self._offered = make_offer(self._abilities(), self._ours)
+        self._ours = self._offered
+        return self._offered.to_bytes()
+
+    def answered(self, answer: bytes) -> None:
+        """Take the peer's answer to our offer. Raises SdpError when nothing was agreed."""
+        if self._offered is None:
+            raise SipError("an answer without an offer", status=400)
+        self._follow(accept_answer(self._offered, parse_sdp(answer)))
+
+    def close(self) -> None:
+        """Stop, and let the port rest."""
+        self.port.close()
+
+    def _abilities(self) -> Abilities:
+        codecs = self._codecs
+        if self.agreement is not None:
+            codecs = (self.agreement.codec,)
+        return Abilities(
+            address=self._media.advertised_host,
+            port=self.port.address[1],
+            codecs=codecs,
+            session_id=self._session_id,
+            direction=self.direction,
+        )
+
+    def _follow(self, agreed: AudioAgreement) -> None:
+        self.agreement = agreed
+        direction: PortDirection = agreed.local_direction.value
+        path = MediaPath(
+            remote=(agreed.remote_address, agreed.remote_port),
+            codec="PCMA" if agreed.codec == "PCMA" else "PCMU",
+            payload_type=agreed.payload_type,
+            event_payload_type=agreed.telephone_event_pt,
+            direction=direction,
+            learn=self._media.learn_source,
+        )
+        if self.port.turning:
+            self.port.update(path)
+        else:
+            self._path = path
+
+    def start(self) -> None:
+        """Let packets flow as agreed. Raises SipError when nothing was agreed."""
+        if self.agreement is None:
+            raise SipError("no audio was agreed on", status=488)
+        self.port.connect(self._path)
+
+    _path: MediaPath = MediaPath(None)
