@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 
 import pytest
 
@@ -29,8 +30,10 @@ def test_the_same_seed_is_the_same_call() -> None:
     assert one == other
 
 
-@pytest.mark.skipif(INSTALLED, reason="the peer is installed")
-def test_a_missing_peer_is_one_line_that_says_what_to_install() -> None:
+def test_a_missing_peer_is_one_line_that_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "agents"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "agents", None)
     with pytest.raises(ConfigError, match=r"pip install 'voiceagent\[bench\]'"):
         run_against("openai-agents")
 
