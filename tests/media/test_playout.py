@@ -42,9 +42,8 @@ def test_items_of_a_response_flow_into_each_other():
     playout.end("r")
     frames = [playout.take(), playout.take()]
     assert frames == [b"a" * 160, b"a" * 40 + b"b" * 120]
-    assert playout.facts == [Started("r", "one"), Started("r", "two")]
+    assert playout.facts == [Started("r", "one"), Heard("r", "one", 25, False, 200), Started("r", "two")]
     assert playout.take() == b"b" * 80 + b"\xff" * 80
-    assert playout.facts[2:] == [Heard("r", "one", 25, False, 200)]
     playout.take()
     assert playout.facts[3:] == [Heard("r", "two", 25, False, 200)]
 
@@ -171,3 +170,17 @@ def test_every_sample_is_heard_once_in_order_and_accounted_for(actions: list[tup
     assert sum(account.samples for account in heard_accounts) == taken
     assert all(account.heard_ms == account.samples // 8 for account in heard_accounts)
     assert len(started) == sum(account.samples > 0 for account in heard_accounts)
+
+
+def test_an_item_ends_before_the_next_one_starts_even_within_one_frame() -> None:
+    playout = Playout()
+    playout.write(b"a" * 200, "resp-1", "item-1")
+    playout.end("resp-1")
+    playout.write(b"b" * 200, "resp-2", "item-2")
+    playout.end("resp-2")
+    told: list[tuple[str, str]] = []
+    for _ in range(4):
+        playout.take()
+        told += [(type(fact).__name__, fact.response_id) for fact in playout.facts]
+        playout.facts = []
+    assert told == [("Started", "resp-1"), ("Heard", "resp-1"), ("Started", "resp-2"), ("Heard", "resp-2")]

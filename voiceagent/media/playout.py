@@ -2,8 +2,8 @@
 
 Audio is G.711, 8000 bytes a second; a frame is 160 bytes (20 ms). Samples count as heard when
 :meth:`Playout.take` hands them out; an item counts as *ended* one frame later, when its last frame has had
-its time. Consecutive items flow into each other without a gap. Silence padded onto a last short frame is
-never counted.
+its time, or when the next one starts within that frame. Consecutive items flow into each other without a
+gap. Silence padded onto a last short frame is never counted.
 """
 
 from __future__ import annotations
@@ -155,6 +155,7 @@ class Playout:
             owner = self._owner
             assert owner is not None
             if not owner.started:
+                self._retire()  # an item that ends within this frame has ended before the next one starts
                 owner.started = True
                 self.facts.append(Started(owner.response_id, owner.item_id))
             size = have if have < missing else missing
