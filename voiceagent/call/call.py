@@ -20,12 +20,14 @@ from voiceagent.call.config import CallConfig
 from voiceagent.call.flow_port import FlowPort
 from voiceagent.call.ledger import Ledger, LedgerEntry
 from voiceagent.call.leg import G711, Heard, Leg, LegEnd, LegInfo, TransferResult
+from voiceagent.call.local_lines import is_local
 from voiceagent.call.model_ear import ModelEar
 from voiceagent.call.observer import CallObserver
 from voiceagent.call.outcome import CallOutcome, OutcomeClass, outcome_of_leg
 from voiceagent.call.provider_health import ProviderHealth
 from voiceagent.call.speech import CallSpeech
 from voiceagent.call.transcript import Transcript, Utterance
+from voiceagent.call.watch import Watch
 from voiceagent.errors import CallEnded, MediaError, ProviderError, RequestRefused, SipError
 from voiceagent.ids import Tokens
 from voiceagent.ivr.flow import Flow
@@ -106,6 +108,7 @@ class Call:
         self._agent_audible = False
         self._provider_lost: CallOutcome | None = None
         self._health = ProviderHealth()
+        self.watch = Watch(self, observer, config.vigil, transcribes=transcription is not None)
 
     @property
     def info(self) -> LegInfo:
@@ -170,6 +173,7 @@ class Call:
         if refusal is not None:
             return await self._apologise(refusal)
         self._become(CallState.TALKING)
+        self.watch.start()
         self._tasks.start("flow", self._run_flow())
         try:
             async with asyncio.timeout(self._config.max_duration_s):
@@ -208,7 +212,7 @@ class Call:
 
     def _attach(self, session: RealtimeSession) -> None:
         self.session = session
-        self._bridge = AudioBridge(self.leg, session, self.agent_silent)
+        self._bridge = AudioBridge(self.leg, session, self._silenced)
         self.speech = CallSpeech(
             self.id,
             session,
@@ -233,6 +237,7 @@ class Call:
         )
         ear = ModelEar(self, self._bridge, self.speech, self._port, self._observer)
         session.add_listener(ear.hear)
+        self.watch.new_session()
         if self.held:
             session.pause()
         if session.closed:
@@ -271,8 +276,7 @@ class Call:
         self.journal.write("apology", reason=outcome.reason, detail=outcome.detail)
         self._stop_leg()
         audio = apology(self.leg.audio_format)
-        self.leg.play(audio, response_id=APOLOGY, item_id=APOLOGY)
-        self.leg.play_end(response_id=APOLOGY)
+        self.watch.play_line(audio, APOLOGY)
         seconds = len(audio) / 8000
         try:
             async with asyncio.timeout(seconds + 2):
@@ -318,6 +322,7 @@ class Call:
         self._ended = self._loop.time()
         self.floor = "nobody"
         self.state = CallState.ENDED
+        self.watch.close()
         self.journal.write(
             "call.ended",
             outcome=outcome.kind.value,
@@ -326,6 +331,7 @@ class Call:
             status=outcome.status,
             duration_s=round(self.seconds, 3),
             barge_ins=self.barge_ins,
+            longest_gap_s=round(self.watch.longest_gap_s, 3),
             media=self.leg.figures(),
         )
         self.journal.close()
@@ -423,14 +429,16 @@ class Call:
         self.set_floor("agent")
         if self._port is not None:
             self._port.playback(True)
-        if self._bridge is not None and response_id != APOLOGY:
+        if self._bridge is not None and not is_local(response_id):
+            self.watch.playback_started(item_id)
             self._bridge.playback_started(response_id, item_id)
 
     def leg_playback_ended(self, heard: Heard) -> None:
         self.agent_silent()
         if heard.response_id == APOLOGY:
             self._apology_played.set()
-        elif self._bridge is not None:
+        elif self._bridge is not None and not is_local(heard.response_id):
+            self.watch.playback_ended(heard.item_id)
             self._bridge.playback_ended(heard)
 
     def leg_held(self, held: bool) -> None:
@@ -438,6 +446,7 @@ class Call:
             return
         self.held = held
         self.journal.write("caller.held" if held else "caller.resumed")
+        self.watch.held(held)
         if self.session is not None:
             self.session.pause(held)
         self._observer.call_changed(self)
@@ -474,6 +483,14 @@ class Call:
         elif self._provider_lost is not None:
             self._finish(self._provider_lost)
 
+    def recover(self, reason: str) -> None:
+        """Give the session up, for a code of the fault table."""
+        self.provider_lost(reason)
+
+    def _silenced(self) -> None:
+        self.watch.flushed()
+        self.agent_silent()
+
     def agent_silent(self) -> None:
         """The agent's voice has ended, or was stopped."""
         self._agent_audible = False
@@ -505,9 +522,15 @@ class Call:
         if self.speech is not None:
             self.speech.closed = True
 
+    def stop_line(self) -> None:
+        """A recorded line gives way to the agent's voice, or to the caller's."""
+        self._stop_leg()
+
     def _stop_leg(self) -> None:
         """Silence; what was heard until now goes into the record of what was being said."""
-        for heard in self.leg.stop_playing():
+        stopped = self.leg.stop_playing()
+        self.watch.flushed()
+        for heard in stopped:
             self.leg_playback_ended(heard)
 
     def _ending_word(self) -> str:
@@ -527,9 +550,11 @@ class Call:
 
     def _tool_ended(self, name: str, ok: bool, seconds: float) -> None:
         self.journal.write("tool.ended", tool=name, ok=ok, seconds=round(seconds, 3))
+        self.watch.tool_ended()
         self._observer.tool_ended(self, name, ok, seconds)
 
     def _response_changed(self, entry: LedgerEntry) -> None:
+        self.watch.request_changed(entry)
         self._observer.response_changed(self, entry)
 
     def _utterance_changed(self, line: Utterance) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from voiceagent.call.vigil import VigilConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class CallConfig:
     """How long a call that is ending may wait for what is still being said."""
     flow_cleanup_s: float = 5.0
     """How long a cancelled flow's ``finally`` blocks may run."""
+    vigil: VigilConfig = field(default_factory=VigilConfig)
+    """How long the caller may wait in silence, and the provider be silent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from voiceagent.call.flow_port import FlowPort
 from voiceagent.call.observer import CallObserver
 from voiceagent.call.speech import CallSpeech
 from voiceagent.ivr.ports import CallerSaid, CallerSpoke
+from voiceagent.realtime.fault_table import Remedy, remedy_of
 from voiceagent.realtime.model_events import (
     RealtimeModelConnectionStatusEvent,
     RealtimeModelDtmfEvent,
@@ -58,6 +59,7 @@ class ModelEar:
 
     def hear(self, event: RealtimeModelEvent) -> None:
         """Take one event."""
+        self._call.watch.hear(event)
         if self._unanswered and not isinstance(event, _OF_OUR_OWN):
             self._unanswered = 0
         if self._bridge.on_model_event(event):
@@ -98,6 +100,8 @@ class ModelEar:
                 call.digit_pressed(event.digit)
             case RealtimeModelErrorEvent():
                 call.journal.write("provider.error", code=event.code, message=event.message)
+                if event.code is not None and remedy_of(event.code) in (Remedy.FATAL, Remedy.HEDGE):
+                    call.recover(event.code)
             case RealtimeModelConnectionStatusEvent(status="disconnected"):
                 call.provider_lost(event.reason)
             case _:
