@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from voiceagent.call.outcome import CallOutcome, OutcomeClass
+from voiceagent.realtime.fault_table import Remedy, remedy_of
 from voiceagent.realtime.requests import Origin, Outcome, OutcomeKind
 
 MUTE_LIMIT = 2
@@ -20,7 +21,7 @@ class ProviderHealth:
     def judge(self, origin: Origin | None, outcome: Outcome) -> CallOutcome | None:
         """Take the end of a response; return how the call has to end when the caller would sit in silence.
 
-        An operator's wish that fails is told to the operator and proves nothing.
+        An operator's wish that fails is told to the operator and proves nothing, unless the code does.
         """
         if outcome.heard_ms or outcome.completed:
             self._mute = 0
@@ -28,9 +29,12 @@ class ProviderHealth:
         failed = outcome.kind is OutcomeKind.FAILED or (
             outcome.kind is OutcomeKind.REJECTED and outcome.code not in OUR_REFUSALS
         )
-        if not failed or origin is None or origin is Origin.OPERATOR:
+        if not failed or origin is None:
+            return None
+        hopeless = remedy_of(outcome.code) in (Remedy.FATAL, Remedy.HEDGE)
+        if origin is Origin.OPERATOR and not hopeless:
             return None
         self._mute += 1
-        if self._mute < MUTE_LIMIT:
+        if self._mute < MUTE_LIMIT and not hopeless:
             return None
         return CallOutcome(OutcomeClass.PROVIDER, outcome.code or "responses_failed", outcome.reason)

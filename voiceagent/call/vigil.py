@@ -337,6 +337,7 @@ class Vigil:
                 self._voice_until = min(self._voice_until, now)
                 self._line_until = min(self._line_until, now)
             case Caller():
+                self._lives(now)  # it is the provider that hears the caller
                 if event.speaking and self.line_playing(now):
                     orders.append(StopLine())
                     self._line_until = now

@@ -211,10 +211,14 @@ class Watch:
         self._feed(ItemOpen(False))
 
     def play_line(self, audio: bytes, response_id: str) -> None:
-        """Play a line of our own: it counts as sound, not as an answer. Its id must say that it is local."""
+        """Play a recorded line whole; its id must say that it is local."""
         leg = self._call.leg
         leg.play(audio, response_id=response_id, item_id=response_id)
         leg.play_end(response_id=response_id)
+        self.played(audio)
+
+    def played(self, audio: bytes) -> None:
+        """Sound of our own was handed to the line: no answer, but no dead air either."""
         now = self._loop.time()
         for size, sound in runs_of_sound(audio, self._call.leg.audio_format):
             self._meter.queue(now, size / 8000, sound)
