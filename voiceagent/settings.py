@@ -150,6 +150,15 @@ class CallSettings(_Section):
     transfer_targets: tuple[str, ...] = Field(
         default=(), description="URIs that flows may transfer to; a trailing * matches any rest. Empty: none."
     )
+    filler_s: Annotated[float, Field(ge=0)] = Field(
+        default=1.2, description='Silence while it is our turn before "One moment, please."; 0 never.'
+    )
+    patience_s: Annotated[float, Field(ge=0)] = Field(
+        default=4.0, description="Silence before the line that asks for patience; 0 never."
+    )
+    give_up_s: Annotated[float, Field(ge=0)] = Field(
+        default=10.0, description="Silence, or a provider without any event, that ends the session; 0 never."
+    )
     drain_limit_s: Annotated[float, Field(ge=0)] = Field(
         default=600.0, description="After SIGTERM, how long running calls may go on."
     )

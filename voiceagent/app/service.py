@@ -29,6 +29,7 @@ from voiceagent.call.config import AdmissionConfig, CallConfig
 from voiceagent.call.direct_audio import DirectMedia
 from voiceagent.call.outcome import OutcomeClass
 from voiceagent.call.sip_leg import SipGateway
+from voiceagent.call.vigil import VigilConfig
 from voiceagent.errors import ConfigError
 from voiceagent.ids import Tokens, random_token
 from voiceagent.ivr.flow import FlowBook, load_flows
@@ -318,4 +319,10 @@ def _call_config(settings: Settings) -> CallConfig:
         no_input_s=call.no_input_s,
         transfer_timeout_s=call.transfer_timeout_s,
         transfer_targets=call.transfer_targets,
+        vigil=VigilConfig(
+            filler_s=call.filler_s,
+            patience_s=call.patience_s,
+            give_up_s=call.give_up_s,
+            dead_s=call.give_up_s,
+        ),
     )
