@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiceagent.call.dead_air import DeadAir, is_sound, runs_of_sound
+from voiceagent.call.dead_air import BLINK_S, FRAME_S, DeadAir, is_sound, runs_of_sound
 from voiceagent.media.g711 import encode
 
 
@@ -74,7 +74,7 @@ STEPS = st.lists(
 def test_it_agrees_with_a_count_of_frames(steps: list[tuple[str, int]]) -> None:
     meter = DeadAir()
     queue: list[bool] = []
-    ours, run, longest, tick = False, 0, 0, 0
+    ours, run, longest, tick, away = False, 0, 0, 0, 1000
     for what, ticks in steps:
         now = tick * 0.02
         match what:
@@ -86,14 +86,14 @@ def test_it_agrees_with_a_count_of_frames(steps: list[tuple[str, int]]) -> None:
                 queue.clear()
             case _:
                 meter.our_turn(now, what == "ours")
-                if ours != (what == "ours"):
-                    run = 0
                 ours = what == "ours"
+                if ours:
+                    longest = max(longest, run)
         for _ in range(ticks):
             tick += 1
-            if queue and queue.pop(0):
-                run = 0
-            elif ours:
-                run += 1
+            away = 0 if ours else away + 1
+            sound = bool(queue) and queue.pop(0)
+            run = 0 if sound or away * FRAME_S > BLINK_S else run + 1
+            if ours:
                 longest = max(longest, run)
     assert meter.so_far(tick * 0.02) == pytest.approx(longest * 0.02, abs=1e-6)

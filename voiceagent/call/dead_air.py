@@ -15,6 +15,8 @@ from voiceagent.media.g711 import ALAW_TO_LINEAR, ULAW_TO_LINEAR
 FRAME = 160
 FRAME_S = 0.02
 THRESHOLD_DB = -50.0
+BLINK_S = 0.1
+"""A turn that comes back within this time never left: one request ended, the next one was made."""
 _STRIDE = 5
 """Every fifth sample tells the power of 20 ms well enough, at a fifth of the cost."""
 _LEAST_SQUARE = (32768.0 * 10 ** (THRESHOLD_DB / 20)) ** 2
@@ -49,7 +51,7 @@ def runs_of_sound(audio: bytes, audio_format: str) -> list[tuple[int, bool]]:
 class DeadAir:
     """The meter of one call. ``now`` is any monotonic clock, in seconds."""
 
-    __slots__ = ("_ours", "_queue", "_queued_until", "_silent_from", "longest_s")
+    __slots__ = ("_left_at", "_ours", "_queue", "_queued_until", "_silent_from", "longest_s")
 
     def __init__(self) -> None:
         self.longest_s = 0.0
@@ -58,6 +60,7 @@ class DeadAir:
         """(begins, ends, sound?) of what is queued and has not begun."""
         self._queued_until = 0.0
         self._ours = False
+        self._left_at = float("-inf")
         self._silent_from = 0.0
         """While it is our turn: when the last sound ended, or the turn began. May lie ahead."""
 
@@ -81,8 +84,10 @@ class DeadAir:
         if ours == self._ours:
             return
         if ours:
-            self._silent_from = max(self._silent_from, now)
+            if now - self._left_at > BLINK_S:
+                self._silent_from = max(self._silent_from, now)
         else:
+            self._left_at = now
             self.longest_s = max(self.longest_s, now - self._silent_from)
         self._ours = ours
 

@@ -300,6 +300,8 @@ class Vigil:
                     orders.append(
                         Notice("provider_suspect", {"quiet_s": round(now - self._quiet_since(), 3)})
                     )
+                case "slow" if self._suspected:
+                    return [*orders, *self._give_up("frozen", silent)]
                 case _:
                     return [*orders, *self._give_up(what, silent)]
         return orders

@@ -271,6 +271,8 @@ class Watch:
                 case Recover():
                     self._notice(f"provider_{order.reason}", order.details)
                     call.recover(order.reason)
+                    if order.reason == "silent_audio":
+                        call.stop_line()  # the silence that still waits to be played helps nobody
 
     def _notice(self, code: str, details: Mapping[str, float]) -> None:
         self._call.journal.write("notice", code=code, **details)
