@@ -79,7 +79,7 @@ class Story:
         journal = Journal(None, None, monotonic=asyncio.get_running_loop().time)
         journal.tap(self.entries.append)
         self._connect_s = connect_s
-        self._refuse = refuse
+        self.refuse = refuse
         self.call = Call(
             "call_1",
             self.leg,
@@ -97,8 +97,8 @@ class Story:
     async def _open(self, flow: Flow, audio_format: G711, journal: Journal) -> RealtimeSession:
         if self._connect_s:
             await asyncio.sleep(self._connect_s)
-        if self._refuse is not None:
-            raise self._refuse
+        if self.refuse is not None:
+            raise self.refuse
 
         async def transport(*_: Any, **__: Any) -> Any:
             return self.provider.transport()
@@ -140,6 +140,11 @@ class Story:
         """Wait until that many creates have reached the provider; return the last one's ``response``."""
         await eventually(lambda: len(self.provider.creates()) >= count, within_s=60)
         return self.provider.creates()[count - 1].get("response", {})
+
+    def provider_gone(self, reason: str = "gone") -> None:
+        """The provider is lost, and nobody is there who could be reached again."""
+        self.refuse = ProviderError("nobody is there", code="unreachable")
+        self.provider.drop(1006, reason)
 
     async def caller_says(self, text: str, seconds: float = 1.0) -> None:
         """The caller speaks one turn; the provider hears it and transcribes it."""

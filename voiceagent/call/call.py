@@ -16,8 +16,12 @@ from voiceagent.call.apology import RESPONSE_ID as APOLOGY
 from voiceagent.call.apology import apology
 from voiceagent.call.bridge import AudioBridge
 from voiceagent.call.call_tasks import CallTasks, to_the_end
+from voiceagent.call.comfort import COMFORT
 from voiceagent.call.config import CallConfig
+from voiceagent.call.dialling import Failure, Open, reach
+from voiceagent.call.fallback import hand_to_people
 from voiceagent.call.flow_port import FlowPort
+from voiceagent.call.last_words import last_words
 from voiceagent.call.ledger import Ledger, LedgerEntry
 from voiceagent.call.leg import G711, Heard, Leg, LegEnd, LegInfo, TransferResult
 from voiceagent.call.local_lines import is_local
@@ -25,10 +29,11 @@ from voiceagent.call.model_ear import ModelEar
 from voiceagent.call.observer import CallObserver
 from voiceagent.call.outcome import CallOutcome, OutcomeClass, outcome_of_leg
 from voiceagent.call.provider_health import ProviderHealth
+from voiceagent.call.recovery import Recovery
 from voiceagent.call.speech import CallSpeech
 from voiceagent.call.transcript import Transcript, Utterance
 from voiceagent.call.watch import Watch
-from voiceagent.errors import CallEnded, MediaError, ProviderError, RequestRefused, SipError
+from voiceagent.errors import CallEnded, MediaError, RequestRefused, SipError
 from voiceagent.ids import Tokens
 from voiceagent.ivr.flow import Flow
 from voiceagent.ivr.ports import CallFacts, DigitPressed
@@ -69,7 +74,9 @@ class Call:
         observer: CallObserver,
         tokens: Tokens,
         transcription: Mapping[str, Any] | None,
+        open_second: OpenSession | None = None,
     ) -> None:
+        """``open_second`` opens a session with the provider that stands in for the first."""
         self.id = call_id
         self.leg = leg
         self.flow = flow
@@ -87,7 +94,9 @@ class Call:
         self.transcript = Transcript(self._utterance_changed)
         self.session: RealtimeSession | None = None
         self.speech: CallSpeech | None = None
-        self._open_session = open_session
+        self.recovery: Recovery | None = None
+        self._open_first = self._opener(open_session)
+        self._open_second = None if open_second is None else self._opener(open_second)
         self._config = config
         self._observer = observer
         self._tokens = tokens
@@ -114,6 +123,16 @@ class Call:
     def info(self) -> LegInfo:
         """Who calls whom."""
         return self.leg.info
+
+    @property
+    def talking(self) -> bool:
+        """True from the answer until the call is being closed, but not while it is handed to somebody."""
+        return self.state is CallState.TALKING and not (self._port and self._port.transferring)
+
+    @property
+    def agent_audible(self) -> bool:
+        """True while the agent's voice, or a line of our own, is heard."""
+        return self._agent_audible
 
     @property
     def seconds(self) -> float:
@@ -186,32 +205,31 @@ class Call:
 
     async def _connect(self) -> CallOutcome | None:
         """Open the realtime session; return why not, or None."""
-        connecting = self._tasks.start("connect", self._try_to_open())
-        await asyncio.wait(
-            {connecting, self._ending},
-            timeout=self._config.connect_timeout_s,
-            return_when=asyncio.FIRST_COMPLETED,
+        connecting = self._tasks.start(
+            "connect",
+            reach(self._open_first, self._open_second, self._tasks.start, self._config.connect_timeout_s),
         )
+        await asyncio.wait({connecting, self._ending}, return_when=asyncio.FIRST_COMPLETED)
         if not connecting.done():
             connecting.cancel()
-            return CallOutcome(OutcomeClass.PROVIDER, "provider_timeout", "no session in time")
+            return self._ending.result()
         opened = connecting.result()
-        if isinstance(opened, CallOutcome):
-            return opened
+        if isinstance(opened, Failure):
+            kind = OutcomeClass.OURS if opened.ours else OutcomeClass.PROVIDER
+            return CallOutcome(kind, opened.code, opened.message)
         self._attach(opened)
         return None
 
-    async def _try_to_open(self) -> RealtimeSession | CallOutcome:
-        try:
-            return await self._open_session(self.flow, self.leg.audio_format, self.journal)
-        except ProviderError as error:
-            return CallOutcome(OutcomeClass.PROVIDER, error.code, str(error))
-        except Exception as error:
-            # A fault of ours must not leave the caller in silence, either: it is apologised for.
-            return CallOutcome(OutcomeClass.OURS, "internal", f"{type(error).__name__}: {error}")
+    def _opener(self, open_session: OpenSession) -> Open:
+        return lambda: open_session(self.flow, self.leg.audio_format, self.journal)
 
     def _attach(self, session: RealtimeSession) -> None:
         self.session = session
+        survival = self._config.survival
+        if survival.enabled and self.leg.capabilities.owns_playout and not session.closed:
+            self.recovery = Recovery(
+                self, session, self._open_first, self._open_second, survival, self._tasks.start
+            )
         self._bridge = AudioBridge(self.leg, session, self._silenced)
         self.speech = CallSpeech(
             self.id,
@@ -283,26 +301,17 @@ class Call:
                 await self._apology_played.wait()
         except TimeoutError:
             self.journal.write("apology.unheard")
-        return outcome
+        if self.leg_gone:
+            return outcome
+        target, limit_s = self._config.survival.transfer_to, self._config.transfer_timeout_s
+        return await hand_to_people(self.leg, self.journal, outcome, target, limit_s)
 
     async def _last_words(self) -> None:
         """Wait until nothing that was accepted is still unspoken, within reason."""
-        deadline = self._loop.time() + self._config.goodbye_limit_s
-        while not self._hurry.done():
-            assert self.speech is not None
-            waiting = self.speech.unfinished()
-            if not waiting:
-                return
-            left = deadline - self._loop.time()
-            if left <= 0:
-                self.journal.write("goodbye.cut")
-                return
-            tasks = [self._tasks.start("last words", one) for one in waiting]
-            try:
-                await asyncio.wait({*tasks, self._hurry}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in tasks:
-                    task.cancel()
+        assert self.speech is not None
+        limit_s = self._config.goodbye_limit_s
+        if not await last_words(self.speech, self._hurry, self._tasks.start, limit_s):
+            self.journal.write("goodbye.cut")
 
     async def _close(self, outcome: CallOutcome) -> None:
         """End everything in order: leg, session, flow, record. Runs even when the call is cancelled."""
@@ -336,7 +345,7 @@ class Call:
         )
         self.journal.close()
         # An ended call is kept for a while to be looked at: not its socket, model and flow.
-        self.session = self.speech = self._port = self._bridge = None
+        self.session = self.speech = self._port = self._bridge = self.recovery = None
         self._observer.call_ended(self)
 
     async def _leave(self, outcome: CallOutcome) -> None:
@@ -425,6 +434,8 @@ class Call:
             self._port.caller_did(DigitPressed(digit))
 
     def leg_playback_started(self, response_id: str, item_id: str) -> None:
+        if response_id == COMFORT:
+            return
         self._agent_audible = True
         self.set_floor("agent")
         if self._port is not None:
@@ -432,8 +443,12 @@ class Call:
         if self._bridge is not None and not is_local(response_id):
             self.watch.playback_started(item_id)
             self._bridge.playback_started(response_id, item_id)
+            if self.recovery is not None:
+                self.recovery.voice_is_back()
 
     def leg_playback_ended(self, heard: Heard) -> None:
+        if heard.response_id == COMFORT:
+            return
         self.agent_silent()
         if heard.response_id == APOLOGY:
             self._apology_played.set()
@@ -469,7 +484,8 @@ class Call:
         """The realtime session went away under the call."""
         if self._closing:
             return
-        self.journal.write("provider.lost", reason=reason)
+        if self.recovery is None:
+            self.journal.write("provider.lost", reason=reason)
         outcome = CallOutcome(OutcomeClass.PROVIDER, "provider_lost", reason)
         self._hush()
         if self._port is not None and self._port.transferring:
@@ -484,8 +500,11 @@ class Call:
             self._finish(self._provider_lost)
 
     def recover(self, reason: str) -> None:
-        """Give the session up, for a code of the fault table."""
-        self.provider_lost(reason)
+        """Give the link up, for a code of the fault table, and go on with another."""
+        if self.recovery is not None:
+            self.recovery.lost(reason)
+        else:
+            self.provider_lost(reason)
 
     def _silenced(self) -> None:
         self.watch.flushed()

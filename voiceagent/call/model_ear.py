@@ -111,7 +111,7 @@ class ModelEar:
         # The socket of a frozen provider stays open for long; the caller must not wait for its timeout.
         self._unanswered += 1
         if self._unanswered == DEAF_AFTER:
-            self._call.provider_lost("the provider answers nothing any more")
+            self._call.recover("the provider answers nothing any more")
 
     def _caller_said(self, event: RealtimeModelInputAudioTranscriptionCompletedEvent) -> None:
         call = self._call
