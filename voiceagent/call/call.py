@@ -292,7 +292,7 @@ class Call:
         if self.leg_gone:
             return outcome
         self.journal.write("apology", reason=outcome.reason, detail=outcome.detail)
-        self._stop_leg()
+        self.stop_leg()
         audio = apology(self.leg.audio_format)
         self.watch.play_line(audio, APOLOGY)
         seconds = len(audio) / 8000
@@ -351,7 +351,7 @@ class Call:
     async def _leave(self, outcome: CallOutcome) -> None:
         if outcome.polite and not self._hurry.done():
             await asyncio.wait({self._hurry}, timeout=self._config.hangup_grace_s)
-        self._stop_leg()
+        self.stop_leg()
         if self._answered or self.leg_gone or outcome.kind in (OutcomeClass.SUCCESS, OutcomeClass.CALLER):
             await self.leg.hang_up(outcome.reason)
         else:
@@ -476,7 +476,7 @@ class Call:
         if self.session is not None and not self.session.closed:
             # Nobody listens any more: stop the voice, and have the record say how much of it was heard.
             self.session.model.send(RealtimeModelSendInterrupt(self._tokens(), InterruptedBy.CALLER))
-        self._stop_leg()
+        self.stop_leg()
         self._finish(outcome)
 
     # ── inner workings ──────────────────────────────────────────────────────────────────────────
@@ -492,6 +492,10 @@ class Call:
             self._provider_lost = outcome  # a transfer needs no provider: its end decides
         else:
             self._finish(outcome)
+
+    def provider_failed(self, outcome: CallOutcome) -> None:
+        """No session with this provider is going to speak: the apology, and whatever follows it."""
+        self._finish(outcome)
 
     def _transferred(self, target: str, result: TransferResult) -> None:
         if result.accepted:
@@ -541,11 +545,7 @@ class Call:
         if self.speech is not None:
             self.speech.closed = True
 
-    def stop_line(self) -> None:
-        """A recorded line gives way to the agent's voice, or to the caller's."""
-        self._stop_leg()
-
-    def _stop_leg(self) -> None:
+    def stop_leg(self) -> None:
         """Silence; what was heard until now goes into the record of what was being said."""
         stopped = self.leg.stop_playing()
         self.watch.flushed()
@@ -587,7 +587,7 @@ class Call:
         entry = self.ledger.get(request_id)
         verdict = self._health.judge(entry.request.origin if entry is not None else None, outcome)
         if verdict is not None:
-            self._finish(verdict)
+            self._finish(verdict.outcome) if verdict.final else self.recover(verdict.outcome.reason)
         if outcome.response_id is not None:
             self.transcript.heard(
                 outcome.response_id, self.seconds, outcome.heard_text, outcome.text, cut=outcome.interrupted

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from voiceagent.call.bridge import AudioBridge
 from voiceagent.call.flow_port import FlowPort
 from voiceagent.call.observer import CallObserver
+from voiceagent.call.outcome import CallOutcome, OutcomeClass
 from voiceagent.call.speech import CallSpeech
 from voiceagent.ivr.ports import CallerSaid, CallerSpoke
 from voiceagent.realtime.fault_table import Remedy, remedy_of
@@ -100,7 +101,10 @@ class ModelEar:
                 call.digit_pressed(event.digit)
             case RealtimeModelErrorEvent():
                 call.journal.write("provider.error", code=event.code, message=event.message)
-                if event.code is not None and remedy_of(event.code) in (Remedy.FATAL, Remedy.HEDGE):
+                remedy = remedy_of(event.code)
+                if event.code is not None and remedy is Remedy.FATAL:
+                    call.provider_failed(CallOutcome(OutcomeClass.PROVIDER, event.code, event.message))
+                elif event.code is not None and remedy is Remedy.HEDGE:
                     call.recover(event.code)
             case RealtimeModelConnectionStatusEvent(status="disconnected"):
                 call.provider_lost(event.reason)

@@ -169,9 +169,13 @@ class StopLine:
 
 @dataclass(frozen=True, slots=True)
 class Recover:
-    """Give the session up; ``reason`` is a code of the fault table."""
+    """Give the session up; ``reason`` is a code of the fault table.
+
+    ``final``: new sessions have been no better, so no other one is to be tried.
+    """
 
     reason: str
+    final: bool = False
     details: dict[str, float] = field(default_factory=dict[str, float])
 
 
@@ -182,6 +186,9 @@ class Notice:
     code: str
     details: dict[str, float] = field(default_factory=dict[str, float])
 
+
+SESSIONS_IN_VAIN = 2
+"""So many sessions in a row may be given up with nothing heard between them; the next one is the last."""
 
 Order = PlayLine | StopLine | Recover | Notice
 
@@ -205,6 +212,7 @@ class Vigil:
         "_told",
         "_tools",
         "_turn_since",
+        "_vain",
         "_voice_until",
         "config",
     )
@@ -227,6 +235,8 @@ class Vigil:
         self._suspected = False
         self._given_up = False
         self._quiet_ms = 0.0
+        self._vain = 0
+        """Sessions given up since something was heard."""
         self._loud: str | None = None
         """The last response that was louder than silence."""
 
@@ -308,7 +318,8 @@ class Vigil:
 
     def _give_up(self, reason: str, details: dict[str, float]) -> list[Order]:
         self._given_up = True
-        return [Recover(reason, details)]
+        self._vain += 1
+        return [Recover(reason, self._vain > SESSIONS_IN_VAIN, details)]
 
     # ── events ──────────────────────────────────────────────────────────────────────────────────
     def handle(self, event: Event, now: float) -> list[Order]:
@@ -376,6 +387,7 @@ class Vigil:
         self._lines, self._told = 0, False
         if event.quiet_ms < event.ms:
             self._loud = event.response_id
+            self._vain = 0
             self._quiet_ms = 0.0
         self._quiet_ms += event.quiet_ms
         cfg = self.config
@@ -400,6 +412,7 @@ class Vigil:
         self._asked = dict.fromkeys(self._asked, now)
         self._responses.clear()
         self._given_up = self._suspected = False
+        self._lines = min(self._lines, 1)  # the moment was promised; patience may be asked for again
         self._alive_at = self._turn_since = now
         self._quiet_ms = 0.0
         self._loud = None

@@ -10,6 +10,7 @@ from voiceagent.call.dead_air import DeadAir, runs_of_sound
 from voiceagent.call.ledger import LedgerEntry
 from voiceagent.call.local_lines import PREFIX, line
 from voiceagent.call.observer import CallObserver
+from voiceagent.call.outcome import CallOutcome, OutcomeClass
 from voiceagent.call.vigil import (
     Alive,
     Answered,
@@ -265,14 +266,18 @@ class Watch:
                 case PlayLine():
                     self._play_line(order)
                 case StopLine():
-                    call.stop_line()
+                    call.stop_leg()
                 case Notice():
                     self._notice(order.code, order.details)
                 case Recover():
                     self._notice(f"provider_{order.reason}", order.details)
+                    if order.final:
+                        detail = "one session after another was given up"
+                        call.provider_failed(CallOutcome(OutcomeClass.PROVIDER, order.reason, detail))
+                        return
                     call.recover(order.reason)
                     if order.reason == "silent_audio":
-                        call.stop_line()  # the silence that still waits to be played helps nobody
+                        call.stop_leg()  # the silence that still waits to be played helps nobody
 
     def _notice(self, code: str, details: Mapping[str, float]) -> None:
         self._call.journal.write("notice", code=code, **details)
