@@ -143,8 +143,10 @@ class ScriptedProvider:
             self._drop(code, reason)
         self._deliver = None
 
-    def gone(self) -> None:
-        """The client has closed."""
+    def gone(self, deliver: Callable[[str], None] | None = None) -> None:
+        """The client has closed the connection of ``deliver``; another one may have taken its place."""
+        if deliver is not None and deliver != self._deliver:
+            return
         self._stop_all()
         self._deliver = None
 

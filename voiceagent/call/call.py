@@ -443,8 +443,6 @@ class Call:
         if self._bridge is not None and not is_local(response_id):
             self.watch.playback_started(item_id)
             self._bridge.playback_started(response_id, item_id)
-            if self.recovery is not None:
-                self.recovery.voice_is_back()
 
     def leg_playback_ended(self, heard: Heard) -> None:
         if heard.response_id == COMFORT:

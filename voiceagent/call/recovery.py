@@ -19,6 +19,7 @@ from voiceagent.call.config import SurvivalConfig
 from voiceagent.call.dialling import Failure, Open, Run, attempt, pause_s
 from voiceagent.errors import ProviderError
 from voiceagent.media.levels import g711_dbfs
+from voiceagent.realtime.model_events import RealtimeModelAudioEvent, RealtimeModelEvent
 from voiceagent.realtime.session import RealtimeSession
 from voiceagent.realtime.surviving import SurvivingModel
 from voiceagent.realtime.websocket import OpenAIRealtimeWebSocketModel
@@ -69,6 +70,8 @@ class Recovery:
         self.model = SurvivingModel(
             first, session.config, lost=self._fell, caller_audio_ms=round(config.caller_audio_s * 1000)
         )
+        # First of all listeners: the sound must have stopped before the agent's audio is queued behind it.
+        self.model.add_listener(self._hear)
         session.carry_over(self.model)
         self._comfort = Comfort(
             self._law,
@@ -89,9 +92,8 @@ class Recovery:
         if self._handing_over is None and self.model.up:
             self._handing_over = self._run("hand-over", self._hand_over())
 
-    def voice_is_back(self) -> None:
-        """The agent's voice is heard over the new link."""
-        if not self._recovering:
+    def _hear(self, event: RealtimeModelEvent) -> None:
+        if self._comfort.on and isinstance(event, RealtimeModelAudioEvent):
             self._comfort.stop()
 
     # ── recovering ──────────────────────────────────────────────────────────────────────────────
@@ -117,7 +119,7 @@ class Recovery:
         journal.write("recovery.started", reason=reason, loss=self.losses)
         if config.comfort:
             self._comfort.start()
-        count = 0
+        count, failure = 0, None
         while (left := began + config.cap_s - self._loop.time()) > LEAST_ATTEMPT_S:
             count += 1
             failure = await self._try(count, "first", self._open_first, min(config.attempt_s, left), began)
@@ -125,8 +127,6 @@ class Recovery:
                 break
             pause = pause_s(count, config.backoff_s, config.backoff_max_s, self._chance)
             await asyncio.sleep(min(pause, max(0.0, began + config.cap_s - self._loop.time())))
-        else:
-            failure = Failure("provider_lost", reason)
         if failure is not None and self._open_second is not None:
             count += 1
             failure = await self._try(count, "second", self._open_second, config.second_s, began)

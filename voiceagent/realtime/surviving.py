@@ -68,8 +68,8 @@ from voiceagent.realtime.requests import (
     OutcomeKind,
     Progress,
     ResponseRequest,
+    When,
 )
-from voiceagent.realtime.sequencer_io import Submitted
 from voiceagent.realtime.websocket import OpenAIRealtimeWebSocketModel
 from voiceagent.realtime.wire_frames import append_frame, item_delete_frame, message_item
 
@@ -143,6 +143,8 @@ class SurvivingModel(RealtimeModel):
         self._fallen: dict[str, Outcome] = {}
         """Requests that the lost link ended, until it is clear what becomes of them."""
         self._sounding: dict[str, Sounding] = {}
+        self._late_outputs: list[RealtimeModelSendToolOutput] = []
+        """Outputs whose follow-up must not be spoken before the words of the lost link were heard."""
         self._changes: dict[str, Any] = {}
         """All that was changed of the session since it was opened."""
         self._unanswered: dict[str, Mapping[str, Any]] = {}
@@ -189,7 +191,7 @@ class SurvivingModel(RealtimeModel):
             **self._inner.snapshot(),
             "surviving": {
                 "up": self.up,
-                "waiting": [key for key in self._wishes if key not in self._ids.values()],
+                "waiting": [wish.request.id for wish in self._waiting()],
                 "sounding": list(self._sounding),
                 "past": len(self.history),
                 "caller_audio_ms": self.caller_audio.ms,
@@ -216,8 +218,13 @@ class SurvivingModel(RealtimeModel):
                     metadata=event.metadata,
                     correlate=False,
                 )
-                self._wish(request)
-                self._forward(replace(event, request=request, instructions=None, metadata=None))
+                if request.when is When.NOW:
+                    self._stop_sounding(InterruptedBy.NEWER)
+                if self._sounding and not request.out_of_band:
+                    self._wish(request, wait=True)
+                else:
+                    self._wish(request)
+                    self._forward(replace(event, request=request, instructions=None, metadata=None))
             case RealtimeModelSendUserInput():
                 self._user_input(event)
             case RealtimeModelSendToolOutput():
@@ -247,9 +254,9 @@ class SurvivingModel(RealtimeModel):
         self._minted += 1
         return f"own_{self._minted}_{id(self):x}"
 
-    def _wish(self, request: ResponseRequest) -> None:
+    def _wish(self, request: ResponseRequest, *, wait: bool = False) -> None:
         self._wishes[request.id] = Wish(request, self._loop.time(), request.id)
-        if self.up:
+        if self.up and not wait:
             self._ids[request.id] = request.id
 
     def _user_input(self, event: RealtimeModelSendUserInput) -> None:
@@ -257,9 +264,10 @@ class SurvivingModel(RealtimeModel):
         request = event.request
         if request is None and event.respond:
             request = ResponseRequest(id=self._new_id(), origin=Origin.TURN, coalesce="message")
+        later = bool(self._sounding)
         if request is not None:
-            self._wish(request)
-        self._forward(replace(event, request=request))
+            self._wish(request, wait=later)
+        self._forward(replace(event, request=None if later else request, respond=event.respond and not later))
 
     def _tool_output(self, event: RealtimeModelSendToolOutput) -> None:
         self.history.answered(event.call_id, event.output)
@@ -267,7 +275,10 @@ class SurvivingModel(RealtimeModel):
         if self.up:
             if request is not None:
                 self._wish(request)
-            self._inner.send(event)
+            if self._sounding:
+                self._late_outputs.append(event)
+            else:
+                self._inner.send(event)
             return
         if request is None and event.start_response:
             request = ResponseRequest(id=self._new_id(), origin=Origin.TOOL, deadline_s=60.0)
@@ -288,6 +299,11 @@ class SurvivingModel(RealtimeModel):
             self._wish(due)
 
     def _withdraw(self, request_id: str) -> None:
+        for index, event in enumerate(self._late_outputs):
+            if event.request is not None and event.request.id == request_id:
+                self._late_outputs[index] = replace(event, request=None, start_response=False)
+                self._settle(request_id, Outcome(OutcomeKind.WITHDRAWN, reason="withdrawn without a link"))
+                return
         if self.up and request_id in self._ids.values():
             wish = self._wishes[request_id]
             self._inner.send(RealtimeModelSendWithdraw(wish.alias))
@@ -304,13 +320,15 @@ class SurvivingModel(RealtimeModel):
 
     def _interrupt(self, event: RealtimeModelSendInterrupt) -> None:
         stopped = self._stop_sounding(event.by)
+        if event.flush:
+            for wish in self._waiting():
+                if wish.request.origin not in (Origin.SAFETY, Origin.OPERATOR):
+                    self._settle(
+                        wish.request.id, Outcome(OutcomeKind.INTERRUPTED, by=event.by, code="flushed")
+                    )
         if self.up:
             self._inner.send(event)
             return
-        if event.flush:
-            for key, wish in list(self._wishes.items()):
-                if wish.request.origin not in (Origin.SAFETY, Origin.OPERATOR):
-                    self._settle(key, Outcome(OutcomeKind.INTERRUPTED, by=event.by, code="flushed"))
         if event.token:
             self._emit(RealtimeModelInterruptDoneEvent(event.token, stopped))
 
@@ -319,13 +337,20 @@ class SurvivingModel(RealtimeModel):
             wish = self._wishes.get(sounding.request_id or "")
             if wish is not None and _droppable(wish.request):
                 self._stop(sounding, InterruptedBy.CALLER)
-        if self.up:
-            self._inner.send(event)
-            return
-        for key, wish in list(self._wishes.items()):
+        self._drop_waiting("digit")
+        self._forward(event)
+
+    def _waiting(self) -> list[Wish]:
+        """Return what no link has been asked for yet, or not again, in the order of asking."""
+        sounding = {one.request_id for one in self._sounding.values()}
+        asked = set(self._ids.values())
+        return [wish for key, wish in self._wishes.items() if key not in sounding and key not in asked]
+
+    def _drop_waiting(self, code: str) -> None:
+        for wish in self._waiting():
             if _droppable(wish.request):
-                outcome = Outcome(OutcomeKind.INTERRUPTED, by=InterruptedBy.CALLER, code="digit")
-                self._settle(key, outcome)
+                outcome = Outcome(OutcomeKind.INTERRUPTED, by=InterruptedBy.CALLER, code=code)
+                self._settle(wish.request.id, outcome)
 
     # ── hearing ─────────────────────────────────────────────────────────────────────────────────
     def _listen_to(self, inner: OpenAIRealtimeWebSocketModel) -> Callable[[], None]:
@@ -356,6 +381,8 @@ class SurvivingModel(RealtimeModel):
             case RealtimeModelInputAudioTranscriptionCompletedEvent():
                 self.caller_audio.understood(event.item_id)
             case RealtimeModelInputSpeechStartedEvent():
+                if self._sounding:
+                    self._drop_waiting("caller_speaking")
                 self._stop_sounding(InterruptedBy.CALLER)
             case RealtimeModelSessionUpdatedEvent() | RealtimeModelSessionUpdateRefusedEvent():
                 self._unanswered.pop(event.event_id or "", None)
@@ -405,6 +432,9 @@ class SurvivingModel(RealtimeModel):
         conversation = self._inner.link.conversation
         fallen, self._fallen = self._fallen, {}
         self._ids.clear()
+        late, self._late_outputs = self._late_outputs, []
+        for each in late:
+            self._tool_output(each)
         of_request = {
             outcome.response_id: key for key, outcome in fallen.items() if outcome.response_id is not None
         }
@@ -466,7 +496,7 @@ class SurvivingModel(RealtimeModel):
         if heard:
             assert response_id is not None
             self._conclude(Sounding(response_id, request_id, conversation))
-        elif self._wishes[request_id].links >= LINKS_PER_REQUEST:
+        elif request_id in self._wishes and self._wishes[request_id].links >= LINKS_PER_REQUEST:
             self._settle(request_id, replace(outcome, code="link_lost_again"))
 
     def _conclude(self, sounding: Sounding) -> None:
@@ -475,12 +505,18 @@ class SurvivingModel(RealtimeModel):
         self._sounding.pop(response_id, None)
         response = conversation.response(response_id)
         response.ended = True
-        heard_ms, heard_text = conversation.heard_of(response_id)
         cut = any(item.cut for item in conversation.audio_items(response_id))
         if cut:
             self._recut(conversation, response_id)
-        if sounding.request_id is None:
-            return
+        if sounding.request_id is not None:
+            self._settle_heard(sounding, cut)
+        self._ask_again()
+
+    def _settle_heard(self, sounding: Sounding, cut: bool) -> None:
+        response_id, conversation = sounding.response_id, sounding.conversation
+        response = conversation.response(response_id)
+        heard_ms, heard_text = conversation.heard_of(response_id)
+        assert sounding.request_id is not None
         if cut or sounding.cut_by is not None:
             kind = OutcomeKind.INTERRUPTED
         elif (response.status is not None and response.status != "failed") or response.calls:
@@ -586,11 +622,12 @@ class SurvivingModel(RealtimeModel):
         per_ms = BYTES_PER_MS[link.conversation.mirror.input_format]
         for start in range(0, len(audio), AUDIO_CHUNK_MS * per_ms):
             link.write_audio(append_frame(audio[start : start + AUDIO_CHUNK_MS * per_ms]), keep=True)
-        asked = self._ask_again(link.feed)
+        waiting = [wish.request.id for wish in self._waiting()]
         for response in link.conversation.responses.values():
             if response.follow_up is not None:
                 self._wish(response.follow_up)
-        return Restored(len(items), len(audio) // per_ms, asked)
+        self._ask_again()
+        return Restored(len(items), len(audio) // per_ms, waiting)
 
     def _settings_again(self, model: OpenAIRealtimeWebSocketModel) -> None:
         unanswered = list(self._unanswered.items())
@@ -601,36 +638,33 @@ class SurvivingModel(RealtimeModel):
         if self._paused:
             model.send(RealtimeModelSendPaused(True))
 
-    def _ask_again(self, feed: Callable[[Submitted], None]) -> list[str]:
-        """Submit what waits, in the order of asking; returns the request ids."""
-        asked: list[str] = []
-        sounding = {one.request_id for one in self._sounding.values()}
-        for key, wish in list(self._wishes.items()):
-            if key in sounding or key not in self._wishes:
-                continue
+    def _ask_again(self) -> None:
+        """Submit what waits, in the order of asking, once the words of the lost link have been heard."""
+        if self._sounding or not self.up:
+            return
+        late, self._late_outputs = self._late_outputs, []
+        for event in late:
+            self._inner.send(event)
+        for wish in self._waiting():
             request, deadline = wish.request, wish.request.deadline_s
             if deadline is not None:
                 deadline -= self._loop.time() - wish.since
                 if deadline <= 0:
-                    self._settle(key, Outcome(OutcomeKind.EXPIRED, code="deadline", reason="no link in time"))
+                    late = Outcome(OutcomeKind.EXPIRED, code="deadline", reason="no link in time")
+                    self._settle(request.id, late)
                     continue
             wish.submitted += 1
-            wish.alias = f"{key}~{wish.submitted}"
-            self._ids[wish.alias] = key
-            asked.append(key)
-            self._emit(RealtimeModelNoticeEvent("reissued", key, details={"as": wish.alias}))
-            feed(
-                Submitted(
-                    replace(
-                        request,
-                        id=wish.alias,
-                        deadline_s=deadline,
-                        needs=frozenset(),  # what they name went to the old link; this one keeps the order
-                        follow_up_of=None,
-                    )
-                )
+            wish.alias = f"{request.id}~{wish.submitted}"
+            self._ids[wish.alias] = request.id
+            self._emit(RealtimeModelNoticeEvent("reissued", request.id, details={"as": wish.alias}))
+            again = replace(
+                request,
+                id=wish.alias,
+                deadline_s=deadline,
+                needs=frozenset(),  # what they name went to the old link; this one keeps the order
+                follow_up_of=None,
             )
-        return asked
+            self._inner.send(RealtimeModelSendResponseCreate(request=again))
 
 
 def _cut_off(
