@@ -23,9 +23,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from voiceagent.errors import ProviderError
+from voiceagent.realtime.afterwords import Sounding, barely_begun, cut_off
 from voiceagent.realtime.caller_audio import CallerAudio
 from voiceagent.realtime.config import BYTES_PER_MS, RealtimeSessionConfig, merged
-from voiceagent.realtime.conversation import Conversation, Response
+from voiceagent.realtime.conversation import Conversation
 from voiceagent.realtime.history import History, heard_words
 from voiceagent.realtime.link import Listeners
 from voiceagent.realtime.model import RealtimeModel
@@ -61,7 +62,6 @@ from voiceagent.realtime.model_inputs import (
     RealtimeModelSendWithdraw,
 )
 from voiceagent.realtime.requests import (
-    BargePolicy,
     InterruptedBy,
     Origin,
     Outcome,
@@ -72,40 +72,12 @@ from voiceagent.realtime.requests import (
 )
 from voiceagent.realtime.websocket import OpenAIRealtimeWebSocketModel
 from voiceagent.realtime.wire_frames import append_frame, item_delete_frame, message_item
+from voiceagent.realtime.wishes import Wish, Wishes
 
-LINKS_PER_REQUEST = 2
-"""A request goes out over so many links at most."""
-BARELY_MS = 1000
-"""An unfinished response of which no more than this had arrived counts as not begun."""
 AUDIO_CHUNK_MS = 200
 """Kept caller audio is sent to a new link in appends of this length."""
 HANDOVER_AUDIO_MS = 500
 """On a planned hand-over between turns, only the newest audio is sent again: a word may just begin."""
-
-
-@dataclass(slots=True)
-class Wish:
-    """A request that has not ended. ``alias`` is its id on the present link."""
-
-    request: ResponseRequest
-    since: float
-    alias: str
-    links: int = 0
-    """Over how many links its create was sent."""
-    submitted: int = 1
-
-
-@dataclass(slots=True)
-class Sounding:
-    """A response of a lost link whose audio is still in the playout."""
-
-    response_id: str
-    request_id: str | None
-    conversation: Conversation
-    interruptible: bool = True
-    cut_by: InterruptedBy | None = None
-    scrap: bool = False
-    """The request is asked for again: this is no turn of the conversation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +109,7 @@ class SurvivingModel(RealtimeModel):
         self._emit = self._listeners.emit
         self._transcribed = config.transcription is not None
         self.caller_audio = CallerAudio(BYTES_PER_MS[config.input_audio_format], caller_audio_ms)
-        self._wishes: dict[str, Wish] = {}
-        self._ids: dict[str, str] = {}
-        """Alias to request id."""
+        self._wishes = Wishes()
         self._fallen: dict[str, Outcome] = {}
         """Requests that the lost link ended, until it is clear what becomes of them."""
         self._sounding: dict[str, Sounding] = {}
@@ -255,9 +225,7 @@ class SurvivingModel(RealtimeModel):
         return f"own_{self._minted}_{id(self):x}"
 
     def _wish(self, request: ResponseRequest, *, wait: bool = False) -> None:
-        self._wishes[request.id] = Wish(request, self._loop.time(), request.id)
-        if self.up and not wait:
-            self._ids[request.id] = request.id
+        self._wishes.add(request, self._loop.time(), asked=self.up and not wait)
 
     def _user_input(self, event: RealtimeModelSendUserInput) -> None:
         self.history.typed(event.text, event.role)
@@ -293,7 +261,7 @@ class SurvivingModel(RealtimeModel):
         """Keep a follow-up with the response whose calls it answers until the last output is there."""
         response = conversation.response(home)
         if response.follow_up is not None:
-            self._wishes.pop(response.follow_up.id, None)
+            self._wishes.drop(response.follow_up.id)
         due = conversation.due_follow_up(home)
         if due is not None:
             self._wish(due)
@@ -304,8 +272,8 @@ class SurvivingModel(RealtimeModel):
                 self._late_outputs[index] = replace(event, request=None, start_response=False)
                 self._settle(request_id, Outcome(OutcomeKind.WITHDRAWN, reason="withdrawn without a link"))
                 return
-        if self.up and request_id in self._ids.values():
-            wish = self._wishes[request_id]
+        wish = self._wishes.asked(request_id)
+        if self.up and wish is not None:
             self._inner.send(RealtimeModelSendWithdraw(wish.alias))
             return
         sounding = next((one for one in self._sounding.values() if one.request_id == request_id), None)
@@ -334,21 +302,19 @@ class SurvivingModel(RealtimeModel):
 
     def _digit(self, event: RealtimeModelSendDigit) -> None:
         for sounding in list(self._sounding.values()):
-            wish = self._wishes.get(sounding.request_id or "")
-            if wish is not None and _droppable(wish.request):
+            wish = self._wishes.get(sounding.request_id)
+            if wish is not None and wish.droppable:
                 self._stop(sounding, InterruptedBy.CALLER)
         self._drop_waiting("digit")
         self._forward(event)
 
     def _waiting(self) -> list[Wish]:
         """Return what no link has been asked for yet, or not again, in the order of asking."""
-        sounding = {one.request_id for one in self._sounding.values()}
-        asked = set(self._ids.values())
-        return [wish for key, wish in self._wishes.items() if key not in sounding and key not in asked]
+        return self._wishes.unasked({one.request_id for one in self._sounding.values()})
 
     def _drop_waiting(self, code: str) -> None:
         for wish in self._waiting():
-            if _droppable(wish.request):
+            if wish.droppable:
                 outcome = Outcome(OutcomeKind.INTERRUPTED, by=InterruptedBy.CALLER, code=code)
                 self._settle(wish.request.id, outcome)
 
@@ -364,14 +330,14 @@ class SurvivingModel(RealtimeModel):
                 self._outcome(event)
                 return
             case RealtimeModelResponseProgressEvent():
-                request_id = self._ids.get(event.request_id, event.request_id)
+                request_id = self._wishes.id_of(event.request_id)
                 wish = self._wishes.get(request_id)
                 if wish is not None and event.progress is Progress.SENT and event.attempt == 1:
                     wish.links += 1
                 event = replace(event, request_id=request_id)
             case RealtimeModelTurnStartedEvent() | RealtimeModelTurnEndedEvent() | RealtimeModelNoticeEvent():
                 if event.request_id is not None:
-                    event = replace(event, request_id=self._ids.get(event.request_id, event.request_id))
+                    event = replace(event, request_id=self._wishes.id_of(event.request_id))
                 if isinstance(event, RealtimeModelTurnStartedEvent) and not self._transcribed:
                     self.caller_audio.answered()
             case RealtimeModelToolCallEvent():
@@ -395,7 +361,7 @@ class SurvivingModel(RealtimeModel):
         self._emit(event)
 
     def _outcome(self, event: RealtimeModelResponseOutcomeEvent) -> None:
-        request_id = self._ids.get(event.request_id, event.request_id)
+        request_id = self._wishes.id_of(event.request_id)
         by_link = event.outcome.kind is OutcomeKind.LOST and self._inner.link.closed is not None
         if by_link and not self._closed and request_id in self._wishes:
             self._fallen[request_id] = event.outcome
@@ -403,9 +369,7 @@ class SurvivingModel(RealtimeModel):
         self._settle(request_id, event.outcome)
 
     def _settle(self, request_id: str, outcome: Outcome) -> None:
-        wish = self._wishes.pop(request_id, None)
-        if wish is not None:
-            self._ids.pop(wish.alias, None)
+        self._wishes.drop(request_id)
         self._emit(RealtimeModelResponseOutcomeEvent(request_id, outcome))
 
     # ── a link is lost ──────────────────────────────────────────────────────────────────────────
@@ -431,7 +395,7 @@ class SurvivingModel(RealtimeModel):
         self.up = False
         conversation = self._inner.link.conversation
         fallen, self._fallen = self._fallen, {}
-        self._ids.clear()
+        self._wishes.link_lost()
         late, self._late_outputs = self._late_outputs, []
         for each in late:
             self._tool_output(each)
@@ -447,7 +411,7 @@ class SurvivingModel(RealtimeModel):
         for response in list(conversation.responses.values()):
             if response.status is None:
                 # The playout must know that nothing more will come, or it waits for the rest of a frame.
-                self._emit(_cut_off(response.id, response.request_id, conversation))
+                self._emit(cut_off(conversation, response.id))
             if response.calls:
                 response.status = response.status or "incomplete"
                 self._follow_up(conversation, response.id)
@@ -458,28 +422,19 @@ class SurvivingModel(RealtimeModel):
             unheard = any(item.heard_ms is None for item in conversation.audio_items(response.id))
             if unheard and not response.ended and response.id not in self._inner.link.swallowed:
                 request_id = of_request.get(response.id)
-                wish = self._wishes.get(request_id or "")
+                wish = self._wishes.get(request_id)
                 interruptible = wish is None or wish.request.interruptible
-                scrap = wish is not None and self._barely_begun(response, wish, conversation)
+                scrap = wish is not None and not wish.worn_out and barely_begun(conversation, response.id)
                 self._sounding[response.id] = Sounding(
                     response.id, None if scrap else request_id, conversation, interruptible, scrap=scrap
                 )
-
-    @staticmethod
-    def _barely_begun(response: Response, wish: Wish, conversation: Conversation) -> bool:
-        return (
-            response.status is None
-            and not response.calls
-            and wish.links < LINKS_PER_REQUEST
-            and conversation.audio_ms_of(response.id) <= BARELY_MS
-        )
 
     def _sounding_items(self, conversation: Conversation) -> set[str]:
         return {
             item.id
             for sounding in self._sounding.values()
             if sounding.conversation is conversation and not sounding.scrap
-            for item in conversation.audio_items(sounding.response_id)
+            for item in sounding.items
         }
 
     def _fell(self, request_id: str, outcome: Outcome, conversation: Conversation) -> None:
@@ -496,57 +451,30 @@ class SurvivingModel(RealtimeModel):
         if heard:
             assert response_id is not None
             self._conclude(Sounding(response_id, request_id, conversation))
-        elif request_id in self._wishes and self._wishes[request_id].links >= LINKS_PER_REQUEST:
+            return
+        wish = self._wishes.get(request_id)
+        if wish is not None and wish.worn_out:
             self._settle(request_id, replace(outcome, code="link_lost_again"))
 
     def _conclude(self, sounding: Sounding) -> None:
         """Say how a response of a lost link has ended, now that nothing more of it will be heard."""
-        response_id, conversation = sounding.response_id, sounding.conversation
-        self._sounding.pop(response_id, None)
-        response = conversation.response(response_id)
-        response.ended = True
-        cut = any(item.cut for item in conversation.audio_items(response_id))
-        if cut:
-            self._recut(conversation, response_id)
+        self._sounding.pop(sounding.response_id, None)
+        sounding.conversation.response(sounding.response_id).ended = True
+        if sounding.cut:
+            self._recut(sounding)
         if sounding.request_id is not None:
-            self._settle_heard(sounding, cut)
+            self._settle(sounding.request_id, sounding.outcome())
         self._ask_again()
 
-    def _settle_heard(self, sounding: Sounding, cut: bool) -> None:
-        response_id, conversation = sounding.response_id, sounding.conversation
-        response = conversation.response(response_id)
-        heard_ms, heard_text = conversation.heard_of(response_id)
-        assert sounding.request_id is not None
-        if cut or sounding.cut_by is not None:
-            kind = OutcomeKind.INTERRUPTED
-        elif (response.status is not None and response.status != "failed") or response.calls:
-            kind = OutcomeKind.COMPLETED
-        else:
-            kind = OutcomeKind.LOST
-        self._settle(
-            sounding.request_id,
-            Outcome(
-                kind,
-                response_id=response_id,
-                heard_ms=heard_ms,
-                heard_text=heard_text,
-                text=conversation.text_of(response_id),
-                by=sounding.cut_by,
-                code="link_lost" if kind is OutcomeKind.LOST else None,
-                reason="the link was lost while it was spoken",
-                incomplete=response.status != "completed",
-            ),
-        )
-
-    def _recut(self, conversation: Conversation, response_id: str) -> None:
+    def _recut(self, sounding: Sounding) -> None:
         """The caller heard less than was told to the new link: correct its memory, too."""
-        for item in conversation.audio_items(response_id):
+        for item in sounding.items:
             if not item.cut:
                 continue
             text = heard_words(item, False)
             link = self._inner.link
             known = self.history.recut(item.id, text)
-            if known and self.up and link.conversation is not conversation:
+            if known and self.up and link.conversation is not sounding.conversation:
                 link.write(item_delete_frame(item.id, link.outbound.expect("other", "recut")))
                 if text:
                     new_id = f"{item.id}~"[-32:]
@@ -569,14 +497,7 @@ class SurvivingModel(RealtimeModel):
             if self.up:
                 self._inner.playback_ended(response_id, item_id, heard_ms, cut=cut)
             return
-        conversation = sounding.conversation
-        conversation.heard(item_id, heard_ms, cut=cut)
-        items = conversation.audio_items(response_id)
-        if cut:
-            for item in items:
-                if item.heard_ms is None:
-                    conversation.heard(item.id, 0, cut=True)
-        if all(item.heard_ms is not None for item in items):
+        if sounding.heard(item_id, heard_ms, cut=cut):
             self._conclude(sounding)
 
     def _stop_sounding(self, by: InterruptedBy) -> str | None:
@@ -589,7 +510,7 @@ class SurvivingModel(RealtimeModel):
 
     def _stop(self, sounding: Sounding, by: InterruptedBy | None) -> None:
         sounding.cut_by = by
-        items = sounding.conversation.audio_items(sounding.response_id)
+        items = sounding.items
         playing = next((item for item in items if item.heard_ms is None), items[0])
         self._emit(RealtimeModelAudioInterruptedEvent(sounding.response_id, playing.id))
         if self._sounding.get(sounding.response_id) is sounding:
@@ -642,43 +563,14 @@ class SurvivingModel(RealtimeModel):
         """Submit what waits, in the order of asking, once the words of the lost link have been heard."""
         if self._sounding or not self.up:
             return
-        late, self._late_outputs = self._late_outputs, []
-        for event in late:
+        outputs, self._late_outputs = self._late_outputs, []
+        for event in outputs:
             self._inner.send(event)
         for wish in self._waiting():
-            request, deadline = wish.request, wish.request.deadline_s
-            if deadline is not None:
-                deadline -= self._loop.time() - wish.since
-                if deadline <= 0:
-                    late = Outcome(OutcomeKind.EXPIRED, code="deadline", reason="no link in time")
-                    self._settle(request.id, late)
-                    continue
-            wish.submitted += 1
-            wish.alias = f"{request.id}~{wish.submitted}"
-            self._ids[wish.alias] = request.id
-            self._emit(RealtimeModelNoticeEvent("reissued", request.id, details={"as": wish.alias}))
-            again = replace(
-                request,
-                id=wish.alias,
-                deadline_s=deadline,
-                needs=frozenset(),  # what they name went to the old link; this one keeps the order
-                follow_up_of=None,
-            )
-            self._inner.send(RealtimeModelSendResponseCreate(request=again))
-
-
-def _cut_off(
-    response_id: str, request_id: str | None, conversation: Conversation
-) -> RealtimeModelTurnEndedEvent:
-    return RealtimeModelTurnEndedEvent(
-        response_id,
-        "cancelled",
-        reason="link_lost",
-        text=conversation.text_of(response_id),
-        audio_ms=conversation.audio_ms_of(response_id),
-        request_id=request_id,
-    )
-
-
-def _droppable(request: ResponseRequest) -> bool:
-    return request.barge_policy is BargePolicy.DROP and request.interruptible
+            request = self._wishes.ask_again(wish, self._loop.time())
+            if request is None:
+                late = Outcome(OutcomeKind.EXPIRED, code="deadline", reason="no link in time")
+                self._settle(wish.id, late)
+                continue
+            self._emit(RealtimeModelNoticeEvent("reissued", wish.id, details={"as": request.id}))
+            self._inner.send(RealtimeModelSendResponseCreate(request=request))
