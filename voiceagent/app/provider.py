@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from voiceagent.call.call import OpenSession
 from voiceagent.call.leg import G711
 from voiceagent.ivr.flow import Flow
 from voiceagent.realtime.config import RealtimeSessionConfig
@@ -33,20 +34,6 @@ class SessionFactory:
     async def open(self, flow: Flow, audio_format: G711, journal: Journal) -> RealtimeSession:
         """Connect and configure a session. Raises :class:`~voiceagent.errors.ProviderError`."""
         realtime = self._settings.realtime
-        config = RealtimeSessionConfig(
-            instructions=flow.instructions or DEFAULT_INSTRUCTIONS,
-            voice=flow.voice or realtime.voice,
-            input_audio_format=audio_format,
-            output_audio_format=audio_format,
-            turn_detection={
-                "type": "server_vad",
-                "silence_duration_ms": realtime.silence_ms,
-                "create_response": False,
-                "interrupt_response": True,
-            },
-            transcription=self.transcription,
-            playout=True,
-        )
         model = OpenAIRealtimeWebSocketModel(
             provider=self.name,
             url=realtime.url or self._engine_url,
@@ -54,6 +41,43 @@ class SessionFactory:
             api_key=realtime.api_key.get_secret_value() if realtime.api_key else None,
             transport=realtime.transport,
             trace=tracer(journal),
+        )
+        return await self._session(model, flow, audio_format, flow.voice or realtime.voice)
+
+    @property
+    def second(self) -> OpenSession | None:
+        """Opens sessions with the provider that stands in for the first; None when there is none."""
+        return self._open_second if self._settings.survival.second.provider != "none" else None
+
+    async def _open_second(self, flow: Flow, audio_format: G711, journal: Journal) -> RealtimeSession:
+        realtime, second = self._settings.realtime, self._settings.survival.second
+        key = second.api_key or realtime.api_key
+        model = OpenAIRealtimeWebSocketModel(
+            provider=second.provider,
+            url=second.url,
+            model=second.model,
+            api_key=key.get_secret_value() if key else None,
+            transport=realtime.transport,
+            trace=tracer(journal),
+        )
+        return await self._session(model, flow, audio_format, second.voice)
+
+    async def _session(
+        self, model: OpenAIRealtimeWebSocketModel, flow: Flow, audio_format: G711, voice: str | None
+    ) -> RealtimeSession:
+        config = RealtimeSessionConfig(
+            instructions=flow.instructions or DEFAULT_INSTRUCTIONS,
+            voice=voice,
+            input_audio_format=audio_format,
+            output_audio_format=audio_format,
+            turn_detection={
+                "type": "server_vad",
+                "silence_duration_ms": self._settings.realtime.silence_ms,
+                "create_response": False,
+                "interrupt_response": True,
+            },
+            transcription=self.transcription,
+            playout=True,
         )
         session = RealtimeSession(model=model, config=config)
         await session.open()

@@ -25,7 +25,7 @@ from voiceagent.app.gauges import keep_figures
 from voiceagent.app.incoming import Reception
 from voiceagent.app.provider import SessionFactory
 from voiceagent.call.admission import Admission
-from voiceagent.call.config import AdmissionConfig, CallConfig
+from voiceagent.call.config import AdmissionConfig, CallConfig, SurvivalConfig
 from voiceagent.call.direct_audio import DirectMedia
 from voiceagent.call.outcome import OutcomeClass
 from voiceagent.call.sip_leg import SipGateway
@@ -133,6 +133,7 @@ class Service:
             metrics=self.metrics,
             journals=self._journals,
             open_session=sessions.open,
+            open_second=sessions.second,
             transcription=sessions.transcription,
             config=_call_config(settings),
             tokens=self._tokens,
@@ -312,13 +313,19 @@ def book_of_flows(settings: Settings) -> FlowBook:
 
 
 def _call_config(settings: Settings) -> CallConfig:
-    call = settings.call
+    call, survival = settings.call, settings.survival
     return CallConfig(
         connect_timeout_s=call.connect_timeout_s,
         max_duration_s=call.max_duration_s,
         no_input_s=call.no_input_s,
         transfer_timeout_s=call.transfer_timeout_s,
         transfer_targets=call.transfer_targets,
+        survival=SurvivalConfig(
+            enabled=survival.enabled,
+            cap_s=survival.cap_s,
+            comfort=survival.comfort,
+            transfer_to=survival.transfer_to,
+        ),
         vigil=VigilConfig(
             filler_s=call.filler_s,
             patience_s=call.patience_s,
