@@ -69,7 +69,7 @@ class Ear:
         ended = RunningCall.leg_playback_ended
 
         def on_started(response_id: str, item_id: str) -> None:
-            if response_id == COMFORT:
+            if response_id.startswith(COMFORT):
                 self.comfort_from.append(now())
             elif not response_id.startswith("local-"):
                 self.agent_from.append(now())

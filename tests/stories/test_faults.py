@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -357,3 +358,59 @@ def test_new_sessions_that_are_no_better_come_to_an_end(always: Reply, reason: s
     assert heard.story.provider.connections <= 3
     assert heard.gap_s <= SINGLE_S
     assert "open" not in heard.story.kinds()
+
+
+# ── another provider, another place ─────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    "always",
+    [
+        Reply(audio_ms=0, status="failed", error_code="insufficient_quota"),
+        Reply(audio_ms=5000, sample=0xFF),
+        Reply(audio_ms=0, status="failed", error_code="server_error"),
+    ],
+    ids=["quota", "silent", "failing"],
+)
+def test_the_second_provider_takes_over_from_one_that_will_not_speak(always: Reply) -> None:
+    async def story() -> Heard:
+        one = Story(talker, second=True)
+        assert one.second is not None
+        one.second._ids = itertools.count(5000)  # no two providers give the same id to two responses
+        one.provider.default = always
+        return await played(one)
+
+    heard = virtual_run(story())
+    outcome = heard.story.call.outcome
+    assert outcome is not None
+    assert outcome.reason == "completed"
+    assert "apology" not in heard.types()
+    assert heard.gap_s <= SINGLE_S
+    assert heard.story.second is not None
+    assert heard.story.second.connections == 1
+
+
+@virtual
+async def test_a_socket_that_freezes_on_the_callers_words() -> None:
+    """No request is open: the flow waits for what the caller said, and the provider never tells."""
+
+    @flow("asker")
+    async def asker(call: Call) -> None:
+        await call.choose("Ask: more?", yes="1", no="2", attempts=1)
+        await call.respond("Come to the end.")
+
+    story = Story(asker)
+    meter = EnergyMeter(story)
+    story.start()
+    await story.agent_speaks()
+    await story.agent_silent()
+    await story.caller_begins()
+    await asyncio.sleep(1)
+    story.provider.emit("input_audio_buffer.speech_stopped", audio_end_ms=1000, item_id="turn_1")
+    await asyncio.sleep(0.05)
+    freeze(story)
+    await eventually(lambda: story.provider.connections == 2, within_s=15)
+    await asyncio.sleep(0.5)
+    story.leg.press("1")
+    await story.ends()
+    assert [entry["code"] for entry in story.entries if entry["type"] == "notice"][-1] == "provider_frozen"
+    assert meter.longest_s <= SINGLE_S
+    assert story.kinds()[-1] == "completed"

@@ -434,7 +434,7 @@ class Call:
             self._port.caller_did(DigitPressed(digit))
 
     def leg_playback_started(self, response_id: str, item_id: str) -> None:
-        if response_id == COMFORT:
+        if response_id.startswith(COMFORT):
             return
         self._agent_audible = True
         self.set_floor("agent")
@@ -445,7 +445,7 @@ class Call:
             self._bridge.playback_started(response_id, item_id)
 
     def leg_playback_ended(self, heard: Heard) -> None:
-        if heard.response_id == COMFORT:
+        if heard.response_id.startswith(COMFORT):
             return
         self.agent_silent()
         if heard.response_id == APOLOGY:
@@ -491,9 +491,12 @@ class Call:
         else:
             self._finish(outcome)
 
-    def provider_failed(self, outcome: CallOutcome) -> None:
-        """No session with this provider is going to speak: the apology, and whatever follows it."""
-        self._finish(outcome)
+    def provider_failed(self, outcome: CallOutcome, *, final: bool = True) -> None:
+        """A session did not speak: another one or, if that is ``final``, another provider, or the end."""
+        if not final:
+            self.recover(outcome.reason)
+        elif self.recovery is None or not self.recovery.go_elsewhere(outcome.reason):
+            self._finish(outcome)
 
     def _transferred(self, target: str, result: TransferResult) -> None:
         if result.accepted:
@@ -585,7 +588,7 @@ class Call:
         entry = self.ledger.get(request_id)
         verdict = self._health.judge(entry.request.origin if entry is not None else None, outcome)
         if verdict is not None:
-            self._finish(verdict.outcome) if verdict.final else self.recover(verdict.outcome.reason)
+            self.provider_failed(verdict.outcome, final=verdict.final)
         if outcome.response_id is not None:
             self.transcript.heard(
                 outcome.response_id, self.seconds, outcome.heard_text, outcome.text, cut=outcome.interrupted

@@ -14,7 +14,7 @@ from voiceagent.call.leg import G711
 from voiceagent.media import g711
 
 COMFORT = "local-comfort"
-"""Stands in for response and item id in the leg's playback reports."""
+"""How response and item ids of the sound begin in the leg's playback reports."""
 PERIOD_MS = 1600
 PULSE_MS = 240
 PULSE_HZ = 440
@@ -84,7 +84,7 @@ class Comfort:
         loop = asyncio.get_running_loop()
         sound = self._sound
         size = CHUNK_MS * 8
-        offset, until = 0, 0.0
+        count, offset, until = 0, 0, 0.0
         silent_since: float | None = None
         while True:
             now = loop.time()
@@ -95,7 +95,9 @@ class Comfort:
             if silent_since is not None and now - silent_since >= self._after_s:
                 until = max(until, now)
                 while until < now + LEAD_CHUNKS * CHUNK_MS / 1000:
-                    self._play(sound[offset : offset + size], COMFORT)
+                    # A new id each time: the line plays nothing more under one that was ever cut.
+                    count += 1
+                    self._play(sound[offset : offset + size], f"{COMFORT}-{count}")
                     offset = (offset + size) % len(sound)
                     until += CHUNK_MS / 1000
             await asyncio.sleep(CHUNK_MS / 1000)

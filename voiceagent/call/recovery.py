@@ -87,6 +87,15 @@ class Recovery:
         """Give the present link up, whether its socket stands or not, and go on with another."""
         self.model.abandon(reason)
 
+    def go_elsewhere(self, reason: str) -> bool:
+        """Leave the provider for good, and take the second one from now on; False when there is none left."""
+        if self._open_second is None:
+            return False
+        self._open_first, self._open_second = self._open_second, None
+        self._call.journal.write("recovery.elsewhere", reason=reason)
+        self.model.abandon(reason)
+        return True
+
     def planned(self) -> None:
         """Change over to a new session at the next moment when nobody speaks and nothing is asked for."""
         if self._handing_over is None and self.model.up:

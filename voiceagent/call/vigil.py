@@ -318,8 +318,8 @@ class Vigil:
 
     def _give_up(self, reason: str, details: dict[str, float]) -> list[Order]:
         self._given_up = True
-        self._vain += 1
-        return [Recover(reason, self._vain > SESSIONS_IN_VAIN, details)]
+        self._vain = (self._vain + 1) % (SESSIONS_IN_VAIN + 1)
+        return [Recover(reason, self._vain == 0, details)]
 
     # ── events ──────────────────────────────────────────────────────────────────────────────────
     def handle(self, event: Event, now: float) -> list[Order]:

@@ -61,6 +61,8 @@ AWAITED = frozenset({Origin.TURN, Origin.IVR, Origin.TOOL})
 _HEARD = frozenset({Progress.AUDIBLE.value, Progress.GENERATED.value, Progress.PLAYED.value})
 _OVER = frozenset({"response_lost", "done_missing", "response_stalled", "cancel_unanswered"})
 """Notices of the sequencer that a response is no longer believed in."""
+_WORDS = "the caller's words"
+"""Stands for the transcript of the caller's turn among what is due: flows wait for it."""
 _OUR_OWN = (
     RealtimeModelNoticeEvent,
     RealtimeModelResponseProgressEvent,
@@ -84,7 +86,7 @@ class Watch:
         self._held = False
         self._speaking = False
         self._owed = False
-        """The caller waits for a word although nothing was asked of the provider yet."""
+        """The caller was just answered and has not heard anybody yet."""
         self._open: set[str] = set()
         """Requests that are neither audible nor over."""
         self._items: set[str] = set()
@@ -141,13 +143,15 @@ class Watch:
                     self._feed(ToldToWait())
             case RealtimeModelInputSpeechStartedEvent():
                 self._speaking = True
+                self._feed(Answered(_WORDS))
                 self._feed(Caller(True))
             case RealtimeModelInputSpeechStoppedEvent():
                 self._speaking = False
-                self._owed = self._transcribes
                 self._feed(Caller(False))
+                if self._transcribes:
+                    self._feed(Asked(_WORDS))
             case RealtimeModelInputAudioTranscriptionCompletedEvent():
-                self._owed = False
+                self._feed(Answered(_WORDS))
             case RealtimeModelToolCallEvent():
                 self._feed(Tool(True))
             case RealtimeModelResponseOutcomeEvent():
@@ -167,6 +171,7 @@ class Watch:
 
     def _audio(self, response_id: str, audio: bytes) -> None:
         self._owed = False
+        self._vigil.handle(Answered(_WORDS), self._loop.time())  # whoever answers has heard
         runs = runs_of_sound(audio, self._call.leg.audio_format)
         quiet = runs[-1][0] if runs and not runs[-1][1] else 0
         self._feed(Audio(response_id, len(audio) / 8, quiet / 8))
@@ -271,11 +276,9 @@ class Watch:
                     self._notice(order.code, order.details)
                 case Recover():
                     self._notice(f"provider_{order.reason}", order.details)
-                    if order.final:
-                        detail = "one session after another was given up"
-                        call.provider_failed(CallOutcome(OutcomeClass.PROVIDER, order.reason, detail))
-                        return
-                    call.recover(order.reason)
+                    detail = "one session after another was given up" if order.final else ""
+                    outcome = CallOutcome(OutcomeClass.PROVIDER, order.reason, detail)
+                    call.provider_failed(outcome, final=order.final)
                     if order.reason == "silent_audio":
                         call.stop_leg()  # the silence that still waits to be played helps nobody
 
