@@ -65,6 +65,8 @@ class Ear:
         self.comfort_from: list[float] = []
         self.agent_from: list[float] = []
         self.agent_until = 0.0
+        self.heard: list[tuple[str, int]] = []
+        """Response id and milliseconds of everything of the agent's that ended by itself."""
         started = RunningCall.leg_playback_started
         ended = RunningCall.leg_playback_ended
 
@@ -78,6 +80,7 @@ class Ear:
         def on_ended(heard: Any) -> None:
             if not heard.response_id.startswith("local-"):
                 self.agent_until = now()
+                self.heard.append((heard.response_id, heard.heard_ms))
             ended(story.call, heard)
 
         story.call.leg_playback_started = on_started  # type: ignore[method-assign]
