@@ -27,7 +27,7 @@ from voiceagent.call.leg import G711, Heard, Leg, LegEnd, LegInfo, TransferResul
 from voiceagent.call.local_lines import is_local
 from voiceagent.call.model_ear import ModelEar
 from voiceagent.call.observer import CallObserver
-from voiceagent.call.outcome import CallOutcome, OutcomeClass, outcome_of_leg
+from voiceagent.call.outcome import CallOutcome, OutcomeClass, leg_refused, outcome_of_leg
 from voiceagent.call.provider_health import ProviderHealth
 from voiceagent.call.recovery import Recovery
 from voiceagent.call.speech import CallSpeech
@@ -178,7 +178,7 @@ class Call:
         except (MediaError, SipError) as error:
             status = error.status if isinstance(error, SipError) else 503
             await self.leg.reject(status, "Not Acceptable Here" if status == 488 else "Service Unavailable")
-            return _leg_refused(error, status)
+            return leg_refused(error, status)
         refusal = await self._connect()
         if self._ending.done():
             refusal = self._ending.result()
@@ -187,7 +187,7 @@ class Call:
         try:
             await self.leg.answer()
         except (MediaError, SipError) as error:
-            return _leg_refused(error)
+            return leg_refused(error)
         self._answered = True
         if refusal is not None:
             return await self._apologise(refusal)
@@ -593,8 +593,3 @@ class Call:
             self.transcript.heard(
                 outcome.response_id, self.seconds, outcome.heard_text, outcome.text, cut=outcome.interrupted
             )
-
-
-def _leg_refused(error: MediaError | SipError, status: int | None = None) -> CallOutcome:
-    fault = OutcomeClass.CALLER if isinstance(error, SipError) else OutcomeClass.OURS
-    return CallOutcome(fault, error.code, str(error), status)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from voiceagent.call.leg import LegEnd
+from voiceagent.errors import MediaError, SipError
 
 
 class OutcomeClass(StrEnum):
@@ -49,3 +50,9 @@ def outcome_of_leg(end: LegEnd, status: int | None, detail: str) -> CallOutcome:
     """Return the outcome of a call whose leg ended by itself."""
     kind, reason = _LEG_ENDINGS[end]
     return CallOutcome(kind, reason, detail, status)
+
+
+def leg_refused(error: MediaError | SipError, status: int | None = None) -> CallOutcome:
+    """Return the outcome of a call whose leg could not be prepared or answered."""
+    fault = OutcomeClass.CALLER if isinstance(error, SipError) else OutcomeClass.OURS
+    return CallOutcome(fault, error.code, str(error), status)
