@@ -154,9 +154,58 @@ class CallSettings(_Section):
     transfer_targets: tuple[str, ...] = Field(
         default=(), description="URIs that flows may transfer to; a trailing * matches any rest. Empty: none."
     )
+    filler_s: Annotated[float, Field(ge=0)] = Field(
+        default=1.2, description='Silence while it is our turn before "One moment, please."; 0 never.'
+    )
+    patience_s: Annotated[float, Field(ge=0)] = Field(
+        default=4.0, description="Silence before the line that asks for patience; 0 never."
+    )
+    give_up_s: Annotated[float, Field(ge=0)] = Field(
+        default=10.0, description="Silence, or a provider without any event, that ends the session; 0 never."
+    )
     drain_limit_s: Annotated[float, Field(ge=0)] = Field(
         default=600.0, description="After SIGTERM, how long running calls may go on."
     )
+
+
+class SecondSettings(_Section):
+    """The provider that stands in when the first cannot be reached in the middle of a call."""
+
+    provider: Literal["none", "embedded", "openai", "azure", "xai"] = Field(
+        default="none", description="none: there is no second provider."
+    )
+    url: str | None = Field(default=None, description="WebSocket URL; default: the provider's own.")
+    model: str | None = Field(default=None, description="Model name; default: the provider's own.")
+    api_key: SecretStr | None = Field(default=None, description="Its key; default: realtime.api_key.")
+    voice: str | None = Field(default=None, description="Voice name; default: the provider's.")
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("ws://", "wss://")):
+            raise ValueError("must begin with ws:// or wss://")
+        return value
+
+
+class SurvivalSettings(_Section):
+    """What happens when the provider is lost in the middle of a call."""
+
+    enabled: bool = Field(default=True, description="Go on over a new session; false: apologise and hang up.")
+    cap_s: Annotated[float, Field(gt=0, le=60)] = Field(
+        default=10.0, description="How long the first provider is tried again."
+    )
+    comfort: bool = Field(default=True, description="Play a soft sound while the caller waits.")
+    second: SecondSettings = Field(default_factory=SecondSettings)
+    transfer_to: str | None = Field(
+        default=None, description="URI to hand callers to, after the apology, when no provider is left."
+    )
+
+    @field_validator("transfer_to")
+    @classmethod
+    def _uri(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("sip:", "sips:", "tel:")):
+            raise ValueError("must begin with sip:, sips: or tel:")
+        return value
 
 
 class ConsoleSettings(_Section):
@@ -231,6 +280,7 @@ class Settings(BaseSettings):
     realtime: RealtimeSettings = Field(default_factory=RealtimeSettings)
     engine: EngineSettings = Field(default_factory=EngineSettings)
     call: CallSettings = Field(default_factory=CallSettings)
+    survival: SurvivalSettings = Field(default_factory=SurvivalSettings)
     console: ConsoleSettings = Field(default_factory=ConsoleSettings)
     hosted: HostedSettings = Field(default_factory=HostedSettings)
     log: LogSettings = Field(default_factory=LogSettings)
@@ -335,6 +385,12 @@ def _check_provider(settings: Settings) -> None:
         raise ConfigError("realtime.api_key", f"the provider {settings.provider} needs a key")
     if settings.provider == "azure" and settings.realtime.url is None:
         raise ConfigError("realtime.url", "the provider azure needs its resource's URL")
+    second = settings.survival.second
+    if second.provider in ("azure", "embedded") and second.url is None:
+        raise ConfigError("survival.second.url", f"the provider {second.provider} needs a URL here")
+    key = second.api_key or settings.realtime.api_key
+    if second.provider not in ("none", "embedded") and key is None:
+        raise ConfigError("survival.second.api_key", f"the provider {second.provider} needs a key")
 
 
 def _check_hosted(settings: Settings) -> None:

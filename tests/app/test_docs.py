@@ -30,7 +30,7 @@ def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str,
     for name, field in model.model_fields.items():
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from settings_of(inner, f"{name}.")
+            yield from settings_of(inner, f"{prefix}{name}.")
             continue
         default = field.default
         if default is None:

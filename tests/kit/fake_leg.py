@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from voiceagent.call.leg import (
     G711,
@@ -36,6 +36,8 @@ class FakeLeg:
         self._playout = Playout()
         self._clock: asyncio.Task[None] | None = None
         self.ended = False
+        self.on_frame: Callable[[bytes | None], None] | None = None
+        """Sees every 20 ms of the line from the answer on, None for silence."""
 
     @property
     def listener(self) -> LegListener:
@@ -111,6 +113,8 @@ class FakeLeg:
             frame = self._playout.take()
             if frame is not None:
                 self.played.extend(frame)
+            if self.on_frame is not None:
+                self.on_frame(frame)
             facts, self._playout.facts = self._playout.facts, []
             for fact in facts:
                 if isinstance(fact, Started):

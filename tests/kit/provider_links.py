@@ -81,7 +81,7 @@ class MemoryTransport:
         if not self._closed:
             self._closed = True
             self.close_code = code
-            self.provider.gone()
+            self.provider.gone(self._deliver)
             self._loop.call_soon(self._tell, code, reason)
 
     def _tell(self, code: int | None, reason: str) -> None:

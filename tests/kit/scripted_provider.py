@@ -36,6 +36,8 @@ class Reply:
     """Tool calls: (call id, name, arguments)."""
     status: str = "completed"
     error_code: str | None = None
+    sample: int = 0x5A
+    """Every sample of the audio, as a G.711 code; 0xFF is silence."""
     hang: bool = False
     """Never send ``response.done``."""
 
@@ -117,6 +119,7 @@ class ScriptedProvider:
         self._drop = drop
         self.active = None
         self.beside.clear()
+        self._last_item = None
         self.session = {
             "type": "realtime",
             "object": "realtime.session",
@@ -140,8 +143,10 @@ class ScriptedProvider:
             self._drop(code, reason)
         self._deliver = None
 
-    def gone(self) -> None:
-        """The client has closed."""
+    def gone(self, deliver: Callable[[str], None] | None = None) -> None:
+        """The client has closed the connection of ``deliver``; another one may have taken its place."""
+        if deliver is not None and deliver != self._deliver:
+            return
         self._stop_all()
         self._deliver = None
 
@@ -369,7 +374,7 @@ class ScriptedProvider:
             for size, piece in zip(chunks, words, strict=True):
                 if piece:
                     add(0, "response.output_audio_transcript.delta", **place, delta=piece)
-                audio = base64.b64encode(b"\x5a" * (size * BYTES_PER_MS)).decode()
+                audio = base64.b64encode(bytes((reply.sample,)) * (size * BYTES_PER_MS)).decode()
                 add(reply.gap_s, "response.output_audio.delta", **place, delta=audio)
             add(0, "response.output_audio.done", **place)
             add(0, "response.output_audio_transcript.done", **place, transcript=reply.text)

@@ -7,7 +7,7 @@ Only the two ends are fakes: the leg (:mod:`tests.kit.fake_leg`) and the provide
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,15 +71,21 @@ class Story:
         leg: FakeLeg | None = None,
         connect_s: float = 0.0,
         refuse: ProviderError | None = None,
+        second: bool = False,
+        wall: Callable[[], float] | None = None,
     ) -> None:
         self.provider = ScriptedProvider()
+        self.second = ScriptedProvider() if second else None
+        """The provider that stands in when the first cannot be reached."""
+        self._wall = wall
         self.leg = leg or FakeLeg()
         self.observed = Observed()
         self.entries: list[Mapping[str, Any]] = []
         journal = Journal(None, None, monotonic=asyncio.get_running_loop().time)
         journal.tap(self.entries.append)
         self._connect_s = connect_s
-        self._refuse = refuse
+        self._event_ids, self._session_ids = counted_tokens("e"), counted_tokens("s")
+        self.refuse = refuse
         self.call = Call(
             "call_1",
             self.leg,
@@ -90,6 +96,7 @@ class Story:
             observer=self.observed,
             tokens=counted_tokens("r"),
             transcription=TRANSCRIPTION,
+            open_second=self._open_second if second else None,
         )
         self._run: asyncio.Task[CallOutcome] | None = None
         self._turns = 0
@@ -97,23 +104,31 @@ class Story:
     async def _open(self, flow: Flow, audio_format: G711, journal: Journal) -> RealtimeSession:
         if self._connect_s:
             await asyncio.sleep(self._connect_s)
-        if self._refuse is not None:
-            raise self._refuse
+        if self.refuse is not None:
+            raise self.refuse
 
+        return await self._session(self.provider, flow, journal)
+
+    async def _open_second(self, flow: Flow, audio_format: G711, journal: Journal) -> RealtimeSession:
+        assert self.second is not None
+        return await self._session(self.second, flow, journal)
+
+    async def _session(self, provider: ScriptedProvider, flow: Flow, journal: Journal) -> RealtimeSession:
         async def transport(*_: Any, **__: Any) -> Any:
-            return self.provider.transport()
+            return provider.transport()
 
         model = OpenAIRealtimeWebSocketModel(
             url="ws://scripted",
             api_key="k",
             transport=transport,
-            tokens=counted_tokens("e"),
+            tokens=self._event_ids,
             trace=lambda step, now: journal.write("sequencer", step),
+            **({"wall": self._wall} if self._wall is not None else {}),
         )
         config = RealtimeSessionConfig(
             instructions=flow.instructions, transcription=TRANSCRIPTION, playout=True
         )
-        session = RealtimeSession(model=model, config=config, tokens=counted_tokens("s"))
+        session = RealtimeSession(model=model, config=config, tokens=self._session_ids)
         await session.open()
         return session
 
@@ -140,6 +155,11 @@ class Story:
         """Wait until that many creates have reached the provider; return the last one's ``response``."""
         await eventually(lambda: len(self.provider.creates()) >= count, within_s=60)
         return self.provider.creates()[count - 1].get("response", {})
+
+    def provider_gone(self, reason: str = "gone") -> None:
+        """The provider is lost, and nobody is there who could be reached again."""
+        self.refuse = ProviderError("nobody is there", code="unreachable")
+        self.provider.drop(1006, reason)
 
     async def caller_says(self, text: str, seconds: float = 1.0) -> None:
         """The caller speaks one turn; the provider hears it and transcribes it."""

@@ -166,7 +166,7 @@ async def test_a_provider_lost_in_the_middle_is_apologised_for_and_every_request
     story.provider.default = Reply(audio_ms=10_000)
     story.start()
     await story.agent_speaks()
-    story.provider.drop(1006, "gone")
+    story.provider_gone()
 
     outcome = await story.ends()
 

@@ -32,7 +32,7 @@ def test_a_frozen_provider_is_apologised_for() -> None:
     outcome, seconds, types = virtual_run(story())
     assert (outcome.kind.value, outcome.reason) == ("provider", "provider_lost")
     assert "apology" in types
-    assert seconds < 16
+    assert seconds < 26, "a new session is tried for 10 s"
 
 
 def test_one_lost_create_is_no_death() -> None:

@@ -138,7 +138,7 @@ async def test_a_flow_that_tries_for_ever_cannot_hold_the_loop_when_the_provider
     story.provider.default = Reply(audio_ms=5000)
     story.start()
     await story.agent_speaks()
-    story.provider.drop(1006, "gone")
+    story.provider_gone()
     outcome = await story.ends()
 
     assert outcome.reason == "provider_lost"
@@ -340,7 +340,7 @@ async def test_a_transfer_under_way_outlives_the_provider() -> None:
         story = Story(sender, config=CallConfig(transfer_targets=("sip:*",)), leg=leg)
         story.start()
         await asyncio.sleep(1)
-        story.provider.drop(1006, "gone")
+        story.provider_gone()
         await story.ends()
         return story
 

@@ -172,6 +172,7 @@ class NodeDirectory:
         while len(self._ended) > ENDED_KEPT:
             self._ended.popitem(last=False)
         self._metrics.call_ended(call.outcome.kind.value if call.outcome else "unknown", call.seconds)
+        self._metrics.dead_air(call.watch.longest_gap_s)
         media = call.leg.figures()
         self._metrics.rtp(
             received=media.received, sent=media.sent, lost=media.lost, late=media.late, foreign=media.foreign

@@ -35,6 +35,7 @@ class Reception:
         metrics: Metrics,
         journals: JournalWriter,
         open_session: OpenSession,
+        open_second: OpenSession | None = None,
         transcription: Mapping[str, Any] | None,
         config: CallConfig,
         tokens: Tokens,
@@ -46,6 +47,7 @@ class Reception:
         self._metrics = metrics
         self._journals = journals
         self._open_session = open_session
+        self._open_second = open_second
         self._transcription = transcription
         self._config = config
         self._tokens = tokens
@@ -71,6 +73,7 @@ class Reception:
             leg,
             flow,
             open_session=open_session or self._open_session,
+            open_second=self._open_second,
             config=self._config,
             journal=self._journals.open(call_id, monotonic=asyncio.get_running_loop().time),
             observer=self._directory,

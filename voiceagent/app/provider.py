@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
+from voiceagent.call.call import OpenSession
 from voiceagent.call.leg import G711
 from voiceagent.ivr.flow import Flow
 from voiceagent.realtime.config import RealtimeSessionConfig
@@ -60,9 +62,32 @@ class SessionFactory:
             transport=realtime.transport,
             trace=tracer(journal),
         )
-        session = RealtimeSession(model=model, config=self.config(flow, audio_format))
-        await session.open()
-        return session
+        return await _opened(model, self.config(flow, audio_format))
+
+    @property
+    def second(self) -> OpenSession | None:
+        """Opens sessions with the provider that stands in for the first; None when there is none."""
+        return self._open_second if self._settings.survival.second.provider != "none" else None
+
+    async def _open_second(self, flow: Flow, audio_format: G711, journal: Journal) -> RealtimeSession:
+        realtime, second = self._settings.realtime, self._settings.survival.second
+        key = second.api_key or realtime.api_key
+        model = OpenAIRealtimeWebSocketModel(
+            provider=second.provider,
+            url=second.url,
+            model=second.model,
+            api_key=key.get_secret_value() if key else None,
+            transport=realtime.transport,
+            trace=tracer(journal),
+        )
+        # Voices are the provider's own: the first one's name means nothing to the second.
+        return await _opened(model, replace(self.config(flow, audio_format), voice=second.voice))
+
+
+async def _opened(model: OpenAIRealtimeWebSocketModel, config: RealtimeSessionConfig) -> RealtimeSession:
+    session = RealtimeSession(model=model, config=config)
+    await session.open()
+    return session
 
 
 _sessions = count(1)

@@ -25,10 +25,11 @@ from voiceagent.app.gauges import keep_figures
 from voiceagent.app.incoming import Reception
 from voiceagent.app.provider import SessionFactory
 from voiceagent.call.admission import Admission
-from voiceagent.call.config import AdmissionConfig, CallConfig
+from voiceagent.call.config import AdmissionConfig, CallConfig, SurvivalConfig
 from voiceagent.call.direct_audio import DirectMedia
 from voiceagent.call.outcome import OutcomeClass
 from voiceagent.call.sip_leg import SipGateway
+from voiceagent.call.vigil import VigilConfig
 from voiceagent.errors import ConfigError
 from voiceagent.ids import Tokens, random_token
 from voiceagent.ivr.flow import FlowBook, load_flows
@@ -149,6 +150,7 @@ class Service:
             metrics=self.metrics,
             journals=self._journals,
             open_session=sessions.open,
+            open_second=sessions.second,
             transcription=sessions.transcription,
             config=_call_config(settings),
             tokens=self._tokens,
@@ -355,11 +357,23 @@ def book_of_flows(settings: Settings) -> FlowBook:
 
 
 def _call_config(settings: Settings) -> CallConfig:
-    call = settings.call
+    call, survival = settings.call, settings.survival
     return CallConfig(
         connect_timeout_s=call.connect_timeout_s,
         max_duration_s=call.max_duration_s,
         no_input_s=call.no_input_s,
         transfer_timeout_s=call.transfer_timeout_s,
         transfer_targets=call.transfer_targets,
+        survival=SurvivalConfig(
+            enabled=survival.enabled,
+            cap_s=survival.cap_s,
+            comfort=survival.comfort,
+            transfer_to=survival.transfer_to,
+        ),
+        vigil=VigilConfig(
+            filler_s=call.filler_s,
+            patience_s=call.patience_s,
+            give_up_s=call.give_up_s,
+            dead_s=call.give_up_s,
+        ),
     )

@@ -16,16 +16,23 @@ from voiceagent.call.apology import RESPONSE_ID as APOLOGY
 from voiceagent.call.apology import apology
 from voiceagent.call.bridge import AudioBridge
 from voiceagent.call.call_tasks import CallTasks, to_the_end
+from voiceagent.call.comfort import COMFORT
 from voiceagent.call.config import CallConfig
+from voiceagent.call.dialling import Failure, Open, reach
+from voiceagent.call.fallback import hand_to_people
 from voiceagent.call.flow_port import FlowPort
+from voiceagent.call.last_words import last_words
 from voiceagent.call.ledger import Ledger, LedgerEntry
 from voiceagent.call.leg import G711, Heard, Leg, LegEnd, LegInfo, TransferResult
+from voiceagent.call.local_lines import is_local
 from voiceagent.call.model_ear import ModelEar
 from voiceagent.call.observer import CallObserver
-from voiceagent.call.outcome import CallOutcome, OutcomeClass, outcome_of_leg
+from voiceagent.call.outcome import CallOutcome, OutcomeClass, leg_refused, outcome_of_leg
 from voiceagent.call.provider_health import ProviderHealth
+from voiceagent.call.recovery import Recovery
 from voiceagent.call.speech import CallSpeech
 from voiceagent.call.transcript import Transcript, Utterance
+from voiceagent.call.watch import Watch
 from voiceagent.errors import CallEnded, MediaError, ProviderError, RequestRefused, SipError
 from voiceagent.ids import Tokens
 from voiceagent.ivr.flow import Flow
@@ -67,7 +74,9 @@ class Call:
         observer: CallObserver,
         tokens: Tokens,
         transcription: Mapping[str, Any] | None,
+        open_second: OpenSession | None = None,
     ) -> None:
+        """``open_second`` opens a session with the provider that stands in for the first."""
         self.id = call_id
         self.leg = leg
         self.flow = flow
@@ -85,7 +94,9 @@ class Call:
         self.transcript = Transcript(self._utterance_changed)
         self.session: RealtimeSession | None = None
         self.speech: CallSpeech | None = None
-        self._open_session = open_session
+        self.recovery: Recovery | None = None
+        self._open_first = self._opener(open_session)
+        self._open_second = None if open_second is None else self._opener(open_second)
         self._config = config
         self._observer = observer
         self._tokens = tokens
@@ -106,11 +117,22 @@ class Call:
         self._agent_audible = False
         self._provider_lost: CallOutcome | None = None
         self._health = ProviderHealth()
+        self.watch = Watch(self, observer, config.vigil, transcribes=transcription is not None)
 
     @property
     def info(self) -> LegInfo:
         """Who calls whom."""
         return self.leg.info
+
+    @property
+    def talking(self) -> bool:
+        """True from the answer until the call is being closed, but not while it is handed to somebody."""
+        return self.state is CallState.TALKING and not (self._port and self._port.transferring)
+
+    @property
+    def agent_audible(self) -> bool:
+        """True while the agent's voice, or a line of our own, is heard."""
+        return self._agent_audible
 
     @property
     def seconds(self) -> float:
@@ -156,7 +178,7 @@ class Call:
         except (MediaError, SipError, ProviderError) as error:
             status = error.status if isinstance(error, SipError) else 503
             await self.leg.reject(status, "Not Acceptable Here" if status == 488 else "Service Unavailable")
-            return _leg_refused(error, status)
+            return leg_refused(error, status)
         refusal = await self._connect()
         if self._ending.done():
             refusal = self._ending.result()
@@ -165,11 +187,13 @@ class Call:
         try:
             await self.leg.answer()
         except (MediaError, SipError) as error:
-            return _leg_refused(error)
+            return leg_refused(error)
         self._answered = True
         if refusal is not None:
             return await self._apologise(refusal)
         self._become(CallState.TALKING)
+        if self.leg.capabilities.owns_playout:
+            self.watch.start()  # elsewhere neither silence nor a line of ours passes us
         self._tasks.start("flow", self._run_flow())
         try:
             async with asyncio.timeout(self._config.max_duration_s):
@@ -182,33 +206,32 @@ class Call:
 
     async def _connect(self) -> CallOutcome | None:
         """Open the realtime session; return why not, or None."""
-        connecting = self._tasks.start("connect", self._try_to_open())
-        await asyncio.wait(
-            {connecting, self._ending},
-            timeout=self._config.connect_timeout_s,
-            return_when=asyncio.FIRST_COMPLETED,
+        connecting = self._tasks.start(
+            "connect",
+            reach(self._open_first, self._open_second, self._tasks.start, self._config.connect_timeout_s),
         )
+        await asyncio.wait({connecting, self._ending}, return_when=asyncio.FIRST_COMPLETED)
         if not connecting.done():
             connecting.cancel()
-            return CallOutcome(OutcomeClass.PROVIDER, "provider_timeout", "no session in time")
+            return self._ending.result()
         opened = connecting.result()
-        if isinstance(opened, CallOutcome):
-            return opened
+        if isinstance(opened, Failure):
+            kind = OutcomeClass.OURS if opened.ours else OutcomeClass.PROVIDER
+            return CallOutcome(kind, opened.code, opened.message)
         self._attach(opened)
         return None
 
-    async def _try_to_open(self) -> RealtimeSession | CallOutcome:
-        try:
-            return await self._open_session(self.flow, self.leg.audio_format, self.journal)
-        except ProviderError as error:
-            return CallOutcome(OutcomeClass.PROVIDER, error.code, str(error))
-        except Exception as error:
-            # A fault of ours must not leave the caller in silence, either: it is apologised for.
-            return CallOutcome(OutcomeClass.OURS, "internal", f"{type(error).__name__}: {error}")
+    def _opener(self, open_session: OpenSession) -> Open:
+        return lambda: open_session(self.flow, self.leg.audio_format, self.journal)
 
     def _attach(self, session: RealtimeSession) -> None:
         self.session = session
-        self._bridge = AudioBridge(self.leg, session, self.agent_silent)
+        survival = self._config.survival
+        if survival.enabled and self.leg.capabilities.owns_playout and not session.closed:
+            self.recovery = Recovery(
+                self, session, self._open_first, self._open_second, survival, self._tasks.start
+            )
+        self._bridge = AudioBridge(self.leg, session, self._silenced)
         self.speech = CallSpeech(
             self.id,
             session,
@@ -233,6 +256,7 @@ class Call:
         )
         ear = ModelEar(self, self._bridge, self.speech, self._port, self._observer)
         session.add_listener(ear.hear)
+        self.watch.new_session()
         if self.held:
             session.pause()
         if session.closed:
@@ -269,38 +293,26 @@ class Call:
         if self.leg_gone or not self.leg.capabilities.owns_playout:
             return outcome
         self.journal.write("apology", reason=outcome.reason, detail=outcome.detail)
-        self._stop_leg()
+        self.stop_leg()
         audio = apology(self.leg.audio_format)
-        self.leg.play(audio, response_id=APOLOGY, item_id=APOLOGY)
-        self.leg.play_end(response_id=APOLOGY)
+        self.watch.play_line(audio, APOLOGY)
         seconds = len(audio) / 8000
         try:
             async with asyncio.timeout(seconds + 2):
                 await self._apology_played.wait()
         except TimeoutError:
             self.journal.write("apology.unheard")
-        return outcome
+        if self.leg_gone:
+            return outcome
+        target, limit_s = self._config.survival.transfer_to, self._config.transfer_timeout_s
+        return await hand_to_people(self.leg, self.journal, outcome, target, limit_s)
 
     async def _last_words(self) -> None:
         """Wait until nothing that was accepted is still unspoken, within reason."""
-        deadline = self._loop.time() + self._config.goodbye_limit_s
-        while not self._hurry.done():
-            assert self.speech is not None
-            waiting = self.speech.unfinished()
-            if not waiting:
-                return
-            left = deadline - self._loop.time()
-            if left <= 0:
-                for one in waiting:
-                    one.close()
-                self.journal.write("goodbye.cut")
-                return
-            tasks = [self._tasks.start("last words", one) for one in waiting]
-            try:
-                await asyncio.wait({*tasks, self._hurry}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in tasks:
-                    task.cancel()
+        assert self.speech is not None
+        limit_s = self._config.goodbye_limit_s
+        if not await last_words(self.speech, self._hurry, self._tasks.start, limit_s):
+            self.journal.write("goodbye.cut")
 
     async def _close(self, outcome: CallOutcome) -> None:
         """End everything in order: leg, session, flow, record. Runs even when the call is cancelled."""
@@ -320,6 +332,7 @@ class Call:
         self._ended = self._loop.time()
         self.floor = "nobody"
         self.state = CallState.ENDED
+        self.watch.close()
         self.journal.write(
             "call.ended",
             outcome=outcome.kind.value,
@@ -328,17 +341,18 @@ class Call:
             status=outcome.status,
             duration_s=round(self.seconds, 3),
             barge_ins=self.barge_ins,
+            longest_gap_s=round(self.watch.longest_gap_s, 3),
             media=self.leg.figures(),
         )
         self.journal.close()
         # An ended call is kept for a while to be looked at: not its socket, model and flow.
-        self.session = self.speech = self._port = self._bridge = None
+        self.session = self.speech = self._port = self._bridge = self.recovery = None
         self._observer.call_ended(self)
 
     async def _leave(self, outcome: CallOutcome) -> None:
         if outcome.polite and not self._hurry.done():
             await asyncio.wait({self._hurry}, timeout=self._config.hangup_grace_s)
-        self._stop_leg()
+        self.stop_leg()
         if self._answered or self.leg_gone or outcome.kind in (OutcomeClass.SUCCESS, OutcomeClass.CALLER):
             await self.leg.hang_up(outcome.reason)
         else:
@@ -421,18 +435,24 @@ class Call:
             self._port.caller_did(DigitPressed(digit))
 
     def leg_playback_started(self, response_id: str, item_id: str) -> None:
+        if response_id.startswith(COMFORT):
+            return
         self._agent_audible = True
         self.set_floor("agent")
         if self._port is not None:
             self._port.playback(True)
-        if self._bridge is not None and response_id != APOLOGY:
+        if self._bridge is not None and not is_local(response_id):
+            self.watch.playback_started(item_id)
             self._bridge.playback_started(response_id, item_id)
 
     def leg_playback_ended(self, heard: Heard) -> None:
+        if heard.response_id.startswith(COMFORT):
+            return
         self.agent_silent()
         if heard.response_id == APOLOGY:
             self._apology_played.set()
-        elif self._bridge is not None:
+        elif self._bridge is not None and not is_local(heard.response_id):
+            self.watch.playback_ended(heard.item_id)
             self._bridge.playback_ended(heard)
 
     def leg_held(self, held: bool) -> None:
@@ -440,6 +460,7 @@ class Call:
             return
         self.held = held
         self.journal.write("caller.held" if held else "caller.resumed")
+        self.watch.held(held)
         if self.session is not None:
             self.session.pause(held)
         self._observer.call_changed(self)
@@ -454,7 +475,7 @@ class Call:
         if self.session is not None and not self.session.closed:
             # Nobody listens any more: stop the voice, and have the record say how much of it was heard.
             self.session.model.send(RealtimeModelSendInterrupt(self._tokens(), InterruptedBy.CALLER))
-        self._stop_leg()
+        self.stop_leg()
         self._finish(outcome)
 
     # ── inner workings ──────────────────────────────────────────────────────────────────────────
@@ -462,7 +483,8 @@ class Call:
         """The realtime session went away under the call."""
         if self._closing or self.leg_gone:
             return
-        self.journal.write("provider.lost", reason=reason)
+        if self.recovery is None:
+            self.journal.write("provider.lost", reason=reason)
         outcome = CallOutcome(OutcomeClass.PROVIDER, "provider_lost", reason)
         self._hush()
         if self._port is not None and self._port.transferring:
@@ -470,11 +492,29 @@ class Call:
         else:
             self._finish(outcome)
 
+    def provider_failed(self, outcome: CallOutcome, *, final: bool = True) -> None:
+        """A session did not speak: another one or, if that is ``final``, another provider, or the end."""
+        if not final:
+            self.recover(outcome.reason)
+        elif self.recovery is None or not self.recovery.go_elsewhere(outcome.reason):
+            self._finish(outcome)
+
     def _transferred(self, target: str, result: TransferResult) -> None:
         if result.accepted:
             self._finish(CallOutcome(OutcomeClass.SUCCESS, "transferred", target, result.status))
         elif self._provider_lost is not None:
             self._finish(self._provider_lost)
+
+    def recover(self, reason: str) -> None:
+        """Give the link up, for a code of the fault table, and go on with another."""
+        if self.recovery is not None:
+            self.recovery.lost(reason)
+        else:
+            self.provider_lost(reason)
+
+    def _silenced(self) -> None:
+        self.watch.flushed()
+        self.agent_silent()
 
     def agent_silent(self) -> None:
         """The agent's voice has ended, or was stopped."""
@@ -507,9 +547,11 @@ class Call:
         if self.speech is not None:
             self.speech.closed = True
 
-    def _stop_leg(self) -> None:
+    def stop_leg(self) -> None:
         """Silence; what was heard until now goes into the record of what was being said."""
-        for heard in self.leg.stop_playing():
+        stopped = self.leg.stop_playing()
+        self.watch.flushed()
+        for heard in stopped:
             self.leg_playback_ended(heard)
 
     def _ending_word(self) -> str:
@@ -529,9 +571,11 @@ class Call:
 
     def _tool_ended(self, name: str, ok: bool, seconds: float) -> None:
         self.journal.write("tool.ended", tool=name, ok=ok, seconds=round(seconds, 3))
+        self.watch.tool_ended()
         self._observer.tool_ended(self, name, ok, seconds)
 
     def _response_changed(self, entry: LedgerEntry) -> None:
+        self.watch.request_changed(entry)
         self._observer.response_changed(self, entry)
 
     def _utterance_changed(self, line: Utterance) -> None:
@@ -545,14 +589,8 @@ class Call:
         entry = self.ledger.get(request_id)
         verdict = self._health.judge(entry.request.origin if entry is not None else None, outcome)
         if verdict is not None:
-            self._finish(verdict)
+            self.provider_failed(verdict.outcome, final=verdict.final)
         if outcome.response_id is not None:
             self.transcript.heard(
                 outcome.response_id, self.seconds, outcome.heard_text, outcome.text, cut=outcome.interrupted
             )
-
-
-def _leg_refused(error: MediaError | SipError | ProviderError, status: int | None = None) -> CallOutcome:
-    kinds = {SipError: OutcomeClass.CALLER, ProviderError: OutcomeClass.PROVIDER}
-    kind = next((kind for fault, kind in kinds.items() if isinstance(error, fault)), OutcomeClass.OURS)
-    return CallOutcome(kind, error.code, str(error), status)

@@ -2,7 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from voiceagent.call.vigil import VigilConfig
+
+
+@dataclass(frozen=True, slots=True)
+class SurvivalConfig:
+    """What happens when the provider is lost in the middle of a call, in seconds."""
+
+    enabled: bool = True
+    """False: the call ends with the apology."""
+    cap_s: float = 10.0
+    """From the loss to the next means: second provider, then apology, transfer, goodbye."""
+    attempt_s: float = 4.0
+    """How long one attempt may take."""
+    backoff_s: float = 0.25
+    """The n-th pause between attempts is random, up to ``backoff_s`` × 2^(n-1) …"""
+    backoff_max_s: float = 2.0
+    """… and never longer than this."""
+    second_s: float = 4.0
+    """How long the second provider may take."""
+    comfort: bool = True
+    """Play a soft sound while the caller waits."""
+    comfort_after_s: float = 0.6
+    """Silence before it begins."""
+    caller_audio_s: float = 10.0
+    """How much of the caller's speech that nobody has understood is kept for the new session."""
+    handover_at: float = 0.8
+    """Share of a session's life after which it is replaced …"""
+    handover_jitter: float = 0.05
+    """… give or take this share, at random."""
+    transfer_to: str | None = None
+    """URI of a person for callers whose provider is gone for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +54,10 @@ class CallConfig:
     """How long a call that is ending may wait for what is still being said."""
     flow_cleanup_s: float = 5.0
     """How long a cancelled flow's ``finally`` blocks may run."""
+    vigil: VigilConfig = field(default_factory=VigilConfig)
+    """How long the caller may wait in silence, and the provider be silent."""
+    survival: SurvivalConfig = field(default_factory=SurvivalConfig)
+    """What happens when the provider is lost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from voiceagent.call.bridge import AudioBridge
 from voiceagent.call.flow_port import FlowPort
 from voiceagent.call.observer import CallObserver
+from voiceagent.call.outcome import CallOutcome, OutcomeClass
 from voiceagent.call.speech import CallSpeech
 from voiceagent.ivr.ports import CallerSaid, CallerSpoke
+from voiceagent.realtime.fault_table import Remedy, remedy_of
 from voiceagent.realtime.model_events import (
     RealtimeModelConnectionStatusEvent,
     RealtimeModelDtmfEvent,
@@ -58,6 +60,7 @@ class ModelEar:
 
     def hear(self, event: RealtimeModelEvent) -> None:
         """Take one event."""
+        self._call.watch.hear(event)
         if self._unanswered and not isinstance(event, _OF_OUR_OWN):
             self._unanswered = 0
         if self._bridge.on_model_event(event):
@@ -98,6 +101,11 @@ class ModelEar:
                 call.leg_digit(event.digit)
             case RealtimeModelErrorEvent():
                 call.journal.write("provider.error", code=event.code, message=event.message)
+                remedy = remedy_of(event.code)
+                if event.code is not None and remedy is Remedy.FATAL:
+                    call.provider_failed(CallOutcome(OutcomeClass.PROVIDER, event.code, event.message))
+                elif event.code is not None and remedy is Remedy.HEDGE:
+                    call.recover(event.code)
             case RealtimeModelConnectionStatusEvent(status="disconnected"):
                 call.provider_lost(event.reason)
             case _:
@@ -107,7 +115,7 @@ class ModelEar:
         # The socket of a frozen provider stays open for long; the caller must not wait for its timeout.
         self._unanswered += 1
         if self._unanswered == DEAF_AFTER:
-            self._call.provider_lost("the provider answers nothing any more")
+            self._call.recover("the provider answers nothing any more")
 
     def _caller_said(self, event: RealtimeModelInputAudioTranscriptionCompletedEvent) -> None:
         call = self._call

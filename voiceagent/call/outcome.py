@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from voiceagent.call.leg import LegEnd
+from voiceagent.errors import MediaError, ProviderError, SipError
 
 
 class OutcomeClass(StrEnum):
@@ -49,3 +50,10 @@ def outcome_of_leg(end: LegEnd, status: int | None, detail: str) -> CallOutcome:
     """Return the outcome of a call whose leg ended by itself."""
     kind, reason = _LEG_ENDINGS[end]
     return CallOutcome(kind, reason, detail, status)
+
+
+def leg_refused(error: MediaError | SipError | ProviderError, status: int | None = None) -> CallOutcome:
+    """Return the outcome of a call whose leg could not be prepared or answered."""
+    kinds = {SipError: OutcomeClass.CALLER, ProviderError: OutcomeClass.PROVIDER}
+    kind = next((kind for fault, kind in kinds.items() if isinstance(error, fault)), OutcomeClass.OURS)
+    return CallOutcome(kind, error.code, str(error), status)

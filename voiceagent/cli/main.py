@@ -294,6 +294,20 @@ def bench_webhook(
     report("webhook", lambda: run_webhook_bench(mutations, offers=offers, seed=seed), as_json=json)
 
 
+@bench.command("recovery")
+def bench_recovery(
+    kills: Annotated[int, typer.Option(help="How often a provider's session is killed, in all.")] = 500,
+    calls: Annotated[int, typer.Option(help="Calls at once.")] = 20,
+    seed: Annotated[int, typer.Option(help="Seed of the points at which sessions die.")] = 1,
+    json: Json = False,
+) -> None:
+    """Sessions killed at random points of the wire: turns restored, tools run twice, comfort, resumption."""
+    from voiceagent.bench.recovery import run_recovery_bench
+    from voiceagent.cli.bench import report
+
+    report("recovery", lambda: run_recovery_bench(kills=kills, calls=calls, seed=seed), as_json=json)
+
+
 @bench.command("recogniser")
 def bench_recogniser(
     quick: Annotated[bool, typer.Option(help="Two voices instead of all.")] = False, json: Json = False

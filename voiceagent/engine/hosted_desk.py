@@ -199,7 +199,7 @@ class HostedDesk:
         if wanted is None:
             return True
         given = request.headers.get("authorization", "")
-        return hmac.compare_digest(given.encode(), f"Bearer {wanted}".encode())
+        return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), f"Bearer {wanted}".encode())
 
     def _accept(self, call: HostedCall, body: dict[str, Any]) -> HttpAnswer:
         if call.accepted:

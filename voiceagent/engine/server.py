@@ -119,7 +119,9 @@ class EngineServer:
         if wanted is not None:
             given = request.headers.get_all("Authorization")
             offered = given[0] if len(given) == 1 else ""
-            if not hmac.compare_digest(offered.encode(), f"Bearer {wanted}".encode()):
+            if not hmac.compare_digest(
+                offered.encode("utf-8", "surrogateescape"), f"Bearer {wanted}".encode()
+            ):
                 return connection.respond(http.HTTPStatus.UNAUTHORIZED, "Incorrect API key provided.\n")
         call_id = _asked(request, "call_id")
         return None if call_id is None else self._admit_control(connection, call_id)

@@ -19,6 +19,7 @@ MAX_CODES = 64
 """Most values that one label without a fixed set takes; later ones count as ``other``."""
 
 SECONDS_TO_SPEECH = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+SECONDS_OF_DEAD_AIR = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
 SECONDS_TO_SILENCE = (0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.3, 0.5, 1.0)
 SECONDS_LATE = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.1, 0.5)
 
@@ -81,6 +82,11 @@ class Metrics:
         self._barge_ins = counter("barge_in", "Times that a caller spoke over the agent and cut it.")
         self._barge_in_stop = histogram(
             "barge_in_stop_seconds", "From noticing the caller to the agent's silence.", SECONDS_TO_SILENCE
+        )
+        self._dead_air = histogram(
+            "dead_air_seconds",
+            "Longest silence of each call while it was our turn to speak.",
+            SECONDS_OF_DEAD_AIR,
         )
         self._overlaps = counter("overlap_prevented", "Creates held back because a response was alive.")
         self._notices = counter("sequencer_notices", "Decisions of the sequencer, by code.", "code")
@@ -156,6 +162,10 @@ class Metrics:
         self._barge_ins.inc()
         if stop_s is not None:
             self._barge_in_stop.observe(stop_s)
+
+    def dead_air(self, seconds: float) -> None:
+        """A call has ended; ``seconds`` is its longest silence while it was our turn."""
+        self._dead_air.observe(seconds)
 
     def notice(self, code: str) -> None:
         """The sequencer took a decision."""

@@ -112,7 +112,7 @@ class Conversation:
         """Take over what ``conversation.item.*`` says of an item; returns it."""
         fresh = item_id not in self.items
         item = self.item(item_id)
-        if fresh and previous_item_id in self.items:
+        if fresh and previous_item_id != item_id and previous_item_id in self.items:
             self._order.pop()
             self._order.insert(self._order.index(previous_item_id) + 1, item_id)
         role, kind = raw.get("role"), raw.get("type")
@@ -329,6 +329,19 @@ class Conversation:
         request, response.follow_up = response.follow_up, None
         needs = frozenset(item_id for item_id in outputs if item_id is not None)
         return replace(request, origin=Origin.TOOL, needs=request.needs | needs, follow_up_of=response_id)
+
+    def take_over_calls(self, past: Conversation) -> None:
+        """Go on waiting for the outputs of tool calls that were made over a link that is gone."""
+        for response in past.responses.values():
+            waiting = any(call.output_item is None for call in response.calls.values())
+            if response.calls and (waiting or response.follow_up is not None):
+                calls = {
+                    key: replace(call) for key, call in response.calls.items() if call.output_item is None
+                }
+                self.responses[response.id] = replace(
+                    response, items=[], calls=calls, status=response.status or "completed", ended=True
+                )
+                self._call_homes.update(dict.fromkeys(calls, response.id))
 
     def open_calls(self) -> list[str]:
         """Return the call ids that still wait for an output."""

@@ -135,7 +135,8 @@ class Outbound:
         self._link.feed(DigitReceived(event.digit))
 
     # ── items ───────────────────────────────────────────────────────────────────────────────────
-    def _put_item(self, item: Mapping[str, Any], item_id: str) -> None:
+    def put_item(self, item: Mapping[str, Any], item_id: str) -> None:
+        """Create an item and note that its acknowledgement is awaited."""
         event_id = self.expect("item", item_id)
         self.items[item_id] = self._link.now()
         if len(self.items) > _EXPECTED:
@@ -147,7 +148,7 @@ class Outbound:
 
     def _user_input(self, event: RealtimeModelSendUserInput) -> None:
         item_id = self._item_id()
-        self._put_item(message_item(event.text, event.role, item_id), item_id)
+        self.put_item(message_item(event.text, event.role, item_id), item_id)
         if event.request is not None:
             self._submit(event.request)
         elif event.respond:
@@ -158,7 +159,7 @@ class Outbound:
         self.call_items[event.call_id] = item_id
         if len(self.call_items) > _EXPECTED:
             del self.call_items[next(iter(self.call_items))]
-        self._put_item(tool_output_item(event.call_id, event.output, item_id), item_id)
+        self.put_item(tool_output_item(event.call_id, event.output, item_id), item_id)
         request = event.request
         if request is None and event.start_response:
             request = ResponseRequest(id=self._request_id(), origin=Origin.TOOL, deadline_s=60.0)

@@ -6,6 +6,7 @@ where no audio came. A request is said again only if nothing of it was heard (in
 
 from __future__ import annotations
 
+from voiceagent.realtime.fault_table import worth_asking_again
 from voiceagent.realtime.requests import InterruptedBy, Outcome, OutcomeKind, Progress
 from voiceagent.realtime.sequencer_core import Effects, SequencerCore
 from voiceagent.realtime.sequencer_io import (
@@ -19,11 +20,6 @@ from voiceagent.realtime.sequencer_io import (
     SwallowOutput,
 )
 from voiceagent.realtime.sequencer_state import Entry, Link, Owner, Phase, Reply, Stage, Turn
-
-TRANSIENT = frozenset(
-    {"rate_limit_exceeded", "inference_rate_limit_exceeded", "server_error", "internal_error", "overloaded"}
-)
-"""``status_details.error.code`` of failed responses that are worth one more try."""
 
 
 class ReplyRules(SequencerCore):
@@ -295,7 +291,7 @@ class ReplyRules(SequencerCore):
             kind = OutcomeKind.LOST
         elif reply.status == "failed":
             entry.failures += 1
-            transient = reply.hint is not None or reply.code in TRANSIENT
+            transient = reply.hint is not None or worth_asking_again(reply.code)
             if not heard and transient and entry.failures <= self.config.failed_retries:
                 wait = self.config.failed_retry_s if reply.hint is None else reply.hint
                 self._again(

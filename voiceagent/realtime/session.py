@@ -132,6 +132,21 @@ class RealtimeSession:
             self._remove_listener()
             self._remove_listener = None
 
+    def carry_over(self, model: RealtimeModel) -> None:
+        """Go on with ``model``, which takes the present one's place and is connected already."""
+        if self._remove_listener is not None:
+            self._remove_listener()
+        self.model = model
+        self._remove_listener = model.add_listener(self._on_event)
+
+    def let_go(self) -> RealtimeModel:
+        """Give the connected model away: this session is over, the conversation is not."""
+        if self._remove_listener is not None:
+            self._remove_listener()
+            self._remove_listener = None
+        self._closed_reason = "given away"
+        return self.model
+
     @property
     def closed(self) -> bool:
         """True once closed by us or gone with the link."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
@@ -61,6 +62,7 @@ class OpenAIRealtimeWebSocketModel(RealtimeModel):
         max_frame_bytes: int = MAX_FRAME_BYTES,
         tokens: Tokens = random_token,
         trace: Trace | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.profile = _profile(provider)
         self.config_layout = self.profile.config_layout
@@ -74,6 +76,7 @@ class OpenAIRealtimeWebSocketModel(RealtimeModel):
         self._max_bytes = max_frame_bytes
         self._tokens = tokens
         self._trace = trace
+        self._wall = wall
         self._listeners = Listeners()
         self._link: RealtimeLink | None = None
         self._opening = False
@@ -156,6 +159,7 @@ class OpenAIRealtimeWebSocketModel(RealtimeModel):
             tokens=self._tokens,
             trace=self._trace,
             max_frame_bytes=self._max_bytes,
+            wall=self._wall,
         )
 
     async def _set_up(self, link: RealtimeLink, answers: _Answers, config: RealtimeSessionConfig) -> None:
