@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from voiceagent.loops import loop_factory
 from voiceagent.media.port import MediaPath, MediaPort
 from voiceagent.media.wheel import MediaWheel
 from voiceagent.realtime.config import RealtimeSessionConfig
@@ -56,15 +57,6 @@ class CallUnderTest(Protocol):
 
 ComposeCall = Callable[[int, MediaWheel, str, int], Awaitable[CallUnderTest]]
 """Makes one call: its number, the wheel, the provider's URL with ``{model}``, the phone's port."""
-
-
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's loop where it is installed."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 class MediaAndSession:

@@ -7,14 +7,15 @@ at the phone. The silence that ends a turn (``realtime.silence_ms``) is part of 
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from typing import Any
 
 from voiceagent.app.service import Service
+from voiceagent.bench.stats import percentile
 from voiceagent.ivr.answers import option
 from voiceagent.ivr.flow import Flow, FlowBook, flow
 from voiceagent.ivr.verbs import Call
+from voiceagent.loops import run_loop
 from voiceagent.media.levels import is_silent
 from voiceagent.observe.logs import configure_logs
 from voiceagent.phone.ear import FRAME
@@ -28,12 +29,7 @@ PHRASES = ("billing please", "opening hours", "agent", "main menu", "billing", "
 
 def run_conversation_bench(*, turns: int = 20) -> dict[str, Any]:
     """Hold the conversation and return the figures; see the module."""
-    try:
-        from uvloop import new_event_loop
-    except ImportError:
-        new_event_loop = None
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(_bench(turns))
+    return run_loop(lambda: _bench(turns))
 
 
 def _menu(heard: list[str | None]) -> Flow:
@@ -78,16 +74,15 @@ async def _bench(turns: int) -> dict[str, Any]:
             await call.answered()
             await call.until_answered_in_words(quiet_s=0.6)
             waits = [await _turn(call, phrases[turn % len(phrases)]) for turn in range(turns)]
-    ordered = sorted(waits)
     understood = sum(one is not None for one in heard)
     return {
         "turns": turns,
         "understood": understood,
         "silence_ms": settings.realtime.silence_ms,
         "end_of_speech_to_audio_ms": {
-            "p50": round(ordered[len(ordered) // 2] * 1000, 1),
-            "p95": round(ordered[int(len(ordered) * 0.95)] * 1000, 1),
-            "max": round(ordered[-1] * 1000, 1),
+            "p50": round(percentile(waits, 0.5) * 1000, 1),
+            "p95": round(percentile(waits, 0.95) * 1000, 1),
+            "max": round(max(waits) * 1000, 1),
         },
     }
 

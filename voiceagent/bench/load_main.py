@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import resource
 import sys
 import time
 from typing import Any
@@ -21,13 +20,8 @@ from voiceagent.bench.load_frames import spread
 from voiceagent.bench.load_phones import Phone, PhoneFigures
 from voiceagent.bench.load_provider import ProviderFigures
 from voiceagent.bench.load_server import LoadProvider
+from voiceagent.bench.stats import cpu_seconds
 from voiceagent.media.wheel import MediaWheel
-
-
-def cpu_seconds() -> float:
-    """Return the CPU time of this process so far."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
 
 
 class Load:
@@ -127,11 +121,10 @@ async def serve() -> None:
 
 
 def main() -> None:
-    """Run on uvloop where it is installed."""
-    from voiceagent.bench.calls import loop_factory
+    """Serve until told to stop."""
+    from voiceagent.loops import run_loop
 
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(serve())
+    run_loop(serve)
 
 
 if __name__ == "__main__":

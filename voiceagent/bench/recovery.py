@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from voiceagent.bench.recovery_provider import CallTruth, MortalProvider
-from voiceagent.bench.sequencer import percentile
+from voiceagent.bench.stats import percentile
 from voiceagent.call.call import Call
 from voiceagent.call.comfort import COMFORT
 from voiceagent.call.config import CallConfig
@@ -34,6 +34,7 @@ from voiceagent.ids import random_token
 from voiceagent.ivr.flow import Flow, flow
 from voiceagent.ivr.tools import tool
 from voiceagent.ivr.verbs import Call as FlowCall
+from voiceagent.loops import run_loop
 from voiceagent.media.playout import Playout, Started
 from voiceagent.realtime.config import RealtimeSessionConfig
 from voiceagent.realtime.model_events import RealtimeModelNoticeEvent
@@ -171,12 +172,7 @@ class Nobody:
 
 def run_recovery_bench(*, kills: int = 500, calls: int = 20, seed: int = 1) -> dict[str, Any]:
     """Kill sessions until ``kills`` is reached and return the figures; see the module."""
-    try:
-        from uvloop import new_event_loop
-    except ImportError:
-        new_event_loop = None
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(measure_recovery(kills, calls, seed))
+    return run_loop(lambda: measure_recovery(kills, calls, seed))
 
 
 async def measure_recovery(kills: int, calls: int, seed: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from voiceagent.bench.interleavings import FAULTS, KINDS, SOURCES, Walked, live_randomly, walk_exhaustively
 from voiceagent.bench.planted import BUGS, PROMISES, catch
+from voiceagent.bench.stats import percentile
 from voiceagent.bench.traffic import Recorded, SyntheticCall, Tally, simulate
 from voiceagent.ids import counted_tokens
 from voiceagent.realtime.sequencer import Sequencer
@@ -20,14 +21,6 @@ from voiceagent.realtime.sequencer_config import SequencerConfig
 
 CALLS = 24
 CALL_SECONDS = 300.0
-
-
-def percentile(values: list[float], fraction: float) -> float:
-    """Return the value below which ``fraction`` of ``values`` lie; 0.0 of nothing."""
-    if not values:
-        return 0.0
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * fraction))]
 
 
 def replay(recordings: list[tuple[SequencerConfig, Recorded]]) -> tuple[int, float]:

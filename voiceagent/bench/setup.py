@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import sys
 from collections import Counter
 from typing import Any
 
+from voiceagent.bench.stats import cpu_seconds
 from voiceagent.errors import SipError
+from voiceagent.loops import run_loop
 from voiceagent.media.sdp import Abilities, negotiate, parse_sdp
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import InviteReceived, Retransmitted, SipEvent
@@ -25,12 +26,7 @@ def run_setup_bench(
     *, rate: float = 300.0, calls: int = 3000, loss: float = 0.0, seed: int = 1
 ) -> dict[str, Any]:
     """Run and return the figures; see the module."""
-    try:
-        from uvloop import new_event_loop
-    except ImportError:
-        new_event_loop = None
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(_bench(rate, calls, loss, seed))
+    return run_loop(lambda: _bench(rate, calls, loss, seed))
 
 
 class _Answerer:
@@ -65,9 +61,9 @@ async def _bench(rate: float, calls: int, loss: float, seed: int) -> dict[str, A
     )
     assert callers.stdout is not None
     await callers.stdout.readline()  # "ready": imports are done, the first INVITE follows
-    before = _cpu()
+    before = cpu_seconds()
     told = await callers.stdout.read()
-    used = _cpu() - before
+    used = cpu_seconds() - before
     await callers.wait()
     figures: dict[str, Any] = json.loads(told)
     live = answerer.transport.endpoint.figures()
@@ -84,8 +80,3 @@ async def _bench(rate: float, calls: int, loss: float, seed: int) -> dict[str, A
         "answered": answerer.answered,
         "legs_left": live.legs,
     }
-
-
-def _cpu() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime

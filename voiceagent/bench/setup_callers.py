@@ -9,6 +9,8 @@ import sys
 import time
 from typing import Any
 
+from voiceagent.bench.stats import percentile
+from voiceagent.loops import run_loop
 from voiceagent.media.sdp import Abilities, make_offer
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Answered, Ended, Retransmitted, SendDatagram, SipEvent
@@ -78,13 +80,12 @@ class Callers:
         except TimeoutError:
             self._failed += self._calls - self._ended
         await self._transport.close()
-        ordered = sorted(self._setup) or [0.0]
         return {
             "failed": self._failed,
             "retransmissions": self._retransmitted,
             "setup_ms": {
-                "p50": round(ordered[len(ordered) // 2] * 1000, 3),
-                "p95": round(ordered[int(len(ordered) * 0.95)] * 1000, 3),
+                "p50": round(percentile(self._setup, 0.5) * 1000, 3),
+                "p95": round(percentile(self._setup, 0.95) * 1000, 3),
             },
             "reached_rate": round(self._calls / spent, 1) if spent else 0.0,
         }
@@ -120,12 +121,7 @@ def main() -> None:
     async def work() -> None:
         print(json.dumps(await Callers(int(port), float(rate), int(calls), float(loss), int(seed)).run()))
 
-    try:
-        from uvloop import new_event_loop
-    except ImportError:
-        new_event_loop = None
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(work())
+    run_loop(work)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from voiceagent.bench.sequencer import percentile
+from voiceagent.bench.stats import percentile
 from voiceagent.realtime.webhook_signature import webhook_signature
 
 Offer = tuple[str, str, str, bytes]

@@ -7,8 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voiceagent.cli.run import USAGE, fail, fail_with, run_loop, show_json
+from voiceagent.cli.run import USAGE, fail, fail_with, show_json
 from voiceagent.errors import CallEnded, VoiceAgentError
+from voiceagent.loops import run_loop
 
 if TYPE_CHECKING:
     from voiceagent.phone.phone import PhoneCall

@@ -11,8 +11,9 @@ from typing import Any
 
 from voiceagent.cli.demo_ear import heard_by_recogniser, plain_words
 from voiceagent.cli.demo_report import Checks, LadderTap, summary_of, write_outputs
-from voiceagent.cli.run import fail_with, run_loop, show_json
+from voiceagent.cli.run import fail_with, show_json
 from voiceagent.errors import CallEnded, ConfigError, SipError, VoiceAgentError
+from voiceagent.loops import run_loop
 
 ACCOUNT = "481516"
 OUTPUTS = ("call.wav", "ladder.txt", "journal.jsonl", "summary.json")

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from voiceagent.cli.run import fail_with, parse_overrides, run_loop, show_json
+from voiceagent.cli.run import fail_with, parse_overrides, show_json
 from voiceagent.errors import ConfigError, ProviderError, VoiceAgentError
+from voiceagent.loops import run_loop
 
 
 @dataclass(frozen=True, slots=True)

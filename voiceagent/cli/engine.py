@@ -8,8 +8,9 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from voiceagent.cli.run import USAGE, fail, fail_with, run_loop
+from voiceagent.cli.run import USAGE, fail, fail_with
 from voiceagent.errors import ConfigError, VoiceAgentError
+from voiceagent.loops import run_loop
 
 if TYPE_CHECKING:
     from voiceagent.engine.config import HostedConfig

@@ -1,29 +1,16 @@
-"""What all commands share: the loop, errors as one line, output for people or for machines."""
+"""What all commands share: errors as one line, output for people or for machines."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Iterable
+from typing import Any, NoReturn
 
 from voiceagent.errors import VoiceAgentError
 
-T = TypeVar("T")
-
 USAGE = 2
 FAILED = 1
-
-
-def run_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run ``work()`` on uvloop where it is installed, else on asyncio's own loop."""
-    try:
-        from uvloop import new_event_loop
-    except ImportError:
-        new_event_loop = None
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(work())
 
 
 def fail(message: str, status: int = FAILED, *, as_json: bool = False, code: str = "failed") -> NoReturn:

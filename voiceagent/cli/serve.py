@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from voiceagent.cli.run import fail_with, parse_overrides, run_loop
+from voiceagent.cli.run import fail_with, parse_overrides
 from voiceagent.errors import ConfigError, VoiceAgentError
+from voiceagent.loops import run_loop
 
 
 def run_serve(
