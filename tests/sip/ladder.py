@@ -35,8 +35,8 @@ from voiceagent.sip.endpoint import SipEndpoint
 from voiceagent.sip.message import Request, Response
 from voiceagent.sip.parser import parse_datagram
 
-OURS: Address = ("127.0.0.1", 5060)
-PHONE: Address = ("127.0.0.1", 5090)
+OURS = Address("127.0.0.1", 5060)
+PHONE = Address("127.0.0.1", 5090)
 OFFER = (
     b"v=0\r\no=phone 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
 )
@@ -223,7 +223,7 @@ class Phone:
         if cseq is None:
             self.cseq += 1
             cseq = self.cseq
-        host, port = self.address
+        host, port = self.address[:2]
         tag = self.to_tag if to_tag is None else to_tag
         lines = [
             f"{method} {uri} {version}",

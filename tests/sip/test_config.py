@@ -6,6 +6,7 @@ import pytest
 
 from voiceagent.sip.config import EndpointConfig, from_networks, is_loopback
 from voiceagent.sip.dialog import address_of, is_ip
+from voiceagent.sip.effects import Address
 from voiceagent.sip.timers import TimerValues
 
 
@@ -45,17 +46,17 @@ def test_an_allow_list_that_cannot_be_read_is_an_error_at_once() -> None:
 
 
 def test_an_empty_allow_list_hears_nobody() -> None:
-    assert EndpointConfig(accept_source=()).accepts()(("127.0.0.1", 5060)) is False
+    assert EndpointConfig(accept_source=()).accepts()(Address("127.0.0.1", 5060)) is False
 
 
 @pytest.mark.parametrize(
     ("uri", "address"),
     [
-        ("sip:a@192.0.2.1", ("192.0.2.1", 5060)),
-        ("sip:192.0.2.1:5070;lr", ("192.0.2.1", 5070)),
-        ("sips:a@192.0.2.1", ("192.0.2.1", 5061)),
-        ("sip:a@192.0.2.1;transport=tls", ("192.0.2.1", 5061)),
-        ("sip:a@[2001:db8::1]:5080", ("2001:db8::1", 5080)),
+        ("sip:a@192.0.2.1", Address("192.0.2.1", 5060)),
+        ("sip:192.0.2.1:5070;lr", Address("192.0.2.1", 5070)),
+        ("sips:a@192.0.2.1", Address("192.0.2.1", 5061)),
+        ("sip:a@192.0.2.1;transport=tls", Address("192.0.2.1", 5061)),
+        ("sip:a@[2001:db8::1]:5080", Address("2001:db8::1", 5080)),
         ("sip:a@pbx1", None),
         ("sip:a@1.2.3", None),
         ("tel:+123", None),

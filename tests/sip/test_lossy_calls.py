@@ -13,6 +13,7 @@ from voiceagent.errors import SipError
 from voiceagent.ids import counted_tokens
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import (
+    Address,
     Answered,
     AnswerReceived,
     Confirmed,
@@ -23,8 +24,8 @@ from voiceagent.sip.effects import (
 )
 from voiceagent.sip.endpoint import SipEndpoint
 
-A = ("127.0.0.1", 5061)
-B = ("127.0.0.1", 5062)
+A = Address("127.0.0.1", 5061)
+B = Address("127.0.0.1", 5062)
 
 
 class Side:

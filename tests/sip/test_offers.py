@@ -6,7 +6,7 @@ import pytest
 
 from tests.sip.ladder import ANSWER, OFFER, Ladder, Phone, calling, established
 from voiceagent.errors import SipError
-from voiceagent.sip.effects import AnswerReceived, Confirmed, Ended, InviteReceived, OfferReceived
+from voiceagent.sip.effects import Address, AnswerReceived, Confirmed, Ended, InviteReceived, OfferReceived
 
 
 def test_our_hold() -> None:
@@ -220,7 +220,7 @@ def test_the_contact_of_a_refresh_is_where_we_go_from_then_on(method: str) -> No
     ladder.receive(phone.request("ACK", cseq=phone.cseq))
     ladder.do("hang_up", leg)
     assert ladder.request().uri == "sip:alice@127.0.0.1:6000"
-    assert ladder.last_send().destination == ("127.0.0.1", 6000)
+    assert ladder.last_send().destination == Address("127.0.0.1", 6000)
 
 
 def test_an_update_with_an_offer_before_our_answer_is_500() -> None:

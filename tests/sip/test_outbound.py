@@ -6,7 +6,7 @@ import pytest
 
 from tests.sip.ladder import ANSWER, OFFER, Ladder, Phone, calling
 from voiceagent.errors import SipError
-from voiceagent.sip.effects import Answered, Ended, InviteProgress
+from voiceagent.sip.effects import Address, Answered, Ended, InviteProgress
 
 
 def test_a_whole_call() -> None:
@@ -201,7 +201,7 @@ def test_record_route_is_followed_in_reverse() -> None:
     ladder.receive(phone.reply(ladder.request(), 200, ANSWER, routes))
     ack = ladder.request()
     assert [route.uri.host for route in ack.route] == ["127.0.0.3", "127.0.0.4"]
-    assert ladder.last_send().destination == ("127.0.0.3", 5070)
+    assert ladder.last_send().destination == Address("127.0.0.3", 5070)
     ladder.do("hang_up", leg)
     assert [route.uri.host for route in ladder.request().route] == ["127.0.0.3", "127.0.0.4"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tests.sip.ladder import ANSWER, OFFER, PHONE, Ladder, Phone, established
-from voiceagent.sip.effects import Ended, InviteReceived, SendDatagram
+from voiceagent.sip.effects import Address, Ended, InviteReceived, SendDatagram
 
 # Who may speak.
 
 
 def test_only_loopback_is_heard_by_default() -> None:
     ladder, phone = Ladder(), Phone()
-    ladder.receive(phone.request("INVITE", OFFER), ("192.0.2.1", 5060))
+    ladder.receive(phone.request("INVITE", OFFER), Address("192.0.2.1", 5060))
     ladder.shows("""
         >> INVITE
         ** Dropped unknown_source
@@ -23,11 +23,11 @@ def test_only_loopback_is_heard_by_default() -> None:
 def test_strangers_get_a_stateless_403_where_wanted() -> None:
     ladder, phone = Ladder(refuse_unknown_sources=True), Phone()
     invite = phone.request("INVITE", OFFER)
-    ladder.receive(invite, ("192.0.2.1", 5060))
+    ladder.receive(invite, Address("192.0.2.1", 5060))
     first = ladder.response()
-    ladder.receive(invite, ("192.0.2.1", 5060))
+    ladder.receive(invite, Address("192.0.2.1", 5060))
     assert (first.status, first.to.tag) == (403, ladder.response().to.tag)
-    ladder.receive(phone.request("ACK", cseq=1), ("192.0.2.1", 5060))
+    ladder.receive(phone.request("ACK", cseq=1), Address("192.0.2.1", 5060))
     ladder.nothing_left()
 
 
@@ -45,7 +45,7 @@ def test_an_allow_list_takes_addresses_and_blocks() -> None:
 
 def test_another_host_cannot_speak_in_the_dialog() -> None:
     ladder, phone, _ = established(accept_source=lambda source: True)
-    ladder.receive(phone.request("BYE"), ("127.0.0.9", 5090))
+    ladder.receive(phone.request("BYE"), Address("127.0.0.9", 5090))
     ladder.shows("""
         >> BYE
         << 481 BYE
@@ -57,14 +57,14 @@ def test_another_host_cannot_speak_in_the_dialog() -> None:
 
 def test_trunks_of_several_addresses_can_be_told() -> None:
     ladder, phone, _ = established(accept_source=lambda source: True, dialog_peer=lambda peer, source: True)
-    ladder.receive(phone.request("BYE"), ("127.0.0.9", 5090))
+    ladder.receive(phone.request("BYE"), Address("127.0.0.9", 5090))
     assert ladder.event(Ended).by == "peer"
 
 
 def test_another_host_cannot_cancel() -> None:
     ladder, phone = Ladder(accept_source=lambda source: True), Phone()
     ladder.receive(phone.request("INVITE", OFFER, branch="z9hG4bKx"))
-    ladder.receive(phone.request("CANCEL", cseq=1, branch="z9hG4bKx"), ("127.0.0.9", 5090))
+    ladder.receive(phone.request("CANCEL", cseq=1, branch="z9hG4bKx"), Address("127.0.0.9", 5090))
     assert ladder.response().status == 481
     assert ladder.endpoint.figures().legs == 1
 
@@ -97,26 +97,24 @@ def test_requests_beyond_the_transaction_limit_get_a_stateless_503() -> None:
 @pytest.mark.parametrize(
     ("via", "destination", "stamped"),
     [
-        ("SIP/2.0/UDP 127.0.0.1:5090;branch=z9hG4bKa", ("127.0.0.1", 5090), ()),
-        ("SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKa", ("127.0.0.1", 5060), ()),
+        ("SIP/2.0/UDP 127.0.0.1:5090;branch=z9hG4bKa", Address("127.0.0.1", 5090), ()),
+        ("SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKa", Address("127.0.0.1", 5060), ()),
         (
             "SIP/2.0/UDP 127.0.0.1:5090;branch=z9hG4bKa;rport",
-            ("127.0.0.7", 61000),
+            Address("127.0.0.7", 61000),
             ("rport=61000", "received=127.0.0.7"),
         ),
-        ("SIP/2.0/UDP pbx.invalid:5090;branch=z9hG4bKa", ("127.0.0.7", 5090), ("received=127.0.0.7",)),
+        ("SIP/2.0/UDP pbx.invalid:5090;branch=z9hG4bKa", Address("127.0.0.7", 5090), ("received=127.0.0.7",)),
         (
             "SIP/2.0/UDP a.invalid:5090;maddr=192.0.2.9;branch=z9hG4bKa",
-            ("127.0.0.7", 5090),
+            Address("127.0.0.7", 5090),
             ("maddr=192.0.2.9",),
         ),
     ],
 )
-def test_replies_go_where_rfc_3581_says(
-    via: str, destination: tuple[str, int], stamped: tuple[str, ...]
-) -> None:
+def test_replies_go_where_rfc_3581_says(via: str, destination: Address, stamped: tuple[str, ...]) -> None:
     ladder, phone = Ladder(), Phone()
-    source = destination if "rport" in via else (destination[0], 61001)
+    source = destination if "rport" in via else Address(destination.host, 61001)
     ladder.receive(phone.request("OPTIONS", via=via), source)
     assert ladder.last_send().destination == destination
     top = ladder.response().headers.get("Via") or ""
@@ -153,7 +151,7 @@ def test_record_route_is_copied_and_becomes_the_route_in_its_order() -> None:
     bye = ladder.request()
     assert bye.uri == "sip:alice@127.0.0.1:5090"
     assert [route.uri.host for route in bye.route] == ["127.0.0.2", "127.0.0.3", "127.0.0.4"]
-    assert ladder.last_send().destination == ("127.0.0.2", 5062)
+    assert ladder.last_send().destination == Address("127.0.0.2", 5062)
 
 
 def test_a_strict_router_becomes_the_request_uri() -> None:
@@ -167,7 +165,7 @@ def test_a_strict_router_becomes_the_request_uri() -> None:
     bye = ladder.request()
     assert bye.uri == "sip:127.0.0.2"
     assert [route.uri_text for route in bye.route] == ["sip:127.0.0.3;lr", "sip:alice@127.0.0.1:5090"]
-    assert ladder.last_send().destination == ("127.0.0.2", 5060)
+    assert ladder.last_send().destination == Address("127.0.0.2", 5060)
 
 
 def test_a_contact_with_a_host_name_is_reached_where_the_invite_came_from() -> None:

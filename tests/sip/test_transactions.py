@@ -33,10 +33,12 @@ class Bench:
 
     def server(self, method: str, *, reliable: bool) -> ServerTransaction:
         request = self.request(method)
-        return self.layer.open_server(server_key(request, method), request, PHONE, PHONE, reliable=reliable)
+        phone = PHONE._replace(transport="tcp") if reliable else PHONE
+        return self.layer.open_server(server_key(request, method), request, phone, phone)
 
     def client(self, method: str, *, reliable: bool) -> ClientTransaction:
-        return self.layer.open_client(self.request(method), PHONE, reliable=reliable)
+        phone = PHONE._replace(transport="tcp") if reliable else PHONE
+        return self.layer.open_client(self.request(method), phone)
 
     def reply(self, client: ClientTransaction, status: int) -> Response:
         message = parse_datagram(self.phone.reply(client.request, status))

@@ -40,7 +40,7 @@ from voiceagent.realtime.webhook_signature import PREFIX
 from voiceagent.records.journal import JournalWriter
 from voiceagent.settings import Settings
 from voiceagent.sip.config import EndpointConfig
-from voiceagent.sip.effects import Dropped, Retransmitted, SipEvent
+from voiceagent.sip.effects import Address, Dropped, Retransmitted, SipEvent
 from voiceagent.sip.transport import UdpSipTransport
 from voiceagent.tasks import TaskNest
 
@@ -263,10 +263,13 @@ class Service:
         config = EndpointConfig(
             user_agent=f"voiceagent/{voiceagent.__version__}", accept_source=settings.allowed_sources
         )
-        advertised_sip = (settings.advertised_host, settings.port) if settings.advertised_host else None
+        advertised_sip = (
+            Address(settings.advertised_host, settings.port) if settings.advertised_host else None
+        )
         self.sip = UdpSipTransport(config, self._gateway.on_event, advertised=advertised_sip)
         self._gateway.transport = self.sip
-        return await self.sip.start(settings.host, settings.port)
+        bound = await self.sip.start(settings.host, settings.port)
+        return bound.host, bound.port
 
     async def ready(self) -> None:
         """Wait until the first call would be answered without delay (the embedded provider is warm)."""

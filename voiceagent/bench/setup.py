@@ -54,7 +54,7 @@ class _Answerer:
 
 async def _bench(rate: float, calls: int, loss: float, seed: int) -> dict[str, Any]:
     answerer = _Answerer()
-    _, port = await answerer.transport.start("127.0.0.1", 0)
+    port = (await answerer.transport.start("127.0.0.1", 0)).port
     arguments = [str(value) for value in (port, rate, calls, loss, seed)]
     callers = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "voiceagent.bench.setup_callers", *arguments, stdout=asyncio.subprocess.PIPE

@@ -13,7 +13,7 @@ from voiceagent.bench.stats import percentile
 from voiceagent.loops import run_loop
 from voiceagent.media.sdp import Abilities, make_offer
 from voiceagent.sip.config import EndpointConfig
-from voiceagent.sip.effects import Answered, Ended, Retransmitted, SendDatagram, SipEvent
+from voiceagent.sip.effects import Address, Answered, Ended, Retransmitted, SendDatagram, SipEvent
 from voiceagent.sip.transport import UdpSipTransport
 
 PATIENCE_S = 40.0
@@ -39,7 +39,7 @@ class Callers:
     """Places calls at a steady rate and hangs each up as soon as it is answered."""
 
     def __init__(self, port: int, rate: float, calls: int, loss: float, seed: int) -> None:
-        self._target = ("127.0.0.1", port)
+        self._target = Address("127.0.0.1", port)
         self._rate = rate
         self._calls = calls
         self._transport = LossyTransport(EndpointConfig(max_legs=100_000), self._on_event)
@@ -94,7 +94,7 @@ class Callers:
         endpoint = self._transport.endpoint
         receive = endpoint.receive
 
-        def lossy(data: bytes, source: tuple[str, int], now: float) -> Any:
+        def lossy(data: bytes, source: Address, now: float) -> Any:
             return [] if self._transport.drops_received() else receive(data, source, now)
 
         endpoint.receive = lossy  # type: ignore[method-assign]

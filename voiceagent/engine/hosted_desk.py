@@ -68,10 +68,10 @@ class HostedDesk:
         self._studio: Studio | None = None
         self._wheel: MediaWheel | None = None
         sip_config = EndpointConfig(user_agent="voiceagent-engine", accept_source=hosted.allowed_sources)
-        advertised = (hosted.advertised_host, hosted.sip_port) if hosted.advertised_host else None
+        advertised = sip.Address(hosted.advertised_host, hosted.sip_port) if hosted.advertised_host else None
         self._transport = UdpSipTransport(sip_config, self._on_sip, tokens=tokens, advertised=advertised)
         self.webhooks = WebhookSender(hosted)
-        self.address: sip.Address = ("", 0)
+        self.address = sip.Address("", 0)
         """Where SIP is taken."""
         self._verbs: Mapping[str, Callable[[HostedCall, dict[str, Any]], HttpAnswer]] = {
             "accept": self._accept,

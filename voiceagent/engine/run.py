@@ -25,7 +25,7 @@ class RunningEngine:
         desk = self.server.hosted
         if desk is None:
             return ""
-        host, port = desk.address
+        host, port = desk.address[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def offer_calls_to(self, webhook_url: str) -> None:

@@ -65,7 +65,7 @@ class Phone:
         self._wheel: MediaWheel | None = None
         self._transport: UdpSipTransport | None = None
         self._calls: dict[str, PhoneCall] = {}
-        self.address: sip.Address = ("", 0)
+        self.address = sip.Address("", 0)
 
     async def __aenter__(self) -> Phone:
         self._wheel = MediaWheel(asyncio.get_running_loop())
@@ -105,7 +105,7 @@ class Phone:
             str(uri),
             from_uri=f"sip:{self._user}@{self.address[0]}:{self.address[1]}",
             sdp=call.begin(),
-            destination=destination or (uri.host, uri.port or 5060),
+            destination=destination or sip.Address(uri.host, uri.port or 5060),
         )
         call.placed(leg)
         self._calls[leg] = call
@@ -370,14 +370,14 @@ async def resolve(target: str) -> sip.Address:
     uri = _uri_of(target)
     port = uri.port or 5060
     if is_ip(uri.host):
-        return uri.host, port
+        return sip.Address(uri.host, port)
     try:
         found = await asyncio.get_running_loop().getaddrinfo(
             uri.host, port, family=socket.AF_INET, type=socket.SOCK_DGRAM
         )
     except OSError:
         raise SipError(f"cannot dial {target!r}: no address for {uri.host}", status=404) from None
-    return str(found[0][4][0]), port
+    return sip.Address(str(found[0][4][0]), port)
 
 
 def _uri_of(target: str) -> SipUri:

@@ -11,6 +11,8 @@ from voiceagent.sip.timers import TimerValues
 
 AcceptSource = Callable[[Address], bool]
 
+DEFAULT_LOCAL = Address("127.0.0.1", 5060)
+
 METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "NOTIFY")
 """Methods that a new endpoint takes. REFER joins them with ``allow_refer``."""
 
@@ -53,7 +55,7 @@ def same_host(peer: Address, source: Address) -> bool:
 class EndpointConfig:
     """Everything the endpoint needs to know in advance. All times in seconds."""
 
-    local: Address = ("127.0.0.1", 5060)
+    local: Address = DEFAULT_LOCAL
     """The address that we tell others (Via sent-by, Contact): the advertised one behind a 1:1 NAT."""
 
     user: str = "voiceagent"

@@ -23,7 +23,7 @@ def address_of(uri_text: str) -> Address | None:
         return None
     if not is_ip(uri.host):
         return None
-    return uri.host, uri.port or (5061 if uri.scheme == "sips" or uri.transport == "tls" else 5060)
+    return Address(uri.host, uri.port or (5061 if uri.scheme == "sips" or uri.transport == "tls" else 5060))
 
 
 def is_ip(host: str) -> bool:

@@ -6,8 +6,27 @@ A *leg id* is our own opaque name for one INVITE dialog usage, inbound or outbou
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
-Address = tuple[str, int]
+Transport = Literal["udp", "tcp", "tls"]
+
+
+class Address(NamedTuple):
+    """A transport address (RFC 3261 §18), ours or a peer's; ``host`` is an IP address without brackets.
+
+    ``flow`` names one connection of a stream transport (RFC 5626): a message for it goes out there and
+    nowhere else while it lives. 0 is any connection, opened where there is none; UDP always has 0.
+    """
+
+    host: str
+    port: int
+    transport: Transport = "udp"
+    flow: int = 0
+
+    @property
+    def reliable(self) -> bool:
+        """TCP and TLS: nothing needs to be sent twice on this hop."""
+        return self.transport != "udp"
 
 
 @dataclass(frozen=True, slots=True)

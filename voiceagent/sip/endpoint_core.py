@@ -53,7 +53,7 @@ class Core:
         self.counts: Counter[str] = Counter()
         self.callees: Counter[str] = Counter()
         """IP addresses that we are calling; they may answer and speak in their dialog, nothing else."""
-        self.contact_host = host_text(*config.local)
+        self.contact_host = host_text(config.local.host, config.local.port)
         self.via_head = f"SIP/2.0/UDP {self.contact_host};branch="
 
     # Effects.

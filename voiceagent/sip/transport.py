@@ -80,12 +80,12 @@ class UdpSipTransport:
             sock.close()
             setting = "sip.host" if error.errno == errno.EADDRNOTAVAIL else "sip.port"
             raise ConfigError(setting, f"cannot listen on {host}:{port}: {error.strerror}") from error
-        bound: Address = sock.getsockname()[:2]
+        bound = Address(*sock.getsockname()[:2])
         if self._advertised is None and bound[0] in ("0.0.0.0", "::"):
             sock.close()
             raise ConfigError("sip.advertised_host", "a wildcard address needs an advertised one")
         told = self._advertised
-        local = bound if told is None else (told[0], told[1] or bound[1])
+        local = bound if told is None else Address(told.host, told.port or bound.port)
         self._endpoint = SipEndpoint(dataclasses.replace(self._config, local=local), self._tokens)
         self._socket = sock
         self._loop = asyncio.get_running_loop()
@@ -198,7 +198,9 @@ class UdpSipTransport:
                 self.errors[type(error).__name__] += 1
                 continue
             try:
-                effects = self.endpoint.receive(bytes(view[:size]), source[:2], self._now())
+                effects = self.endpoint.receive(
+                    bytes(view[:size]), Address(source[0], source[1]), self._now()
+                )
             except Exception:
                 # A fault of ours must cost one datagram, never the loop with every other call in it.
                 self.errors["internal"] += 1
@@ -231,7 +233,7 @@ class UdpSipTransport:
         if self._socket is None:
             return
         try:
-            self._socket.sendto(order.data, order.destination)
+            self._socket.sendto(order.data, order.destination[:2])
         except OSError as error:
             # Refused, unreachable or a full buffer: like a lost datagram, a retransmission heals it.
             self.errors[type(error).__name__] += 1

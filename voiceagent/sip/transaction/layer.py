@@ -60,20 +60,20 @@ class TransactionLayer:
         return merge_key(request) in self._merged
 
     def open_server(
-        self, key: Key, request: Request, source: Address, reply_to: Address, *, reliable: bool = False
+        self, key: Key, request: Request, source: Address, reply_to: Address
     ) -> ServerTransaction:
         """Create the transaction of a request that matched none. The caller has checked that."""
         kind = InviteServer if request.method == "INVITE" else NonInviteServer
-        transaction = kind(self.wire, key, request, source, reply_to, self._remove_server, reliable=reliable)
+        transaction = kind(
+            self.wire, key, request, source, reply_to, self._remove_server, reliable=source.reliable
+        )
         self.servers[key] = transaction
         if request.to.tag is None:
             transaction.merge = merge_key(request)
             self._merged.setdefault(transaction.merge, transaction)
         return transaction
 
-    def open_client(
-        self, request: Request, destination: Address, *, reliable: bool = False
-    ) -> ClientTransaction:
+    def open_client(self, request: Request, destination: Address) -> ClientTransaction:
         """Create the transaction of a request of ours, not started yet. Its branch is new by construction."""
         key = (request.via.branch, request.method)
         if request.method == "INVITE":
@@ -83,12 +83,12 @@ class TransactionLayer:
                 request,
                 destination,
                 self._remove_client,
-                reliable=reliable,
+                reliable=destination.reliable,
                 make_ack=self.make_ack,
             )
         else:
             transaction = NonInviteClient(
-                self.wire, key, request, destination, self._remove_client, reliable=reliable
+                self.wire, key, request, destination, self._remove_client, reliable=destination.reliable
             )
         self.clients[key] = transaction
         return transaction

@@ -38,7 +38,7 @@ def reply_address(request: Request, source: Address) -> Address:
     via = request.via
     if via.asks_rport:
         return source
-    return source[0], via.port or (5061 if via.transport == "TLS" else 5060)
+    return Address(source.host, via.port or (5061 if via.transport == "TLS" else 5060))
 
 
 @dataclass(slots=True)
