@@ -39,7 +39,7 @@ def test_an_allow_list_takes_addresses_and_blocks() -> None:
         ("2001:db8::1", True),
         ("127.0.0.1", False),
     ):
-        effects = ladder.endpoint.receive(phone.request("OPTIONS"), (host, 5060), 0.0)
+        effects = ladder.endpoint.receive(phone.request("OPTIONS"), Address(host, 5060), 0.0)
         assert any(isinstance(effect, SendDatagram) for effect in effects) is heard
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.sip.ladder import ANSWER
 from voiceagent.sip.config import EndpointConfig
-from voiceagent.sip.effects import Confirmed, Ended, InviteReceived, SipEvent
+from voiceagent.sip.effects import Address, Confirmed, Ended, InviteReceived, SipEvent
 from voiceagent.sip.transport import UdpSipTransport
 
 pytestmark = [
@@ -131,7 +131,7 @@ async def test_we_call_sipp(tmp_path: Path) -> None:
                 f"sip:service@127.0.0.1:{port}",
                 from_uri=f"sip:a{n}@127.0.0.1",
                 sdp=ANSWER,
-                destination=("127.0.0.1", port),
+                destination=Address("127.0.0.1", port),
             )
         async with asyncio.timeout(30):
             await done.wait()

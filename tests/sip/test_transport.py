@@ -106,7 +106,10 @@ async def test_retransmission_and_giving_up_on_the_real_clock() -> None:
         nobody.bind(("127.0.0.1", 0))
         async with agents(1, timers=FAST) as [(agent, _)]:
             agent.transport.invite(
-                "sip:x@127.0.0.1", from_uri="sip:a@127.0.0.1", sdp=OFFER, destination=nobody.getsockname()
+                "sip:x@127.0.0.1",
+                from_uri="sip:a@127.0.0.1",
+                sdp=OFFER,
+                destination=Address(*nobody.getsockname()),
             )
             assert (await agent.next(Ended)).by == "timeout"
             assert agent.transport.endpoint.figures().retransmissions == 6
