@@ -1,0 +1,30 @@
+"""One frozen settings tree: defaults < TOML file < environment < flags (:mod:`.tree`)."""
+
+from __future__ import annotations
+
+from voiceagent.settings.provider import (
+    EngineSettings,
+    HostedSettings,
+    RealtimeSettings,
+    SecondSettings,
+    SurvivalSettings,
+)
+from voiceagent.settings.service import CallSettings, ConsoleSettings, LogSettings
+from voiceagent.settings.telephony import MediaSettings, SipSettings
+from voiceagent.settings.tree import Settings, bare_settings, load_settings
+
+__all__ = [
+    "CallSettings",
+    "ConsoleSettings",
+    "EngineSettings",
+    "HostedSettings",
+    "LogSettings",
+    "MediaSettings",
+    "RealtimeSettings",
+    "SecondSettings",
+    "Settings",
+    "SipSettings",
+    "SurvivalSettings",
+    "bare_settings",
+    "load_settings",
+]

@@ -1,0 +1,63 @@
+"""Settings of calls, console and logs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+
+from voiceagent.settings.base import Port, Section
+
+
+class CallSettings(Section):
+    """The call handler."""
+
+    max_calls: Annotated[int, Field(ge=1)] = Field(default=100, description="Calls at once; more get 503.")
+    retry_after_s: Annotated[int, Field(ge=1)] = Field(default=10, description="Retry-After of a 503.")
+    connect_timeout_s: Annotated[float, Field(gt=0, le=30)] = Field(
+        default=3.0, description="How long the provider may take before the caller hears an apology."
+    )
+    max_duration_s: Annotated[float, Field(gt=0)] = Field(default=7200.0, description="Longest call.")
+    no_input_s: Annotated[float, Field(gt=0)] = Field(default=6.0, description="Silence after a question.")
+    transfer_timeout_s: Annotated[float, Field(gt=0)] = Field(
+        default=20.0, description="Wait for a transfer."
+    )
+    transfer_targets: tuple[str, ...] = Field(
+        default=(), description="URIs that flows may transfer to; a trailing * matches any rest. Empty: none."
+    )
+    filler_s: Annotated[float, Field(ge=0)] = Field(
+        default=1.2, description='Silence while it is our turn before "One moment, please."; 0 never.'
+    )
+    patience_s: Annotated[float, Field(ge=0)] = Field(
+        default=4.0, description="Silence before the line that asks for patience; 0 never."
+    )
+    give_up_s: Annotated[float, Field(ge=0)] = Field(
+        default=10.0, description="Silence, or a provider without any event, that ends the session; 0 never."
+    )
+    drain_limit_s: Annotated[float, Field(ge=0)] = Field(
+        default=600.0, description="After SIGTERM, how long running calls may go on."
+    )
+
+
+class ConsoleSettings(Section):
+    """The operators' API and page."""
+
+    enabled: bool = Field(default=True, description="Serve HTTP at all.")
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: Port = Field(default=8080, description="Port; 0 takes a free one.")
+    token: SecretStr | None = Field(
+        default=None, description="Bearer token; default: made and printed at start."
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(), description="Further names that the Host header may carry."
+    )
+    metrics_open: bool = Field(default=False, description="Serve /metrics without a token.")
+
+
+class LogSettings(Section):
+    """Logs."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level shown."
+    )
+    format: Literal["console", "json"] = Field(default="console", description="For people or for machines.")

@@ -1,0 +1,64 @@
+"""Settings of SIP and RTP."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated
+
+from pydantic import Field, field_validator, model_validator
+
+from voiceagent.settings.base import Port, Section, ip_address
+
+
+class SipSettings(Section):
+    """Our SIP user agent."""
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on (UDP).")
+    port: Port = Field(default=5060, description="Port to listen on; 0 takes a free one.")
+    advertised_host: str | None = Field(
+        default=None, description="Address told to others, behind a NAT or on 0.0.0.0."
+    )
+    allowed_sources: tuple[str, ...] = Field(
+        default=("127.0.0.0/8", "::1/128"),
+        description="Addresses and CIDR blocks that may call us; anyone else is ignored in silence.",
+    )
+
+    @field_validator("host", "advertised_host")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        return ip_address(value)
+
+    @field_validator("allowed_sources")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            ipaddress.ip_network(one, strict=False)
+        return value
+
+
+class MediaSettings(Section):
+    """RTP."""
+
+    host: str | None = Field(default=None, description="Address for RTP sockets; default: sip.host.")
+    advertised_host: str | None = Field(
+        default=None, description="Address in our SDP; default: sip.advertised_host."
+    )
+    port_low: Annotated[int, Field(ge=1024, le=65535)] = Field(default=30000, description="First RTP port.")
+    port_high: Annotated[int, Field(ge=1024, le=65535)] = Field(default=31999, description="Last RTP port.")
+    learn_source: bool = Field(
+        default=True, description="May a phone behind a NAT send from an address its SDP hides?"
+    )
+    silence_limit_s: Annotated[float, Field(ge=0)] = Field(
+        default=60.0, description="End a call whose caller sends no RTP for so long; 0 never."
+    )
+
+    @field_validator("host", "advertised_host")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        return ip_address(value)
+
+    @model_validator(mode="after")
+    def _range(self) -> MediaSettings:
+        if self.port_high <= self.port_low:
+            raise ValueError("port_high must be above port_low")
+        return self

@@ -1,0 +1,206 @@
+"""One frozen settings tree: defaults < TOML file < environment < flags.
+
+Environment variables are ``VOICEAGENT_`` plus the dotted name in capitals with two underscores between
+section and setting: ``VOICEAGENT_SIP__PORT=5070``. ``OPENAI_API_KEY`` is taken for ``realtime.api_key`` when
+nothing else sets it. Every mistake is one line that names the setting.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from voiceagent.errors import ConfigError
+from voiceagent.settings.provider import EngineSettings, HostedSettings, RealtimeSettings, SurvivalSettings
+from voiceagent.settings.service import CallSettings, ConsoleSettings, LogSettings
+from voiceagent.settings.telephony import MediaSettings, SipSettings
+
+
+class Settings(BaseSettings):
+    """All settings. See :func:`load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="VOICEAGENT_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    flows: tuple[str, ...] = Field(
+        default=(), description="Python files with flows; default: the built-in front desk."
+    )
+    journal_dir: str = Field(default="journals", description="Folder for the call journals.")
+    sip: SipSettings = Field(default_factory=SipSettings)
+    media: MediaSettings = Field(default_factory=MediaSettings)
+    realtime: RealtimeSettings = Field(default_factory=RealtimeSettings)
+    engine: EngineSettings = Field(default_factory=EngineSettings)
+    call: CallSettings = Field(default_factory=CallSettings)
+    survival: SurvivalSettings = Field(default_factory=SurvivalSettings)
+    console: ConsoleSettings = Field(default_factory=ConsoleSettings)
+    hosted: HostedSettings = Field(default_factory=HostedSettings)
+    log: LogSettings = Field(default_factory=LogSettings)
+
+    @property
+    def provider(self) -> str:
+        """The provider in force, ``auto`` resolved."""
+        if self.realtime.provider != "auto":
+            return self.realtime.provider
+        return "openai" if self.realtime.api_key is not None else "embedded"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings, env_settings, _FileSource(settings_cls))
+
+
+class _FileSource(PydanticBaseSettingsSource):
+    """The TOML file chosen by :func:`load_settings`, below the environment."""
+
+    chosen: Mapping[str, Any] = {}
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return self.chosen.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return dict(self.chosen)
+
+
+class _BareSettings(Settings):
+    """Settings that look at nothing but what they are given."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+def bare_settings(flags: Mapping[str, Any]) -> Settings:
+    """Return the defaults with ``flags`` on top: no file, no environment (demonstration, benches, tests).
+
+    Raises :class:`~voiceagent.errors.ConfigError` naming the setting.
+    """
+    nested: dict[str, Any] = {}
+    for dotted, value in flags.items():
+        _put(nested, dotted.split("."), value)
+    try:
+        settings = _BareSettings(**nested)
+    except ValidationError as error:
+        raise _config_error(error) from None
+    _check_provider(settings)
+    _check_addresses(settings)
+    return settings
+
+
+def load_settings(file: str | Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
+    """Read the settings. ``file`` defaults to ``voiceagent.toml`` in the working folder, if there.
+
+    ``flags`` maps dotted names to values and wins over everything; None values are left out.
+    Raises :class:`~voiceagent.errors.ConfigError` naming the setting (or the file).
+    """
+    nested: dict[str, Any] = {}
+    for dotted, value in (flags or {}).items():
+        if value is not None:
+            _put(nested, dotted.split("."), value)
+    _FileSource.chosen = _read_file(file)
+    try:
+        settings = Settings(**nested)
+        key = os.environ.get("OPENAI_API_KEY")
+        if key and settings.realtime.api_key is None and settings.realtime.provider in ("auto", "openai"):
+            _put(nested, ["realtime", "api_key"], key)
+            settings = Settings(**nested)
+    except ValidationError as error:
+        raise _config_error(error) from None
+    except SettingsError as error:  # a variable that must hold JSON and does not
+        name = str(error).partition('field "')[2].partition('"')[0] or "environment"
+        raise ConfigError(
+            name, f'VOICEAGENT_{name.upper()}… must hold JSON here: \'["a", "b"]\' for a list'
+        ) from None
+    finally:
+        _FileSource.chosen = {}
+    _check_provider(settings)
+    _check_hosted(settings)
+    _check_addresses(settings)
+    return settings
+
+
+def _check_provider(settings: Settings) -> None:
+    if settings.provider != "embedded" and settings.realtime.api_key is None:
+        raise ConfigError("realtime.api_key", f"the provider {settings.provider} needs a key")
+    if settings.provider == "azure" and settings.realtime.url is None:
+        raise ConfigError("realtime.url", "the provider azure needs its resource's URL")
+    second = settings.survival.second
+    if second.provider in ("azure", "embedded") and second.url is None:
+        raise ConfigError("survival.second.url", f"the provider {second.provider} needs a URL here")
+    key = second.api_key or settings.realtime.api_key
+    if second.provider not in ("none", "embedded") and key is None:
+        raise ConfigError("survival.second.api_key", f"the provider {second.provider} needs a key")
+
+
+def _check_hosted(settings: Settings) -> None:
+    if settings.hosted.webhook_secrets and not settings.console.enabled:
+        raise ConfigError("console.enabled", "must be on: hosted calls are offered to its /webhooks/realtime")
+
+
+def _check_addresses(settings: Settings) -> None:
+    """What we tell others must be an address that they can reach: never a wildcard."""
+    sip, media = settings.sip, settings.media
+    media_told = media.advertised_host or sip.advertised_host or media.host or sip.host
+    for name, told in (
+        ("sip.advertised_host", sip.advertised_host or sip.host),
+        ("media.advertised_host", media_told),
+    ):
+        if ipaddress.ip_address(told).is_unspecified:
+            raise ConfigError(name, f"{told} cannot be told to others; name an address")
+
+
+def _read_file(file: str | Path | None) -> Mapping[str, Any]:
+    path = Path(file) if file is not None else Path("voiceagent.toml")
+    if file is None and not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError("config file", f"cannot read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError("config file", f"{path} is not TOML: {error}") from None
+
+
+def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
+    for name in path[:-1]:
+        tree = tree.setdefault(name, {})
+    tree[path[-1]] = value
+
+
+def _config_error(error: ValidationError) -> ConfigError:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"]) or "settings"
+    if first["type"] == "extra_forbidden":
+        return ConfigError(name, "there is no such setting")
+    if first["type"] == "tuple_type":
+        shown = "" if "secret" in name else f" (not {first.get('input')!r})"
+        return ConfigError(name, f'must be a list: ["…", "…"]{shown}')
+    message = first["msg"].removeprefix("Value error, ")
+    given = first.get("input")
+    kept_back = any(word in name for word in ("key", "token", "secret"))
+    shown = "" if isinstance(given, dict | SecretStr) or kept_back else f" (not {given!r})"
+    return ConfigError(name, message[:1].lower() + message[1:] + shown)
