@@ -30,6 +30,7 @@ from voiceagent.sip.effects import (
     Retransmitted,
     SendDatagram,
     SipEffect,
+    TrunkJudged,
 )
 from voiceagent.sip.endpoint import SipEndpoint
 from voiceagent.sip.message import Request, Response
@@ -66,6 +67,8 @@ def label(effect: SipEffect) -> str | None:
             return f"** OfferReceived {method}"
         case InfoReceived(_, content_type, _):
             return f"** InfoReceived {content_type}"
+        case TrunkJudged(_, what, _):
+            return f"** TrunkJudged {what}"
         case Dropped(why, _):
             return f"** Dropped {why}"
         case _:

@@ -54,6 +54,8 @@ class InviteReceived:
     """All other headers, in order, undecodable bytes kept by surrogateescape: claims, not facts."""
     all_headers: tuple[tuple[str, str], ...] = ()
     """Every header of the INVITE, in order, likewise."""
+    trunk: str = ""
+    """Whose rules let it in; empty where there are no trunks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,19 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
+class TrunkJudged:
+    """A request out of a dialog met the rules of a trunk.
+
+    ``what``: passed, challenged, auth_failed, held, challenge_flood, method, number, rate or max_calls.
+    ``trunk`` is empty where none is proven yet.
+    """
+
+    trunk: str
+    what: str
+    source: Address
+
+
+@dataclass(frozen=True, slots=True)
 class Retransmitted:
     """We repeated a message because no answer came; ``what`` is its method or status."""
 
@@ -171,6 +186,7 @@ SipEvent = (
     | ReferReceived
     | Ended
     | Dropped
+    | TrunkJudged
     | Retransmitted
 )
 SipEffect = SendDatagram | SipEvent

@@ -46,7 +46,8 @@ class SipEndpoint:
     def __init__(self, config: EndpointConfig, tokens: Tokens) -> None:
         self.config = config
         self._core = Core(config, tokens)
-        self._accepts = config.accepts()
+        gate = self._core.gate
+        self._accepts = config.accepts() if gate is None else gate.hears
 
     # What comes in.
 
@@ -98,7 +99,9 @@ class SipEndpoint:
             client.response_received(response)
 
     def _malformed(self, message: Malformed, source: Address) -> None:
-        if message.reply_status is None or message.partial is None:
+        gate = self._core.gate
+        stranger = gate is not None and not gate.at_home(source)
+        if message.reply_status is None or message.partial is None or stranger:
             self._drop(message.why, source)
             return
         self._core.counts[f"malformed_{message.why}"] += 1

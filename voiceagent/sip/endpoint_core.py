@@ -11,6 +11,7 @@ from voiceagent.ids import Tokens
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.dialog import Dialog, DialogKey
 from voiceagent.sip.effects import Address, Ended, SipEvent
+from voiceagent.sip.gatekeeper import Gatekeeper
 from voiceagent.sip.message import Request, Response
 from voiceagent.sip.multipart import find_body
 from voiceagent.sip.transaction import ClientTransaction, InviteClient, ServerTransaction, TransactionLayer
@@ -34,6 +35,7 @@ class Core:
         "contact_host",
         "counts",
         "dialogs",
+        "gate",
         "layer",
         "legs",
         "tokens",
@@ -56,6 +58,18 @@ class Core:
         self.contact_host = host_text(config.local.host, config.local.port)
         self.via_head = f"SIP/2.0/UDP {self.contact_host};branch="
 
+        self.gate: Gatekeeper | None = None
+        """Judges who may come in; None where there are no trunks, only addresses."""
+        if config.trunks is not None:
+            self.gate = Gatekeeper(
+                config.trunks,
+                secret="".join(tokens() for _ in range(4)).encode(),
+                realm=config.digest_realm,
+                nonce_life_s=config.nonce_life,
+                refuse_unknown=config.refuse_unknown_sources,
+                dice=self.dice,
+            )
+
     # Effects.
 
     def emit(self, event: SipEvent) -> None:
@@ -73,7 +87,8 @@ class Core:
         if pending is not None:
             self.respond(pending.server, 487)
         leg.ended = True
-        self.legs.pop(leg.id, None)
+        if self.legs.pop(leg.id, None) is not None and self.gate is not None:
+            self.gate.call_ended(leg.trunk)
         leg.stop_timers(self)
         if isinstance(leg.client, InviteClient):
             if not leg.established:
@@ -82,6 +97,12 @@ class Core:
         self.counts[f"ended_{by}"] += 1
         self.emit(Ended(leg.id, by, status, reason))
         return True
+
+    def begin(self, leg: Leg) -> None:
+        """A leg lives from now on, and counts for its trunk."""
+        self.legs[leg.id] = leg
+        if self.gate is not None:
+            self.gate.call_began(leg.trunk)
 
     def befriend(self, leg: Leg, host: str) -> None:
         """Hear the callee of an outbound leg, wherever it is, until a while after the leg's end."""

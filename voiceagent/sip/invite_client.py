@@ -44,7 +44,7 @@ def start(
     leg.client = client
     client.on_response = lambda response: _response(core, leg, request, destination, response)
     client.on_timeout = lambda: _no_answer(core, leg)
-    core.legs[leg.id] = leg
+    core.begin(leg)
     core.befriend(leg, destination[0])
     leg.setup_timer = core.wire.timers.at(
         core.wire.now + core.config.setup_limit, lambda: give_up(core, leg, "timeout", 408, "no answer")

@@ -15,18 +15,18 @@ _SHOWN_ELSEWHERE = frozenset(
 )
 
 
-def new_call(core: Core, server: InviteServer) -> None:
+def new_call(core: Core, server: InviteServer, trunk: str = "") -> None:
     """Open a leg for an INVITE outside of dialogs, say 100 Trying, and offer it to the application."""
     request = server.request
     called = _user_of(request)
     offer = sdp_of(request)
-    leg = Leg(core.tokens(), inbound=True, contact=core.contact(called))
+    leg = Leg(core.tokens(), inbound=True, contact=core.contact(called), trunk=trunk)
     leg.dialog = Dialog.as_uas(request, core.tokens(), server.source)
     core.respond(server, 100)
     leg.server = server
     server.owner = leg
     leg.late_offer = offer is None
-    core.legs[leg.id] = leg
+    core.begin(leg)
     core.dialogs[leg.dialog.key] = leg
     leg.setup_timer = core.wire.timers.at(
         core.wire.now + core.config.setup_limit, lambda: _set_up_too_long(core, leg)
@@ -50,6 +50,7 @@ def new_call(core: Core, server: InviteServer) -> None:
             offer=offer,
             headers=tuple(item for item in request.headers.items() if item[0] not in _SHOWN_ELSEWHERE),
             all_headers=tuple(request.headers.items()),
+            trunk=trunk,
         )
     )
 
