@@ -1,4 +1,4 @@
-"""PURE. One dialog takes the place of another (RFC 3891): matching, refusals, and the Refer-To asking for it."""
+"""PURE. One dialog takes the place of another (RFC 3891): matching, refusals, the Refer-To for it."""
 
 from __future__ import annotations
 
