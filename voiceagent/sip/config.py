@@ -104,7 +104,10 @@ class EndpointConfig:
     """
 
     allow_refer: bool = False
-    """Take REFER within a dialog (202) instead of refusing it (405)."""
+    """Tell REFER within a dialog to the application instead of refusing it (405)."""
+
+    may_replace: Callable[[Address, Address], bool] = same_host
+    """``(peer, source)``: may an INVITE of ``source`` replace a dialog with ``peer`` (RFC 3891)? Else 403."""
 
     max_transactions: int = 100_000
     """New requests beyond this many live transactions get a stateless 503 with Retry-After."""
@@ -119,7 +122,7 @@ class EndpointConfig:
     """A ringing provisional response is repeated this often, so that proxies keep the call (§13.3.1.1)."""
 
     refer_limit: float = 180.0
-    """A REFER of ours without final NOTIFY by then is told as 408 (final)."""
+    """A REFER of ours without final NOTIFY by then is told as 408 (final); one of the peer's expires."""
 
     glare_retries: int = 4
     """How often a re-INVITE of ours refused with 491 is sent again."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from voiceagent.errors import SipError
 from voiceagent.ids import Tokens
-from voiceagent.sip import invite_client, invite_offer, invite_server, refer
+from voiceagent.sip import invite_client, invite_offer, invite_server, refer, refer_taken, replaces
 from voiceagent.sip.check import check_response
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Dropped, SipEffect
@@ -37,7 +37,8 @@ class SipEndpoint:
     """A user agent for any number of legs. Owns no socket and no clock; times are monotonic seconds.
 
     Every method returns what must be done, in order. Commands that end, refuse or report (``hang_up``,
-    ``cancel``, ``reject``, ``ring``, ``answer_offer``, ``refuse_offer``, ``refer_outcome``) return nothing
+    ``cancel``, ``reject``, ``ring``, ``answer_offer``, ``refuse_offer``, ``accept_refer``,
+    ``refuse_refer``, ``refer_outcome``) return nothing
     for a leg that is unknown, over, or in a state where they mean nothing. Those that start something
     (``accept``, ``offer``, ``refer``, ``send_info``, ``probe``) raise SipError then: code ``no_such_leg``
     (481) when it is unknown or over, ``bad_state`` (491) when it is not the moment.
@@ -311,11 +312,44 @@ class SipEndpoint:
         refer.send_refer(self._core, found, target, tuple(headers))
         return self._core.wire.take()
 
-    def refer_outcome(self, leg: str, status: int, reason: str, now: float) -> list[SipEffect]:
-        """Tell the peer what became of its REFER (NOTIFY); a status from 200 on ends the matter."""
+    def refer_replacing(
+        self, leg: str, other: str, now: float, headers: Iterable[tuple[str, str]] = ()
+    ) -> list[SipEffect]:
+        """Ask the peer of ``leg`` to take our place in the call with ``other`` (attended, RFC 5589 §7).
+
+        ReferProgress follows. Both legs must be established.
+        """
+        found, target = self._established(leg, now), self._established(other, now).dialog
+        assert target is not None
+        refer_to = replaces.refer_target(target.target, replaces.replaces_of(target))
+        refer.send_refer(self._core, found, refer_to, tuple(headers))
+        return self._core.wire.take()
+
+    def accept_refer(self, leg: str, number: int, now: float) -> list[SipEffect]:
+        """Take a ReferReceived: 202, NOTIFY 100; the outcome is owed by :meth:`refer_outcome`."""
         found = self._open(leg, now)
+        if found is not None:
+            refer_taken.accept_refer(self._core, found, number)
+        return self._core.wire.take()
+
+    def refuse_refer(self, leg: str, number: int, status: int, now: float) -> list[SipEffect]:
+        """Refuse a ReferReceived with a status of 300–699."""
+        found = self._open(leg, now)
+        if found is not None:
+            status = status if 300 <= status <= 699 else 603
+            refer_taken.refuse_refer(self._core, found, number, status)
+        return self._core.wire.take()
+
+    def refer_outcome(
+        self, leg: str, status: int, reason: str, now: float, number: int | None = None
+    ) -> list[SipEffect]:
+        """Tell the peer what became of its REFER (NOTIFY), also after the call; from 200 on that is the end.
+
+        ``number`` is ReferReceived's; None is the oldest one.
+        """
+        found = self._open(leg, now) or self._core.referrers.get(leg)
         if found is not None and 100 <= status <= 699:
-            refer.notify(self._core, found, status, reason)
+            refer_taken.notify(self._core, found, number, status, reason)
         return self._core.wire.take()
 
     def send_info(self, leg: str, content_type: str, body: bytes, now: float) -> list[SipEffect]:

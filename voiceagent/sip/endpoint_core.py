@@ -14,6 +14,7 @@ from voiceagent.sip.effects import Address, Ended, SipEvent
 from voiceagent.sip.flows import Flows
 from voiceagent.sip.message import Request, Response
 from voiceagent.sip.multipart import find_body
+from voiceagent.sip.refer_taken import refuse_open
 from voiceagent.sip.transaction import ClientTransaction, InviteClient, ServerTransaction, TransactionLayer
 from voiceagent.sip.transaction.reply import fields_of, reply_address, reply_bytes, reply_head
 from voiceagent.sip.transaction.wire import Wire
@@ -36,6 +37,7 @@ class Core:
         "flows",
         "layer",
         "legs",
+        "referrers",
         "tokens",
         "wire",
     )
@@ -51,6 +53,8 @@ class Core:
         self.dialogs: dict[DialogKey, Leg] = {}
         """Dialogs that still take requests, also for a while after their leg's end."""
         self.counts: Counter[str] = Counter()
+        self.referrers: dict[str, Leg] = {}
+        """Legs of which a REFER is still to be reported on, also after their end."""
         self.callees: Counter[str] = Counter()
         """IP addresses that we are calling; they may answer and speak in their dialog, nothing else."""
 
@@ -70,6 +74,7 @@ class Core:
         pending, leg.peer_offer = leg.peer_offer, None
         if pending is not None:
             self.respond(pending.server, 487)
+        refuse_open(self, leg)
         leg.ended = True
         self.legs.pop(leg.id, None)
         leg.stop_timers(self)

@@ -11,7 +11,8 @@ from voiceagent.sip.effects import Address, Confirmed
 from voiceagent.sip.endpoint_core import Core, sdp_or_none
 from voiceagent.sip.grammar import quote
 from voiceagent.sip.message import Request, Response
-from voiceagent.sip.refer import Referral, ReferSubscription
+from voiceagent.sip.refer import Referral
+from voiceagent.sip.refer_taken import ReferSubscription
 from voiceagent.sip.timers import Timer
 from voiceagent.sip.transaction import ClientTransaction, InviteServer, ServerTransaction
 from voiceagent.sip.transaction.wire import Doubling
@@ -103,7 +104,8 @@ class Leg:
     bye_reason: str | None = None
     """We hung up before the ACK came: BYE follows as soon as it may (§15)."""
     referrals: dict[int, Referral] = field(default_factory=dict[int, Referral])
-    refer_in: ReferSubscription | None = None
+    refers_in: dict[int, ReferSubscription] = field(default_factory=dict[int, ReferSubscription])
+    """REFERs of the peer that are not settled, by CSeq number."""
     setup_timer: Timer | None = None
     ring_timer: Timer | None = None
 

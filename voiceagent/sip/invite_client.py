@@ -91,7 +91,7 @@ def _provisional(core: Core, leg: Leg, client: ClientTransaction, response: Resp
         leg.early[tag] = dialog
         core.dialogs[dialog.key] = leg
     if response.status > 100 and not leg.established:
-        core.emit(InviteProgress(leg.id, response.status, response.reason, sdp_or_none(response)))
+        core.emit(InviteProgress(leg.id, response.status, response.reason, sdp_or_none(response), tag or ""))
 
 
 def _success(core: Core, leg: Leg, client: ClientTransaction, response: Response) -> None:
@@ -119,7 +119,7 @@ def _success(core: Core, leg: Leg, client: ClientTransaction, response: Response
     leg.dialog = dialog
     leg.stop_timers(core)
     core.dialogs[dialog.key] = leg
-    core.emit(Answered(leg.id, sdp_or_none(response)))
+    core.emit(Answered(leg.id, sdp_or_none(response), tag))
 
 
 def _failed(core: Core, leg: Leg, status: int, why: str) -> None:

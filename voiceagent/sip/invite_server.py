@@ -15,8 +15,11 @@ _SHOWN_ELSEWHERE = frozenset(
 )
 
 
-def new_call(core: Core, server: InviteServer) -> None:
-    """Open a leg for an INVITE outside of dialogs, say 100 Trying, and offer it to the application."""
+def new_call(core: Core, server: InviteServer, *, replaces: str = "") -> None:
+    """Open a leg for an INVITE outside of dialogs, say 100 Trying, and offer it to the application.
+
+    ``replaces`` is the leg that it is to take the place of.
+    """
     request = server.request
     called = _user_of(request)
     offer = sdp_of(request)
@@ -51,6 +54,7 @@ def new_call(core: Core, server: InviteServer) -> None:
             offer=offer,
             headers=tuple(item for item in request.headers.items() if item[0] not in _SHOWN_ELSEWHERE),
             all_headers=tuple(request.headers.items()),
+            replaces=replaces,
         )
     )
 
