@@ -386,3 +386,27 @@ def test_claims_within_a_dialog_are_removed_too() -> None:
     gate.clean(message.headers, "carrier")
     assert "P-Asserted-Identity" not in message.headers
     assert "Contact" in message.headers
+
+
+# Certificates.
+
+EDGE = Address("203.0.113.5", 40000, "tls", 1)
+
+
+def test_a_certificate_lets_its_connection_in_and_no_other() -> None:
+    ladder = gated(trunk("edge", identities=frozenset({"edge.example.com"})))
+    other = EDGE._replace(flow=2)
+    assert ladder.endpoint.accepts_flow(EDGE)
+    assert not ladder.endpoint.accepts_flow(EDGE._replace(transport="tcp"))
+    ladder.do("flow_opened", EDGE, identities=("Edge.Example.COM",))
+    ladder.do("flow_opened", other, identities=("mallory.example.com",))
+    for flow, expected in ((EDGE, "edge"), (other, None)):
+        invite = phone_at(flow, f"call-{flow.flow}").request("INVITE", OFFER).replace(b"/UDP", b"/TLS")
+        before = len(ladder.events(InviteReceived))
+        ladder.receive(invite, flow)
+        new = ladder.events(InviteReceived)[before:]
+        assert [event.trunk for event in new] == ([expected] if expected else [])
+    ladder.do("flow_closed", EDGE)
+    before = len(ladder.events(InviteReceived))
+    ladder.receive(phone_at(EDGE, "late").request("INVITE", OFFER), EDGE)
+    assert len(ladder.events(InviteReceived)) == before

@@ -108,6 +108,10 @@ class Gatekeeper:
         found = self.candidates(source)
         return found.proven is not None or bool(found.by_digest)
 
+    def may_connect(self, source: Address) -> bool:
+        """Tell whether ``source`` may open a connection: over TLS it may yet show a certificate."""
+        return self.hears(source) or (source.transport == "tls" and self.table.may_certify(source.host))
+
     def at_home(self, source: Address) -> bool:
         """Tell whether ``source`` is a trunk by its address or certificate alone."""
         return self.candidates(source).proven is not None

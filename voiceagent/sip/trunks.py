@@ -151,6 +151,11 @@ class TrunkTable:
                 proven = trunk
         return Candidates(proven, tuple(by_digest), listed)
 
+    def may_certify(self, host: str) -> bool:
+        """Tell whether a trunk that proves itself by certificate may be at ``host``."""
+        names, _ = self._places(host)
+        return any(self.by_name[name].identities for name in names)
+
     def _places(self, host: str) -> tuple[frozenset[str], bool]:
         """Names of the trunks whose addresses hold for ``host``, and whether one of them lists it."""
         found = self._at.get(host)
