@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from voiceagent.call.direct_audio import DirectMedia
@@ -16,6 +16,9 @@ from voiceagent.sip import effects as sip
 from voiceagent.sip.transport import SipTransport
 from voiceagent.sip.uri import SipUri
 
+Lookup = Callable[[], Awaitable[Sequence[sip.Address]]]
+"""Finds where a target lives. Raises SipError."""
+
 
 @dataclass(frozen=True, slots=True)
 class DialPlan:
@@ -23,7 +26,8 @@ class DialPlan:
 
     target: str
     """Request-URI."""
-    destination: sip.Address
+    destination: sip.Address | Sequence[sip.Address] | Lookup
+    """Where the INVITE goes; several are tried in order (RFC 3263 §4.3)."""
     from_uri: str
     from_name: str = ""
     headers: Sequence[tuple[str, str]] = ()
@@ -86,11 +90,18 @@ class OutboundLeg(SipLeg):
             listener.leg_progress(200, False)
 
     async def prepare(self) -> None:
-        """Bind RTP and send the INVITE with our offer. Raises MediaError, or SipError (503)."""
-        self._open()
-        offer = self._audio.offer()
+        """Bind RTP and send the INVITE with our offer. Raises MediaError.
+
+        A target that has no address, or cannot be called at all, has ended when this returns.
+        """
         plan = self._plan
         try:
+            found = plan.destination
+            destination = await found() if callable(found) else found
+            if self._over:
+                return
+            self._open()
+            offer = self._audio.offer()
             self._place(
                 self,
                 lambda: self._named(
@@ -99,14 +110,13 @@ class OutboundLeg(SipLeg):
                         from_uri=plan.from_uri,
                         from_name=plan.from_name,
                         sdp=offer,
-                        destination=plan.destination,
+                        destination=destination,
                         headers=tuple(plan.headers),
                     )
                 ),
             )
-        except SipError:
-            self._close()
-            raise
+        except SipError as error:
+            self._ended(LegEnd.UNREACHABLE, error.status, str(error))
         if not self._decided.done():
             self._ring_timer = self._loop.call_later(plan.ring_timeout_s, self._rang_out)
 

@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from voiceagent.errors import ConfigError
+from voiceagent.settings.outbound import OutboundSettings
 from voiceagent.settings.provider import EngineSettings, HostedSettings, RealtimeSettings, SurvivalSettings
 from voiceagent.settings.service import CallSettings, ConsoleSettings, LogSettings
 from voiceagent.settings.telephony import MediaSettings, SipSettings
@@ -43,6 +44,7 @@ class Settings(BaseSettings):
     realtime: RealtimeSettings = Field(default_factory=RealtimeSettings)
     engine: EngineSettings = Field(default_factory=EngineSettings)
     call: CallSettings = Field(default_factory=CallSettings)
+    outbound: OutboundSettings = Field(default_factory=OutboundSettings)
     survival: SurvivalSettings = Field(default_factory=SurvivalSettings)
     console: ConsoleSettings = Field(default_factory=ConsoleSettings)
     hosted: HostedSettings = Field(default_factory=HostedSettings)
