@@ -34,6 +34,8 @@ def test_the_decided_values() -> None:
         params=32,
         uri=4_096,
         int_digits=10,
+        answer_head=32_768,
+        sent_datagram=65_507,
         multipart_depth=3,
         multipart_parts=8,
     )
