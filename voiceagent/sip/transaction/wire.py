@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 
 from voiceagent.sip.effects import Address, Retransmitted, SendDatagram, SipEffect
 from voiceagent.sip.limits import DEFAULT
@@ -17,9 +17,11 @@ class Wire:
     ``now`` is set by the endpoint at every entry; ``out`` collects the effects of that entry in order.
     """
 
-    __slots__ = ("now", "out", "oversize", "retransmissions", "timers", "values")
+    __slots__ = ("live", "now", "out", "oversize", "retransmissions", "timers", "values")
 
-    def __init__(self, values: TimerValues) -> None:
+    def __init__(self, values: TimerValues, live: Mapping[int, object] | None = None) -> None:
+        self.live: Mapping[int, object] = {} if live is None else live
+        """Stream connections that stand, by number."""
         self.now = 0.0
         self.out: list[SipEffect] = []
         self.timers = TimerHeap()
