@@ -72,7 +72,8 @@ class _Seen:
     """It repeats, acknowledges or cancels within a live transaction."""
     responses: int = 0
     acks: list[int] = field(default_factory=list[int])
-    offered: bool = False
+    told: bool = False
+    """The application was told of it."""
 
 
 class Watcher:
@@ -86,6 +87,7 @@ class Watcher:
         self.requests: list[Request] = []
         """Requests of the endpoint, in order, repetitions included."""
         self._calls: dict[str, str] = {}  # inbound: leg → Call-ID
+        self._over: set[str] = set()  # Call-IDs of inbound legs that have ended
         self._finals: dict[ServerTransaction, bytes] = {}
         self._numbers: dict[DialogName, int] = {}
         self._said: set[bytes] = set()
@@ -145,7 +147,7 @@ class Watcher:
     def _answered(self) -> None:
         seen, message = self._seen, self._seen.message
         if isinstance(message, Request) and message.method != "ACK" and not seen.known:
-            told = seen.responses or (message.method == "UPDATE" and seen.offered)
+            told = seen.responses or (message.method in ("UPDATE", "REFER") and seen.told)
             self._keep("P12", bool(told), f"{message.method} met silence")
         elif (
             isinstance(message, Response)
@@ -184,7 +186,7 @@ class Watcher:
         for leg, offer in list(self._their_offers.items()):
             if offer == branch:
                 del self._their_offers[leg]
-        if response.cseq.method == "INVITE" and response.is_success:
+        if response.cseq.method == "INVITE" and response.is_success and response.call_id not in self._over:
             wait = self._unacknowledged.get(branch)
             if wait is None:
                 self._unacknowledged[branch] = _Unacknowledged(
@@ -218,12 +220,14 @@ class Watcher:
         leg = getattr(event, "leg", None)
         if leg is None:
             return
+        self._seen.told = True
         self._keep("P2", leg not in self.ended, f"{type(event).__name__} of a leg that has ended")
         if isinstance(event, Ended):
             self.ended[leg] = event.by
             self._their_offers.pop(leg, None)
             if event.leg in self._calls:
                 call_id = self._calls[leg]
+                self._over.add(call_id)
                 self._unacknowledged = {
                     branch: wait for branch, wait in self._unacknowledged.items() if wait.call_id != call_id
                 }
@@ -232,7 +236,6 @@ class Watcher:
             self.legs.append(leg)
             self._calls[leg] = event.call_id
         elif isinstance(event, OfferReceived):
-            self._seen.offered = True
             self._keep("P6", leg not in self._their_offers, f"a second offer of the peer in {leg}")
             request = self._seen.message
             if isinstance(request, Request):

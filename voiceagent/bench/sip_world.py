@@ -11,7 +11,7 @@ from voiceagent.bench.sip_promises import Watcher
 from voiceagent.errors import SipError
 from voiceagent.ids import counted_tokens
 from voiceagent.sip.config import EndpointConfig
-from voiceagent.sip.effects import SendDatagram, SipEffect
+from voiceagent.sip.effects import ReferReceived, SendDatagram, SipEffect
 from voiceagent.sip.endpoint import SipEndpoint
 from voiceagent.sip.message import Response
 from voiceagent.sip.parser import parse_datagram
@@ -29,32 +29,52 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "answer_offer": (ANSWER,),
     "refuse_offer": (488,),
     "refer": ("sip:x@127.0.0.1",),
+    "accept_refer": (),
+    "refuse_refer": (),
     "refer_outcome": (200, "OK"),
     "send_info": ("application/dtmf", b"1"),
     "probe": (),
 }
 # Each command once, and more often those that lead on: a call refused at once has nothing to break.
-_COMMANDS = (*_ARGUMENTS, *("accept",) * 8, *("answer_offer", "offer", "refer", "send_info") * 2)
+_COMMANDS = (
+    *_ARGUMENTS,
+    *("accept",) * 8,
+    *("answer_offer", "offer", "refer", "send_info", "accept_refer") * 2,
+)
 _WITHIN = ("BYE", "INVITE", "UPDATE", "INFO", "OPTIONS", "REFER", "NOTIFY", "MESSAGE", "INVITE")
 _STATUSES = (100, 180, 183, 200, 200, 200, 202, 302, 408, 481, 486, 487, 491, 500)
 
 
 class SipWorld:
-    """Up to two inbound and two outbound calls at a time; the seed decides everything that happens."""
+    """Up to three inbound and two outbound calls; the seed decides everything that happens."""
 
     def __init__(self, seed: int) -> None:
         self._rng = random.Random(seed)
         self.now = 0.0
         self.endpoint = SipEndpoint(
-            EndpointConfig(local=OURS, allow_refer=True, setup_limit=200.0), counted_tokens()
+            EndpointConfig(
+                local=OURS,
+                allow_refer=True,
+                supported=("replaces",),
+                setup_limit=200.0,
+                refer_limit=30.0,
+            ),
+            counted_tokens(),
         )
         self.watcher = Watcher(self.endpoint)
+        self._flow = 0
+        self._source = PEER
+        """Where the peers speak from: UDP, or one TCP connection after the other."""
+        if self._rng.random() < 0.3:
+            self._connect()
         self.trace: list[str] = []
         """What was done, for the report of a broken promise."""
         self._peers: list[Peer] = []
         self._outbound = 0
         self._sent: list[bytes] = []  # requests of the peers, for repetitions
         self._invites: list[tuple[Peer, int, str]] = []
+        self._refers: dict[str, int] = {}
+        """By leg: the last REFER that was told."""
         self._acts: tuple[Callable[[], bool], ...] = (
             self._peer_calls,
             self._we_call,
@@ -69,6 +89,7 @@ class SipWorld:
             self._peer_answers,
             self._peer_answers,
             self._callee_within_the_dialog,
+            self._peer_replaces,
             self._we_command,
             self._we_command,
             self._we_command,
@@ -93,8 +114,7 @@ class SipWorld:
     def _peer_calls(self) -> bool:
         if len(self._peers) >= 2:
             return False
-        peer = Peer(f"in-{len(self._peers)}", f"peer-{len(self._peers)}")
-        self._peers.append(peer)
+        peer = self._new_peer()
         headers: tuple[str, ...] = ()
         if self._rng.random() < 0.02:
             # As many Record-Routes as a datagram takes: no answer to it may be larger than that.
@@ -104,6 +124,26 @@ class SipWorld:
                 headers = (*headers, "Record-Route: <sip:" + "r" * 1060 + "@127.0.0.1:5090;lr>")
         self._invite(peer, b"" if self._rng.random() < 0.3 else OFFER, headers)
         return True
+
+    def _new_peer(self) -> Peer:
+        peer = Peer(f"in-{len(self._peers)}", f"peer-{len(self._peers)}", self._source)
+        self._peers.append(peer)
+        return peer
+
+    def _peer_replaces(self) -> bool:
+        """A new call that is to take the place of another one (RFC 3891)."""
+        known = [peer for peer in self._peers if peer.to_tag]
+        if not known or len(self._peers) >= 3:
+            return False
+        other = self._rng.choice(known)
+        replaces = f"Replaces: {other.call_id};to-tag={other.to_tag};from-tag={other.tag}"
+        self._invite(self._new_peer(), OFFER, (replaces,))
+        return True
+
+    def _connect(self) -> None:
+        self._flow += 1
+        self._source = PEER._replace(transport="tcp", flow=self._flow)
+        self.watcher.outgoing(self.endpoint.flow_opened(self._source, self.now), self.now)
 
     def _invite(self, peer: Peer, body: bytes, headers: tuple[str, ...] = ()) -> None:
         branch = peer.branch()
@@ -218,6 +258,10 @@ class SipWorld:
         return True
 
     def _time_passes(self) -> bool:
+        if self._flow and self._rng.random() < 0.1:
+            self.trace.append("the connection is lost")
+            self._taken(self.endpoint.flow_closed(self._source, self.now))
+            self._connect()
         self._advance(self._rng.choice((0.1, 0.1, 0.5, 0.5, 2.0, 5.0, 33.0)))
         return True
 
@@ -228,10 +272,12 @@ class SipWorld:
         if keep:
             self._sent.append(data)
         self.watcher.incoming(data)
-        self._taken(self.endpoint.receive(data, PEER, self.now))
+        self._taken(self.endpoint.receive(data, self._source, self.now))
 
     def _taken(self, effects: list[SipEffect]) -> None:
         for effect in effects:
+            if isinstance(effect, ReferReceived):
+                self._refers[effect.leg] = effect.refer
             if isinstance(effect, SendDatagram) and effect.data.startswith(b"SIP/2.0 "):
                 message = parse_datagram(effect.data)
                 tag = message.to.tag if isinstance(message, Response) else None
@@ -242,8 +288,13 @@ class SipWorld:
 
     def _command(self, name: str, leg: str) -> None:
         self.trace.append(f"we: {name} {leg}")
+        arguments = _ARGUMENTS[name]
+        if name == "accept_refer":
+            arguments = (self._refers.get(leg, 1),)
+        elif name == "refuse_refer":
+            arguments = (self._refers.get(leg, 1), 603)
         try:
-            effects = getattr(self.endpoint, name)(leg, *_ARGUMENTS[name], now=self.now)
+            effects = getattr(self.endpoint, name)(leg, *arguments, now=self.now)
         except SipError as error:
             if error.code not in ("no_such_leg", "bad_state"):
                 raise
