@@ -13,10 +13,18 @@ from typing import Any
 
 from voiceagent.bench.programs import ProgramBroken, run_program
 from voiceagent.bench.sip_promises import PromiseBroken
-from voiceagent.sip import endpoint, endpoint_requests, invite, invite_client, invite_offer, limits
+from voiceagent.sip import (
+    endpoint,
+    endpoint_requests,
+    invite,
+    invite_client,
+    invite_offer,
+    limits,
+    refer_taken,
+)
 from voiceagent.sip.dialog import Dialog
 from voiceagent.sip.endpoint_core import Core
-from voiceagent.sip.invite import AckWait, OurOffer, PeerOffer
+from voiceagent.sip.invite import OurOffer, PeerOffer
 from voiceagent.sip.transaction import wire
 from voiceagent.sip.transaction.client import ClientState, InviteClient
 from voiceagent.sip.transaction.layer import TransactionLayer
@@ -91,6 +99,10 @@ def _never_give_up(patches: Patches) -> None:
     patches.set(InviteClient, "give_up_in", _nothing)
 
 
+def _subscriptions_for_ever(patches: Patches) -> None:
+    patches.set(refer_taken, "_forget", _nothing)
+
+
 def _number_stands_still(patches: Patches) -> None:
     def request(self: Dialog, *args: Any, **kwargs: Any) -> Any:
         built = sound(self, *args, **kwargs)
@@ -143,7 +155,7 @@ def _any_size(patches: Patches) -> None:
 
 
 def _say_200_once(patches: Patches) -> None:
-    patches.set(AckWait, "_repeat", _nothing)
+    patches.set(ServerTransaction, "repeat", _nothing)
 
 
 def _every_invite_is_new(patches: Patches) -> None:
@@ -185,6 +197,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect("keep transactions", "timer L is forgotten", "P3", _keep_transactions),
     Defect("keep dialogs", "dialogs are never forgotten", "P3", _keep_dialogs),
     Defect("never give up", "a client transaction without answer waits for ever", "P3", _never_give_up),
+    Defect("subscriptions for ever", "a REFER taken is never done with", "P3", _subscriptions_for_ever),
     Defect("number stands still", "CSeq of our requests does not rise", "P4", _number_stands_still),
     Defect("talk after BYE", "a dialog that was ended is probed", "P5", _talk_after_bye),
     Defect("offer over offer", "our second offer does not wait for the first", "P6", _offer_over_offer),

@@ -258,12 +258,15 @@ class Watcher:
     def over(self) -> None:
         """Check that nothing is left."""
         figures = self._endpoint.figures()
+        core = self._endpoint._core  # pyright: ignore[reportPrivateUsage]
         left = {
             "server transactions": figures.server_transactions,
             "client transactions": figures.client_transactions,
             "legs": figures.legs,
             "dialogs": figures.dialogs,
             "timers": figures.timers,
+            "REFERs": len(core.referrers),
+            "callees": len(core.callees),
         }
         self._keep("P3", not any(left.values()), f"left: {left}")
         missing = [leg for leg in self.legs if leg not in self.ended]

@@ -23,6 +23,11 @@ class SipSettings(Section):
         description="Addresses and CIDR blocks that may call us; anyone else is ignored in silence.",
     )
 
+    refuse_unknown_sources: bool = Field(
+        default=False,
+        description="Answer anyone else with 403 instead: ten a second for each host, a hundred in all.",
+    )
+
     @field_validator("host", "advertised_host")
     @classmethod
     def _address(cls, value: str | None) -> str | None:

@@ -137,12 +137,20 @@ class Core:
     def respond_stateless(
         self, request: Request, source: Address, status: int, reason: str = "", headers: HeaderLines = ()
     ) -> None:
-        """Answer without a transaction (§8.2.7): the To tag is the same for every copy of the request."""
-        head = reply_head(request, source)
-        tag = f"{zlib.crc32((head.vias + head.from_ + head.ids).encode('utf-8', 'surrogateescape')):08x}"
+        """Answer without a transaction (§8.2.7)."""
         if self.config.user_agent:
             headers = (*headers, ("Server", self.config.user_agent))
-        self.wire.send(reply_bytes(head, status, reason, tag, headers), reply_address(request, source))
+        data = self.stateless(request, source, status, reason, headers)
+        self.wire.send(data, reply_address(request, source))
+
+    @staticmethod
+    def stateless(
+        request: Request, source: Address, status: int, reason: str = "", headers: HeaderLines = ()
+    ) -> bytes:
+        """Build a response that needs no transaction: its To tag is the same for every copy."""
+        head = reply_head(request, source)
+        tag = f"{zlib.crc32((head.vias + head.from_ + head.ids).encode('utf-8', 'surrogateescape')):08x}"
+        return reply_bytes(head, status, reason, tag, headers)
 
     # Requests.
 
