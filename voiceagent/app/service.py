@@ -261,7 +261,11 @@ class Service:
         )
         self._gateway = SipGateway(direct, self._offered, self._sip_event)
         config = EndpointConfig(
-            user_agent=f"voiceagent/{voiceagent.__version__}", accept_source=settings.allowed_sources
+            user_agent=f"voiceagent/{voiceagent.__version__}",
+            accept_source=settings.allowed_sources,
+            session_expires=settings.session_expires_s,
+            min_se=settings.min_se_s,
+            session_refresher=settings.session_refresher,
         )
         advertised_sip = (
             Address(settings.advertised_host, settings.port) if settings.advertised_host else None

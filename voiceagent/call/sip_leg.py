@@ -28,6 +28,7 @@ _ENDS = {
     "rejected": LegEnd.REJECTED,
     "no_ack": LegEnd.NO_ACK,
     "timeout": LegEnd.FAILED,
+    "expired": LegEnd.EXPIRED,
 }
 
 
@@ -152,7 +153,9 @@ class SipLeg:
             case sip.ReferProgress():
                 self._referred(event)
             case sip.Ended():
-                self._ended(_ENDS.get(event.by, LegEnd.FAILED), event.status, event.reason)
+                lost = event.by == "failed" and event.status in (408, 481)
+                end = LegEnd.LOST if lost else _ENDS.get(event.by, LegEnd.FAILED)
+                self._ended(end, event.status, event.reason)
             case _:
                 return
 

@@ -36,6 +36,7 @@ class Core:
         "dialogs",
         "layer",
         "legs",
+        "supported",
         "tokens",
         "via_head",
         "wire",
@@ -44,6 +45,8 @@ class Core:
     def __init__(self, config: EndpointConfig, tokens: Tokens) -> None:
         self.config = config
         self.tokens = tokens
+        self.supported = supported_tags(config)
+        """Option tags that we understand."""
         self.wire = Wire(config.timers)
         self.layer = TransactionLayer(self.wire, ack_for_refusal)
         self.legs: dict[str, Leg] = {}
@@ -175,6 +178,11 @@ class Core:
     def takes(self, method: str) -> bool:
         """Tell whether ``method`` is one of ours."""
         return method in self.config.allowed or (method == "REFER" and self.config.allow_refer)
+
+
+def supported_tags(config: EndpointConfig) -> tuple[str, ...]:
+    """Return the option tags of an endpoint so configured."""
+    return (*config.supported, *(("timer",) if config.session_expires else ()))
 
 
 def sdp_of(message: Request | Response) -> bytes | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from voiceagent.sip import session_timer
 from voiceagent.sip.dialog import Dialog
 from voiceagent.sip.effects import Address, Answered, InviteProgress
 from voiceagent.sip.endpoint_core import SDP, Core, HeaderLines, cancel_for, sdp_or_none
 from voiceagent.sip.grammar import quote
 from voiceagent.sip.invite import Leg, forget_dialog, send_bye
 from voiceagent.sip.message import Request, Response
+from voiceagent.sip.session_refresh import watch_session
 from voiceagent.sip.transaction import InviteClient
 from voiceagent.sip.transaction.reply import fields_of
 
@@ -23,6 +25,8 @@ def start(
 ) -> Leg:
     """Send an INVITE with our offer and return its leg."""
     leg = Leg(core.tokens(), inbound=False, contact=core.contact())
+    leg.local_sdp = sdp
+    watch_session(core, leg)
     sender = f"{quote(from_name)} <{from_uri}>" if from_name else f"<{from_uri}>"
     lines = [
         ("Via", core.via()),
@@ -33,24 +37,46 @@ def start(
         ("CSeq", "1 INVITE"),
         ("Contact", leg.contact),
         ("Allow", core.allow),
-        ("Supported", ", ".join(core.config.supported)),
+        ("Supported", ", ".join(core.supported)),
+        *session_timer.request_headers(leg),
         *headers,
     ]
     if core.config.user_agent:
         lines.append(("User-Agent", core.config.user_agent))
     lines.append(("Content-Type", SDP))
     request = Request("INVITE", target_uri, fields_of(lines), sdp)
-    client = core.layer.open_client(request, destination)
-    leg.client = client
-    client.on_response = lambda response: _response(core, leg, request, destination, response)
-    client.on_timeout = lambda: _no_answer(core, leg)
     core.legs[leg.id] = leg
     core.befriend(leg, destination[0])
     leg.setup_timer = core.wire.timers.at(
         core.wire.now + core.config.setup_limit, lambda: give_up(core, leg, "timeout", 408, "no answer")
     )
-    client.start()
+    _send(core, leg, request, destination)
     return leg
+
+
+def _send(core: Core, leg: Leg, request: Request, destination: Address) -> None:
+    client = core.layer.open_client(request, destination)
+    leg.client = client
+    client.on_response = lambda response: _response(core, leg, request, destination, response)
+    client.on_timeout = lambda: _no_answer(core, leg)
+    client.start()
+
+
+def send_again(core: Core, leg: Leg, request: Request, destination: Address, headers: HeaderLines) -> None:
+    """Send the refused INVITE anew with ``headers`` in place of those it had (§8.1.3.5, RFC 4028 §7.4).
+
+    Call-ID, From and To stay; the CSeq number rises by one, and the branch is new. What early dialogs there
+    were belong to the refused one and are forgotten.
+    """
+    forget_dialog(core, leg)
+    fresh = request.headers.copy()
+    for name, value in (
+        ("Via", core.via()),
+        ("CSeq", f"{request.cseq.number + 1} INVITE"),
+        *headers,
+    ):
+        fresh.set(name, value)
+    _send(core, leg, Request("INVITE", request.uri, fresh, request.body), destination)
 
 
 def _response(core: Core, leg: Leg, request: Request, destination: Address, response: Response) -> None:
@@ -59,6 +85,8 @@ def _response(core: Core, leg: Leg, request: Request, destination: Address, resp
         _provisional(core, leg, request, destination, response)
     elif status < 300:
         _success(core, leg, request, destination, response)
+    elif status == 422 and not leg.ended and leg.session is not None and leg.session.raise_interval(response):
+        send_again(core, leg, request, destination, session_timer.request_headers(leg))
     else:
         forget_dialog(core, leg)
         core.end(leg, "rejected", status, response.reason)
@@ -101,6 +129,8 @@ def _success(core: Core, leg: Leg, request: Request, destination: Address, respo
     leg.dialog = dialog
     leg.stop_timers(core)
     core.dialogs[dialog.key] = leg
+    leg.abilities.learn(response)
+    session_timer.agree_as_uac(core, leg, response)
     core.emit(Answered(leg.id, sdp_or_none(response)))
 
 
