@@ -29,6 +29,12 @@ class LegEnd(StrEnum):
     """The caller's side no longer knows the call (408 or 481 within it), or is silent on every line."""
     TRANSFERRED = "transferred"
     FAILED = "failed"
+    # Of calls that we place and nobody answers:
+    BUSY = "busy"
+    DECLINED = "declined"
+    NO_ANSWER = "no_answer"
+    NOT_FOUND = "not_found"
+    UNREACHABLE = "unreachable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,10 @@ class LegInfo:
     """SIP Call-ID, or the provider's call id."""
     source: str = ""
     headers: Sequence[tuple[str, str]] = ()
+    direction: Literal["inbound", "outbound"] = "inbound"
+    """``outbound``: we place the call, ``called`` is the callee and ``caller`` is us."""
+    dialled: str = ""
+    """Outbound: the URI that we call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +103,10 @@ class MediaFigures:
 class LegListener(Protocol):
     """What a call hears of its leg."""
 
+    def leg_progress(self, status: int, early_media: bool) -> None:
+        """Outbound: it rings (180-189, with or without early media), or was just answered (200)."""
+        ...
+
     def leg_audio(self, audio: bytes) -> None:
         """One or more whole 20 ms frames of the caller's G.711, in order, gaps already filled."""
         ...
@@ -119,7 +133,7 @@ class LegListener(Protocol):
 
 
 class Leg(Protocol):
-    """One party's attachment. Created when a call is offered; nothing is answered yet."""
+    """One party's attachment. Created when a call is offered or to be placed; nothing is answered yet."""
 
     @property
     def info(self) -> LegInfo: ...
@@ -135,15 +149,21 @@ class Leg(Protocol):
         ...
 
     async def prepare(self) -> None:
-        """Open media and agree on a codec. Raises :class:`~voiceagent.errors.MediaError` or ``SipError``."""
+        """Open media and agree on a codec. Raises :class:`~voiceagent.errors.MediaError` or ``SipError``.
+
+        Outbound: open media and send the INVITE.
+        """
         ...
 
     async def answer(self) -> None:
-        """Answer the call and wait until the caller has acknowledged it or the leg ended."""
+        """Answer the call and wait until the caller has acknowledged it or the leg ended.
+
+        Outbound: wait until the callee has answered or the leg ended.
+        """
         ...
 
     async def reject(self, status: int, reason: str, *, retry_after_s: int | None = None) -> None:
-        """Refuse an unanswered call."""
+        """Refuse an unanswered call; outbound: give it up (CANCEL)."""
         ...
 
     async def hang_up(self, reason: str = "") -> None:
