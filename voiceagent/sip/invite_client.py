@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
 from voiceagent.sip import session_timer
+from voiceagent.sip.attempts import SILENT, Attempts
 from voiceagent.sip.dialog import Dialog
 from voiceagent.sip.effects import Address, Answered, InviteProgress
 from voiceagent.sip.endpoint_core import SDP, Core, HeaderLines, cancel_for, sdp_or_none
@@ -10,8 +14,28 @@ from voiceagent.sip.grammar import quote
 from voiceagent.sip.invite import Leg, forget_dialog, send_bye
 from voiceagent.sip.message import Request, Response
 from voiceagent.sip.session_refresh import watch_session
-from voiceagent.sip.transaction import InviteClient
+from voiceagent.sip.transaction import ClientTransaction, InviteClient
 from voiceagent.sip.transaction.reply import fields_of
+
+
+@dataclass(slots=True)
+class Invitation:
+    """What every INVITE of one outbound call has in common, and the CSeq number of the next one."""
+
+    target_uri: str
+    identity: HeaderLines
+    """From with its tag, To without one, Call-ID."""
+    sdp: bytes
+    headers: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    """Further headers by lower-case name: a later INVITE may replace them."""
+    extra: HeaderLines = ()
+    """The application's headers, in its order."""
+    number: int = 1
+
+    def put(self, headers: HeaderLines) -> None:
+        """Have the next INVITE carry ``headers``, in place of those of the same name."""
+        for name, value in headers:
+            self.headers[name.lower()] = (name, value)
 
 
 def start(
@@ -20,99 +44,119 @@ def start(
     from_uri: str,
     from_name: str,
     sdp: bytes,
-    destination: Address,
+    candidates: Sequence[Address],
     headers: HeaderLines,
 ) -> Leg:
-    """Send an INVITE with our offer and return its leg."""
-    leg = Leg(core.tokens(), inbound=False, contact=core.contact())
+    """Send an INVITE with our offer to the first candidate that can be reached, and return its leg."""
+    leg = Leg(core.tokens(), inbound=False, contact="")
     leg.local_sdp = sdp
     watch_session(core, leg)
     sender = f"{quote(from_name)} <{from_uri}>" if from_name else f"<{from_uri}>"
-    lines = [
-        ("Via", core.via()),
-        ("Max-Forwards", "70"),
+    identity = (
         ("From", f"{sender};tag={core.tokens()}"),
         ("To", f"<{target_uri}>"),
         ("Call-ID", core.tokens()),
-        ("CSeq", "1 INVITE"),
-        ("Contact", leg.contact),
-        ("Allow", core.allow),
-        ("Supported", ", ".join(core.supported)),
-        *session_timer.request_headers(leg),
-        *headers,
-    ]
-    if core.config.user_agent:
-        lines.append(("User-Agent", core.config.user_agent))
-    lines.append(("Content-Type", SDP))
-    request = Request("INVITE", target_uri, fields_of(lines), sdp)
+    )
+    invitation = Invitation(target_uri, identity, sdp, extra=headers)
+    invitation.put(session_timer.request_headers(leg))
     core.legs[leg.id] = leg
-    core.befriend(leg, destination[0])
     leg.setup_timer = core.wire.timers.at(
         core.wire.now + core.config.setup_limit, lambda: give_up(core, leg, "timeout", 408, "no answer")
     )
-    _send(core, leg, request, destination)
+    _send(core, leg, invitation, candidates)
     return leg
 
 
-def _send(core: Core, leg: Leg, request: Request, destination: Address) -> None:
-    client = core.layer.open_client(request, destination)
-    leg.client = client
-    client.on_response = lambda response: _response(core, leg, request, destination, response)
-    client.on_timeout = lambda: _no_answer(core, leg)
-    client.start()
+def _send(core: Core, leg: Leg, invitation: Invitation, candidates: Sequence[Address]) -> None:
+    target = invitation.target_uri
+    secure = target[:5].lower() == "sips:"
+    number = invitation.number
+
+    def build(destination: Address) -> Request:
+        leg.contact = core.contact(destination, secure=secure)
+        lines = [
+            ("Via", core.via(destination)),
+            ("Max-Forwards", "70"),
+            *invitation.identity,
+            ("CSeq", f"{number} INVITE"),
+            ("Contact", leg.contact),
+            ("Allow", core.allow),
+            ("Supported", ", ".join(core.supported)),
+            *invitation.headers.values(),
+            *invitation.extra,
+        ]
+        if core.config.user_agent:
+            lines.append(("User-Agent", core.config.user_agent))
+        lines.append(("Content-Type", SDP))
+        return Request("INVITE", target, fields_of(lines), invitation.sdp)
+
+    def starting(client: ClientTransaction) -> None:
+        forget_dialog(core, leg)
+        leg.client = client
+        core.befriend(leg, client.destination.host)
+
+    leg.attempts = Attempts(
+        core,
+        candidates,
+        build,
+        on_start=starting,
+        on_response=lambda response, client: _response(core, leg, invitation, client, response),
+        on_failure=lambda status, why: _failed(core, leg, status, why),
+    )
+    leg.attempts.start()
 
 
-def send_again(core: Core, leg: Leg, request: Request, destination: Address, headers: HeaderLines) -> None:
-    """Send the refused INVITE anew with ``headers`` in place of those it had (§8.1.3.5, RFC 4028 §7.4).
+def send_again(
+    core: Core, leg: Leg, invitation: Invitation, client: ClientTransaction, headers: HeaderLines
+) -> None:
+    """Send a refused INVITE anew, with ``headers``, to where it was refused (§8.1.3.5, RFC 4028 §7.4).
 
     Call-ID, From and To stay; the CSeq number rises by one, and the branch is new. What early dialogs there
     were belong to the refused one and are forgotten.
     """
-    forget_dialog(core, leg)
-    fresh = request.headers.copy()
-    for name, value in (
-        ("Via", core.via()),
-        ("CSeq", f"{request.cseq.number + 1} INVITE"),
-        *headers,
-    ):
-        fresh.set(name, value)
-    _send(core, leg, Request("INVITE", request.uri, fresh, request.body), destination)
+    invitation.number += 1
+    invitation.put(headers)
+    _send(core, leg, invitation, [client.destination])
 
 
-def _response(core: Core, leg: Leg, request: Request, destination: Address, response: Response) -> None:
+def _response(
+    core: Core, leg: Leg, invitation: Invitation, client: ClientTransaction, response: Response
+) -> None:
     status = response.status
+    session = leg.session
     if status < 200:
-        _provisional(core, leg, request, destination, response)
+        _provisional(core, leg, client, response)
     elif status < 300:
-        _success(core, leg, request, destination, response)
-    elif status == 422 and not leg.ended and leg.session is not None and leg.session.raise_interval(response):
-        send_again(core, leg, request, destination, session_timer.request_headers(leg))
+        _success(core, leg, client, response)
+    elif status == 422 and not leg.ended and session is not None and session.raise_interval(response):
+        send_again(core, leg, invitation, client, session_timer.request_headers(leg))
     else:
         forget_dialog(core, leg)
         core.end(leg, "rejected", status, response.reason)
 
 
-def _provisional(core: Core, leg: Leg, request: Request, destination: Address, response: Response) -> None:
+def _provisional(core: Core, leg: Leg, client: ClientTransaction, response: Response) -> None:
     if leg.ended:
         _send_cancel(core, leg)
         return
     tag = response.to.tag
     if response.status > 100 and tag is not None and tag not in leg.early and not leg.established:
-        dialog = Dialog.as_uac(request, response, destination)
+        dialog = Dialog.as_uac(client.request, response, client.destination)
         leg.early[tag] = dialog
         core.dialogs[dialog.key] = leg
     if response.status > 100 and not leg.established:
         core.emit(InviteProgress(leg.id, response.status, response.reason, sdp_or_none(response), tag or ""))
 
 
-def _success(core: Core, leg: Leg, request: Request, destination: Address, response: Response) -> None:
+def _success(core: Core, leg: Leg, client: ClientTransaction, response: Response) -> None:
     """ACK every 2xx; the first one is the call, those of other branches are ended at once (§13.2.2.4)."""
     tag = response.to.tag or ""
     sent = leg.forks.get(tag)
     if sent is not None:
         core.wire.send(*sent)
         return
-    dialog = Dialog.as_uac(request, response, destination)
+    request = client.request
+    dialog = Dialog.as_uac(request, response, client.destination)
     early = leg.early.get(tag)
     if early is not None:
         dialog.remote_seq = early.remote_seq
@@ -134,9 +178,10 @@ def _success(core: Core, leg: Leg, request: Request, destination: Address, respo
     core.emit(Answered(leg.id, sdp_or_none(response), tag))
 
 
-def _no_answer(core: Core, leg: Leg) -> None:
+def _failed(core: Core, leg: Leg, status: int, why: str) -> None:
+    """No candidate is left: all are silent (``timeout``) or out of reach (``failed``)."""
     forget_dialog(core, leg)
-    core.end(leg, "timeout", 408, "Request Timeout")
+    core.end(leg, "timeout" if status == SILENT else "failed", status, why)
 
 
 def give_up(core: Core, leg: Leg, by: str, status: int | None, reason: str) -> None:
@@ -144,6 +189,8 @@ def give_up(core: Core, leg: Leg, by: str, status: int | None, reason: str) -> N
     if leg.established or leg.ended:
         return
     leg.cancel_wanted = True
+    if leg.attempts is not None:
+        leg.attempts.stopped = True
     heard = leg.client is not None and leg.client.heard
     forget_dialog(core, leg)
     if heard:
