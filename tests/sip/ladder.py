@@ -33,6 +33,7 @@ from voiceagent.sip.effects import (
     SendDatagram,
     SessionRefreshed,
     SipEffect,
+    TrunkJudged,
 )
 from voiceagent.sip.endpoint import SipEndpoint
 from voiceagent.sip.message import Request, Response
@@ -75,6 +76,8 @@ def label(effect: SipEffect) -> str | None:
             return f"** ProbeAnswered {status}"
         case InfoReceived(_, content_type, _):
             return f"** InfoReceived {content_type}"
+        case TrunkJudged(_, what, _):
+            return f"** TrunkJudged {what}"
         case Dropped(why, _):
             return f"** Dropped {why}"
         case _:

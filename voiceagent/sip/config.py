@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from voiceagent.sip.effects import Address
 from voiceagent.sip.session_timer import Refresher
 from voiceagent.sip.timers import TimerValues
+from voiceagent.sip.trunks import TrunkTable
 
 AcceptSource = Callable[[Address], bool]
 
@@ -102,6 +103,15 @@ class EndpointConfig:
 
     A host that we are calling is heard as well, for its responses and within its dialog only.
     """
+
+    trunks: TrunkTable | None = None
+    """Who may talk to us, and by which rules. Takes the place of ``accept_source``, which knows no rules."""
+
+    digest_realm: str = "voiceagent"
+    """The realm that users of trunks prove themselves in."""
+
+    nonce_life: float = 30.0
+    """How long a digest challenge of ours may be answered."""
 
     refuse_unknown_sources: bool = False
     """Answer requests of others with a stateless 403. The default says nothing, and counts."""

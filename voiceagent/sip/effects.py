@@ -59,6 +59,8 @@ class InviteReceived:
     """Every header of the INVITE, in order, likewise."""
     replaces: str = ""
     """The leg that this call is to take the place of (RFC 3891): accept, then hang that one up."""
+    trunk: str = ""
+    """Whose rules let it in; empty where there are no trunks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,19 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
+class TrunkJudged:
+    """A request out of a dialog met the rules of a trunk.
+
+    ``what``: passed, challenged, auth_failed, held, challenge_flood, method, number, rate or max_calls.
+    ``trunk`` is empty where none is proven yet.
+    """
+
+    trunk: str
+    what: str
+    source: Address
+
+
+@dataclass(frozen=True, slots=True)
 class Retransmitted:
     """We repeated a message because no answer came; ``what`` is its method or status."""
 
@@ -222,6 +237,7 @@ SipEvent = (
     | ReferReceived
     | Ended
     | Dropped
+    | TrunkJudged
     | Retransmitted
 )
 SipEffect = SendDatagram | SipEvent

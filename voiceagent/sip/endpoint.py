@@ -48,7 +48,8 @@ class SipEndpoint:
     def __init__(self, config: EndpointConfig, tokens: Tokens) -> None:
         self.config = config
         self._core = Core(config, tokens)
-        self._accepts = config.accepts()
+        gate = self._core.gate
+        self._accepts = config.accepts() if gate is None else gate.hears
 
     # What comes in.
 
@@ -147,7 +148,9 @@ class SipEndpoint:
 
     def accepts_flow(self, source: Address) -> bool:
         """Tell whether ``source`` may connect to us: it is on the allow-list, or we are calling it."""
-        return self._accepts(source) or source.host in self._core.callees
+        gate = self._core.gate
+        allowed = self._accepts(source) if gate is None else gate.may_connect(source)
+        return allowed or source.host in self._core.callees
 
     def _known(self, source: Address) -> bool:
         return self._accepts(source) or (source.flow > 0 and self._vouched_for(source))
@@ -183,7 +186,9 @@ class SipEndpoint:
         client.response_received(response)
 
     def _malformed(self, message: Malformed, source: Address) -> None:
-        if message.reply_status is None or message.partial is None:
+        gate = self._core.gate
+        stranger = gate is not None and not gate.at_home(source)
+        if message.reply_status is None or message.partial is None or stranger:
             self._drop(message.why, source)
             return
         self._core.counts[f"malformed_{message.why}"] += 1

@@ -88,6 +88,8 @@ class Leg:
     id: str
     inbound: bool
     contact: str
+    trunk: str = ""
+    """Over which trunk it came or goes; empty where there are none."""
     dialog: Dialog | None = None
     established: bool = False
     """A 2xx was sent or received."""

@@ -59,7 +59,7 @@ def start(
     )
     invitation = Invitation(target_uri, identity, sdp, extra=headers)
     invitation.put(session_timer.request_headers(leg))
-    core.legs[leg.id] = leg
+    core.begin(leg)
     leg.setup_timer = core.wire.timers.at(
         core.wire.now + core.config.setup_limit, lambda: give_up(core, leg, "timeout", 408, "no answer")
     )

@@ -17,7 +17,7 @@ _SHOWN_ELSEWHERE = frozenset(
 )
 
 
-def new_call(core: Core, server: InviteServer, *, replaces: str = "") -> None:
+def new_call(core: Core, server: InviteServer, *, trunk: str = "", replaces: str = "") -> None:
     """Open a leg for an INVITE outside of dialogs, say 100 Trying, and offer it to the application.
 
     ``replaces`` is the leg that it is to take the place of.
@@ -30,7 +30,7 @@ def new_call(core: Core, server: InviteServer, *, replaces: str = "") -> None:
     called = _user_of(request)
     offer = sdp_of(request)
     contact = core.contact(server.source, called, secure=_wants_sips(request))
-    leg = Leg(core.tokens(), inbound=True, contact=contact)
+    leg = Leg(core.tokens(), inbound=True, contact=contact, trunk=trunk)
     leg.dialog = Dialog.as_uas(request, core.tokens(), server.source)
     core.respond(server, 100)
     leg.server = server
@@ -38,7 +38,7 @@ def new_call(core: Core, server: InviteServer, *, replaces: str = "") -> None:
     leg.late_offer = offer is None
     leg.abilities.learn(request)
     watch_session(core, leg)
-    core.legs[leg.id] = leg
+    core.begin(leg)
     core.dialogs[leg.dialog.key] = leg
     leg.setup_timer = core.wire.timers.at(
         core.wire.now + core.config.setup_limit, lambda: _set_up_too_long(core, leg)
@@ -63,6 +63,7 @@ def new_call(core: Core, server: InviteServer, *, replaces: str = "") -> None:
             headers=tuple(item for item in request.headers.items() if item[0] not in _SHOWN_ELSEWHERE),
             all_headers=tuple(request.headers.items()),
             replaces=replaces,
+            trunk=trunk,
         )
     )
 
