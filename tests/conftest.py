@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 
+import pytest
 from hypothesis import settings
+
+from tests.interop.matrix import Matrix
 
 # Without this, the first look at "the current event loop" makes one that nobody closes; the first
 # asyncio.run() of a test drops it, and whichever test runs at the next garbage collection is blamed.
@@ -15,3 +19,30 @@ asyncio.set_event_loop(None)
 settings.register_profile("suite", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("search", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
+
+
+_MATRIX = Matrix()
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """A run without some of the interop tests does not write their page."""
+    _MATRIX.partial = _MATRIX.partial or any(item.get_closest_marker("matrix") for item in items)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note which tests claim a row of the interop matrix."""
+    for item in session.items:
+        for mark in item.iter_markers("matrix"):
+            _MATRIX.collected(item.nodeid, mark.args)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note what came of them."""
+    why = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else ""
+    _MATRIX.result(report.nodeid, report.outcome, why.removeprefix("Skipped: "))
+
+
+def pytest_sessionfinish() -> None:
+    """Write ``docs/interop.md`` after a whole run."""
+    if _MATRIX.rows and _MATRIX.whole():
+        _MATRIX.write()

@@ -12,7 +12,7 @@ import pytest
 from tests.sip.ladder import ANSWER
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Confirmed, Ended, InviteReceived, SipEvent
-from voiceagent.sip.transport import UdpSipTransport
+from voiceagent.sip.transport import SipTransport
 
 pytestmark = [
     pytest.mark.interop,
@@ -32,7 +32,7 @@ class Desk:
     def __init__(self) -> None:
         self.offered = self.confirmed = 0
         self.ends: list[Ended] = []
-        self.transport = UdpSipTransport(EndpointConfig(), self.hear)
+        self.transport = SipTransport(EndpointConfig(), self.hear)
 
     def hear(self, event: SipEvent) -> None:
         if isinstance(event, InviteReceived):
@@ -123,7 +123,7 @@ async def test_we_call_sipp(tmp_path: Path) -> None:
             if len(ended) == 20:
                 done.set()
 
-    transport = UdpSipTransport(EndpointConfig(), hear)
+    transport = SipTransport(EndpointConfig(), hear)
     await transport.start()
     try:
         for n in range(20):

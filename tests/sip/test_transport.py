@@ -23,7 +23,7 @@ from voiceagent.sip.effects import (
     SipEvent,
 )
 from voiceagent.sip.timers import TimerValues
-from voiceagent.sip.transport import UdpSipTransport
+from voiceagent.sip.transport import SipTransport
 
 pytestmark = pytest.mark.loopback
 
@@ -36,7 +36,7 @@ class Agent:
 
     def __init__(self, **config: Any) -> None:
         self.events: asyncio.Queue[SipEvent] = asyncio.Queue()
-        self.transport = UdpSipTransport(EndpointConfig(**config), self.events.put_nowait)
+        self.transport = SipTransport(EndpointConfig(**config), self.events.put_nowait)
 
     async def next(self, kind: type[E]) -> E:
         async with asyncio.timeout(5):
@@ -78,7 +78,7 @@ async def test_a_call_between_two_transports() -> None:
 
 async def test_a_command_within_an_event_is_performed_after_what_waits() -> None:
     order: list[str] = []
-    transport: UdpSipTransport
+    transport: SipTransport
 
     def on_event(event: SipEvent) -> None:
         order.append(type(event).__name__)
@@ -86,7 +86,7 @@ async def test_a_command_within_an_event_is_performed_after_what_waits() -> None
             transport.reject(event.leg, 486, "Busy Here")
             order.append("commanded")
 
-    transport = UdpSipTransport(EndpointConfig(), on_event)
+    transport = SipTransport(EndpointConfig(), on_event)
     address = await transport.start()
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
@@ -125,7 +125,7 @@ async def test_garbage_and_a_listener_that_fails_do_not_stop_the_loop(
             calls.put_nowait(event)
             raise RuntimeError("the application broke")
 
-    transport = UdpSipTransport(EndpointConfig(), on_event)
+    transport = SipTransport(EndpointConfig(), on_event)
     address = await transport.start()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
         phone.bind(("127.0.0.1", 0))
@@ -159,7 +159,7 @@ async def test_an_occupied_port_is_a_configuration_error() -> None:
 async def test_a_wildcard_needs_an_advertised_address() -> None:
     with pytest.raises(ConfigError, match=r"sip\.advertised_host"):
         await Agent().transport.start(host="0.0.0.0")
-    transport = UdpSipTransport(EndpointConfig(), lambda event: None, advertised=Address("203.0.113.9", 0))
+    transport = SipTransport(EndpointConfig(), lambda event: None, advertised=Address("203.0.113.9", 0))
     bound = await transport.start(host="0.0.0.0")
     assert transport.endpoint.config.local == Address("203.0.113.9", bound.port)
     await transport.close()

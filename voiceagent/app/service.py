@@ -41,7 +41,7 @@ from voiceagent.records.journal import JournalWriter
 from voiceagent.settings import Settings
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Dropped, Retransmitted, SipEvent
-from voiceagent.sip.transport import UdpSipTransport
+from voiceagent.sip.transport import SipTransport
 from voiceagent.tasks import TaskNest
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Service:
         self.hosted: HostedDesk | None = None
         self._gateway: SipGateway | None = None
         self.wheel: MediaWheel | None = None
-        self.sip: UdpSipTransport | None = None
+        self.sip: SipTransport | None = None
         self.addresses: Addresses | None = None
 
     async def __aenter__(self) -> Service:
@@ -266,7 +266,7 @@ class Service:
         advertised_sip = (
             Address(settings.advertised_host, settings.port) if settings.advertised_host else None
         )
-        self.sip = UdpSipTransport(config, self._gateway.on_event, advertised=advertised_sip)
+        self.sip = SipTransport(config, self._gateway.on_event, advertised=advertised_sip)
         self._gateway.transport = self.sip
         bound = await self.sip.start(settings.host, settings.port)
         return bound.host, bound.port

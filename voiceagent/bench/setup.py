@@ -19,7 +19,7 @@ from voiceagent.loops import run_loop
 from voiceagent.media.sdp import Abilities, negotiate, parse_sdp
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import InviteReceived, Retransmitted, SipEvent
-from voiceagent.sip.transport import UdpSipTransport
+from voiceagent.sip.transport import SipTransport
 
 
 def run_setup_bench(
@@ -33,7 +33,7 @@ class _Answerer:
     """Answers every call at once, with real SDP and no media."""
 
     def __init__(self) -> None:
-        self.transport = UdpSipTransport(EndpointConfig(max_legs=100_000), self._on_event)
+        self.transport = SipTransport(EndpointConfig(max_legs=100_000), self._on_event)
         self.retransmissions: Counter[str] = Counter()
         self.answered = 0
 

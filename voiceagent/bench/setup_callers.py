@@ -14,13 +14,13 @@ from voiceagent.loops import run_loop
 from voiceagent.media.sdp import Abilities, make_offer
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Answered, Ended, Retransmitted, SendDatagram, SipEvent
-from voiceagent.sip.transport import UdpSipTransport
+from voiceagent.sip.transport import SipTransport
 
 PATIENCE_S = 40.0
 """After the last INVITE: longer than every transaction timer (64 * T1 = 32 s)."""
 
 
-class LossyTransport(UdpSipTransport):
+class LossyTransport(SipTransport):
     """Drops datagrams on purpose: sent ones here, received ones before they are read by the core."""
 
     loss = 0.0

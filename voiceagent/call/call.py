@@ -1,7 +1,8 @@
 """One phone call: offered → answered → talking → closing → ended, with one outcome and one journal.
 
-The call is a listener of its leg and of its realtime session; both report synchronously on the loop's
-thread. Everything that waits (the flow, tools, the set-up) runs in the call's own tasks.
+The call listens to its leg (``leg_ear``) and to its realtime session (``model_ear``); both report
+synchronously on the loop's thread. Everything that waits (the flow, tools, the set-up) runs in the call's
+own tasks.
 """
 
 from __future__ import annotations
@@ -16,18 +17,17 @@ from voiceagent.call.apology import RESPONSE_ID as APOLOGY
 from voiceagent.call.apology import apology
 from voiceagent.call.bridge import AudioBridge
 from voiceagent.call.call_tasks import CallTasks, to_the_end
-from voiceagent.call.comfort import COMFORT
 from voiceagent.call.config import CallConfig
 from voiceagent.call.dialling import Failure, Open, reach
 from voiceagent.call.fallback import hand_to_people
 from voiceagent.call.flow_port import FlowPort
 from voiceagent.call.last_words import last_words
 from voiceagent.call.ledger import Ledger, LedgerEntry
-from voiceagent.call.leg import G711, Heard, Leg, LegEnd, LegInfo, TransferResult
-from voiceagent.call.local_lines import is_local
+from voiceagent.call.leg import G711, Leg, LegInfo, TransferResult
+from voiceagent.call.leg_ear import LegEar
 from voiceagent.call.model_ear import ModelEar
 from voiceagent.call.observer import CallObserver
-from voiceagent.call.outcome import CallOutcome, OutcomeClass, leg_refused, outcome_of_leg
+from voiceagent.call.outcome import CallOutcome, OutcomeClass, leg_refused
 from voiceagent.call.provider_health import ProviderHealth
 from voiceagent.call.recovery import Recovery
 from voiceagent.call.speech import CallSpeech
@@ -108,13 +108,13 @@ class Call:
         """How the call is to end, as soon as that is known."""
         self._hurry: asyncio.Future[None] = self._loop.create_future()
         """Done when nobody is to wait for last words any more."""
-        self._apology_played: asyncio.Event = asyncio.Event()
         self._started = self._loop.time()
         self._ended: float | None = None
         self._tasks = CallTasks(call_id, self._task_failed)
         self._answered = False
-        self._closing = False
-        self._agent_audible = False
+        self.closing = False
+        """The end has begun: nothing that the caller does counts any more."""
+        self.ear = LegEar(self)
         self._provider_lost: CallOutcome | None = None
         self._health = ProviderHealth()
         self.watch = Watch(self, observer, config.vigil, transcribes=transcription is not None)
@@ -132,7 +132,17 @@ class Call:
     @property
     def agent_audible(self) -> bool:
         """True while the agent's voice, or a line of our own, is heard."""
-        return self._agent_audible
+        return self.ear.audible
+
+    @property
+    def ended(self) -> bool:
+        """True once the call is over and its record written."""
+        return self.state is CallState.ENDED
+
+    @property
+    def leg_gone(self) -> bool:
+        """True once the leg has ended, whoever ended it."""
+        return self.ear.end is not None
 
     @property
     def seconds(self) -> float:
@@ -146,7 +156,7 @@ class Call:
     # ── life ────────────────────────────────────────────────────────────────────────────────────
     async def run(self) -> CallOutcome:
         """Live the call from offer to record; returns its outcome and leaves nothing behind."""
-        self.leg.listen(self)
+        self.leg.listen(self.ear)
         self.journal.write(
             "call.offered",
             call_id=self.id,
@@ -254,6 +264,7 @@ class Call:
             transfer_targets=self._config.transfer_targets,
             transcription=self._transcription,
         )
+        self.ear.attach(self._bridge, self._port)
         ear = ModelEar(self, self._bridge, self.speech, self._port, self._observer)
         session.add_listener(ear.hear)
         self.watch.new_session()
@@ -299,7 +310,7 @@ class Call:
         seconds = len(audio) / 8000
         try:
             async with asyncio.timeout(seconds + 2):
-                await self._apology_played.wait()
+                await self.ear.apology_played.wait()
         except TimeoutError:
             self.journal.write("apology.unheard")
         if self.leg_gone:
@@ -316,7 +327,7 @@ class Call:
 
     async def _close(self, outcome: CallOutcome) -> None:
         """End everything in order: leg, session, flow, record. Runs even when the call is cancelled."""
-        self._closing = True
+        self.closing = True
         self._hush()
         self._become(CallState.CLOSING)
         self._tasks.cancel()
@@ -347,6 +358,7 @@ class Call:
         self.journal.close()
         # An ended call is kept for a while to be looked at: not its socket, model and flow.
         self.session = self.speech = self._port = self._bridge = self.recovery = None
+        self.ear.detach()
         self._observer.call_ended(self)
 
     async def _leave(self, outcome: CallOutcome) -> None:
@@ -407,25 +419,7 @@ class Call:
         if self.session is not None:
             await self.session.interrupt(by=InterruptedBy.OPERATOR)
 
-    # ── the leg speaks (LegListener) ────────────────────────────────────────────────────────────
-    @property
-    def leg_gone(self) -> bool:
-        """True once the leg has ended, whoever ended it."""
-        return self._leg_end is not None
-
-    _leg_end: CallOutcome | None = None
-
-    def leg_audio(self, audio: bytes) -> None:
-        if self._bridge is not None:
-            self._bridge.caller_audio(audio)
-
-    def leg_digit(self, digit: str) -> None:
-        if self._closing:
-            return
-        self.digit_pressed(digit)
-        if self._port is not None:
-            self._port.hush_for(digit)
-
+    # ── the leg speaks ──────────────────────────────────────────────────────────────────────────
     def digit_pressed(self, digit: str) -> None:
         """The caller pressed a key, and the sequencer knows (or will be told)."""
         self.digits_pressed += 1
@@ -434,30 +428,8 @@ class Call:
         if self._port is not None:
             self._port.caller_did(DigitPressed(digit))
 
-    def leg_playback_started(self, response_id: str, item_id: str) -> None:
-        if response_id.startswith(COMFORT):
-            return
-        self._agent_audible = True
-        self.set_floor("agent")
-        if self._port is not None:
-            self._port.playback(True)
-        if self._bridge is not None and not is_local(response_id):
-            self.watch.playback_started(item_id)
-            self._bridge.playback_started(response_id, item_id)
-
-    def leg_playback_ended(self, heard: Heard) -> None:
-        if heard.response_id.startswith(COMFORT):
-            return
-        self.agent_silent()
-        if heard.response_id == APOLOGY:
-            self._apology_played.set()
-        elif self._bridge is not None and not is_local(heard.response_id):
-            self.watch.playback_ended(heard.item_id)
-            self._bridge.playback_ended(heard)
-
-    def leg_held(self, held: bool) -> None:
-        if self._closing:
-            return
+    def held_by_caller(self, held: bool) -> None:
+        """The caller's side put us on hold, or took us back."""
         self.held = held
         self.journal.write("caller.held" if held else "caller.resumed")
         self.watch.held(held)
@@ -465,15 +437,9 @@ class Call:
             self.session.pause(held)
         self._observer.call_changed(self)
 
-    def leg_ended(self, end: LegEnd, status: int | None, reason: str) -> None:
-        if self.state is CallState.ENDED:
-            return
-        outcome = outcome_of_leg(end, status, reason)
-        self._leg_end = outcome
-        self._apology_played.set()
-        self.journal.write("leg.ended", end=end.value, status=status, reason=reason)
+    def leg_has_ended(self, outcome: CallOutcome) -> None:
+        """Nobody listens any more: stop the voice, and have the record say how much of it was heard."""
         if self.session is not None and not self.session.closed:
-            # Nobody listens any more: stop the voice, and have the record say how much of it was heard.
             self.session.model.send(RealtimeModelSendInterrupt(self._tokens(), InterruptedBy.CALLER))
         self.stop_leg()
         self._finish(outcome)
@@ -481,7 +447,7 @@ class Call:
     # ── inner workings ──────────────────────────────────────────────────────────────────────────
     def provider_lost(self, reason: str) -> None:
         """The realtime session went away under the call."""
-        if self._closing or self.leg_gone:
+        if self.closing or self.leg_gone:
             return
         if self.recovery is None:
             self.journal.write("provider.lost", reason=reason)
@@ -518,15 +484,13 @@ class Call:
 
     def agent_silent(self) -> None:
         """The agent's voice has ended, or was stopped."""
-        self._agent_audible = False
+        self.ear.silent()
         if self.floor == "agent":
             self.set_floor("nobody")
-        if self._port is not None:
-            self._port.playback(False)
 
     def caller_silent(self) -> None:
         """The caller's turn has ended; an agent that was not to be interrupted has the floor again."""
-        self.set_floor("agent" if self._agent_audible else "nobody")
+        self.set_floor("agent" if self.ear.audible else "nobody")
 
     def set_floor(self, floor: str) -> None:
         """Say who speaks now: caller, agent, nobody."""
@@ -552,7 +516,7 @@ class Call:
         stopped = self.leg.stop_playing()
         self.watch.flushed()
         for heard in stopped:
-            self.leg_playback_ended(heard)
+            self.ear.leg_playback_ended(heard)
 
     def _ending_word(self) -> str:
         ending = self.outcome or (self._ending.result() if self._ending.done() else None)

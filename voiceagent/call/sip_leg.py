@@ -19,7 +19,7 @@ from voiceagent.call.leg import (
 )
 from voiceagent.errors import SipError
 from voiceagent.sip import effects as sip
-from voiceagent.sip.transport import UdpSipTransport
+from voiceagent.sip.transport import SipTransport
 
 _ENDS = {
     "peer": LegEnd.CALLER_HUNG_UP,
@@ -37,7 +37,7 @@ class SipLeg:
     def __init__(
         self,
         invite: sip.InviteReceived,
-        transport: UdpSipTransport,
+        transport: SipTransport,
         media: DirectMedia,
         gone: Callable[[str], None],
     ) -> None:
@@ -255,7 +255,7 @@ class SipGateway:
         self._offered = offered
         self._other = other
         self._legs: dict[str, SipLeg] = {}
-        self.transport: UdpSipTransport | None = None
+        self.transport: SipTransport | None = None
 
     def __len__(self) -> int:
         return len(self._legs)

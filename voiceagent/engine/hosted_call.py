@@ -17,7 +17,7 @@ from voiceagent.errors import SipError
 from voiceagent.media.party import MediaPlace, RtpParty
 from voiceagent.media.playout import Heard
 from voiceagent.sip import effects as sip
-from voiceagent.sip.transport import UdpSipTransport
+from voiceagent.sip.transport import SipTransport
 from voiceagent.tasks import TaskNest
 
 from .config import EngineConfig
@@ -54,7 +54,7 @@ class HostedCall:
         self,
         call_id: str,
         invite: sip.InviteReceived,
-        transport: UdpSipTransport,
+        transport: SipTransport,
         studio: Studio,
         over: Callable[[HostedCall], None],
     ) -> None:

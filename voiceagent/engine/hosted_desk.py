@@ -22,7 +22,7 @@ from voiceagent.media.party import MediaPlace
 from voiceagent.media.wheel import MediaWheel
 from voiceagent.sip import effects as sip
 from voiceagent.sip.config import EndpointConfig
-from voiceagent.sip.transport import UdpSipTransport
+from voiceagent.sip.transport import SipTransport
 from voiceagent.tasks import TaskNest
 
 from .config import EngineConfig, HostedConfig
@@ -69,7 +69,7 @@ class HostedDesk:
         self._wheel: MediaWheel | None = None
         sip_config = EndpointConfig(user_agent="voiceagent-engine", accept_source=hosted.allowed_sources)
         advertised = sip.Address(hosted.advertised_host, hosted.sip_port) if hosted.advertised_host else None
-        self._transport = UdpSipTransport(sip_config, self._on_sip, tokens=tokens, advertised=advertised)
+        self._transport = SipTransport(sip_config, self._on_sip, tokens=tokens, advertised=advertised)
         self.webhooks = WebhookSender(hosted)
         self.address = sip.Address("", 0)
         """Where SIP is taken."""

@@ -20,15 +20,14 @@ import socket
 import struct
 
 from voiceagent.errors import MediaError
-from voiceagent.media import g711, rtp
+from voiceagent.media import rtp
 from voiceagent.media.figures import PortFigures
-from voiceagent.media.jitter import JitterBuffer
 from voiceagent.media.path import Direction, MediaPath, PortEvents
-from voiceagent.media.playout import FRAME, Heard, Playout, Started
+from voiceagent.media.playout import FRAME, Heard
 from voiceagent.media.ports import PortRange
 from voiceagent.media.source_lock import Address, SourceLock
-from voiceagent.media.telephone_event import DigitReceiver, DigitSender
-from voiceagent.media.tones import DtmfDetector, dtmf_g711
+from voiceagent.media.stream_in import StreamIn
+from voiceagent.media.stream_out import StreamOut
 from voiceagent.media.udp import dissolve, free_port, udp_socket
 from voiceagent.media.wheel import MediaWheel
 
@@ -51,7 +50,6 @@ class MediaPort:
         self.turning = False
         self._wheel = wheel
         self._events = events
-        self._on_audio = events.on_audio
         self._media_timeout_s = media_timeout_s
         self._socket: socket.socket | None = None
         self._fd = -1
@@ -59,29 +57,15 @@ class MediaPort:
         self._local: Address | None = None
         self._path = MediaPath(None)
         self._plain_start = b"\x80\x00"
-        self._sends = False
-        self._receives = True
         self._lock = SourceLock(None, frozenset())
         self._connected = False
-        self._writer = rtp.RtpWriter(
+        writer = rtp.RtpWriter(
             0, ssrc=secrets.randbits(32), sequence=secrets.randbits(16), timestamp=secrets.randbits(32)
         )
-        self._playout = Playout()
-        self._silence = bytes((g711.ULAW_SILENCE,)) * FRAME
-        self._talking = False
-        self._lead = 0
-        """Ticks by which this talk spurt was sent ahead of the grid."""
-        self._fresh = True
-        self._digits = DigitSender()
-        self._tones: list[bytes] = []
-        self._detector: DtmfDetector | None = None
-        self._dialling = False
-        """Digits wait or are being sent, by either way."""
-        self._jitter = JitterBuffer()
-        self._digit_receiver = DigitReceiver()
+        self._in = StreamIn(events)
+        self._out = StreamOut(events, self._send, writer, wheel.slots)
         self._last_heard = 0.0
-        """When any packet of the caller came; ``_last_audio`` counts only audio."""
-        self._last_audio = 0.0
+        """When any packet of the caller came."""
         self._lost_told = False
         self._frames = 0
         self._received = 0
@@ -149,25 +133,9 @@ class MediaPort:
     def update(self, path: MediaPath) -> None:
         """Go on as ``path`` says (re-INVITE, UPDATE). What plays keeps its place; on hold it waits."""
         sock = self._open_socket()
-        law: g711.Law = "ulaw" if path.codec == "PCMU" else "alaw"
-        if path.codec != self._path.codec:
-            self._jitter.set_law(law)
-        silence = g711.silence_byte(law)
-        self._silence = bytes((silence,)) * FRAME
-        self._playout.silence = silence
-        self._writer.set_payload_type(path.payload_type)
+        self._in.follow(path)
+        self._out.follow(path)
         self._plain_start = bytes((0x80, path.payload_type))
-        held_before = not self._sends
-        self._sends = path.direction in ("sendrecv", "sendonly")
-        deaf_before = not self._receives
-        self._receives = path.direction in ("sendrecv", "recvonly")
-        if self._receives and deaf_before:
-            self._jitter.restart()
-        self._detector = DtmfDetector(law) if path.inband_digits else None
-        self._on_audio = self._events.on_audio if self._detector is None else self._audio_with_tones
-        if self._sends and held_before:
-            self._fresh = True
-            self._talking = False
         self._last_heard = self._wheel.clock()
         self._lost_told = False
         types = frozenset(
@@ -201,14 +169,14 @@ class MediaPort:
 
     def play(self, audio: bytes, response_id: str, item_id: str) -> None:
         """Queue agent audio (G.711 of the agreed law, any length)."""
-        self._playout.write(audio, response_id, item_id)
-        if not self._talking:
+        self._out.play(audio, response_id, item_id)
+        if not self._out.talking:
             self._hasten()
 
     def play_end(self, response_id: str) -> None:
         """No more audio of this response will come."""
-        self._playout.end(response_id)
-        if not self._talking:
+        self._out.play_end(response_id)
+        if not self._out.talking:
             self._hasten()
 
     def stop_playing(self) -> list[Heard]:
@@ -217,32 +185,23 @@ class MediaPort:
         Audio of the cut responses that comes later is dropped. Items returned here are not told through
         ``on_playback_ended``.
         """
-        return self._playout.flush()
+        return self._out.stop_playing()
 
     @property
     def playing(self) -> bool:
         """True while an item is unfinished."""
-        return self._playout.busy
+        return self._out.playing
 
     def send_digits(self, digits: str) -> None:
         """Send ``digits`` (0-9, *, #, A-D): as telephone-events where agreed on, else as tones.
 
         Agent audio waits meanwhile. Raises :class:`ValueError` for any other character.
         """
-        if self._path.event_payload_type is not None:
-            self._digits.queue(digits)
-            self._dialling = self._digits.busy
-            return
-        law: g711.Law = "ulaw" if self._path.codec == "PCMU" else "alaw"
-        tones = [dtmf_g711(digit, 100, law) for digit in digits]
-        for tone in tones:
-            self._tones.extend([tone[at : at + FRAME] for at in range(0, len(tone), FRAME)])
-            self._tones.extend([self._silence] * 4)
-            self._dialling = True
+        self._out.send_digits(digits)
 
     def figures(self) -> PortFigures:
         """The counters so far."""
-        jitter = self._jitter
+        jitter = self._in.jitter
         return PortFigures(
             received=self._received,
             sent=self._sent,
@@ -268,51 +227,23 @@ class MediaPort:
         return self._fd
 
     def frame(self, now: float, skipped: int) -> int:
-        writer = self._writer
         if skipped:
             self._skipped += skipped
-            writer.skip(skipped)
+            self._out.writer.skip(skipped)
         self._frames += 1
         if self._frames % _CHECK_FRAMES == 0:
             self._check(now)
             if not self.turning:
                 return 0
-        if self._receives and now - self._last_audio > 0.030:
-            audio = self._jitter.idle(now)
-            if audio:
-                self._on_audio(audio)
-        if not self._sends:
-            writer.skip(1)
-            return 0
-        if self._dialling:
-            return self._digit_frame()
-        payload = self._playout.take()
-        if payload is None:
-            self._talking = False
-            if self._playout.facts:
-                self._tell()
-            if self._lead:
-                # The talk spurt was sent ahead of the grid: let its silence begin on the grid again.
-                shift = self._lead - self._wheel.slots
-                self._lead = 0
-                return shift
-            self._send(writer.audio(self._silence, self._fresh))
-            self._fresh = False
-            return 0
-        if self._talking:
-            self._send(writer.audio(payload))
-        else:
-            self._talking = True
-            self._fresh = False
-            self._send(writer.audio(payload, True))
-        if self._playout.facts:
-            self._tell()
-        return 0
+        self._in.idle(now)
+        return self._out.frame()
 
     def readable(self, now: float) -> None:
         sock = self._socket
         if sock is None:
             return
+        stream = self._in
+        jitter = stream.jitter
         for _ in range(_READS):
             try:
                 if self._connected:
@@ -321,13 +252,13 @@ class MediaPort:
                         # Nearly all packets: 20 ms of the agreed codec with nothing extra in the header.
                         sequence, timestamp, ssrc = _SEQ_TS_SSRC.unpack_from(data, 2)
                         self._received += 1
-                        self._last_heard = self._last_audio = now
+                        self._last_heard = stream.last_audio = now
                         self._lost_told = False
-                        if self._receives:
-                            audio = self._jitter.push(sequence, timestamp, ssrc, data[rtp.HEADER :], now)
+                        if stream.hears:
+                            audio = jitter.push(sequence, timestamp, ssrc, data[rtp.HEADER :], now)
                             if audio:
-                                self._on_audio(audio)
-                        if not self._jitter.waiting:
+                                stream.on_audio(audio)
+                        if not jitter.waiting:
                             return
                     elif self._packet(data, None, now):
                         return
@@ -351,42 +282,19 @@ class MediaPort:
         except rtp.RtpFormatError:
             self._malformed += 1
             return False
-        payload_type, marker, sequence, timestamp, ssrc, payload, _, _ = packet
         if source is None:
             pass  # the system lets only the lock through
-        elif not self._lock.accept(source, payload_type, sequence, ssrc, now):
+        elif not self._lock.accept(source, packet.payload_type, packet.sequence, packet.ssrc, now):
             return False
         elif not self._connected and self._socket is not None:
             self._follow(self._socket, source)
         self._received += 1
         self._last_heard = now
         self._lost_told = False
-        path = self._path
-        if payload_type == path.payload_type:
-            if not payload or not self._receives:
-                return True
-            self._last_audio = now
-            audio = self._jitter.push(sequence, timestamp, ssrc, payload, now)
-        else:
-            audio = self._jitter.skip(sequence, timestamp, ssrc, now)
-            if payload_type == path.event_payload_type:
-                digit = self._digit_receiver.feed(
-                    payload, sequence=sequence, timestamp=timestamp, ssrc=ssrc, marker=marker, now=now
-                )
-                if digit is not None:
-                    self._events.on_digit(digit)
-        if audio and self._receives:
-            self._on_audio(audio)
-        return not self._jitter.waiting
+        self._in.packet(packet, now)
+        return not self._in.jitter.waiting
 
     # --- inside ---
-
-    def _audio_with_tones(self, audio: bytes) -> None:
-        detector = self._detector
-        if detector is not None:
-            for digit in detector.feed(audio):
-                self._events.on_digit(digit)
-        self._events.on_audio(audio)
 
     def _open_socket(self) -> socket.socket:
         if self._socket is None:
@@ -394,23 +302,8 @@ class MediaPort:
         return self._socket
 
     def _hasten(self) -> None:
-        if self.turning and self._sends and not self._dialling and self._playout.ready:
-            self._lead += self._wheel.hasten(self)
-
-    def _digit_frame(self) -> int:
-        writer = self._writer
-        event_type = self._path.event_payload_type
-        if self._tones:
-            self._send(writer.audio(self._tones.pop(0)))
-            self._dialling = bool(self._tones) or self._digits.busy
-            return 0
-        event = self._digits.next(writer.timestamp)
-        if event is None or event_type is None:
-            self._send(writer.audio(self._silence))
-        else:
-            self._send(writer.event(event_type, event.payload, event.timestamp, event.marker))
-        self._dialling = self._digits.busy
-        return 0
+        if self.turning and self._out.eager:
+            self._out.lead += self._wheel.hasten(self)
 
     def _send(self, packet: bytearray) -> None:
         sock = self._socket
@@ -428,15 +321,6 @@ class MediaPort:
         except OSError:
             self._refused += 1
 
-    def _tell(self) -> None:
-        facts = self._playout.facts
-        self._playout.facts = []
-        for fact in facts:
-            if isinstance(fact, Started):
-                self._events.on_playback_started(fact.response_id, fact.item_id)
-            else:
-                self._events.on_playback_ended(fact.response_id, fact.item_id, fact.heard_ms, fact.cut)
-
     def _check(self, now: float) -> None:
         if self._connected:
             self._lock.touch(self._last_heard)
@@ -445,7 +329,7 @@ class MediaPort:
             # hide it.
             self._disconnect(self._open_socket())
         silence = now - self._last_heard
-        if self._receives and not self._lost_told and silence >= self._media_timeout_s:
+        if self._in.hears and not self._lost_told and silence >= self._media_timeout_s:
             self._lost_told = True
             self._events.on_media_lost(silence)
 

@@ -23,7 +23,7 @@ from voiceagent.phone.ear import FRAME, Ear, Timeline
 from voiceagent.sip import effects as sip
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.dialog import is_ip
-from voiceagent.sip.transport import UdpSipTransport
+from voiceagent.sip.transport import SipTransport
 from voiceagent.sip.uri import SipUri
 
 Note = Callable[[float, str, str], None]
@@ -63,7 +63,7 @@ class Phone:
         self._codecs = codecs
         self._note = note
         self._wheel: MediaWheel | None = None
-        self._transport: UdpSipTransport | None = None
+        self._transport: SipTransport | None = None
         self._calls: dict[str, PhoneCall] = {}
         self.address = sip.Address("", 0)
 
@@ -74,7 +74,7 @@ class Phone:
             user_agent="voiceagent-phone",
             allow_refer=self._transfer_status is not None,
         )
-        self._transport = UdpSipTransport(config, self._on_event, tokens=random_token)
+        self._transport = SipTransport(config, self._on_event, tokens=random_token)
         self.address = await self._transport.start(self._host, 0)
         return self
 
@@ -144,7 +144,7 @@ class DirectAudioFactory:
 class PhoneCall:
     """One call of the phone. Waiting methods raise CallEnded when the call ends meanwhile."""
 
-    def __init__(self, transport: UdpSipTransport, audio: DirectAudioFactory, note: Note | None) -> None:
+    def __init__(self, transport: SipTransport, audio: DirectAudioFactory, note: Note | None) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport = transport
         self._audio = audio.open(self)

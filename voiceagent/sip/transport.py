@@ -25,7 +25,7 @@ _RECEIVE_BUFFER = 4 * 1024 * 1024
 HeaderLines = Iterable[tuple[str, str]]
 
 
-class UdpSipTransport:
+class SipTransport:
     """Owns a socket and an endpoint. All methods belong to the loop's thread.
 
     ``on_event`` is called synchronously for every :data:`~voiceagent.sip.effects.SipEvent`, in order, and may

@@ -1,0 +1,167 @@
+"""PURE. What we say to the peer: the agent's audio, digits and silence as RTP packets, one slot at a time.
+
+Audio that comes after silence does not wait for its slot: the owner serves it earlier and counts the ticks
+in ``lead``; the silence that follows begins that much later, so that timestamps never overlap and stay true
+in the long run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from voiceagent.media import g711, rtp
+from voiceagent.media.path import MediaPath, PortEvents
+from voiceagent.media.playout import FRAME, Heard, Playout, Started
+from voiceagent.media.telephone_event import DigitSender
+from voiceagent.media.tones import dtmf_g711
+
+TONE_MS = 100
+TONE_PAUSE_FRAMES = 4
+
+
+class StreamOut:
+    """One outgoing stream. ``send`` gets each packet in a buffer that is used again after it returns."""
+
+    __slots__ = (
+        "_digits",
+        "_events",
+        "_fresh",
+        "_law",
+        "_path",
+        "_playout",
+        "_send",
+        "_silence",
+        "_slots",
+        "_tones",
+        "dialling",
+        "lead",
+        "sends",
+        "talking",
+        "writer",
+    )
+
+    def __init__(
+        self, events: PortEvents, send: Callable[[bytearray], None], writer: rtp.RtpWriter, slots: int
+    ) -> None:
+        """``slots`` are the ticks of a frame."""
+        self._events = events
+        self._send = send
+        self._slots = slots
+        self._path = MediaPath(None)
+        self._law: g711.Law = "ulaw"
+        self._silence = bytes((g711.ULAW_SILENCE,)) * FRAME
+        self._playout = Playout()
+        self._fresh = True
+        self._digits = DigitSender()
+        self._tones: list[bytes] = []
+        self.writer = writer
+        self.sends = False
+        """The direction lets us speak."""
+        self.talking = False
+        self.dialling = False
+        """Digits wait or are being sent, by either way."""
+        self.lead = 0
+        """Ticks by which this talk spurt was sent ahead of the grid."""
+
+    def follow(self, path: MediaPath) -> None:
+        """Go on as ``path`` says. What plays keeps its place; on hold it waits."""
+        self._law = "ulaw" if path.codec == "PCMU" else "alaw"
+        silence = g711.silence_byte(self._law)
+        self._silence = bytes((silence,)) * FRAME
+        self._playout.silence = silence
+        self.writer.set_payload_type(path.payload_type)
+        held_before = not self.sends
+        self.sends = path.direction in ("sendrecv", "sendonly")
+        if self.sends and held_before:
+            self._fresh = True
+            self.talking = False
+        self._path = path
+
+    def play(self, audio: bytes, response_id: str, item_id: str) -> None:
+        """Queue agent audio."""
+        self._playout.write(audio, response_id, item_id)
+
+    def play_end(self, response_id: str) -> None:
+        """No more audio of this response will come."""
+        self._playout.end(response_id)
+
+    def stop_playing(self) -> list[Heard]:
+        """Drop what waits; return what was heard of each unfinished item."""
+        return self._playout.flush()
+
+    @property
+    def playing(self) -> bool:
+        """True while an item is unfinished."""
+        return self._playout.busy
+
+    @property
+    def eager(self) -> bool:
+        """True when audio waits that would break a silence: it may be served before its slot."""
+        return self.sends and not self.talking and not self.dialling and self._playout.ready
+
+    def send_digits(self, digits: str) -> None:
+        """Queue ``digits``; ValueError for what is none."""
+        if self._path.event_payload_type is not None:
+            self._digits.queue(digits)
+            self.dialling = self._digits.busy
+            return
+        tones = [dtmf_g711(digit, TONE_MS, self._law) for digit in digits]
+        for tone in tones:
+            self._tones.extend([tone[at : at + FRAME] for at in range(0, len(tone), FRAME)])
+            self._tones.extend([self._silence] * TONE_PAUSE_FRAMES)
+            self.dialling = True
+
+    def frame(self) -> int:
+        """Send what belongs into this slot; return by how many ticks to shift the next one."""
+        writer = self.writer
+        if not self.sends:
+            writer.skip(1)
+            return 0
+        if self.dialling:
+            self._digit_frame()
+            return 0
+        payload = self._playout.take()
+        if payload is None:
+            self.talking = False
+            if self._playout.facts:
+                self._tell()
+            if self.lead:
+                # The talk spurt was sent ahead of the grid: let its silence begin on the grid again.
+                shift = self.lead - self._slots
+                self.lead = 0
+                return shift
+            self._send(writer.audio(self._silence, self._fresh))
+            self._fresh = False
+            return 0
+        if self.talking:
+            self._send(writer.audio(payload))
+        else:
+            self.talking = True
+            self._fresh = False
+            self._send(writer.audio(payload, True))
+        if self._playout.facts:
+            self._tell()
+        return 0
+
+    def _digit_frame(self) -> None:
+        writer = self.writer
+        event_type = self._path.event_payload_type
+        if self._tones:
+            self._send(writer.audio(self._tones.pop(0)))
+            self.dialling = bool(self._tones) or self._digits.busy
+            return
+        event = self._digits.next(writer.timestamp)
+        if event is None or event_type is None:
+            self._send(writer.audio(self._silence))
+        else:
+            self._send(writer.event(event_type, event.payload, event.timestamp, event.marker))
+        self.dialling = self._digits.busy
+
+    def _tell(self) -> None:
+        facts = self._playout.facts
+        self._playout.facts = []
+        for fact in facts:
+            if isinstance(fact, Started):
+                self._events.on_playback_started(fact.response_id, fact.item_id)
+            else:
+                self._events.on_playback_ended(fact.response_id, fact.item_id, fact.heard_ms, fact.cut)
