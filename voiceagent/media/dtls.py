@@ -1,6 +1,6 @@
 """DTLS-SRTP (RFC 5763, RFC 5764) of one stream pair: datagrams in, datagrams and keys out.
 
-    association = DtlsAssociation(identity, "client", fingerprints)
+    association = DtlsAssociation(identity, DtlsParameters("client", fingerprints))
     for datagram in association.start(now): send(datagram)
     for datagram in association.receive(datagram, now): send(datagram)
     when association.wake_at() comes: for datagram in association.wake(now): send(datagram)
@@ -15,20 +15,16 @@ when the first identity is made.
 from __future__ import annotations
 
 import functools
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from voiceagent.errors import MediaError
+from voiceagent.media.fingerprint import DtlsParameters, DtlsRole, Fingerprint
 from voiceagent.media.srtp import HOW_TO_INSTALL
 from voiceagent.media.srtp_profile import PROFILES, SrtpKeys, SrtpProfile
 
 if TYPE_CHECKING:
     from OpenSSL import SSL
 
-Role = Literal["client", "server"]
-"""``client`` sends the ClientHello: ``a=setup:active``."""
 MTU = 1200
 """Bytes of one datagram."""
 MAX_DATAGRAMS = 256
@@ -42,32 +38,6 @@ _OPENSSL_NAMES = {
     SrtpProfile.AES_CM_128_HMAC_SHA1_80: b"SRTP_AES128_CM_SHA1_80",
     SrtpProfile.AES_CM_128_HMAC_SHA1_32: b"SRTP_AES128_CM_SHA1_32",
 }
-_DIGESTS = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
-"""Hash functions that we believe (RFC 8122 §5), with their length; SHA-1 and MD5 are not among them."""
-_HEX = re.compile(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2})*\Z")
-
-
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """The digest of a certificate, as ``a=fingerprint`` tells it."""
-
-    algorithm: str
-    digest: bytes
-
-    def __str__(self) -> str:
-        return f"{self.algorithm} {self.digest.hex(':').upper()}"
-
-
-def parse_fingerprints(values: Iterable[str]) -> tuple[Fingerprint, ...]:
-    """Those of the attribute's values that we can check, in their order; malformed ones are passed over."""
-    found: list[Fingerprint] = []
-    for value in values:
-        algorithm, _, text = value.strip().partition(" ")
-        size = _DIGESTS.get(algorithm.lower())
-        text = text.strip()
-        if size is not None and len(text) == 3 * size - 1 and _HEX.match(text):
-            found.append(Fingerprint(algorithm.lower(), bytes.fromhex(text.replace(":", ""))))
-    return tuple(found)
 
 
 class DtlsIdentity:
@@ -133,13 +103,13 @@ def process_identity() -> DtlsIdentity:
 class DtlsAssociation:
     """One handshake and what comes after it. ``now`` is in seconds on any clock of normal speed."""
 
-    def __init__(self, identity: DtlsIdentity, role: Role, fingerprints: tuple[Fingerprint, ...]) -> None:
-        self.role: Role = role
-        self.fingerprints = fingerprints
+    def __init__(self, identity: DtlsIdentity, parameters: DtlsParameters) -> None:
+        self.parameters = parameters
+        self._role: DtlsRole = parameters.role
         self.keys: SrtpKeys | None = None
         self.error: MediaError | None = None
         self._connection = identity.connection()
-        if role == "client":
+        if self._role == "client":
             self._connection.set_connect_state()
         else:
             self._connection.set_accept_state()
@@ -213,7 +183,7 @@ class DtlsAssociation:
         client = material[:key] + material[2 * key : 2 * key + salt]
         server = material[key : 2 * key] + material[2 * key + salt :]
         self.keys = (
-            SrtpKeys(profile, client, server) if self.role == "client" else SrtpKeys(profile, server, client)
+            SrtpKeys(profile, client, server) if self._role == "client" else SrtpKeys(profile, server, client)
         )
 
     def _is_the_peer(self) -> bool:
@@ -227,7 +197,7 @@ class DtlsAssociation:
         algorithms = {"sha-256": hashes.SHA256(), "sha-384": hashes.SHA384(), "sha-512": hashes.SHA512()}
         return any(
             hmac.compare_digest(certificate.fingerprint(algorithms[one.algorithm]), one.digest)
-            for one in self.fingerprints
+            for one in self.parameters.fingerprints
         )
 
     def _afterwards(self) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 Fed with every packet of the locked source. It is apart from the jitter buffer, because the buffer counts
 what the ear lost, and this counts what the network did: a packet that came too late to be heard came.
+Packets are only noted as they come and reckoned up later, many at once: the audio's road stays short.
 """
 
 from __future__ import annotations
@@ -9,26 +10,36 @@ from __future__ import annotations
 _MOD = 1 << 16
 _JUMP = 3000
 """A sequence number further ahead than this is a new numbering (A.1: MAX_DROPOUT)."""
+_STRAY = 80_000
+"""Timestamp units; a packet that moved further is no jitter: the timestamp wrapped or jumped."""
+
+Note = tuple[int, int | None, int, float]
+"""Sequence, timestamp (None where it is not of this packet: RFC 4733), SSRC, time of arrival in s."""
 
 
 class Reception:
-    """One stream. ``now`` is in seconds on any monotonic clock; jitter is kept in timestamp units."""
+    """One stream. Jitter is kept in timestamp units."""
 
     __slots__ = (
         "_base",
         "_expected_before",
         "_highest",
+        "_notes",
         "_rate",
         "_received_before",
         "_transit",
         "jitter",
         "lost_before",
+        "note",
         "peak_jitter",
         "received",
         "ssrc",
     )
 
     def __init__(self, clock_rate: int = 8000) -> None:
+        self._notes: list[Note] = []
+        self.note = self._notes.append
+        """Take a packet in: a method, called with a :data:`Note`."""
         self.ssrc = -1
         self.received = 0
         """Of this numbering."""
@@ -46,36 +57,39 @@ class Reception:
     def set_clock_rate(self, clock_rate: int) -> None:
         """The codec's RTP clock has changed."""
         if clock_rate != self._rate:
+            self.settle()
             self._rate = clock_rate
             self._transit = None
             self.jitter = 0.0
 
-    def packet(self, sequence: int, timestamp: int, ssrc: int, now: float, timed: bool = True) -> None:
-        """Take a packet in. ``timed`` is False where the timestamp is not of this packet (RFC 4733)."""
-        highest = self._highest
-        if ssrc != self.ssrc or highest < 0:
-            self._begin(sequence, ssrc)
-        else:
+    def settle(self) -> None:
+        """Reckon up what was noted; call it every half second or so, and before reading any figure."""
+        notes = self._notes
+        if not notes:
+            return
+        rate = self._rate
+        highest, transit, jitter = self._highest, self._transit, self.jitter
+        for sequence, timestamp, ssrc, now in notes:
             ahead = (sequence - highest) & 0xFFFF
-            if ahead < _JUMP:
-                self._highest = highest + ahead
-            elif ahead < _MOD - _JUMP:
+            if ssrc != self.ssrc or highest < 0 or _JUMP <= ahead < _MOD - _JUMP:
+                self._highest = highest
                 self._begin(sequence, ssrc)
-        self.received += 1
-        if not timed:
-            return
-        transit = now * self._rate - timestamp
-        before = self._transit
-        self._transit = transit
-        if before is None:
-            return
-        moved = transit - before
-        if moved < 0:
-            moved = -moved
-        if moved < 80_000:  # beyond: the timestamp wrapped or the sender's time line jumped
-            self.jitter += (moved - self.jitter) / 16
-            if self.jitter > self.peak_jitter:
-                self.peak_jitter = self.jitter
+                highest, transit = sequence, None
+            elif ahead < _JUMP:
+                highest += ahead
+            self.received += 1
+            if timestamp is None:
+                continue
+            before, transit = transit, now * rate - timestamp
+            if before is None:
+                continue
+            moved = abs(transit - before)
+            if moved < _STRAY:
+                jitter += (moved - jitter) / 16
+                if jitter > self.peak_jitter:
+                    self.peak_jitter = jitter
+        notes.clear()
+        self._highest, self._transit, self.jitter = highest, transit, jitter
 
     def _begin(self, sequence: int, ssrc: int) -> None:
         if self._highest >= 0:
@@ -87,6 +101,11 @@ class Reception:
         self._transit = None
         self._expected_before = 0
         self._received_before = 0
+
+    @property
+    def clock_rate(self) -> int:
+        """Timestamp units in a second."""
+        return self._rate
 
     @property
     def highest_sequence(self) -> int:

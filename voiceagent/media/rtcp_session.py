@@ -135,14 +135,6 @@ class RtcpSession:
     def _ntp(self, now: float) -> int:
         return int((self._epoch + now) * 0x100000000) & 0xFFFFFFFFFFFFFFFF
 
-    def heard(self, reception: Reception, codec: str, ptime: int = 20) -> Quality:
-        """How the peer's stream arrives here."""
-        expected = reception.expected
-        loss = reception.lost / expected if expected else 0.0
-        return estimate(
-            loss=loss, jitter_ms=reception.jitter_ms, round_trip_ms=self._trip_ms(), codec=codec, ptime=ptime
-        )
-
     def remote(self, clock_rate: int, codec: str, ptime: int = 20) -> Quality | None:
         """How our stream arrives there, by the peer's word; None before its first report on us."""
         if self.remote_jitter is None:
@@ -158,3 +150,32 @@ class RtcpSession:
 
     def _trip_ms(self) -> float | None:
         return None if self.round_trip_s is None else self.round_trip_s * 1000
+
+
+def quality_details(reception: Reception, session: RtcpSession | None, codec: str) -> dict[str, float]:
+    """What is known of both directions as named numbers: ``…_ms``, ``…_percent``, ``mos``.
+
+    Without any packet nothing is known; ``remote_…`` and ``round_trip_ms`` need the peer's reports.
+    """
+    found: dict[str, float] = {}
+    trip = None if session is None or session.round_trip_s is None else session.round_trip_s * 1000
+    if reception.expected:
+        loss = reception.lost / reception.expected
+        heard = estimate(loss=loss, jitter_ms=reception.jitter_ms, round_trip_ms=trip, codec=codec)
+        found["loss_percent"] = round(100 * heard.loss, 2)
+        found["jitter_ms"] = round(heard.jitter_ms, 2)
+        found["jitter_peak_ms"] = round(reception.peak_jitter_ms, 2)
+        found["mos"] = round(heard.mos, 2)
+    if session is None:
+        return found
+    found["rtcp_sent"] = float(session.sent)
+    found["rtcp_received"] = float(session.received)
+    found["rtcp_malformed"] = float(session.malformed)
+    if trip is not None:
+        found["round_trip_ms"] = round(trip, 1)
+    remote = session.remote(reception.clock_rate, codec)
+    if remote is not None:
+        found["remote_loss_percent"] = round(100 * remote.loss, 2)
+        found["remote_jitter_ms"] = round(remote.jitter_ms, 2)
+        found["remote_mos"] = round(remote.mos, 2)
+    return found

@@ -13,13 +13,13 @@ pylibsrtp is an extra; it is imported when the first session is made, :func:`srt
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from voiceagent.errors import MediaError
 from voiceagent.media.srtp_profile import SrtpKeys, SrtpProfile
 
 if TYPE_CHECKING:
-    from pylibsrtp import Policy, Session
+    from pylibsrtp import Session
 
 HOW_TO_INSTALL = "SRTP needs pylibsrtp and pyOpenSSL: pip install 'voiceagent[srtp]'"
 REPLAY_WINDOW = 128
@@ -28,6 +28,13 @@ MAX_SSRCS = 16
 """Sources that one key may have: each costs memory in libsrtp, and a phone needs one or two."""
 MAX_PACKET = 1340
 """Longest packet that is protected; with its trailer it still fits libsrtp's buffer."""
+
+_LIBRARY_NAMES = {
+    SrtpProfile.AEAD_AES_256_GCM: "SRTP_PROFILE_AEAD_AES_256_GCM",
+    SrtpProfile.AEAD_AES_128_GCM: "SRTP_PROFILE_AEAD_AES_128_GCM",
+    SrtpProfile.AES_CM_128_HMAC_SHA1_80: "SRTP_PROFILE_AES128_CM_SHA1_80",
+    SrtpProfile.AES_CM_128_HMAC_SHA1_32: "SRTP_PROFILE_AES128_CM_SHA1_32",
+}
 
 
 def srtp_available() -> bool:
@@ -90,7 +97,7 @@ class SrtpSession:
         self._keys = keys
 
     def protect(self, packet: bytes | bytearray) -> bytes:
-        """Encrypt one RTP packet. Raises :class:`MediaError` (``srtp_protect``): never send it in the clear."""
+        """Encrypt one RTP packet. Raises :class:`MediaError` (``srtp_protect``)."""
         try:
             return self._out.protect(bytes(packet))
         except (self._error, ValueError) as error:
@@ -155,20 +162,11 @@ class SrtpSession:
 def _session(profile: SrtpProfile, secret: bytes, *, outbound: bool) -> Session:
     from pylibsrtp import Policy, Session
 
+    constants: Any = Policy  # the package does not say what type its constants have
     policy = Policy(
         key=secret,
-        ssrc_type=Policy.SSRC_ANY_OUTBOUND if outbound else Policy.SSRC_ANY_INBOUND,
-        srtp_profile=_number_of(profile, Policy),
+        ssrc_type=constants.SSRC_ANY_OUTBOUND if outbound else constants.SSRC_ANY_INBOUND,
+        srtp_profile=getattr(constants, _LIBRARY_NAMES[profile]),
     )
     policy.window_size = REPLAY_WINDOW
     return Session(policy)
-
-
-def _number_of(profile: SrtpProfile, policy: type[Policy]) -> int:
-    numbers: dict[SrtpProfile, int] = {
-        SrtpProfile.AEAD_AES_256_GCM: policy.SRTP_PROFILE_AEAD_AES_256_GCM,
-        SrtpProfile.AEAD_AES_128_GCM: policy.SRTP_PROFILE_AEAD_AES_128_GCM,
-        SrtpProfile.AES_CM_128_HMAC_SHA1_80: policy.SRTP_PROFILE_AES128_CM_SHA1_80,
-        SrtpProfile.AES_CM_128_HMAC_SHA1_32: policy.SRTP_PROFILE_AES128_CM_SHA1_32,
-    }
-    return numbers[profile]
