@@ -56,7 +56,7 @@ def label(effect: SipEffect) -> str | None:
             return None
         case Ended(_, by, status, _):
             return f"** Ended {by}" + (f" {status}" if status else "")
-        case InviteProgress(_, status, _, _) | AnswerReceived(_, status, _):
+        case InviteProgress(status=status) | AnswerReceived(status=status):
             return f"** {type(effect).__name__} {status}"
         case ReferProgress(_, status, _, final):
             return f"** ReferProgress {status}" + (" final" if final else "")

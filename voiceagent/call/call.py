@@ -20,7 +20,7 @@ from voiceagent.call.call_tasks import CallTasks, to_the_end
 from voiceagent.call.config import CallConfig
 from voiceagent.call.dialling import Failure, Open, reach
 from voiceagent.call.fallback import hand_to_people
-from voiceagent.call.flow_port import FlowPort
+from voiceagent.call.flow_port import FlowPort, facts_of
 from voiceagent.call.last_words import last_words
 from voiceagent.call.ledger import Ledger, LedgerEntry
 from voiceagent.call.leg import G711, Leg, LegInfo, TransferResult
@@ -28,18 +28,21 @@ from voiceagent.call.leg_ear import LegEar
 from voiceagent.call.model_ear import ModelEar
 from voiceagent.call.observer import CallObserver
 from voiceagent.call.outcome import CallOutcome, OutcomeClass, leg_refused
+from voiceagent.call.placing import Placing
 from voiceagent.call.provider_health import ProviderHealth
+from voiceagent.call.record import write_end, write_offer
 from voiceagent.call.recovery import Recovery
 from voiceagent.call.speech import CallSpeech
 from voiceagent.call.transcript import Transcript, Utterance
+from voiceagent.call.triggers import submit_wish
 from voiceagent.call.watch import Watch
 from voiceagent.errors import CallEnded, MediaError, ProviderError, RequestRefused, SipError
 from voiceagent.ids import Tokens
 from voiceagent.ivr.flow import Flow
-from voiceagent.ivr.ports import CallFacts, DigitPressed
+from voiceagent.ivr.ports import DigitPressed
 from voiceagent.ivr.verbs import Call as FlowCall
 from voiceagent.realtime.model_inputs import RealtimeModelSendInterrupt
-from voiceagent.realtime.requests import InterruptedBy, Origin, Outcome, OutcomeKind
+from voiceagent.realtime.requests import InterruptedBy, Outcome, OutcomeKind
 from voiceagent.realtime.session import RealtimeSession
 from voiceagent.records.journal import Journal
 
@@ -54,9 +57,14 @@ class CallState(StrEnum):
     """Where a call is in its life."""
 
     OFFERED = "offered"
+    DIALLING = "dialling"
+    RINGING = "ringing"
     TALKING = "talking"
     CLOSING = "closing"
     ENDED = "ended"
+
+
+UNANSWERED = (CallState.OFFERED, CallState.DIALLING, CallState.RINGING)
 
 
 class Call:
@@ -81,10 +89,15 @@ class Call:
         self.leg = leg
         self.flow = flow
         self.journal = journal
-        self.state = CallState.OFFERED
+        self.placing = Placing(self) if leg.info.direction == "outbound" else None
+        self.state = CallState.OFFERED if self.placing is None else CallState.DIALLING
         self.step = ""
         self.floor = "nobody"
         self.started_at = time.time()
+        self.answered_at: float | None = None
+        """Loop time of the answer."""
+        self.first_words_s: float | None = None
+        """From the answer to the first packet of the agent's voice."""
         self.ended_at: float | None = None
         self.outcome: CallOutcome | None = None
         self.held = False
@@ -111,7 +124,6 @@ class Call:
         self._started = self._loop.time()
         self._ended: float | None = None
         self._tasks = CallTasks(call_id, self._task_failed)
-        self._answered = False
         self.closing = False
         """The end has begun: nothing that the caller does counts any more."""
         self.ear = LegEar(self)
@@ -157,15 +169,7 @@ class Call:
     async def run(self) -> CallOutcome:
         """Live the call from offer to record; returns its outcome and leaves nothing behind."""
         self.leg.listen(self.ear)
-        self.journal.write(
-            "call.offered",
-            call_id=self.id,
-            kind=self.info.kind,
-            caller=self.info.caller,
-            called=self.info.called,
-            flow=self.flow.name,
-            protocol_call_id=self.info.protocol_call_id,
-        )
+        write_offer(self)
         self._observer.call_changed(self)
         outcome = CallOutcome(OutcomeClass.UNKNOWN, "cancelled")
         try:
@@ -194,11 +198,16 @@ class Call:
             refusal = self._ending.result()
             if refusal.kind is not OutcomeClass.PROVIDER or self.leg_gone:
                 return refusal
+        if self.placing is not None:
+            unanswered = await self.placing.settled(self._ending, refusal)
+            if unanswered is not None:
+                return unanswered
         try:
             await self.leg.answer()
         except (MediaError, SipError) as error:
             return leg_refused(error)
-        self._answered = True
+        if self.answered_at is None:
+            self.note_answer()
         if refusal is not None:
             return await self._apologise(refusal)
         self._become(CallState.TALKING)
@@ -252,9 +261,7 @@ class Call:
             run=self._tasks.start,
         )
         self._port = FlowPort(
-            CallFacts(
-                self.id, self.info.caller, self.info.called, self.info.caller_name, tuple(self.info.headers)
-            ),
+            facts_of(self.id, self.info),
             self.leg,
             session,
             self.speech,
@@ -344,17 +351,7 @@ class Call:
         self.floor = "nobody"
         self.state = CallState.ENDED
         self.watch.close()
-        self.journal.write(
-            "call.ended",
-            outcome=outcome.kind.value,
-            reason=outcome.reason,
-            detail=outcome.detail,
-            status=outcome.status,
-            duration_s=round(self.seconds, 3),
-            barge_ins=self.barge_ins,
-            longest_gap_s=round(self.watch.longest_gap_s, 3),
-            media=self.leg.figures(),
-        )
+        write_end(self, outcome)
         self.journal.close()
         # An ended call is kept for a while to be looked at: not its socket, model and flow.
         self.session = self.speech = self._port = self._bridge = self.recovery = None
@@ -365,7 +362,8 @@ class Call:
         if outcome.polite and not self._hurry.done():
             await asyncio.wait({self._hurry}, timeout=self._config.hangup_grace_s)
         self.stop_leg()
-        if self._answered or self.leg_gone or outcome.kind in (OutcomeClass.SUCCESS, OutcomeClass.CALLER):
+        answered = self.answered_at is not None
+        if answered or self.leg_gone or outcome.kind in (OutcomeClass.SUCCESS, OutcomeClass.CALLER):
             await self.leg.hang_up(outcome.reason)
         else:
             await self.leg.reject(503, "Service Unavailable")
@@ -383,7 +381,7 @@ class Call:
         self, instructions: str | None, metadata: Mapping[str, str], *, request_id: str, **options: Any
     ) -> LedgerEntry:
         """Put an operator's wish into the sequencer. Raises CallEnded or RequestRefused."""
-        if self.state is CallState.OFFERED and not self._ending.done():
+        if self.state in UNANSWERED and not self._ending.done():
             raise RequestRefused("call", "is not answered yet", code="not_answered")
         if (
             self.speech is None
@@ -392,18 +390,9 @@ class Call:
             or self.state is not CallState.TALKING
         ):
             raise CallEnded(outcome=self._ending_word())
-        composed = None if instructions is None else self.session.compose(instructions, "append")
-        self.speech.submit(
-            composed,
-            line=instructions,
-            origin=Origin.OPERATOR,
-            metadata=metadata,
-            request_id=request_id,
-            **options,
+        return submit_wish(
+            self.session, self.speech, self.ledger, instructions, metadata, request_id, **options
         )
-        entry = self.ledger.get(request_id)
-        assert entry is not None
-        return entry
 
     def withdraw(self, request_id: str) -> None:
         """Take a request back; its outcome becomes ``withdrawn`` unless it has ended."""
@@ -445,6 +434,20 @@ class Call:
         self._finish(outcome)
 
     # ── inner workings ──────────────────────────────────────────────────────────────────────────
+    def rings(self) -> None:
+        """The callee's phone rings."""
+        self._become(CallState.RINGING)
+
+    def note_answer(self) -> None:
+        """The call stands from now on, whoever has answered it."""
+        self.answered_at = self._loop.time()
+        self.journal.write("call.answered", setup_s=round(self.seconds, 3))
+
+    def note_first_words(self) -> None:
+        """The agent is heard; only the first time counts."""
+        if self.first_words_s is None and self.answered_at is not None:
+            self.first_words_s = self._loop.time() - self.answered_at
+
     def provider_lost(self, reason: str) -> None:
         """The realtime session went away under the call."""
         if self.closing or self.leg_gone:

@@ -46,6 +46,10 @@ class LegEar:
             self._port.playback(False)
 
     # ── LegListener ─────────────────────────────────────────────────────────────────────────────
+    def leg_progress(self, status: int, early_media: bool) -> None:
+        if self._call.placing is not None:
+            self._call.placing.progress(status, early_media)
+
     def leg_audio(self, audio: bytes) -> None:
         if self._bridge is not None:
             self._bridge.caller_audio(audio)
@@ -61,6 +65,7 @@ class LegEar:
         if response_id.startswith(COMFORT):
             return
         self.audible = True
+        self._call.note_first_words()
         self._call.set_floor("agent")
         if self._port is not None:
             self._port.playback(True)

@@ -64,6 +64,8 @@ class InviteProgress:
     status: int
     reason: str
     answer: bytes | None = None
+    fork: str = ""
+    """To tag: which branch of a forked INVITE speaks (RFC 3261 §13.2.2.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class Answered:
 
     leg: str
     sdp: bytes | None
+    fork: str = ""
+    """To tag of the branch that answered."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ def _provisional(core: Core, leg: Leg, request: Request, destination: Address, r
         leg.early[tag] = dialog
         core.dialogs[dialog.key] = leg
     if response.status > 100 and not leg.established:
-        core.emit(InviteProgress(leg.id, response.status, response.reason, sdp_or_none(response)))
+        core.emit(InviteProgress(leg.id, response.status, response.reason, sdp_or_none(response), tag or ""))
 
 
 def _success(core: Core, leg: Leg, request: Request, destination: Address, response: Response) -> None:
@@ -101,7 +101,7 @@ def _success(core: Core, leg: Leg, request: Request, destination: Address, respo
     leg.dialog = dialog
     leg.stop_timers(core)
     core.dialogs[dialog.key] = leg
-    core.emit(Answered(leg.id, sdp_or_none(response)))
+    core.emit(Answered(leg.id, sdp_or_none(response), tag))
 
 
 def _no_answer(core: Core, leg: Leg) -> None:
