@@ -100,10 +100,8 @@ def usable(values: Iterable[str]) -> list[Crypto]:
     return list(found.values())
 
 
-def offer_lines(secrets: Secrets, agreed: Crypto | None = None) -> list[Crypto]:
-    """What we offer: every profile that we have a secret for; once agreed, that line alone, key unchanged."""
-    if agreed is not None:
-        return [agreed]
+def offer_lines(secrets: Secrets) -> list[Crypto]:
+    """What we offer: a line for every profile that we have a secret for."""
     return [Crypto(tag, profile, secret) for tag, (profile, secret) in enumerate(secrets, 1)]
 
 

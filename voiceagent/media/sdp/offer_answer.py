@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from voiceagent.media.sdp.codecs import TELEPHONE_EVENT, codec_named
 from voiceagent.media.sdp.security import (
+    PLAIN,
     AgreedSecurity,
     SecurityAbilities,
     accept_security,
@@ -47,7 +48,7 @@ class Abilities:
     direction: Direction = Direction.SENDRECV
     rtcp_mux: bool = False
     username: str = "-"
-    security: SecurityAbilities = SecurityAbilities()
+    security: SecurityAbilities = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +293,7 @@ def _offer_section(abilities: Abilities, previous: MediaDescription | None) -> M
         for rate in sorted({codec.clock_rate for codec in codecs}):
             usual = _EVENT_PAYLOAD_TYPE + len(events)
             events.append((number_for(TELEPHONE_EVENT, rate, usual), rate))
-    protocol, security = offer_security(abilities.security)
+    protocol, security = offer_security(abilities.security, previous)
     return _section(
         protocol,
         abilities,

@@ -33,6 +33,16 @@ Keying = Literal["sdes", "dtls"]
 
 
 @dataclass(frozen=True, slots=True)
+class AgreedSecurity:
+    """What one section is encrypted with, and our answer's attributes that say so."""
+
+    security: Security
+    attributes: tuple[Attribute, ...] = field(default=(), repr=False)
+    crypto: sdes.Crypto | None = None
+    """Our SDES line."""
+
+
+@dataclass(frozen=True, slots=True)
 class SecurityAbilities:
     """What we can and will do about encryption. The default does nothing."""
 
@@ -43,18 +53,14 @@ class SecurityAbilities:
     """Our keys for SDES, best profile first."""
     fingerprint: Fingerprint | None = None
     """Of our certificate, for DTLS."""
-    agreed: sdes.Crypto | None = None
-    """Our line of this dialog's SDES: offered again as it is."""
+    agreed: AgreedSecurity | None = None
+    """What this dialog has agreed on: offered again as it is."""
+    offers: bool = True
+    """False: encrypted media is taken when offered, but not offered."""
 
 
-@dataclass(frozen=True, slots=True)
-class AgreedSecurity:
-    """What one section is encrypted with, and our answer's attributes that say so."""
-
-    security: Security
-    attributes: tuple[Attribute, ...] = field(default=(), repr=False)
-    crypto: sdes.Crypto | None = None
-    """Our SDES line."""
+PLAIN = SecurityAbilities()
+"""No encryption."""
 
 
 def answer_security(
@@ -68,7 +74,7 @@ def answer_security(
     if abilities.mode == "off":
         return "sdp_srtp_unsupported" if secure else None
     for keying in abilities.keying:
-        found = None
+        found: AgreedSecurity | None = None
         if keying == "sdes" and protocol not in DTLS_PROTOCOLS:
             found = _answer_sdes(media, abilities)
         elif keying == "dtls":
@@ -92,7 +98,11 @@ def _answer_dtls(
     offer: SessionDescription, media: MediaDescription, abilities: SecurityAbilities
 ) -> AgreedSecurity | None:
     fingerprints = _fingerprints(offer, media)
-    role = role_for_offer(_setup(offer, media) or "actpass")
+    setup = _setup(offer, media) or "actpass"
+    role = role_for_offer(setup)
+    before = None if abilities.agreed is None else abilities.agreed.security
+    if isinstance(before, DtlsParameters) and setup.strip().lower() == "actpass":
+        role = before.role  # a change of roles would mean another handshake
     if not fingerprints or role is None or abilities.fingerprint is None:
         return None
     attributes = (
@@ -102,25 +112,35 @@ def _answer_dtls(
     return AgreedSecurity(DtlsParameters(role, fingerprints), attributes)
 
 
-def offer_security(abilities: SecurityAbilities) -> tuple[str, tuple[Attribute, ...]]:
-    """The protocol and the attributes of a section that we offer."""
-    for keying in abilities.keying if abilities.mode != "off" else ():
+def offer_security(
+    abilities: SecurityAbilities, previous: MediaDescription | None = None
+) -> tuple[str, tuple[Attribute, ...]]:
+    """The protocol and the attributes of a section that we offer; ``previous`` is our last one of it."""
+    agreed = abilities.agreed
+    if agreed is not None and previous is not None:
+        return previous.protocol, _again(agreed, abilities)
+    for keying in abilities.keying if abilities.mode != "off" and abilities.offers else ():
         optional = abilities.mode == "optional"
         if keying == "sdes" and abilities.secrets:
-            lines = sdes.offer_lines(abilities.secrets, abilities.agreed)
-            attributes = tuple(Attribute("crypto", str(line)) for line in lines)
+            attributes = tuple(Attribute("crypto", str(line)) for line in sdes.offer_lines(abilities.secrets))
             return ("RTP/AVP" if optional else "RTP/SAVP"), attributes
         if keying == "dtls" and abilities.fingerprint is not None:
-            attributes = (
-                Attribute("setup", "actpass"),
-                Attribute("fingerprint", str(abilities.fingerprint)),
-            )
-            return ("RTP/AVP" if optional else "UDP/TLS/RTP/SAVP"), attributes
+            return ("RTP/AVP" if optional else "UDP/TLS/RTP/SAVP"), _actpass(abilities.fingerprint)
     if abilities.mode == "required":
         raise SdpError(
             "SDP: no keying is allowed for an encrypted offer", status=488, code="sdp_srtp_required"
         )
     return "RTP/AVP", ()
+
+
+def _again(agreed: AgreedSecurity, abilities: SecurityAbilities) -> tuple[Attribute, ...]:
+    if agreed.crypto is not None:
+        return (Attribute("crypto", str(agreed.crypto)),)
+    return () if abilities.fingerprint is None else _actpass(abilities.fingerprint)
+
+
+def _actpass(fingerprint: Fingerprint) -> tuple[Attribute, ...]:
+    return Attribute("setup", "actpass"), Attribute("fingerprint", str(fingerprint))
 
 
 def accept_security(
