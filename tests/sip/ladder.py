@@ -30,6 +30,7 @@ from voiceagent.sip.effects import (
     Retransmitted,
     SendDatagram,
     SipEffect,
+    TrunkJudged,
 )
 from voiceagent.sip.endpoint import SipEndpoint
 from voiceagent.sip.message import Request, Response
@@ -60,12 +61,14 @@ def label(effect: SipEffect) -> str | None:
             return f"** {type(effect).__name__} {status}"
         case ReferProgress(_, status, _, final):
             return f"** ReferProgress {status}" + (" final" if final else "")
-        case ReferReceived(_, target, accepted):
-            return f"** ReferReceived {target} {'accepted' if accepted else 'refused'}"
+        case ReferReceived():
+            return f"** ReferReceived {effect.target}" + ("" if effect.taken else " refused")
         case OfferReceived(_, method, _):
             return f"** OfferReceived {method}"
         case InfoReceived(_, content_type, _):
             return f"** InfoReceived {content_type}"
+        case TrunkJudged(_, what, _):
+            return f"** TrunkJudged {what}"
         case Dropped(why, _):
             return f"** Dropped {why}"
         case _:
@@ -115,7 +118,7 @@ class Ladder:
             target,
             from_uri="sip:agent@127.0.0.1",
             sdp=OFFER,
-            destination=PHONE,
+            destination=kwargs.pop("destination", PHONE),
             now=self.now,
             **kwargs,
         )
@@ -155,8 +158,11 @@ class Ladder:
         assert isinstance(message, Request | Response)
         return message
 
+    def sends(self) -> list[SendDatagram]:
+        return [effect for effect in self.effects if isinstance(effect, SendDatagram)]
+
     def last_send(self) -> SendDatagram:
-        return [effect for effect in self.effects if isinstance(effect, SendDatagram)][-1]
+        return self.sends()[-1]
 
     def request(self) -> Request:
         message = self.sent()

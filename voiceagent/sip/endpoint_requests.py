@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from voiceagent.errors import SipError
-from voiceagent.sip.check import check_request
+from voiceagent.sip.check import Refusal, check_request
 from voiceagent.sip.config import KNOWN_METHODS
 from voiceagent.sip.dialog import address_of
 from voiceagent.sip.effects import Address, Dropped
 from voiceagent.sip.endpoint_core import Core
+from voiceagent.sip.endpoint_gate import let_in
+from voiceagent.sip.gatekeeper import Gate
 from voiceagent.sip.info import take_info
 from voiceagent.sip.invite import Leg, ack_for_2xx, forget_dialog, refuse_pending
 from voiceagent.sip.invite_offer import take_reinvite, take_update
 from voiceagent.sip.invite_server import cancelled, new_call
 from voiceagent.sip.message import Request
 from voiceagent.sip.options import answer_options, capabilities
-from voiceagent.sip.refer import refuse_refer, take_notify, take_refer
+from voiceagent.sip.refer import take_notify
+from voiceagent.sip.refer_taken import take_refer, tell_refused
+from voiceagent.sip.replaces import replaced_leg
 from voiceagent.sip.transaction import InviteServer, ServerTransaction
 from voiceagent.sip.transaction.layer import server_key
 from voiceagent.sip.transaction.reply import reply_address
@@ -27,11 +31,16 @@ def take_request(core: Core, request: Request, source: Address) -> None:
     if method == "ACK":
         _take_ack(core, request, source)
         return
+    if source.flow > 0 and "alias" in request.via.params:
+        core.flows.alias(source, request.via.port)
     key = server_key(request, method)
     known = layer.find_server(key)
     if known is not None:
         core.counts["repeated_requests"] += 1
         known.repeated()
+        return
+    verdict = Gate("", "passed") if core.gate is None else let_in(core, core.gate, request, source)
+    if verdict is None:
         return
     if len(layer) >= core.config.max_transactions:
         core.counts["over_max_transactions"] += 1
@@ -39,6 +48,9 @@ def take_request(core: Core, request: Request, source: Address) -> None:
         return
     merged = request.to.tag is None and layer.is_merged(request)
     transaction = layer.open_server(key, request, source, reply_address(request, source))
+    if verdict.status:
+        core.respond(transaction, verdict.status, headers=verdict.headers)
+        return
     if not core.takes(method):
         status = 405 if method in KNOWN_METHODS else 501
         if method == "REFER":
@@ -50,14 +62,14 @@ def take_request(core: Core, request: Request, source: Address) -> None:
         core.respond(transaction, refusal.status, refusal.reason, refusal.headers)
         return
     try:
-        _route(core, request, source, transaction, merged=merged)
+        _route(core, request, source, transaction, merged=merged, trunk=verdict.trunk)
     except SipError as error:
         # A header or body that only this step had to read turned out to be malformed.
         core.respond(transaction, error.status)
 
 
 def _route(
-    core: Core, request: Request, source: Address, transaction: ServerTransaction, *, merged: bool
+    core: Core, request: Request, source: Address, transaction: ServerTransaction, *, merged: bool, trunk: str
 ) -> None:
     method = request.method
     if method == "CANCEL":
@@ -67,7 +79,7 @@ def _route(
     elif merged:
         core.respond(transaction, 482)
     elif method == "INVITE":
-        _new_invite(core, transaction)
+        _new_invite(core, transaction, trunk)
     elif method == "OPTIONS":
         answer_options(core, transaction)
     elif method == "REFER":
@@ -76,7 +88,7 @@ def _route(
         core.respond(transaction, 481)
 
 
-def _new_invite(core: Core, server: ServerTransaction) -> None:
+def _new_invite(core: Core, server: ServerTransaction, trunk: str) -> None:
     if not isinstance(server, InviteServer):
         return
     if server.request.contact is None and server.request.via.is_rfc3261:
@@ -86,7 +98,11 @@ def _new_invite(core: Core, server: ServerTransaction) -> None:
         core.counts["over_max_legs"] += 1
         core.respond(server, 503, headers=(("Retry-After", str(5 + core.dice(11))),))
     else:
-        new_call(core, server)
+        replaced = replaced_leg(core, server.request, server.source)
+        if isinstance(replaced, Refusal):
+            core.respond(server, replaced.status, replaced.reason)
+        else:
+            new_call(core, server, trunk=trunk, replaces="" if replaced is None else replaced.id)
 
 
 def _leg_of(core: Core, request: Request, source: Address) -> Leg | None:
@@ -97,7 +113,7 @@ def _leg_of(core: Core, request: Request, source: Address) -> Leg | None:
     dialog = leg.dialog or leg.early.get(request.from_.tag or "")
     if dialog is None or core.config.dialog_peer(dialog.peer, source):
         return leg
-    hops = (dialog.next_hop(), address_of(dialog.target))
+    hops = (core.next_hop(dialog), address_of(dialog.target))
     if any(hop is not None and hop[0] == source[0] for hop in hops):
         return leg
     core.counts["foreign_dialog_source"] += 1
@@ -145,6 +161,11 @@ def _within_dialog(core: Core, request: Request, source: Address, transaction: S
         core.respond(transaction, 500, "CSeq Out of Order")
         return
     method = request.method
+    if core.gate is not None:
+        core.gate.clean(request.headers, leg.trunk)
+        if not core.gate.may_use(leg.trunk, method):
+            core.respond(transaction, 405, headers=(("Allow", core.gate.allow(leg.trunk)),))
+            return
     transaction.owner = leg
     if method == "BYE":
         _take_bye(core, leg, transaction)
@@ -177,8 +198,8 @@ def _take_bye(core: Core, leg: Leg, transaction: ServerTransaction) -> None:
     server, dialog = leg.server, leg.dialog
     if server is not None and dialog is not None and not server.answered:
         core.respond(server, 487, tag=dialog.local_tag)
-    lingering = any(not referral.final for referral in leg.referrals.values())
     core.end(leg, "peer", None, reason)
+    lingering = leg.refers_in or any(not referral.final for referral in leg.referrals.values())
     if lingering:
         # The subscription outlives the session (RFC 5057 §4.1): its NOTIFYs still get their 200 for a while.
         core.wire.timers.at(core.wire.now + core.wire.values.give_up, lambda: forget_dialog(core, leg))
@@ -190,4 +211,4 @@ def _refer_refused(core: Core, request: Request, source: Address) -> None:
     if request.to.tag is not None:
         leg = _leg_of(core, request, source)
         if leg is not None:
-            refuse_refer(core, leg, request)
+            tell_refused(core, leg, request)
