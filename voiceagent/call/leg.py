@@ -98,6 +98,9 @@ class MediaFigures:
     late: int = 0
     foreign: int = 0
     details: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Quality as named numbers (``…_ms``, ``…_percent``, ``mos``): see the guide's table of figures."""
+    srtp: str = ""
+    """The profile that encrypts the media; empty for plain RTP."""
 
 
 class LegListener(Protocol):

@@ -68,6 +68,17 @@ class MediaSettings(Section):
     silence_limit_s: Annotated[float, Field(ge=0)] = Field(
         default=60.0, description="End a call whose caller sends no RTP for so long; 0 never."
     )
+    srtp: Literal["off", "optional", "required"] = Field(
+        default="optional",
+        description="Encrypted media: never, as the other side offers, or else no call.",
+    )
+    srtp_keying: tuple[Literal["sdes", "dtls"], ...] = Field(
+        default=("sdes", "dtls"), description="How keys may be agreed on, the preferred way first."
+    )
+    sdes_over: Literal["tls", "any"] = Field(
+        default="tls", description="Signalling that may carry SDES keys: whoever reads it can listen."
+    )
+    rtcp: bool = Field(default=True, description="Send and take RTCP reports: round trip, loss, jitter.")
 
     @field_validator("host", "advertised_host")
     @classmethod
