@@ -21,6 +21,7 @@ from voiceagent.sip import (
     invite_offer,
     limits,
     refer_taken,
+    update,
 )
 from voiceagent.sip.dialog import Dialog
 from voiceagent.sip.endpoint_core import Core
@@ -132,6 +133,8 @@ def _offer_over_offer(patches: Patches) -> None:
 
 def _no_glare(patches: Patches) -> None:
     def take_reinvite(core: Core, leg: Any, server: InviteServer) -> None:
+        if leg.ack_wait is not None:
+            leg.ack_wait.stop()
         leg.our_offer = leg.ack_wait = leg.peer_offer = None
         sound(core, leg, server)
 
@@ -140,12 +143,12 @@ def _no_glare(patches: Patches) -> None:
 
 
 def _open_offer_forgotten(patches: Patches) -> None:
-    def take_update(core: Core, leg: Any, transaction: ServerTransaction) -> None:
+    def take_update(core: Core, leg: Any, transaction: ServerTransaction, dialog: Dialog) -> None:
         pending, leg.peer_offer = leg.peer_offer, None
-        sound(core, leg, transaction)
+        sound(core, leg, transaction, dialog)
         leg.peer_offer = leg.peer_offer or pending
 
-    sound = invite_offer.take_update
+    sound = update.take_update
     patches.set(endpoint_requests, "take_update", take_update)
 
 
@@ -175,7 +178,7 @@ def _acknowledge_once(patches: Patches) -> None:
 
 
 def _swallow_updates(patches: Patches) -> None:
-    def take_update(core: Core, leg: Any, transaction: ServerTransaction) -> None:
+    def take_update(core: Core, leg: Any, transaction: ServerTransaction, dialog: Dialog) -> None:
         leg.peer_offer = leg.peer_offer or PeerOffer(transaction, "UPDATE", late=False)
 
     patches.set(endpoint_requests, "take_update", take_update)

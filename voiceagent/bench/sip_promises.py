@@ -92,7 +92,7 @@ class Watcher:
         self._numbers: dict[DialogName, int] = {}
         self._said: set[bytes] = set()
         self._byes: set[DialogName] = set()
-        self._our_offers: dict[DialogName, str] = {}
+        self._our_offers: dict[DialogName, tuple[str, str]] = {}
         self._their_offers: dict[str, str] = {}
         self._provisional: dict[tuple[str, int], tuple[int, bytes]] = {}
         self._unacknowledged: dict[str, _Unacknowledged] = {}
@@ -120,9 +120,9 @@ class Watcher:
             seen.known = client is not None and _takes_2xx(client)
             if message.status >= 200:
                 self._our_offers = {
-                    dialog: branch
-                    for dialog, branch in self._our_offers.items()
-                    if branch != message.via.branch
+                    dialog: offer
+                    for dialog, offer in self._our_offers.items()
+                    if offer[0] != message.via.branch
                 }
 
     def _acknowledged(self, ack: Request) -> None:
@@ -213,8 +213,13 @@ class Watcher:
         if request.method == "BYE":
             self._byes.add(dialog)
         elif request.method in ("INVITE", "UPDATE") and request.body and dialog[2]:
-            self._keep("P6", dialog not in self._our_offers, f"a second offer of ours in {dialog}")
-            self._our_offers[dialog] = request.via.branch or ""
+            self._keep("P6", not self._ours_is_open(dialog), f"a second offer of ours in {dialog}")
+            self._our_offers[dialog] = (request.via.branch or "", request.method)
+
+    def _ours_is_open(self, dialog: DialogName) -> bool:
+        """Unanswered, and its transaction has not timed out."""
+        clients = self._endpoint._core.layer.clients  # pyright: ignore[reportPrivateUsage]
+        return self._our_offers.get(dialog, ("", "")) in clients
 
     def _event(self, event: SipEvent) -> None:
         leg = getattr(event, "leg", None)
@@ -240,7 +245,7 @@ class Watcher:
             request = self._seen.message
             if isinstance(request, Request):
                 dialog = (request.call_id, request.to.tag or "", request.from_.tag or "")
-                self._keep("P6", dialog not in self._our_offers, f"their offer beside ours in {dialog}")
+                self._keep("P6", not self._ours_is_open(dialog), f"their offer beside ours in {dialog}")
                 self._their_offers[leg] = request.via.branch or ""
 
     # The clock.

@@ -26,6 +26,7 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "hang_up": (),
     "cancel": (),
     "offer": (OFFER,),
+    "update": (OFFER,),
     "answer_offer": (ANSWER,),
     "refuse_offer": (488,),
     "refer": ("sip:x@127.0.0.1",),
@@ -41,8 +42,15 @@ _COMMANDS = (
     *("accept",) * 8,
     *("answer_offer", "offer", "refer", "send_info", "accept_refer") * 2,
 )
+_SESSIONS: tuple[tuple[str, ...], ...] = (
+    (),
+    ("Supported: timer, replaces",),
+    ("Supported: timer", "Session-Expires: 90;refresher=uas"),
+    ("Supported: timer", "Session-Expires: 90;refresher=uac", "Allow: INVITE, ACK, BYE, UPDATE"),
+    ("Supported: timer", "Session-Expires: 60"),
+)
 _WITHIN = ("BYE", "INVITE", "UPDATE", "INFO", "OPTIONS", "REFER", "NOTIFY", "MESSAGE", "INVITE")
-_STATUSES = (100, 180, 183, 200, 200, 200, 202, 302, 408, 481, 486, 487, 491, 500)
+_STATUSES = (100, 180, 183, 200, 200, 200, 202, 302, 408, 422, 481, 486, 487, 491, 500)
 
 
 class SipWorld:
@@ -55,7 +63,8 @@ class SipWorld:
             EndpointConfig(
                 local=OURS,
                 allow_refer=True,
-                supported=("replaces",),
+                supported=("replaces", "timer"),
+                session_expires=90,
                 setup_limit=200.0,
                 refer_limit=30.0,
             ),
@@ -147,6 +156,7 @@ class SipWorld:
 
     def _invite(self, peer: Peer, body: bytes, headers: tuple[str, ...] = ()) -> None:
         branch = peer.branch()
+        headers = (*headers, *self._rng.choice(_SESSIONS))
         data = peer.request("INVITE", body, *headers, branch=branch)
         self._invites.append((peer, peer.number, branch))
         self._receive(data, "INVITE")
@@ -236,7 +246,10 @@ class SipWorld:
         status = self._rng.choice(_STATUSES)
         body = ANSWER if request.method == "INVITE" and status in (183, 200) else b""
         tag = "callee" if self._rng.random() < 0.8 else "other"
-        self._receive(reply(request, status, body, tag=tag), f"{status} {request.method}", keep=False)
+        headers = ("Min-SE: 120",) if status == 422 else self._rng.choice(_SESSIONS)
+        self._receive(
+            reply(request, status, body, *headers, tag=tag), f"{status} {request.method}", keep=False
+        )
         return True
 
     def _callee_within_the_dialog(self) -> bool:
