@@ -9,7 +9,8 @@ import pytest
 
 from voiceagent.call.direct_audio import DirectMedia
 from voiceagent.call.leg import Heard, LegEnd, TransferResult
-from voiceagent.call.sip_leg import SipGateway, SipLeg
+from voiceagent.call.sip_gateway import SipGateway
+from voiceagent.call.sip_leg import SipLeg
 from voiceagent.media.wheel import MediaWheel
 from voiceagent.sip import effects as sip
 
@@ -38,6 +39,8 @@ class Transport:
 class Listener:
     def __init__(self) -> None:
         self.log: list[tuple[Any, ...]] = []
+
+    def leg_progress(self, status: int, early_media: bool) -> None: ...
 
     def leg_audio(self, audio: bytes) -> None: ...
 

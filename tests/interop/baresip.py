@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ CONFIG = """sip_listen 127.0.0.1:{sip}
 net_interface 127.0.0.1
 audio_source aufile,{wav}
 audio_player aubridge,x
-audio_srate 8000-8000
-audio_channels 1-1
+audio_srate {rate}-{rate}
+audio_channels {channels}-{channels}
 module_path /usr/lib/baresip/modules
-module g711.so
+{modules}
 module aufile.so
 module aubridge.so
 module sndfile.so
@@ -30,8 +31,50 @@ module_app menu.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen 127.0.0.1:{control}
 statmode_default off
+{extra}
 """
-ACCOUNT = "<sip:caller@127.0.0.1:{sip}>;regint=0;audio_codecs=PCMU/8000/1;answermode=auto\n"
+ACCOUNT = (
+    "<sip:caller@127.0.0.1:{sip}{transport}>;regint=0;audio_codecs={codec}{media}{account};answermode=auto\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """A codec as baresip names it, the module that brings it, and the sound it wants to be fed with."""
+
+    name: str
+    module: str
+    rate: int = 8000
+    channels: int = 1
+
+
+PCMU = Codec("PCMU/8000/1", "g711")
+PCMA = Codec("PCMA/8000/1", "g711")
+G722 = Codec("G722/16000/1", "g722", 16_000)
+OPUS = Codec("opus/48000/2", "opus", 48_000, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How a phone is set up: its codec, its transport (udp, tcp, tls) and its media encryption."""
+
+    codec: Codec = PCMU
+    transport: str = "udp"
+    media_encryption: str = ""
+    """Empty, ``srtp`` (offered on RTP/AVP), ``srtp-mand`` (RTP/SAVP) or ``dtls_srtp``."""
+    account: str = ""
+    """Further parameters of the account, each with its leading semicolon."""
+    extra: str = ""
+    """Further lines of the configuration."""
+
+    def modules(self) -> str:
+        """The modules that these ways need."""
+        names = [self.codec.module]
+        if self.media_encryption.startswith("srtp"):
+            names.append("srtp")
+        elif self.media_encryption == "dtls_srtp":
+            names += ["dtls_srtp", "srtp"]
+        return "\n".join(f"module {name}.so" for name in names)
 
 
 class Baresip:
@@ -71,18 +114,39 @@ class Baresip:
     def recording(self) -> bytes:
         """What the phone heard, as 8 kHz PCM."""
         (path,) = self.folder.glob("dump-*-dec.wav")
-        return read_wav(path).channel(0)
+        wav = read_wav(path)
+        return kit.to_8k(wav.channel(0), wav.rate)
 
 
 @asynccontextmanager
-async def baresip(folder: Path, speech: bytes) -> AsyncIterator[Baresip]:
+async def baresip(folder: Path, speech: bytes, ways: Ways | None = None) -> AsyncIterator[Baresip]:
     """A phone that says ``speech`` (8 kHz PCM) in its call. After the block the recording is complete."""
+    ways = ways or Ways()
+    codec = ways.codec
     folder.mkdir()  # noqa: ASYNC240 - a local folder, once
-    with WavWriter(folder / "in.wav", rate=kit.RATE, channels=1) as wav:
-        wav.write(speech)
+    with WavWriter(folder / "in.wav", rate=codec.rate, channels=codec.channels) as wav:
+        wav.write(kit.from_8k(speech, codec.rate, codec.channels))
     ports = {"sip": kit.free_port(), "control": kit.free_port()}
-    (folder / "config").write_text(CONFIG.format(wav=folder / "in.wav", folder=folder, **ports))
-    (folder / "accounts").write_text(ACCOUNT.format(**ports))
+    (folder / "config").write_text(
+        CONFIG.format(
+            wav=folder / "in.wav",
+            folder=folder,
+            rate=codec.rate,
+            channels=codec.channels,
+            modules=ways.modules(),
+            extra=ways.extra,
+            **ports,
+        )
+    )
+    (folder / "accounts").write_text(
+        ACCOUNT.format(
+            codec=codec.name,
+            transport="" if ways.transport == "udp" else f";transport={ways.transport}",
+            media=f";mediaenc={ways.media_encryption}" if ways.media_encryption else "",
+            account=ways.account,
+            **ports,
+        )
+    )
     with (folder / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *("baresip", "-4", "-f", str(folder), "-t", "60"),

@@ -8,6 +8,8 @@ import socket
 import struct
 from pathlib import Path
 
+import numpy as np
+
 from voiceagent.engine.parts import build_parts
 from voiceagent.engine.ports import Expectation, ExpectKind
 from voiceagent.engine.tts.caller import synthesize
@@ -57,6 +59,23 @@ def silence(seconds: float) -> bytes:
 async def words(text: str, *, before_s: float) -> bytes:
     """The caller's words as 8 kHz PCM, with silence before and (longer than the call) after them."""
     return silence(before_s) + await synthesize(text, voice="rms", rate=RATE) + silence(30)
+
+
+def from_8k(pcm: bytes, rate: int, channels: int) -> bytes:
+    """8 kHz mono PCM at a multiple of that rate, the same on every channel (linear interpolation)."""
+    samples = np.frombuffer(pcm, "<i2").astype(np.float64)
+    times = rate // RATE
+    at = np.arange(len(samples) * times) / times
+    wide = np.interp(at, np.arange(len(samples)), samples)
+    return np.repeat(wide.round().astype("<i2"), channels).tobytes()
+
+
+def to_8k(pcm: bytes, rate: int) -> bytes:
+    """PCM of a multiple of 8 kHz at 8 kHz: each sample the mean of those it stands for."""
+    times = rate // RATE
+    samples = np.frombuffer(pcm, "<i2").astype(np.float64)
+    samples = samples[: len(samples) // times * times].reshape(-1, times)
+    return samples.mean(axis=1).round().astype("<i2").tobytes()
 
 
 def level_dbfs(pcm: bytes) -> float:

@@ -52,20 +52,22 @@ def receive(status: int | str, *, optional: bool = False, attributes: str = "") 
     return f'<recv {kind}="{status}" {maybe} {attributes}/>'
 
 
-def answered(user: str = "sipp", sdp_port: str = "rtpstream_audio_port") -> list[str]:
-    """INVITE, 200, ACK."""
+def answered(
+    user: str = "sipp", sdp_port: str = "rtpstream_audio_port", *, routed: bool = False
+) -> list[str]:
+    """INVITE, 200, ACK; ``routed`` follows the Record-Route of a proxy."""
     return [
         request("INVITE", user=user, sdp_port=sdp_port),
         receive(100, optional=True),
         receive(180, optional=True),
         receive(200, attributes='rrs="true"'),
-        request("ACK", user=user),
+        request("ACK", user=user, extra="[routes]\n" if routed else ""),
     ]
 
 
-def hangs_up(number: int = 2) -> list[str]:
+def hangs_up(number: int = 2, *, routed: bool = False) -> list[str]:
     """BYE, 200."""
-    return [request("BYE", number=number), receive(200)]
+    return [request("BYE", number=number, extra="[routes]\n" if routed else ""), receive(200)]
 
 
 def is_hung_up(within_ms: int = 40_000) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop import kit
-from tests.interop.baresip import baresip
+from tests.interop.baresip import PCMA, Ways, baresip
 from tests.kit.service import service, until
 
 pytestmark = [
@@ -17,12 +17,22 @@ pytestmark = [
 ]
 
 
-async def test_a_spoken_call(tmp_path: Path) -> None:
+SPOKEN = "a spoken call, its words recognised at both ends"
+
+
+@pytest.mark.parametrize(
+    "ways",
+    [
+        pytest.param(Ways(), marks=pytest.mark.matrix("baresip", "G.711 µ-law", SPOKEN), id="pcmu"),
+        pytest.param(Ways(PCMA), marks=pytest.mark.matrix("baresip", "G.711 A-law", SPOKEN), id="pcma"),
+    ],
+)
+async def test_a_spoken_call(tmp_path: Path, ways: Ways) -> None:
     real = {"engine__voice": "auto", "engine__recogniser": "auto", "engine__vad": "auto"}
     speech = await kit.words("billing please", before_s=5.0)
     async with service(tmp_path, flows=kit.flow_file(tmp_path), **real) as running:
         assert running.addresses is not None
-        async with baresip(tmp_path / "phone", speech) as phone:
+        async with baresip(tmp_path / "phone", speech, ways) as phone:
             await phone.command("dial", f"sip:100@{running.addresses.sip}")
             await phone.event("CALL_ESTABLISHED")
             await phone.event("CALL_CLOSED", within_s=40)
@@ -34,6 +44,7 @@ async def test_a_spoken_call(tmp_path: Path) -> None:
     assert await kit.understood(heard) == [kit.QUESTION, kit.ANSWER]
 
 
+@pytest.mark.matrix("baresip", "hold, resume, RFC 4733 keys", "held, taken back, four keys")
 async def test_hold_resume_and_keys(tmp_path: Path) -> None:
     async with service(tmp_path, flows=kit.flow_file(tmp_path)) as running:
         assert running.addresses is not None
@@ -61,6 +72,7 @@ async def test_hold_resume_and_keys(tmp_path: Path) -> None:
     assert (entries[-1]["outcome"], entries[-1]["reason"]) == ("success", "completed")
 
 
+@pytest.mark.matrix("baresip", "BYE", "the phone hangs up in mid-question")
 async def test_the_phone_hangs_up(tmp_path: Path) -> None:
     async with service(tmp_path, flows=kit.flow_file(tmp_path)) as running:
         assert running.addresses is not None

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.kit.story import Story
-from voiceagent.call.call import Call as RunningCall
 from voiceagent.call.comfort import COMFORT
+from voiceagent.call.leg_ear import LegEar
 from voiceagent.realtime.sequencer_io import Settled, Submitted
 
 
@@ -67,21 +67,21 @@ class Ear:
         self.agent_until = 0.0
         self.heard: list[tuple[str, int]] = []
         """Response id and milliseconds of everything of the agent's that ended by itself."""
-        started = RunningCall.leg_playback_started
-        ended = RunningCall.leg_playback_ended
+        started = LegEar.leg_playback_started
+        ended = LegEar.leg_playback_ended
 
         def on_started(response_id: str, item_id: str) -> None:
             if response_id.startswith(COMFORT):
                 self.comfort_from.append(now())
             elif not response_id.startswith("local-"):
                 self.agent_from.append(now())
-            started(story.call, response_id, item_id)
+            started(story.call.ear, response_id, item_id)
 
         def on_ended(heard: Any) -> None:
             if not heard.response_id.startswith("local-"):
                 self.agent_until = now()
                 self.heard.append((heard.response_id, heard.heard_ms))
-            ended(story.call, heard)
+            ended(story.call.ear, heard)
 
-        story.call.leg_playback_started = on_started  # type: ignore[method-assign]
-        story.call.leg_playback_ended = on_ended  # type: ignore[method-assign]
+        story.call.ear.leg_playback_started = on_started  # type: ignore[method-assign]
+        story.call.ear.leg_playback_ended = on_ended  # type: ignore[method-assign]

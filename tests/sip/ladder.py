@@ -56,12 +56,12 @@ def label(effect: SipEffect) -> str | None:
             return None
         case Ended(_, by, status, _):
             return f"** Ended {by}" + (f" {status}" if status else "")
-        case InviteProgress(_, status, _, _) | AnswerReceived(_, status, _):
+        case InviteProgress(status=status) | AnswerReceived(status=status):
             return f"** {type(effect).__name__} {status}"
         case ReferProgress(_, status, _, final):
             return f"** ReferProgress {status}" + (" final" if final else "")
-        case ReferReceived(_, target, accepted):
-            return f"** ReferReceived {target} {'accepted' if accepted else 'refused'}"
+        case ReferReceived():
+            return f"** ReferReceived {effect.target}" + ("" if effect.taken else " refused")
         case OfferReceived(_, method, _):
             return f"** OfferReceived {method}"
         case InfoReceived(_, content_type, _):
@@ -115,7 +115,7 @@ class Ladder:
             target,
             from_uri="sip:agent@127.0.0.1",
             sdp=OFFER,
-            destination=PHONE,
+            destination=kwargs.pop("destination", PHONE),
             now=self.now,
             **kwargs,
         )
@@ -155,8 +155,11 @@ class Ladder:
         assert isinstance(message, Request | Response)
         return message
 
+    def sends(self) -> list[SendDatagram]:
+        return [effect for effect in self.effects if isinstance(effect, SendDatagram)]
+
     def last_send(self) -> SendDatagram:
-        return [effect for effect in self.effects if isinstance(effect, SendDatagram)][-1]
+        return self.sends()[-1]
 
     def request(self) -> Request:
         message = self.sent()

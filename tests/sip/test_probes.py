@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.sip.ladder import ANSWER, OFFER, PHONE, Ladder, Phone, established
-from voiceagent.sip.effects import InfoReceived, InviteReceived, SendDatagram
+from voiceagent.sip.effects import InfoReceived, InviteReceived, ReferReceived, SendDatagram
 
 BAD_SDP = b"v=0\r\nthis is no session description\r\n"
 
@@ -144,11 +144,13 @@ def test_08_refer_in_dialog_is_taken_with_notify_or_refused_as_configured(allowe
         """)
         assert "REFER" not in (ladder.response().headers.get("Allow") or "")
         return
+    told = ladder.event(ReferReceived)
+    ladder.do("accept_refer", told.leg, told.refer)
     ladder.shows("""
         >> REFER
+        ** ReferReceived sip:200@127.0.0.1
         << 202 REFER
         << NOTIFY
-        ** ReferReceived sip:200@127.0.0.1 accepted
     """)
     notify = ladder.request()
     assert notify.headers.get("Event") == "refer;id=2"

@@ -151,18 +151,6 @@ def test_an_attended_transfer_keeps_its_replaces() -> None:
     assert ladder.request().headers.get("X-A") == "1"
 
 
-def test_the_peers_transfer_and_its_outcome() -> None:
-    ladder, phone, leg = established(allow_refer=True)
-    ladder.receive(phone.request("REFER", b"", "Refer-To: <sip:200@127.0.0.1>"))
-    ladder.receive(phone.reply(ladder.request(), 200))
-    ladder.do("refer_outcome", leg, 180, "Ringing")
-    assert ladder.request().body == b"SIP/2.0 180 Ringing\r\n"
-    ladder.do("refer_outcome", leg, 200, "OK")
-    final = ladder.request()
-    assert final.headers.get("Subscription-State") == "terminated;reason=noresource"
-    assert ladder.do("refer_outcome", leg, 200, "OK") == []
-
-
 def test_a_refer_must_name_one_target() -> None:
     ladder, phone, _ = established(allow_refer=True)
     ladder.receive(phone.request("REFER"))

@@ -28,7 +28,7 @@ from voiceagent.call.admission import Admission
 from voiceagent.call.config import AdmissionConfig, CallConfig, SurvivalConfig
 from voiceagent.call.direct_audio import DirectMedia
 from voiceagent.call.outcome import OutcomeClass
-from voiceagent.call.sip_leg import SipGateway
+from voiceagent.call.sip_gateway import SipGateway
 from voiceagent.call.vigil import VigilConfig
 from voiceagent.errors import ConfigError
 from voiceagent.ids import Tokens, random_token

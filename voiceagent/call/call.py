@@ -1,7 +1,8 @@
 """One phone call: offered → answered → talking → closing → ended, with one outcome and one journal.
 
-The call is a listener of its leg and of its realtime session; both report synchronously on the loop's
-thread. Everything that waits (the flow, tools, the set-up) runs in the call's own tasks.
+The call listens to its leg (``leg_ear``) and to its realtime session (``model_ear``); both report
+synchronously on the loop's thread. Everything that waits (the flow, tools, the set-up) runs in the call's
+own tasks.
 """
 
 from __future__ import annotations
@@ -16,30 +17,32 @@ from voiceagent.call.apology import RESPONSE_ID as APOLOGY
 from voiceagent.call.apology import apology
 from voiceagent.call.bridge import AudioBridge
 from voiceagent.call.call_tasks import CallTasks, to_the_end
-from voiceagent.call.comfort import COMFORT
 from voiceagent.call.config import CallConfig
 from voiceagent.call.dialling import Failure, Open, reach
 from voiceagent.call.fallback import hand_to_people
-from voiceagent.call.flow_port import FlowPort
+from voiceagent.call.flow_port import FlowPort, facts_of
 from voiceagent.call.last_words import last_words
 from voiceagent.call.ledger import Ledger, LedgerEntry
-from voiceagent.call.leg import G711, Heard, Leg, LegEnd, LegInfo, TransferResult
-from voiceagent.call.local_lines import is_local
+from voiceagent.call.leg import G711, Leg, LegInfo, TransferResult
+from voiceagent.call.leg_ear import LegEar
 from voiceagent.call.model_ear import ModelEar
 from voiceagent.call.observer import CallObserver
-from voiceagent.call.outcome import CallOutcome, OutcomeClass, leg_refused, outcome_of_leg
+from voiceagent.call.outcome import CallOutcome, OutcomeClass, leg_refused
+from voiceagent.call.placing import Placing
 from voiceagent.call.provider_health import ProviderHealth
+from voiceagent.call.record import write_end, write_offer
 from voiceagent.call.recovery import Recovery
 from voiceagent.call.speech import CallSpeech
 from voiceagent.call.transcript import Transcript, Utterance
+from voiceagent.call.triggers import submit_wish
 from voiceagent.call.watch import Watch
 from voiceagent.errors import CallEnded, MediaError, ProviderError, RequestRefused, SipError
 from voiceagent.ids import Tokens
 from voiceagent.ivr.flow import Flow
-from voiceagent.ivr.ports import CallFacts, DigitPressed
+from voiceagent.ivr.ports import DigitPressed
 from voiceagent.ivr.verbs import Call as FlowCall
 from voiceagent.realtime.model_inputs import RealtimeModelSendInterrupt
-from voiceagent.realtime.requests import InterruptedBy, Origin, Outcome, OutcomeKind
+from voiceagent.realtime.requests import InterruptedBy, Outcome, OutcomeKind
 from voiceagent.realtime.session import RealtimeSession
 from voiceagent.records.journal import Journal
 
@@ -54,9 +57,14 @@ class CallState(StrEnum):
     """Where a call is in its life."""
 
     OFFERED = "offered"
+    DIALLING = "dialling"
+    RINGING = "ringing"
     TALKING = "talking"
     CLOSING = "closing"
     ENDED = "ended"
+
+
+UNANSWERED = (CallState.OFFERED, CallState.DIALLING, CallState.RINGING)
 
 
 class Call:
@@ -81,10 +89,15 @@ class Call:
         self.leg = leg
         self.flow = flow
         self.journal = journal
-        self.state = CallState.OFFERED
+        self.placing = Placing(self) if leg.info.direction == "outbound" else None
+        self.state = CallState.OFFERED if self.placing is None else CallState.DIALLING
         self.step = ""
         self.floor = "nobody"
         self.started_at = time.time()
+        self.answered_at: float | None = None
+        """Loop time of the answer."""
+        self.first_words_s: float | None = None
+        """From the answer to the first packet of the agent's voice."""
         self.ended_at: float | None = None
         self.outcome: CallOutcome | None = None
         self.held = False
@@ -108,13 +121,12 @@ class Call:
         """How the call is to end, as soon as that is known."""
         self._hurry: asyncio.Future[None] = self._loop.create_future()
         """Done when nobody is to wait for last words any more."""
-        self._apology_played: asyncio.Event = asyncio.Event()
         self._started = self._loop.time()
         self._ended: float | None = None
         self._tasks = CallTasks(call_id, self._task_failed)
-        self._answered = False
-        self._closing = False
-        self._agent_audible = False
+        self.closing = False
+        """The end has begun: nothing that the caller does counts any more."""
+        self.ear = LegEar(self)
         self._provider_lost: CallOutcome | None = None
         self._health = ProviderHealth()
         self.watch = Watch(self, observer, config.vigil, transcribes=transcription is not None)
@@ -132,7 +144,17 @@ class Call:
     @property
     def agent_audible(self) -> bool:
         """True while the agent's voice, or a line of our own, is heard."""
-        return self._agent_audible
+        return self.ear.audible
+
+    @property
+    def ended(self) -> bool:
+        """True once the call is over and its record written."""
+        return self.state is CallState.ENDED
+
+    @property
+    def leg_gone(self) -> bool:
+        """True once the leg has ended, whoever ended it."""
+        return self.ear.end is not None
 
     @property
     def seconds(self) -> float:
@@ -146,16 +168,8 @@ class Call:
     # ── life ────────────────────────────────────────────────────────────────────────────────────
     async def run(self) -> CallOutcome:
         """Live the call from offer to record; returns its outcome and leaves nothing behind."""
-        self.leg.listen(self)
-        self.journal.write(
-            "call.offered",
-            call_id=self.id,
-            kind=self.info.kind,
-            caller=self.info.caller,
-            called=self.info.called,
-            flow=self.flow.name,
-            protocol_call_id=self.info.protocol_call_id,
-        )
+        self.leg.listen(self.ear)
+        write_offer(self)
         self._observer.call_changed(self)
         outcome = CallOutcome(OutcomeClass.UNKNOWN, "cancelled")
         try:
@@ -184,11 +198,16 @@ class Call:
             refusal = self._ending.result()
             if refusal.kind is not OutcomeClass.PROVIDER or self.leg_gone:
                 return refusal
+        if self.placing is not None:
+            unanswered = await self.placing.settled(self._ending, refusal)
+            if unanswered is not None:
+                return unanswered
         try:
             await self.leg.answer()
         except (MediaError, SipError) as error:
             return leg_refused(error)
-        self._answered = True
+        if self.answered_at is None:
+            self.note_answer()
         if refusal is not None:
             return await self._apologise(refusal)
         self._become(CallState.TALKING)
@@ -242,9 +261,7 @@ class Call:
             run=self._tasks.start,
         )
         self._port = FlowPort(
-            CallFacts(
-                self.id, self.info.caller, self.info.called, self.info.caller_name, tuple(self.info.headers)
-            ),
+            facts_of(self.id, self.info),
             self.leg,
             session,
             self.speech,
@@ -254,6 +271,7 @@ class Call:
             transfer_targets=self._config.transfer_targets,
             transcription=self._transcription,
         )
+        self.ear.attach(self._bridge, self._port)
         ear = ModelEar(self, self._bridge, self.speech, self._port, self._observer)
         session.add_listener(ear.hear)
         self.watch.new_session()
@@ -299,7 +317,7 @@ class Call:
         seconds = len(audio) / 8000
         try:
             async with asyncio.timeout(seconds + 2):
-                await self._apology_played.wait()
+                await self.ear.apology_played.wait()
         except TimeoutError:
             self.journal.write("apology.unheard")
         if self.leg_gone:
@@ -316,7 +334,7 @@ class Call:
 
     async def _close(self, outcome: CallOutcome) -> None:
         """End everything in order: leg, session, flow, record. Runs even when the call is cancelled."""
-        self._closing = True
+        self.closing = True
         self._hush()
         self._become(CallState.CLOSING)
         self._tasks.cancel()
@@ -333,27 +351,19 @@ class Call:
         self.floor = "nobody"
         self.state = CallState.ENDED
         self.watch.close()
-        self.journal.write(
-            "call.ended",
-            outcome=outcome.kind.value,
-            reason=outcome.reason,
-            detail=outcome.detail,
-            status=outcome.status,
-            duration_s=round(self.seconds, 3),
-            barge_ins=self.barge_ins,
-            longest_gap_s=round(self.watch.longest_gap_s, 3),
-            media=self.leg.figures(),
-        )
+        write_end(self, outcome)
         self.journal.close()
         # An ended call is kept for a while to be looked at: not its socket, model and flow.
         self.session = self.speech = self._port = self._bridge = self.recovery = None
+        self.ear.detach()
         self._observer.call_ended(self)
 
     async def _leave(self, outcome: CallOutcome) -> None:
         if outcome.polite and not self._hurry.done():
             await asyncio.wait({self._hurry}, timeout=self._config.hangup_grace_s)
         self.stop_leg()
-        if self._answered or self.leg_gone or outcome.kind in (OutcomeClass.SUCCESS, OutcomeClass.CALLER):
+        answered = self.answered_at is not None
+        if answered or self.leg_gone or outcome.kind in (OutcomeClass.SUCCESS, OutcomeClass.CALLER):
             await self.leg.hang_up(outcome.reason)
         else:
             await self.leg.reject(503, "Service Unavailable")
@@ -371,7 +381,7 @@ class Call:
         self, instructions: str | None, metadata: Mapping[str, str], *, request_id: str, **options: Any
     ) -> LedgerEntry:
         """Put an operator's wish into the sequencer. Raises CallEnded or RequestRefused."""
-        if self.state is CallState.OFFERED and not self._ending.done():
+        if self.state in UNANSWERED and not self._ending.done():
             raise RequestRefused("call", "is not answered yet", code="not_answered")
         if (
             self.speech is None
@@ -380,18 +390,9 @@ class Call:
             or self.state is not CallState.TALKING
         ):
             raise CallEnded(outcome=self._ending_word())
-        composed = None if instructions is None else self.session.compose(instructions, "append")
-        self.speech.submit(
-            composed,
-            line=instructions,
-            origin=Origin.OPERATOR,
-            metadata=metadata,
-            request_id=request_id,
-            **options,
+        return submit_wish(
+            self.session, self.speech, self.ledger, instructions, metadata, request_id, **options
         )
-        entry = self.ledger.get(request_id)
-        assert entry is not None
-        return entry
 
     def withdraw(self, request_id: str) -> None:
         """Take a request back; its outcome becomes ``withdrawn`` unless it has ended."""
@@ -407,25 +408,7 @@ class Call:
         if self.session is not None:
             await self.session.interrupt(by=InterruptedBy.OPERATOR)
 
-    # ── the leg speaks (LegListener) ────────────────────────────────────────────────────────────
-    @property
-    def leg_gone(self) -> bool:
-        """True once the leg has ended, whoever ended it."""
-        return self._leg_end is not None
-
-    _leg_end: CallOutcome | None = None
-
-    def leg_audio(self, audio: bytes) -> None:
-        if self._bridge is not None:
-            self._bridge.caller_audio(audio)
-
-    def leg_digit(self, digit: str) -> None:
-        if self._closing:
-            return
-        self.digit_pressed(digit)
-        if self._port is not None:
-            self._port.hush_for(digit)
-
+    # ── the leg speaks ──────────────────────────────────────────────────────────────────────────
     def digit_pressed(self, digit: str) -> None:
         """The caller pressed a key, and the sequencer knows (or will be told)."""
         self.digits_pressed += 1
@@ -434,30 +417,8 @@ class Call:
         if self._port is not None:
             self._port.caller_did(DigitPressed(digit))
 
-    def leg_playback_started(self, response_id: str, item_id: str) -> None:
-        if response_id.startswith(COMFORT):
-            return
-        self._agent_audible = True
-        self.set_floor("agent")
-        if self._port is not None:
-            self._port.playback(True)
-        if self._bridge is not None and not is_local(response_id):
-            self.watch.playback_started(item_id)
-            self._bridge.playback_started(response_id, item_id)
-
-    def leg_playback_ended(self, heard: Heard) -> None:
-        if heard.response_id.startswith(COMFORT):
-            return
-        self.agent_silent()
-        if heard.response_id == APOLOGY:
-            self._apology_played.set()
-        elif self._bridge is not None and not is_local(heard.response_id):
-            self.watch.playback_ended(heard.item_id)
-            self._bridge.playback_ended(heard)
-
-    def leg_held(self, held: bool) -> None:
-        if self._closing:
-            return
+    def held_by_caller(self, held: bool) -> None:
+        """The caller's side put us on hold, or took us back."""
         self.held = held
         self.journal.write("caller.held" if held else "caller.resumed")
         self.watch.held(held)
@@ -465,23 +426,31 @@ class Call:
             self.session.pause(held)
         self._observer.call_changed(self)
 
-    def leg_ended(self, end: LegEnd, status: int | None, reason: str) -> None:
-        if self.state is CallState.ENDED:
-            return
-        outcome = outcome_of_leg(end, status, reason)
-        self._leg_end = outcome
-        self._apology_played.set()
-        self.journal.write("leg.ended", end=end.value, status=status, reason=reason)
+    def leg_has_ended(self, outcome: CallOutcome) -> None:
+        """Nobody listens any more: stop the voice, and have the record say how much of it was heard."""
         if self.session is not None and not self.session.closed:
-            # Nobody listens any more: stop the voice, and have the record say how much of it was heard.
             self.session.model.send(RealtimeModelSendInterrupt(self._tokens(), InterruptedBy.CALLER))
         self.stop_leg()
         self._finish(outcome)
 
     # ── inner workings ──────────────────────────────────────────────────────────────────────────
+    def rings(self) -> None:
+        """The callee's phone rings."""
+        self._become(CallState.RINGING)
+
+    def note_answer(self) -> None:
+        """The call stands from now on, whoever has answered it."""
+        self.answered_at = self._loop.time()
+        self.journal.write("call.answered", setup_s=round(self.seconds, 3))
+
+    def note_first_words(self) -> None:
+        """The agent is heard; only the first time counts."""
+        if self.first_words_s is None and self.answered_at is not None:
+            self.first_words_s = self._loop.time() - self.answered_at
+
     def provider_lost(self, reason: str) -> None:
         """The realtime session went away under the call."""
-        if self._closing or self.leg_gone:
+        if self.closing or self.leg_gone:
             return
         if self.recovery is None:
             self.journal.write("provider.lost", reason=reason)
@@ -518,15 +487,13 @@ class Call:
 
     def agent_silent(self) -> None:
         """The agent's voice has ended, or was stopped."""
-        self._agent_audible = False
+        self.ear.silent()
         if self.floor == "agent":
             self.set_floor("nobody")
-        if self._port is not None:
-            self._port.playback(False)
 
     def caller_silent(self) -> None:
         """The caller's turn has ended; an agent that was not to be interrupted has the floor again."""
-        self.set_floor("agent" if self._agent_audible else "nobody")
+        self.set_floor("agent" if self.ear.audible else "nobody")
 
     def set_floor(self, floor: str) -> None:
         """Say who speaks now: caller, agent, nobody."""
@@ -552,7 +519,7 @@ class Call:
         stopped = self.leg.stop_playing()
         self.watch.flushed()
         for heard in stopped:
-            self.leg_playback_ended(heard)
+            self.ear.leg_playback_ended(heard)
 
     def _ending_word(self) -> str:
         ending = self.outcome or (self._ending.result() if self._ending.done() else None)

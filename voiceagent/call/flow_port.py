@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from voiceagent.call.leg import Leg, TransferResult
+from voiceagent.call.leg import Leg, LegInfo, TransferResult
 from voiceagent.call.speech import CallSpeech
 from voiceagent.ivr.ports import CallerInput, CallFacts, Line, TransferOutcome
 from voiceagent.realtime.requests import Outcome
@@ -14,6 +14,13 @@ from voiceagent.realtime.session import RealtimeSession
 
 INPUT_LIMIT = 256
 """Unread inputs kept; a flow that never listens loses the oldest."""
+
+
+def facts_of(call_id: str, info: LegInfo) -> CallFacts:
+    """Return who calls whom, as flows are told."""
+    return CallFacts(
+        call_id, info.caller, info.called, info.caller_name, tuple(info.headers), info.direction, info.dialled
+    )
 
 
 class FlowPort:

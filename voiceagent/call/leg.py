@@ -25,6 +25,12 @@ class LegEnd(StrEnum):
     NO_MEDIA = "no_media"
     TRANSFERRED = "transferred"
     FAILED = "failed"
+    # Of calls that we place and nobody answers:
+    BUSY = "busy"
+    DECLINED = "declined"
+    NO_ANSWER = "no_answer"
+    NOT_FOUND = "not_found"
+    UNREACHABLE = "unreachable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,10 @@ class LegInfo:
     """SIP Call-ID, or the provider's call id."""
     source: str = ""
     headers: Sequence[tuple[str, str]] = ()
+    direction: Literal["inbound", "outbound"] = "inbound"
+    """``outbound``: we place the call, ``called`` is the callee and ``caller`` is us."""
+    dialled: str = ""
+    """Outbound: the URI that we call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +99,10 @@ class MediaFigures:
 class LegListener(Protocol):
     """What a call hears of its leg."""
 
+    def leg_progress(self, status: int, early_media: bool) -> None:
+        """Outbound: it rings (180-189, with or without early media), or was just answered (200)."""
+        ...
+
     def leg_audio(self, audio: bytes) -> None:
         """One or more whole 20 ms frames of the caller's G.711, in order, gaps already filled."""
         ...
@@ -115,7 +129,7 @@ class LegListener(Protocol):
 
 
 class Leg(Protocol):
-    """One party's attachment. Created when a call is offered; nothing is answered yet."""
+    """One party's attachment. Created when a call is offered or to be placed; nothing is answered yet."""
 
     @property
     def info(self) -> LegInfo: ...
@@ -131,15 +145,21 @@ class Leg(Protocol):
         ...
 
     async def prepare(self) -> None:
-        """Open media and agree on a codec. Raises :class:`~voiceagent.errors.MediaError` or ``SipError``."""
+        """Open media and agree on a codec. Raises :class:`~voiceagent.errors.MediaError` or ``SipError``.
+
+        Outbound: open media and send the INVITE.
+        """
         ...
 
     async def answer(self) -> None:
-        """Answer the call and wait until the caller has acknowledged it or the leg ended."""
+        """Answer the call and wait until the caller has acknowledged it or the leg ended.
+
+        Outbound: wait until the callee has answered or the leg ended.
+        """
         ...
 
     async def reject(self, status: int, reason: str, *, retry_after_s: int | None = None) -> None:
-        """Refuse an unanswered call."""
+        """Refuse an unanswered call; outbound: give it up (CANCEL)."""
         ...
 
     async def hang_up(self, reason: str = "") -> None:

@@ -98,7 +98,7 @@ class ModelEar:
                 if event.code == "probe_unanswered":
                     self._probe_unanswered()
             case RealtimeModelDtmfEvent():
-                call.leg_digit(event.digit)
+                call.ear.leg_digit(event.digit)
             case RealtimeModelErrorEvent():
                 call.journal.write("provider.error", code=event.code, message=event.message)
                 remedy = remedy_of(event.code)

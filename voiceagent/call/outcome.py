@@ -14,6 +14,7 @@ class OutcomeClass(StrEnum):
 
     SUCCESS = "success"
     CALLER = "caller"
+    """The other party's side: the caller's, or the callee's and the network's towards it."""
     OURS = "ours"
     PROVIDER = "provider"
     UNKNOWN = "unknown"
@@ -43,6 +44,11 @@ _LEG_ENDINGS: dict[LegEnd, tuple[OutcomeClass, str]] = {
     LegEnd.NO_MEDIA: (OutcomeClass.CALLER, "no_media"),
     LegEnd.TRANSFERRED: (OutcomeClass.SUCCESS, "transferred"),
     LegEnd.FAILED: (OutcomeClass.UNKNOWN, "leg_failed"),
+    LegEnd.BUSY: (OutcomeClass.CALLER, "busy"),
+    LegEnd.DECLINED: (OutcomeClass.CALLER, "declined"),
+    LegEnd.NO_ANSWER: (OutcomeClass.CALLER, "no_answer"),
+    LegEnd.NOT_FOUND: (OutcomeClass.CALLER, "not_found"),
+    LegEnd.UNREACHABLE: (OutcomeClass.CALLER, "unreachable"),
 }
 
 

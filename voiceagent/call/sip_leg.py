@@ -1,4 +1,7 @@
-"""The direct leg: our SIP user agent and our RTP port as one party of a call."""
+"""The direct leg: a dialog of our SIP user agent and an RTP port as one party of a call.
+
+What both directions share stands here; :mod:`.inbound_leg` and :mod:`.outbound_leg` add their set-up.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ from voiceagent.call.direct_audio import DirectAudio, DirectMedia
 from voiceagent.call.leg import (
     G711,
     Heard,
-    Leg,
     LegCapabilities,
     LegEnd,
     LegInfo,
@@ -32,41 +34,31 @@ _ENDS = {
 
 
 class SipLeg:
-    """One inbound INVITE dialog with its audio. Fulfils :class:`voiceagent.call.leg.Leg`."""
+    """One dialog with its audio; fulfils :class:`voiceagent.call.leg.Leg` with the set-up of a direction.
+
+    ``gone`` is told the dialog's id once the leg has ended.
+    """
 
     def __init__(
         self,
-        invite: sip.InviteReceived,
+        info: LegInfo,
         transport: SipTransport,
         media: DirectMedia,
         gone: Callable[[str], None],
+        codecs: tuple[str, ...],
     ) -> None:
-        self._invite = invite
+        self.info = info
+        self.capabilities = LegCapabilities()
         self._transport = transport
         self._gone = gone
-        # Without an offer the codec would be known only after our answer, when the model's session stands
-        # already: so we offer the one that every phone has.
-        codecs = ("PCMU", "PCMA") if invite.offer is not None else ("PCMU",)
         self._audio = DirectAudio(media, self, codecs)
         self._listener: LegListener | None = None
-        self._answer: bytes | None = None
         self._over = False
         self._end: tuple[LegEnd, int | None, str] | None = None
         self._opened = False
         self._transfer: asyncio.Future[TransferResult] | None = None
         self._refer_taken = False
         self._held = False
-        self.info = LegInfo(
-            id=invite.leg,
-            kind="direct",
-            caller=invite.caller_user or invite.caller_uri,
-            called=invite.called_user,
-            caller_name=invite.caller_name,
-            protocol_call_id=invite.call_id,
-            source=f"{invite.source[0]}:{invite.source[1]}",
-            headers=invite.headers,
-        )
-        self.capabilities = LegCapabilities()
 
     # ── Leg ─────────────────────────────────────────────────────────────────────────────────────
     @property
@@ -78,28 +70,9 @@ class SipLeg:
         if self._end is not None:
             listener.leg_ended(*self._end)
 
-    async def prepare(self) -> None:
-        """Bind RTP, answer the offer (or make one, when the INVITE came without), and let it ring."""
+    def _open(self) -> None:
         self._audio.open()
         self._opened = True
-        offer = self._invite.offer
-        self._answer = self._audio.answer(offer) if offer is not None else self._audio.offer()
-        self._transport.ring(self.info.id)  # the provider may take a moment: the caller hears that it rings
-
-    async def answer(self) -> None:
-        """Send 200 with our SDP. Media starts at once; a caller who never sends ACK is told as ``NO_ACK``."""
-        if self._over:
-            return
-        assert self._answer is not None
-        self._transport.accept(self.info.id, self._answer)
-        if self._invite.offer is not None:
-            self._audio.start()
-
-    async def reject(self, status: int, reason: str, *, retry_after_s: int | None = None) -> None:
-        if self._over:
-            return
-        headers = [("Retry-After", str(retry_after_s))] if retry_after_s is not None else []
-        self._transport.reject(self.info.id, status, reason, headers)
 
     async def hang_up(self, reason: str = "") -> None:
         if not self._over:
@@ -152,13 +125,18 @@ class SipLeg:
             case sip.ReferProgress():
                 self._referred(event)
             case sip.Ended():
-                self._ended(_ENDS.get(event.by, LegEnd.FAILED), event.status, event.reason)
+                self._ended(self._end_of(event), event.status, event.reason)
             case _:
                 return
 
+    @property
+    def _owed_answer(self) -> bool:
+        """True while the ACK of our 2xx must bring an answer, because the INVITE came without an offer."""
+        return False
+
     def _confirmed(self, answer: bytes | None) -> None:
         """The ACK of a 2xx that carried our offer (late offer, or a re-INVITE without one) has the answer."""
-        if self._over or (answer is None and (self._invite.offer is not None or self._audio.running)):
+        if self._over or (answer is None and not self._owed_answer):
             return
         try:
             if answer is None:
@@ -169,6 +147,9 @@ class SipLeg:
             self._give_up(LegEnd.NO_MEDIA, error.status, str(error))
         else:
             self._tell_hold()
+
+    def _end_of(self, event: sip.Ended) -> LegEnd:
+        return _ENDS.get(event.by, LegEnd.FAILED)
 
     def _re_offered(self, offer: bytes | None) -> None:
         try:
@@ -243,44 +224,6 @@ class SipLeg:
         """Nothing heard for too long: the phone has gone without a word."""
         if not self._over:
             self._give_up(LegEnd.NO_MEDIA, None, f"no RTP for {silence_s:.0f} s")
-
-
-class SipGateway:
-    """Turns the events of one SIP transport into legs, and routes each leg's events to it."""
-
-    def __init__(
-        self, media: DirectMedia, offered: Callable[[Leg], None], other: Callable[[sip.SipEvent], None]
-    ) -> None:
-        self._media = media
-        self._offered = offered
-        self._other = other
-        self._legs: dict[str, SipLeg] = {}
-        self.transport: SipTransport | None = None
-
-    def __len__(self) -> int:
-        return len(self._legs)
-
-    def on_event(self, event: sip.SipEvent) -> None:
-        """Take one event of the transport."""
-        if isinstance(event, sip.InviteReceived):
-            assert self.transport is not None
-            leg = SipLeg(event, self.transport, self._media, self._forget)
-            self._legs[event.leg] = leg
-            try:
-                self._offered(leg)
-            except Exception:
-                self.transport.reject(event.leg, 500, "Server Internal Error")
-                raise  # the transport logs it; the caller must not be left ringing
-            return
-        leg_id = getattr(event, "leg", None)
-        leg = self._legs.get(leg_id) if leg_id is not None else None
-        if leg is not None:
-            leg.on_sip(event)
-        else:
-            self._other(event)
-
-    def _forget(self, leg_id: str) -> None:
-        self._legs.pop(leg_id, None)
 
 
 def digit_of_info(content_type: str, body: bytes) -> str | None:

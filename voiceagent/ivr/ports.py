@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from voiceagent.realtime.requests import BargePolicy, Origin, Outcome, When
 
@@ -18,6 +18,9 @@ class CallFacts:
     called: str
     caller_name: str = ""
     headers: Sequence[tuple[str, str]] = ()
+    direction: Literal["inbound", "outbound"] = "inbound"
+    dialled: str = ""
+    """Outbound: the URI that we called."""
 
 
 @dataclass(frozen=True, slots=True)

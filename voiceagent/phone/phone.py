@@ -117,9 +117,9 @@ class Phone:
         if isinstance(event, sip.InviteReceived):
             assert self._transport is not None
             self._transport.reject(event.leg, 486, "Busy Here")
-        elif isinstance(event, sip.ReferReceived) and event.accepted and self._transfer_status is not None:
+        elif isinstance(event, sip.ReferReceived) and event.taken and self._transfer_status is not None:
             assert self._transport is not None
-            self._transport.refer_outcome(event.leg, 100)
+            self._transport.accept_refer(event.leg, event.refer)
             self._transport.refer_outcome(event.leg, self._transfer_status)
         elif call is not None:
             call.on_sip(event)

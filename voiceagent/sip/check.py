@@ -137,6 +137,8 @@ def _check_syntax(request: Request) -> Refusal | None:
         return _refuse(400, "Empty Branch")
     if method == "REFER" and headers.count("Refer-To") == 0:
         return _refuse(400, "Missing Refer-To Header")
+    if method not in ("INVITE", "ACK") and headers.count("Replaces"):
+        return _refuse(400, "Replaces Outside of INVITE")  # RFC 3891 §3
     if method == "PRACK" and headers.count("RAck") == 0:
         return _refuse(400, "Missing RAck Header")
     return None

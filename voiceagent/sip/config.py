@@ -58,6 +58,15 @@ class EndpointConfig:
     local: Address = DEFAULT_LOCAL
     """The address that we tell others (Via sent-by, Contact): the advertised one behind a 1:1 NAT."""
 
+    listeners: tuple[Address, ...] = ()
+    """The same for every listener where there are several, ``local`` being the first; empty: only that."""
+
+    udp_limit: int = 1300
+    """Requests longer than this many bytes go by TCP instead of UDP where we listen on TCP, too (§18.1.1)."""
+
+    accept_identity: Callable[[tuple[str, ...]], bool] | None = None
+    """``(names)``: may a peer whose verified certificate bears these names talk to us, from any address?"""
+
     user: str = "voiceagent"
     """User part of our Contact where the called user is unknown (OPTIONS, outbound calls)."""
 
@@ -95,7 +104,10 @@ class EndpointConfig:
     """
 
     allow_refer: bool = False
-    """Take REFER within a dialog (202) instead of refusing it (405)."""
+    """Tell REFER within a dialog to the application instead of refusing it (405)."""
+
+    may_replace: Callable[[Address, Address], bool] = same_host
+    """``(peer, source)``: may an INVITE of ``source`` replace a dialog with ``peer`` (RFC 3891)? Else 403."""
 
     max_transactions: int = 100_000
     """New requests beyond this many live transactions get a stateless 503 with Retry-After."""
@@ -110,7 +122,7 @@ class EndpointConfig:
     """A ringing provisional response is repeated this often, so that proxies keep the call (§13.3.1.1)."""
 
     refer_limit: float = 180.0
-    """A REFER of ours without final NOTIFY by then is told as 408 (final)."""
+    """A REFER of ours without final NOTIFY by then is told as 408 (final); one of the peer's expires."""
 
     glare_retries: int = 4
     """How often a re-INVITE of ours refused with 491 is sent again."""

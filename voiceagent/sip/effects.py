@@ -14,14 +14,17 @@ Transport = Literal["udp", "tcp", "tls"]
 class Address(NamedTuple):
     """A transport address (RFC 3261 §18), ours or a peer's; ``host`` is an IP address without brackets.
 
-    ``flow`` names one connection of a stream transport (RFC 5626): a message for it goes out there and
-    nowhere else while it lives. 0 is any connection, opened where there is none; UDP always has 0.
+    ``flow`` above 0 names one connection of a stream transport (RFC 5626): a message for it goes out there
+    and nowhere else while it lives. 0 is any connection, opened where there is none, or the first listener
+    of its kind. -n names our listener number n, counted from 0: where a datagram came in and replies leave.
+    ``name`` is the domain that a TLS server must prove when we connect to it (RFC 5922); empty: its address.
     """
 
     host: str
     port: int
     transport: Transport = "udp"
     flow: int = 0
+    name: str = ""
 
     @property
     def reliable(self) -> bool:
@@ -54,6 +57,8 @@ class InviteReceived:
     """All other headers, in order, undecodable bytes kept by surrogateescape: claims, not facts."""
     all_headers: tuple[tuple[str, str], ...] = ()
     """Every header of the INVITE, in order, likewise."""
+    replaces: str = ""
+    """The leg that this call is to take the place of (RFC 3891): accept, then hang that one up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,8 @@ class InviteProgress:
     status: int
     reason: str
     answer: bytes | None = None
+    fork: str = ""
+    """To tag: which branch of a forked INVITE speaks (RFC 3261 §13.2.2.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,8 @@ class Answered:
 
     leg: str
     sdp: bytes | None
+    fork: str = ""
+    """To tag of the branch that answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +133,20 @@ class ReferProgress:
 
 @dataclass(frozen=True, slots=True)
 class ReferReceived:
-    """The peer asks us to call ``target``; answered 202 or 403/405 by configuration already."""
+    """The peer asks us to call ``target``: answer at once with ``accept_refer`` or ``refuse_refer``."""
 
     leg: str
     target: str
-    accepted: bool
+    """The URI without its headers."""
+    refer: int = 0
+    """Names this REFER within the leg."""
+    method: str = "INVITE"
+    replaces: str = ""
+    """What stands in a Replaces header of the call to make (RFC 3891)."""
+    referred_by: str = ""
+    """Value of Referred-By (RFC 3892), for the same call: a claim."""
+    taken: bool = True
+    """False: refused with 405 by configuration already; there is nothing to answer."""
 
 
 @dataclass(frozen=True, slots=True)

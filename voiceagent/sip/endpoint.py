@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from voiceagent.errors import SipError
 from voiceagent.ids import Tokens
-from voiceagent.sip import invite_client, invite_offer, invite_server, refer
+from voiceagent.sip import invite_client, invite_offer, invite_server, refer, refer_taken, replaces
 from voiceagent.sip.check import check_response
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Dropped, SipEffect
@@ -37,7 +37,8 @@ class SipEndpoint:
     """A user agent for any number of legs. Owns no socket and no clock; times are monotonic seconds.
 
     Every method returns what must be done, in order. Commands that end, refuse or report (``hang_up``,
-    ``cancel``, ``reject``, ``ring``, ``answer_offer``, ``refuse_offer``, ``refer_outcome``) return nothing
+    ``cancel``, ``reject``, ``ring``, ``answer_offer``, ``refuse_offer``, ``accept_refer``,
+    ``refuse_refer``, ``refer_outcome``) return nothing
     for a leg that is unknown, over, or in a state where they mean nothing. Those that start something
     (``accept``, ``offer``, ``refer``, ``send_info``, ``probe``) raise SipError then: code ``no_such_leg``
     (481) when it is unknown or over, ``bad_state`` (491) when it is not the moment.
@@ -54,7 +55,7 @@ class SipEndpoint:
         """Take one datagram. Never raises because of what it holds."""
         core = self._core
         core.wire.now = now
-        known = self._accepts(source)
+        known = self._accepts(source) or (source.flow > 0 and self._vouched_for(source))
         if not known and source[0] not in core.callees:
             self._stranger(data, source)
             return core.wire.take()
@@ -75,6 +76,86 @@ class SipEndpoint:
             self._drop(error.code, source)
         return core.wire.take()
 
+    def receive_broken(
+        self, head: bytes, source: Address, status: int, why: str, now: float
+    ) -> list[SipEffect]:
+        """Take the head of a stream message that cannot be framed: it is refused once, as far as it reads.
+
+        The connection is closed by the caller: nothing after such a message can be understood.
+        """
+        core = self._core
+        core.wire.now = now
+        if self._known(source):
+            message = parse_datagram(head.rstrip(b"\r\n") + b"\r\n\r\n")
+            request = message.partial if isinstance(message, Malformed) else message
+            if isinstance(request, Request) and request.method != "ACK":
+                core.counts[f"malformed_{why}"] += 1
+                core.respond_stateless(request, source, status)
+                return core.wire.take()
+        self._drop(why, source)
+        return core.wire.take()
+
+    # Connections.
+
+    def flow_opened(
+        self, address: Address, now: float, identities: tuple[str, ...] = (), listener: int = -1
+    ) -> list[SipEffect]:
+        """A stream connection stands. ``address.flow`` is its new number, never used before.
+
+        ``identities`` are the names in the peer's verified certificate; ``listener`` is the number of ours
+        that accepted it, -1 for a connection that we opened.
+        """
+        core = self._core
+        core.wire.now = now
+        core.flows.opened(address, identities, listener)
+        return core.wire.take()
+
+    def flow_closed(self, address: Address, now: float, reason: str = "connection closed") -> list[SipEffect]:
+        """A stream connection is gone: requests that wait for an answer on it fail at once.
+
+        Responses still owed go to where the peer listens (§18.2.2), later requests of its dialogs as well.
+        """
+        core = self._core
+        core.wire.now = now
+        core.flows.closed(address.flow)
+        core.layer.unreachable(address, reason)
+        return core.wire.take()
+
+    def transport_failed(self, address: Address, now: float, reason: str = "unreachable") -> list[SipEffect]:
+        """Nothing can be delivered to ``address`` (ICMP, refused connection): requests for it fail at once.
+
+        A call of ours goes to its next destination, or ends (``failed``, 503).
+        """
+        core = self._core
+        core.wire.now = now
+        core.counts["transport_failed"] += 1
+        core.layer.unreachable(address, reason)
+        return core.wire.take()
+
+    def flow_in_use(self, flow: int) -> bool:
+        """Tell whether a call or an open transaction needs this connection."""
+        core = self._core
+        dialogs = (leg.dialog for leg in core.legs.values())
+        return (
+            any(dialog is not None and dialog.peer.flow == flow for dialog in dialogs)
+            or any(
+                server.source.flow == flow and not server.answered for server in core.layer.servers.values()
+            )
+            or any(client.destination.flow == flow for client in core.layer.clients.values())
+        )
+
+    def accepts_flow(self, source: Address) -> bool:
+        """Tell whether ``source`` may connect to us: it is on the allow-list, or we are calling it."""
+        return self._accepts(source) or source.host in self._core.callees
+
+    def _known(self, source: Address) -> bool:
+        return self._accepts(source) or (source.flow > 0 and self._vouched_for(source))
+
+    def _vouched_for(self, source: Address) -> bool:
+        """Tell whether the certificate at the other end of a connection lets it speak."""
+        accept, names = self.config.accept_identity, self._core.flows.identities(source)
+        return accept is not None and bool(names) and accept(names)
+
     def wake_at(self) -> float | None:
         """Return the next deadline."""
         return self._core.wire.timers.next_at()
@@ -94,8 +175,11 @@ class SipEndpoint:
         client = self._core.layer.find_client(response)
         if client is None:
             self._drop("stray_response", source)
-        else:
-            client.response_received(response)
+            return
+        if source.flow > 0 and client.destination.transport == source.transport:
+            # What else belongs to this transaction goes by the connection that answered.
+            client.destination = source._replace(name=client.destination.name)
+        client.response_received(response)
 
     def _malformed(self, message: Malformed, source: Address) -> None:
         if message.reply_status is None or message.partial is None:
@@ -153,19 +237,22 @@ class SipEndpoint:
         from_uri: str,
         from_name: str = "",
         sdp: bytes,
-        destination: Address,
+        destination: Address | Sequence[Address],
         now: float,
         headers: Iterable[tuple[str, str]] = (),
     ) -> tuple[str, list[SipEffect]]:
         """Call ``target_uri`` through ``destination`` with our offer; return the new leg and what to do.
 
+        Of several destinations the next one is tried after a transport failure, a 503, or silence
+        (RFC 3263 §4.3). Ended(by="failed", status=503) follows when none can be reached.
         Raises SipError ``too_many_legs`` (503) at the configured limit.
         """
         core = self._core
         core.wire.now = now
         if len(core.legs) >= self.config.max_legs:
             raise SipError("too many legs", status=503, code="too_many_legs")
-        leg = invite_client.start(core, target_uri, from_uri, from_name, sdp, destination, tuple(headers))
+        candidates = [destination] if isinstance(destination, Address) else list(destination)
+        leg = invite_client.start(core, target_uri, from_uri, from_name, sdp, candidates, tuple(headers))
         return leg.id, core.wire.take()
 
     def cancel(self, leg: str, now: float) -> list[SipEffect]:
@@ -225,11 +312,44 @@ class SipEndpoint:
         refer.send_refer(self._core, found, target, tuple(headers))
         return self._core.wire.take()
 
-    def refer_outcome(self, leg: str, status: int, reason: str, now: float) -> list[SipEffect]:
-        """Tell the peer what became of its REFER (NOTIFY); a status from 200 on ends the matter."""
+    def refer_replacing(
+        self, leg: str, other: str, now: float, headers: Iterable[tuple[str, str]] = ()
+    ) -> list[SipEffect]:
+        """Ask the peer of ``leg`` to take our place in the call with ``other`` (attended, RFC 5589 §7).
+
+        ReferProgress follows. Both legs must be established.
+        """
+        found, target = self._established(leg, now), self._established(other, now).dialog
+        assert target is not None
+        refer_to = replaces.refer_target(target.target, replaces.replaces_of(target))
+        refer.send_refer(self._core, found, refer_to, tuple(headers))
+        return self._core.wire.take()
+
+    def accept_refer(self, leg: str, number: int, now: float) -> list[SipEffect]:
+        """Take a ReferReceived: 202, NOTIFY 100; the outcome is owed by :meth:`refer_outcome`."""
         found = self._open(leg, now)
+        if found is not None:
+            refer_taken.accept_refer(self._core, found, number)
+        return self._core.wire.take()
+
+    def refuse_refer(self, leg: str, number: int, status: int, now: float) -> list[SipEffect]:
+        """Refuse a ReferReceived with a status of 300–699."""
+        found = self._open(leg, now)
+        if found is not None:
+            status = status if 300 <= status <= 699 else 603
+            refer_taken.refuse_refer(self._core, found, number, status)
+        return self._core.wire.take()
+
+    def refer_outcome(
+        self, leg: str, status: int, reason: str, now: float, number: int | None = None
+    ) -> list[SipEffect]:
+        """Tell the peer what became of its REFER (NOTIFY), also after the call; from 200 on that is the end.
+
+        ``number`` is ReferReceived's; None is the oldest one.
+        """
+        found = self._open(leg, now) or self._core.referrers.get(leg)
         if found is not None and 100 <= status <= 699:
-            refer.notify(self._core, found, status, reason)
+            refer_taken.notify(self._core, found, number, status, reason)
         return self._core.wire.take()
 
     def send_info(self, leg: str, content_type: str, body: bytes, now: float) -> list[SipEffect]:

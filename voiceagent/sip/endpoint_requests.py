@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voiceagent.errors import SipError
-from voiceagent.sip.check import check_request
+from voiceagent.sip.check import Refusal, check_request
 from voiceagent.sip.config import KNOWN_METHODS
 from voiceagent.sip.dialog import address_of
 from voiceagent.sip.effects import Address, Dropped
@@ -14,7 +14,9 @@ from voiceagent.sip.invite_offer import take_reinvite, take_update
 from voiceagent.sip.invite_server import cancelled, new_call
 from voiceagent.sip.message import Request
 from voiceagent.sip.options import answer_options, capabilities
-from voiceagent.sip.refer import refuse_refer, take_notify, take_refer
+from voiceagent.sip.refer import take_notify
+from voiceagent.sip.refer_taken import take_refer, tell_refused
+from voiceagent.sip.replaces import replaced_leg
 from voiceagent.sip.transaction import InviteServer, ServerTransaction
 from voiceagent.sip.transaction.layer import server_key
 from voiceagent.sip.transaction.reply import reply_address
@@ -27,6 +29,8 @@ def take_request(core: Core, request: Request, source: Address) -> None:
     if method == "ACK":
         _take_ack(core, request, source)
         return
+    if source.flow > 0 and "alias" in request.via.params:
+        core.flows.alias(source, request.via.port)
     key = server_key(request, method)
     known = layer.find_server(key)
     if known is not None:
@@ -86,7 +90,11 @@ def _new_invite(core: Core, server: ServerTransaction) -> None:
         core.counts["over_max_legs"] += 1
         core.respond(server, 503, headers=(("Retry-After", str(5 + core.dice(11))),))
     else:
-        new_call(core, server)
+        replaced = replaced_leg(core, server.request, server.source)
+        if isinstance(replaced, Refusal):
+            core.respond(server, replaced.status, replaced.reason)
+        else:
+            new_call(core, server, replaces="" if replaced is None else replaced.id)
 
 
 def _leg_of(core: Core, request: Request, source: Address) -> Leg | None:
@@ -97,7 +105,7 @@ def _leg_of(core: Core, request: Request, source: Address) -> Leg | None:
     dialog = leg.dialog or leg.early.get(request.from_.tag or "")
     if dialog is None or core.config.dialog_peer(dialog.peer, source):
         return leg
-    hops = (dialog.next_hop(), address_of(dialog.target))
+    hops = (core.next_hop(dialog), address_of(dialog.target))
     if any(hop is not None and hop[0] == source[0] for hop in hops):
         return leg
     core.counts["foreign_dialog_source"] += 1
@@ -177,8 +185,8 @@ def _take_bye(core: Core, leg: Leg, transaction: ServerTransaction) -> None:
     server, dialog = leg.server, leg.dialog
     if server is not None and dialog is not None and not server.answered:
         core.respond(server, 487, tag=dialog.local_tag)
-    lingering = any(not referral.final for referral in leg.referrals.values())
     core.end(leg, "peer", None, reason)
+    lingering = leg.refers_in or any(not referral.final for referral in leg.referrals.values())
     if lingering:
         # The subscription outlives the session (RFC 5057 §4.1): its NOTIFYs still get their 200 for a while.
         core.wire.timers.at(core.wire.now + core.wire.values.give_up, lambda: forget_dialog(core, leg))
@@ -190,4 +198,4 @@ def _refer_refused(core: Core, request: Request, source: Address) -> None:
     if request.to.tag is not None:
         leg = _leg_of(core, request, source)
         if leg is not None:
-            refuse_refer(core, leg, request)
+            tell_refused(core, leg, request)

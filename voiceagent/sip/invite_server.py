@@ -15,12 +15,16 @@ _SHOWN_ELSEWHERE = frozenset(
 )
 
 
-def new_call(core: Core, server: InviteServer) -> None:
-    """Open a leg for an INVITE outside of dialogs, say 100 Trying, and offer it to the application."""
+def new_call(core: Core, server: InviteServer, *, replaces: str = "") -> None:
+    """Open a leg for an INVITE outside of dialogs, say 100 Trying, and offer it to the application.
+
+    ``replaces`` is the leg that it is to take the place of.
+    """
     request = server.request
     called = _user_of(request)
     offer = sdp_of(request)
-    leg = Leg(core.tokens(), inbound=True, contact=core.contact(called))
+    contact = core.contact(server.source, called, secure=_wants_sips(request))
+    leg = Leg(core.tokens(), inbound=True, contact=contact)
     leg.dialog = Dialog.as_uas(request, core.tokens(), server.source)
     core.respond(server, 100)
     leg.server = server
@@ -50,8 +54,16 @@ def new_call(core: Core, server: InviteServer) -> None:
             offer=offer,
             headers=tuple(item for item in request.headers.items() if item[0] not in _SHOWN_ELSEWHERE),
             all_headers=tuple(request.headers.items()),
+            replaces=replaces,
         )
     )
+
+
+def _wants_sips(request: Request) -> bool:
+    """Tell whether our Contact must be a SIPS URI (§12.1.1)."""
+    routes = request.record_route
+    last = routes[0].uri_text if routes else request.contact.uri_text if request.contact is not None else ""
+    return request.uri[:5].lower() == "sips:" or last[:5].lower() == "sips:"
 
 
 def _user_of(request: Request) -> str:
@@ -82,7 +94,7 @@ def _keep_ringing(core: Core, leg: Leg, server: InviteServer) -> None:
 
     def again() -> None:
         if not server.answered and server.last_response is not None:
-            core.wire.send(server.last_response, server.reply_to)
+            server.repeated()
             _keep_ringing(core, leg, server)
 
     leg.ring_timer = timers.at(core.wire.now + core.config.ring_refresh, again)

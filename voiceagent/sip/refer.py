@@ -1,13 +1,12 @@
-"""PURE. REFER and its NOTIFYs (RFC 3515, RFC 6665): ours, blind or attended, and the peer's where allowed."""
+"""PURE. REFER of ours, blind or attended, and the NOTIFYs that tell its outcome (RFC 3515, RFC 6665)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from voiceagent.errors import SipError
-from voiceagent.sip.effects import ReferProgress, ReferReceived
-from voiceagent.sip.message import Request, Response
+from voiceagent.sip.effects import ReferProgress
+from voiceagent.sip.message import Response
 from voiceagent.sip.timers import Timer
 from voiceagent.sip.transaction import ServerTransaction
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from voiceagent.sip.invite import Leg
 
 SIPFRAG = "message/sipfrag"
-_SUBSCRIPTION_S = 60
 
 
 @dataclass(slots=True)
@@ -28,13 +26,6 @@ class Referral:
     status: int = 100
     reason: str = "Trying"
     timer: Timer | None = None
-
-
-@dataclass(slots=True)
-class ReferSubscription:
-    """A REFER of the peer that we took and whose outcome we owe."""
-
-    number: int
 
 
 def parse_sipfrag(body: bytes) -> tuple[int, str] | None:
@@ -142,54 +133,3 @@ def _referral_of(leg: Leg, params: str) -> Referral | None:
             return leg.referrals.get(int(value)) if value.isascii() and value.isdigit() else None
     # Without an id it belongs to the first REFER of the dialog (RFC 3515 §2.4.6): the oldest open one.
     return next(iter(leg.referrals.values()), None)
-
-
-def take_refer(core: Core, leg: Leg, transaction: ServerTransaction) -> None:
-    """Answer a REFER within the dialog as the configuration says, and tell it."""
-    request = transaction.request
-    if request.headers.count("Refer-To") != 1:
-        core.respond(transaction, 400, "Exactly One Refer-To Needed")
-        return
-    try:
-        refer_to = request.refer_to
-    except SipError as error:
-        core.respond(transaction, 400, str(error))
-        return
-    target = "" if refer_to is None else refer_to.address.uri_text
-    dialog = leg.dialog
-    if dialog is None or leg.ended or not leg.established or leg.refer_in is not None:
-        core.respond(transaction, 491 if leg.refer_in is not None else 481)
-        return
-    core.respond(transaction, 202, headers=(("Contact", leg.contact),))
-    leg.refer_in = ReferSubscription(request.cseq.number)
-    notify(core, leg, 100, "Trying")
-    core.emit(ReferReceived(leg.id, target, accepted=True))
-
-
-def notify(core: Core, leg: Leg, status: int, reason: str) -> None:
-    """Report the outcome of the peer's REFER; a final status ends the subscription."""
-    subscription, dialog = leg.refer_in, leg.dialog
-    if subscription is None or dialog is None:
-        return
-    final = status >= 200
-    state = "terminated;reason=noresource" if final else f"active;expires={_SUBSCRIPTION_S}"
-    if final:
-        leg.refer_in = None
-    core.in_dialog(
-        dialog,
-        "NOTIFY",
-        contact=leg.contact,
-        headers=(("Event", f"refer;id={subscription.number}"), ("Subscription-State", state)),
-        body=f"SIP/2.0 {status} {reason}\r\n".encode(),
-        content_type=f"{SIPFRAG};version=2.0",
-    ).start()
-
-
-def refuse_refer(core: Core, leg: Leg, request: Request) -> None:
-    """Tell that a REFER was refused (the 405 is already on its way)."""
-    try:
-        refer_to = request.refer_to
-    except SipError:
-        return
-    if refer_to is not None and not leg.ended:
-        core.emit(ReferReceived(leg.id, refer_to.address.uri_text, accepted=False))

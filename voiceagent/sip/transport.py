@@ -8,7 +8,7 @@ import errno
 import logging
 import socket
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from voiceagent.errors import ConfigError
 from voiceagent.ids import Tokens, random_token
@@ -124,7 +124,7 @@ class SipTransport:
         from_uri: str,
         from_name: str = "",
         sdp: bytes,
-        destination: Address,
+        destination: Address | Sequence[Address],
         headers: HeaderLines = (),
     ) -> str:
         """See :meth:`SipEndpoint.invite`; returns the leg's id."""
@@ -164,9 +164,21 @@ class SipTransport:
         """See :meth:`SipEndpoint.refer`."""
         self._perform(self.endpoint.refer(leg, target, self._now(), headers))
 
-    def refer_outcome(self, leg: str, status: int, reason: str = "") -> None:
+    def refer_replacing(self, leg: str, other: str, headers: HeaderLines = ()) -> None:
+        """See :meth:`SipEndpoint.refer_replacing`."""
+        self._perform(self.endpoint.refer_replacing(leg, other, self._now(), headers))
+
+    def accept_refer(self, leg: str, number: int) -> None:
+        """See :meth:`SipEndpoint.accept_refer`."""
+        self._perform(self.endpoint.accept_refer(leg, number, self._now()))
+
+    def refuse_refer(self, leg: str, number: int, status: int) -> None:
+        """See :meth:`SipEndpoint.refuse_refer`."""
+        self._perform(self.endpoint.refuse_refer(leg, number, status, self._now()))
+
+    def refer_outcome(self, leg: str, status: int, reason: str = "", number: int | None = None) -> None:
         """See :meth:`SipEndpoint.refer_outcome`."""
-        self._perform(self.endpoint.refer_outcome(leg, status, reason, self._now()))
+        self._perform(self.endpoint.refer_outcome(leg, status, reason, self._now(), number))
 
     def send_info(self, leg: str, content_type: str, body: bytes) -> None:
         """See :meth:`SipEndpoint.send_info`."""

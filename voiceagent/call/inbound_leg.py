@@ -1,0 +1,65 @@
+"""The direct leg of a call that somebody places to us."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from voiceagent.call.direct_audio import DirectMedia
+from voiceagent.call.leg import LegInfo
+from voiceagent.call.sip_leg import SipLeg
+from voiceagent.sip import effects as sip
+from voiceagent.sip.transport import SipTransport
+
+
+class InboundLeg(SipLeg):
+    """One INVITE that was offered to us. Fulfils :class:`voiceagent.call.leg.Leg`."""
+
+    def __init__(
+        self,
+        invite: sip.InviteReceived,
+        transport: SipTransport,
+        media: DirectMedia,
+        gone: Callable[[str], None],
+    ) -> None:
+        info = LegInfo(
+            id=invite.leg,
+            kind="direct",
+            caller=invite.caller_user or invite.caller_uri,
+            called=invite.called_user,
+            caller_name=invite.caller_name,
+            protocol_call_id=invite.call_id,
+            source=f"{invite.source[0]}:{invite.source[1]}",
+            headers=invite.headers,
+        )
+        # Without an offer the codec would be known only after our answer, when the model's session stands
+        # already: so we offer the one that every phone has.
+        codecs = ("PCMU", "PCMA") if invite.offer is not None else ("PCMU",)
+        super().__init__(info, transport, media, gone, codecs)
+        self._invite = invite
+        self._answer: bytes | None = None
+
+    async def prepare(self) -> None:
+        """Bind RTP, answer the offer (or make one, when the INVITE came without), and let it ring."""
+        self._open()
+        offer = self._invite.offer
+        self._answer = self._audio.answer(offer) if offer is not None else self._audio.offer()
+        self._transport.ring(self.info.id)  # the provider may take a moment: the caller hears that it rings
+
+    async def answer(self) -> None:
+        """Send 200 with our SDP. Media starts at once; a caller who never sends ACK is told as ``NO_ACK``."""
+        if self._over:
+            return
+        assert self._answer is not None
+        self._transport.accept(self.info.id, self._answer)
+        if self._invite.offer is not None:
+            self._audio.start()
+
+    async def reject(self, status: int, reason: str, *, retry_after_s: int | None = None) -> None:
+        if self._over:
+            return
+        headers = [("Retry-After", str(retry_after_s))] if retry_after_s is not None else []
+        self._transport.reject(self.info.id, status, reason, headers)
+
+    @property
+    def _owed_answer(self) -> bool:
+        return self._invite.offer is None and not self._audio.running

@@ -1,0 +1,97 @@
+"""What a call does about each report of its leg."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from voiceagent.call.apology import RESPONSE_ID as APOLOGY
+from voiceagent.call.bridge import AudioBridge
+from voiceagent.call.comfort import COMFORT
+from voiceagent.call.flow_port import FlowPort
+from voiceagent.call.leg import Heard, LegEnd
+from voiceagent.call.local_lines import is_local
+from voiceagent.call.outcome import CallOutcome, outcome_of_leg
+
+if TYPE_CHECKING:
+    from voiceagent.call.call import Call
+
+
+class LegEar:
+    """Listens to the leg of one call; fulfils :class:`voiceagent.call.leg.LegListener`."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._bridge: AudioBridge | None = None
+        self._port: FlowPort | None = None
+        self.audible = False
+        """The agent's voice, or a line of our own, is heard."""
+        self.end: CallOutcome | None = None
+        """How the leg ended, whoever ended it."""
+        self.apology_played = asyncio.Event()
+
+    def attach(self, bridge: AudioBridge, port: FlowPort) -> None:
+        """The realtime session stands: from now on it and the flow hear the leg."""
+        self._bridge = bridge
+        self._port = port
+
+    def detach(self) -> None:
+        """The call is over; nothing of session and flow is kept alive from here."""
+        self._bridge = self._port = None
+
+    def silent(self) -> None:
+        """The agent's voice has ended, or was stopped."""
+        self.audible = False
+        if self._port is not None:
+            self._port.playback(False)
+
+    # ── LegListener ─────────────────────────────────────────────────────────────────────────────
+    def leg_progress(self, status: int, early_media: bool) -> None:
+        if self._call.placing is not None:
+            self._call.placing.progress(status, early_media)
+
+    def leg_audio(self, audio: bytes) -> None:
+        if self._bridge is not None:
+            self._bridge.caller_audio(audio)
+
+    def leg_digit(self, digit: str) -> None:
+        if self._call.closing:
+            return
+        self._call.digit_pressed(digit)
+        if self._port is not None:
+            self._port.hush_for(digit)
+
+    def leg_playback_started(self, response_id: str, item_id: str) -> None:
+        if response_id.startswith(COMFORT):
+            return
+        self.audible = True
+        self._call.note_first_words()
+        self._call.set_floor("agent")
+        if self._port is not None:
+            self._port.playback(True)
+        if self._bridge is not None and not is_local(response_id):
+            self._call.watch.playback_started(item_id)
+            self._bridge.playback_started(response_id, item_id)
+
+    def leg_playback_ended(self, heard: Heard) -> None:
+        if heard.response_id.startswith(COMFORT):
+            return
+        self._call.agent_silent()
+        if heard.response_id == APOLOGY:
+            self.apology_played.set()
+        elif self._bridge is not None and not is_local(heard.response_id):
+            self._call.watch.playback_ended(heard.item_id)
+            self._bridge.playback_ended(heard)
+
+    def leg_held(self, held: bool) -> None:
+        if not self._call.closing:
+            self._call.held_by_caller(held)
+
+    def leg_ended(self, end: LegEnd, status: int | None, reason: str) -> None:
+        if self._call.ended:
+            return
+        outcome = outcome_of_leg(end, status, reason)
+        self.end = outcome
+        self.apology_played.set()
+        self._call.journal.write("leg.ended", end=end.value, status=status, reason=reason)
+        self._call.leg_has_ended(outcome)

@@ -1,0 +1,49 @@
+"""The set-up of a call that we place: it rings, and is answered or not."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from voiceagent.call.outcome import CallOutcome
+
+if TYPE_CHECKING:
+    from voiceagent.call.call import Call
+
+
+class Placing:
+    """One outbound call on its way to the answer. Synchronous but for :meth:`settled`."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def answered(self) -> bool:
+        """True once the callee has taken the call."""
+        return self._answered.done()
+
+    def progress(self, status: int, early_media: bool) -> None:
+        """The leg tells that it rings (18x) or was answered (200)."""
+        if self.answered:
+            return
+        if status >= 200:
+            self._call.note_answer()
+            self._answered.set_result(None)
+        else:
+            self._call.journal.write("call.progress", status=status, early_media=early_media)
+            self._call.rings()
+
+    async def settled(
+        self, ending: asyncio.Future[CallOutcome], refusal: CallOutcome | None
+    ) -> CallOutcome | None:
+        """Wait for the answer; return how the call ends when there is to be none.
+
+        ``refusal``: the provider is not there. Then nobody needs to pick up a call that has nothing to say;
+        a callee who has done so already is owed an apology.
+        """
+        if refusal is None and not self.answered:
+            await asyncio.wait({self._answered, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if self.answered:
+            return None
+        return refusal if refusal is not None else ending.result()

@@ -1,0 +1,43 @@
+"""First and last entry of a call's journal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from voiceagent.call.outcome import CallOutcome
+
+if TYPE_CHECKING:
+    from voiceagent.call.call import Call
+
+
+def write_offer(call: Call) -> None:
+    """Write who calls whom, and which flow it is for."""
+    info = call.info
+    call.journal.write(
+        "call.offered",
+        call_id=call.id,
+        kind=info.kind,
+        direction=info.direction,
+        caller=info.caller,
+        called=info.called,
+        **({"dialled": info.dialled} if info.dialled else {}),
+        flow=call.flow.name,
+        protocol_call_id=info.protocol_call_id,
+    )
+
+
+def write_end(call: Call, outcome: CallOutcome) -> None:
+    """Write how the call ended, and its figures."""
+    first_words_s = call.first_words_s
+    call.journal.write(
+        "call.ended",
+        outcome=outcome.kind.value,
+        reason=outcome.reason,
+        detail=outcome.detail,
+        status=outcome.status,
+        duration_s=round(call.seconds, 3),
+        barge_ins=call.barge_ins,
+        longest_gap_s=round(call.watch.longest_gap_s, 3),
+        first_words_s=None if first_words_s is None else round(first_words_s, 3),
+        media=call.leg.figures(),
+    )

@@ -1,0 +1,71 @@
+"""Turns the events of one SIP transport into legs, and routes each leg's events to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from voiceagent.call.direct_audio import DirectMedia
+from voiceagent.call.inbound_leg import InboundLeg
+from voiceagent.call.leg import Leg
+from voiceagent.call.outbound_leg import DialPlan, OutboundLeg
+from voiceagent.call.sip_leg import SipLeg
+from voiceagent.sip import effects as sip
+from voiceagent.sip.transport import SipTransport
+
+
+class SipGateway:
+    """Every leg of one transport. ``offered`` gets inbound legs, ``other`` the events that belong to none."""
+
+    def __init__(
+        self, media: DirectMedia, offered: Callable[[Leg], None], other: Callable[[sip.SipEvent], None]
+    ) -> None:
+        self._media = media
+        self._offered = offered
+        self._other = other
+        self._legs: dict[str, SipLeg] = {}
+        self._placing: list[sip.SipEvent] | None = None
+        """What is told about legs without a name, while one is being placed."""
+        self.transport: SipTransport | None = None
+
+    def __len__(self) -> int:
+        return len(self._legs)
+
+    def dial(self, plan: DialPlan) -> OutboundLeg:
+        """Return the leg of a call that we place; its INVITE leaves with ``prepare``."""
+        assert self.transport is not None
+        return OutboundLeg(plan, self.transport, self._media, self._forget, self._place)
+
+    def on_event(self, event: sip.SipEvent) -> None:
+        """Take one event of the transport."""
+        if isinstance(event, sip.InviteReceived):
+            assert self.transport is not None
+            offered = InboundLeg(event, self.transport, self._media, self._forget)
+            self._legs[event.leg] = offered
+            try:
+                self._offered(offered)
+            except Exception:
+                self.transport.reject(event.leg, 500, "Server Internal Error")
+                raise  # the transport logs it; the caller must not be left ringing
+            return
+        leg = self._legs.get(getattr(event, "leg", ""))
+        if leg is not None:
+            leg.on_sip(event)
+        elif self._placing is not None:
+            self._placing.append(event)
+        else:
+            self._other(event)
+
+    def _place(self, leg: OutboundLeg, invite: Callable[[], str]) -> str:
+        """Send an INVITE. Its first events may come before its name is known: they are told right after."""
+        self._placing = []
+        try:
+            leg_id = invite()
+            self._legs[leg_id] = leg
+        finally:
+            waiting, self._placing = self._placing, None
+        for event in waiting:
+            self.on_event(event)
+        return leg_id
+
+    def _forget(self, leg_id: str) -> None:
+        self._legs.pop(leg_id, None)

@@ -1,0 +1,34 @@
+"""An operator's wish that the agent speak, on its way into the call's one queue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from voiceagent.call.ledger import Ledger, LedgerEntry
+from voiceagent.call.speech import CallSpeech
+from voiceagent.realtime.requests import Origin
+from voiceagent.realtime.session import RealtimeSession
+
+
+def submit_wish(
+    session: RealtimeSession,
+    speech: CallSpeech,
+    ledger: Ledger,
+    instructions: str | None,
+    metadata: Mapping[str, str],
+    request_id: str,
+    **options: Any,
+) -> LedgerEntry:
+    """Submit the wish; its instructions are added to the standing prompt. Raises RequestRefused."""
+    speech.submit(
+        None if instructions is None else session.compose(instructions, "append"),
+        line=instructions,
+        origin=Origin.OPERATOR,
+        metadata=metadata,
+        request_id=request_id,
+        **options,
+    )
+    entry = ledger.get(request_id)
+    assert entry is not None
+    return entry
