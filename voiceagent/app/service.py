@@ -33,6 +33,7 @@ from voiceagent.call.vigil import VigilConfig
 from voiceagent.errors import ConfigError
 from voiceagent.ids import Tokens, random_token
 from voiceagent.ivr.flow import FlowBook, load_flows
+from voiceagent.media.codecs import available
 from voiceagent.media.ports import PortRange
 from voiceagent.media.wheel import MediaWheel
 from voiceagent.observe.metrics import Metrics
@@ -258,6 +259,9 @@ class Service:
             advertised_host=advertised,
             learn_source=media.learn_source,
             silence_limit_s=media.silence_limit_s,
+            codecs=media.codecs or available(),
+            preference=media.codec_preference,
+            comfort_noise=media.comfort_noise,
         )
         self._gateway = SipGateway(direct, self._offered, self._sip_event)
         config = EndpointConfig(

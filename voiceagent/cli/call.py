@@ -29,8 +29,12 @@ def run_call(
 ) -> None:
     """Place the call. Exit status 1 when it was not answered."""
     script = [_step(text) for text in steps]
-    if codec not in ("pcmu", "pcma"):
-        fail(f"--codec {codec}: must be pcmu or pcma", USAGE)
+    if codec not in ("pcmu", "pcma", "g722", "opus"):
+        fail(f"--codec {codec}: must be pcmu, pcma, g722 or opus", USAGE)
+    from voiceagent.media.codecs import have_wide
+
+    if codec in ("g722", "opus") and not have_wide():
+        fail(f"--codec {codec} needs PyAV: pip install 'voiceagent[codecs]'", USAGE)
 
     async def work() -> dict[str, object]:
         return await _call(
@@ -105,12 +109,13 @@ async def _call(
         figures = call.figures
         print(
             f"\nanswered after {figures.setup_ms} ms, first sound {figures.first_audio_ms or '–'} ms later, "
-            f"ended by {'the far end' if ended.by == 'peer' else ended.by}"
+            f"ended by {'the far end' if ended.by == 'peer' else ended.by}, {call.codec}"
             + (f"; {record}" if record else "")
         )
     return {
         "gave_up": gave_up,
         **asdict(call.figures),
+        "codec": call.codec,
         "ended_by": ended.by,
         "record": str(record) if record else None,
         "ladder": ladder.lines,

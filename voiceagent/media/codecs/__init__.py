@@ -7,8 +7,10 @@ and the packets pass through untouched. G.722 and Opus come from PyAV, imported 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Literal, Protocol
 
@@ -71,6 +73,21 @@ def demand(codecs: Sequence[str]) -> tuple[str, ...]:
             "media.codecs", f"{', '.join(missing)} needs PyAV: pip install 'voiceagent[codecs]'"
         )
     return tuple(codecs)
+
+
+async def load(codecs: Iterable[str]) -> None:
+    """Import what ``codecs`` need, in a thread: it takes a quarter of a second, and other calls go on."""
+    if have_wide() and not _WIDE_LOADED and any(name in WIDE for name in codecs):
+        await asyncio.to_thread(_import_wide)
+
+
+def _import_wide() -> None:
+    for name in WIDE:
+        import_module(f"{__name__}.{name.lower()}")
+    _WIDE_LOADED.add(True)
+
+
+_WIDE_LOADED: set[bool] = set()
 
 
 def decoder_for(codec: str, line: Law) -> Decoder | None:
