@@ -80,8 +80,8 @@ class RtpParty:
 
     @property
     def audio_format(self) -> LineFormat:
-        """The format of the line; µ-law before it is settled."""
-        return _FORMATS[self._law or "ulaw"]
+        """The format of the line; before it is settled, the one that an offer of ours would settle."""
+        return _FORMATS[self._law or self._own_law]
 
     @property
     def held(self) -> bool:
@@ -105,8 +105,7 @@ class RtpParty:
     def offer(self) -> bytes:
         """Make an offer (outbound call, late offer, re-INVITE)."""
         if self._law is None:
-            laws = [wire.LAWS[codec] for codec in self._codecs if codec in wire.LAWS]
-            self._law = laws[0] if laws else "ulaw"
+            self._law = self._own_law
         self._offered = make_offer(self._abilities(), self._ours)
         self._ours = self._offered
         return self._offered.to_bytes()
@@ -136,6 +135,11 @@ class RtpParty:
             preference=self._media.preference,
             comfort_noise=self._media.comfort_noise,
         )
+
+    @property
+    def _own_law(self) -> Law:
+        laws: list[Law] = [wire.LAWS[codec] for codec in self._codecs if codec in wire.LAWS]
+        return laws[0] if laws else "ulaw"
 
     @property
     def _in_use(self) -> str:
