@@ -32,6 +32,7 @@ class InboundLeg(SipLeg):
             headers=invite.headers,
         )
         super().__init__(info, transport, media, gone, None)
+        self._audio.tls_signalling = invite.source.transport == "tls"
         self._invite = invite
         self._answer: bytes | None = None
 

@@ -9,7 +9,10 @@ from typing import Literal
 from voiceagent.errors import SipError
 from voiceagent.media import codecs as wire
 from voiceagent.media import comfort_noise
+from voiceagent.media.dtls import process_identity
+from voiceagent.media.fingerprint import Fingerprint
 from voiceagent.media.g711 import Law
+from voiceagent.media.party_security import PartySecurity, SecurityPolicy
 from voiceagent.media.port import Direction as PortDirection
 from voiceagent.media.port import MediaPath, MediaPort, PortEvents
 from voiceagent.media.ports import PortRange
@@ -30,6 +33,7 @@ LineFormat = Literal["audio/pcmu", "audio/pcma"]
 _FORMATS: dict[Law, LineFormat] = {"ulaw": "audio/pcmu", "alaw": "audio/pcma"}
 PTIMES = (10, 20, 30, 40, 60)
 """Packet times, in ms, that we send when a peer asks for them."""
+_PLAIN = SecurityPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,8 @@ class MediaPlace:
     preference: CodecPreference = "untouched"
     comfort_noise: bool = False
     """Name comfort noise in SDP, so that peers may leave silence out. Taken in either case."""
+    security: SecurityPolicy = _PLAIN
+    rtcp: bool = False
 
 
 class RtpParty:
@@ -59,9 +65,14 @@ class RtpParty:
     def __init__(self, media: MediaPlace, events: PortEvents, codecs: tuple[str, ...] | None = None) -> None:
         """``codecs``, in our order, stand for those of ``media``."""
         self._media = media
-        self.port = MediaPort(media.wheel, events, media_timeout_s=media.silence_limit_s or 1e9)
         self._codecs = media.codecs if codecs is None else codecs
         self._law: Law | None = None
+        self.port = MediaPort(
+            media.wheel, events, media_timeout_s=media.silence_limit_s or 1e9, rtcp=media.rtcp
+        )
+        self._security = PartySecurity(media.security, secrets.token_bytes, _fingerprint)
+        self.tls_signalling = False
+        """The SDP travels encrypted: then keys may stand in it."""
         self._ours: SessionDescription | None = None
         self._offered: SessionDescription | None = None
         self._session_id = secrets.randbits(48)
@@ -95,7 +106,10 @@ class RtpParty:
 
     def answer(self, offer: bytes) -> bytes:
         """Answer the peer's offer and follow it. Raises SdpError (400, 413, 488)."""
-        result = negotiate(parse_sdp(offer), self._abilities(), self._ours)
+        parsed = parse_sdp(offer)
+        result = negotiate(parsed, self._abilities(), self._ours)
+        if self._security.stale(result.audio.security):
+            result = negotiate(parsed, self._abilities(), self._ours)
         if self._law is None:
             self._law = wire.LAWS.get(result.audio.codec, "ulaw")
         self._ours = result.answer
@@ -114,7 +128,8 @@ class RtpParty:
         """Take the peer's answer to our offer. Raises SdpError when nothing was agreed."""
         if self._offered is None:
             raise SipError("an answer without an offer", status=400)
-        self._follow(accept_answer(self._offered, parse_sdp(answer), PTIMES))
+        security = self._abilities().security
+        self._follow(accept_answer(self._offered, parse_sdp(answer), security, PTIMES))
 
     def close(self) -> None:
         """Stop, and let the port rest."""
@@ -134,6 +149,8 @@ class RtpParty:
             ptimes=PTIMES,
             preference=self._media.preference,
             comfort_noise=self._media.comfort_noise,
+            rtcp_mux=self._media.rtcp,
+            security=self._security.abilities(tls=self.tls_signalling),
         )
 
     @property
@@ -147,6 +164,8 @@ class RtpParty:
 
     def _follow(self, agreed: AudioAgreement) -> None:
         self.agreement = agreed
+        self._security.agreed = agreed.security
+        rtcp = self._media.rtcp and not agreed.rtcp_mux
         direction: PortDirection = agreed.local_direction.value
         path = MediaPath(
             remote=(agreed.remote_address, agreed.remote_port),
@@ -162,6 +181,9 @@ class RtpParty:
             receives=dict(agreed.receive_types),
             receive_event_type=agreed.receive_telephone_event_pt,
             comfort_noise_type=agreed.comfort_noise_pt or comfort_noise.PAYLOAD_TYPE,
+            security=None if agreed.security is None else agreed.security.security,
+            rtcp=(agreed.remote_address, agreed.remote_rtcp_port) if rtcp else None,
+            rtcp_mux=self._media.rtcp and agreed.rtcp_mux,
         )
         if self.port.turning:
             self.port.update(path)
@@ -175,3 +197,7 @@ class RtpParty:
         self.port.connect(self._path)
 
     _path: MediaPath = MediaPath(None)
+
+
+def _fingerprint() -> Fingerprint:
+    return process_identity().fingerprint

@@ -6,13 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from voiceagent.errors import MediaError
 from voiceagent.media.codecs import LAWS
 from voiceagent.media.comfort_noise import PAYLOAD_TYPE
+from voiceagent.media.fingerprint import DtlsParameters
 from voiceagent.media.g711 import Law
 from voiceagent.media.source_lock import Address
+from voiceagent.media.srtp_profile import SrtpKeys
 
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 """Ours, as our SDP says it (RFC 3264 §5.1)."""
+Security = SrtpKeys | DtlsParameters
+"""Keys that SDES brought, or what DTLS needs to bring them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,12 @@ class MediaPath:
     direction: Direction = "sendrecv"
     learn: bool = True
     """May a source other than ``remote`` prove itself (phones behind NAT)? Off for fixed trunks."""
+    security: Security | None = None
+    """None: plain RTP. Else nothing leaves in the clear, and nothing unauthenticated is looked at."""
+    rtcp: Address | None = None
+    """Where the peer takes RTCP; None under ``rtcp_mux``, or where there is none."""
+    rtcp_mux: bool = False
+    """RTCP shares the port of RTP (RFC 5761)."""
     inband_digits: bool = False
     """Listen for DTMF tones in the caller's audio (costs ≈ 0.5 % of a core; for phones without events)."""
     line: Law | None = None
@@ -49,6 +60,11 @@ class MediaPath:
     def law(self) -> Law:
         """The law of the frames on our side."""
         return self.line or LAWS.get(self.codec, "ulaw")
+
+    @property
+    def clock_rate(self) -> int:
+        """Timestamp units in a second."""
+        return 48_000 if self.codec == "opus" else 8000
 
     @property
     def audio_types(self) -> Mapping[int, str]:
@@ -88,4 +104,8 @@ class PortEvents(Protocol):
 
     def on_media_lost(self, silence_s: float) -> None:
         """No packet came for so long, though some should; told once for each such silence."""
+        ...
+
+    def on_media_failed(self, error: MediaError) -> None:
+        """The media can never flow: the DTLS handshake failed, or its certificate is not the agreed one."""
         ...

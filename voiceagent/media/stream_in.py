@@ -14,6 +14,7 @@ from voiceagent.media.codecs import LAWS, Decoder, decoder_for
 from voiceagent.media.g711 import Law
 from voiceagent.media.jitter import JitterBuffer
 from voiceagent.media.path import MediaPath, PortEvents
+from voiceagent.media.reception import Reception
 from voiceagent.media.telephone_event import DigitReceiver
 from voiceagent.media.tones import DtmfDetector
 
@@ -38,6 +39,7 @@ class StreamIn:
         "last_audio",
         "on_audio",
         "plain_type",
+        "reception",
     )
 
     def __init__(self, events: PortEvents) -> None:
@@ -54,6 +56,8 @@ class StreamIn:
         """Packets of ``plain_type`` may be pushed here directly; what comes out goes to ``on_audio``."""
         self.plain_type: int | None = None
         """The payload type whose payloads are frames of the line already, if there is one."""
+        self.reception = Reception()
+        """What the network did to the stream; whoever pushes into ``jitter`` notes the packet here."""
         self.on_audio = events.on_audio
         self.hears = True
         """The direction lets the caller be heard."""
@@ -70,6 +74,7 @@ class StreamIn:
         self._audio_types = path.audio_types
         self._digit_type = path.digit_type
         self._noise_type = path.comfort_noise_type
+        self.reception.set_clock_rate(path.clock_rate)
         self.plain_type = next(
             (number for number, codec in path.audio_types.items() if LAWS.get(codec) == law), None
         )
@@ -83,6 +88,9 @@ class StreamIn:
     def packet(self, packet: rtp.RtpPacket, now: float) -> None:
         """Take any packet in whose source is believed."""
         payload_type, marker, sequence, timestamp, ssrc, payload, _, _ = packet
+        # A telephone-event is stamped with its beginning, so its timestamp says nothing of the way it took.
+        timed = payload_type != self._digit_type
+        self.reception.note((sequence, timestamp if timed else None, ssrc, now))
         codec = self._audio_types.get(payload_type)
         if codec is not None:
             if not payload or not self.hears:

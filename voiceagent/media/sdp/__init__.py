@@ -13,6 +13,7 @@ from voiceagent.media.sdp.offer_answer import (
     negotiate,
 )
 from voiceagent.media.sdp.parser import parse_sdp
+from voiceagent.media.sdp.security import AgreedSecurity, SecurityAbilities
 from voiceagent.media.sdp.serialise import serialise
 from voiceagent.media.sdp.values import (
     Attribute,
@@ -27,6 +28,7 @@ from voiceagent.media.sdp.values import (
 
 __all__ = [
     "Abilities",
+    "AgreedSecurity",
     "Attribute",
     "AudioAgreement",
     "CodecPreference",
@@ -38,6 +40,7 @@ __all__ = [
     "RtpMap",
     "SdpError",
     "SdpLimits",
+    "SecurityAbilities",
     "SessionDescription",
     "accept_answer",
     "make_offer",

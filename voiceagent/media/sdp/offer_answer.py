@@ -21,6 +21,14 @@ from voiceagent.media.sdp.choice import (
     packet_time,
 )
 from voiceagent.media.sdp.codecs import COMFORT_NOISE, TELEPHONE_EVENT, codec_named
+from voiceagent.media.sdp.security import (
+    PLAIN,
+    AgreedSecurity,
+    SecurityAbilities,
+    accept_security,
+    answer_security,
+    offer_security,
+)
 from voiceagent.media.sdp.values import (
     Attribute,
     Connection,
@@ -32,8 +40,6 @@ from voiceagent.media.sdp.values import (
     SessionDescription,
 )
 
-RTP_PROTOCOLS = frozenset({"RTP/AVP", "RTP/AVPF"})
-SRTP_PROTOCOLS = frozenset({"RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF"})
 _FIRST_DYNAMIC = 96
 _EVENT_PAYLOAD_TYPE = 101
 _EVENTS = "0-15"
@@ -60,6 +66,7 @@ class Abilities:
     username: str = "-"
     preference: CodecPreference = "theirs"
     comfort_noise: bool = False
+    security: SecurityAbilities = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,8 @@ class AudioAgreement:
     receive_types: tuple[tuple[int, str], ...] = ()
     """Payload type and codec of everything that the peer may send."""
     comfort_noise_pt: int | None = None
+    security: AgreedSecurity | None = None
+    """None: plain RTP."""
 
     @property
     def sends(self) -> bool:
@@ -120,7 +129,8 @@ def negotiate(
 
     The codec is chosen as ``abilities.preference`` says, under the offer's payload type. ``previous`` is our
     last description in this dialog. SdpError 488 with code ``sdp_no_common_codec``, ``sdp_protocol``,
-    ``sdp_srtp_unsupported``, ``sdp_unreachable`` or ``sdp_no_audio`` when nothing remains.
+    ``sdp_srtp_unsupported``, ``sdp_srtp_required``, ``sdp_unreachable`` or ``sdp_no_audio`` when nothing
+    remains.
     """
     taken: AudioAgreement | None = None
     why = "sdp_no_audio"
@@ -168,7 +178,10 @@ def make_offer(abilities: Abilities, previous: SessionDescription | None = None)
 
 
 def accept_answer(
-    offer: SessionDescription, answer: SessionDescription, ptimes: tuple[int, ...] = (20,)
+    offer: SessionDescription,
+    answer: SessionDescription,
+    security: SecurityAbilities | None = None,
+    ptimes: tuple[int, ...] = (20,),
 ) -> AudioAgreement:
     """What the peer's answer to our offer amounts to; SdpError 488 when it takes no audio of ours.
 
@@ -181,8 +194,7 @@ def accept_answer(
     ours, theirs = offer.media[index], answer.media[index]
     if theirs.kind != "audio" or not theirs.port:
         raise SdpError("SDP: the answer refuses our audio", status=488, code="sdp_no_audio")
-    if theirs.protocol not in RTP_PROTOCOLS:
-        raise SdpError("SDP: the answer changes the protocol", status=488, code="sdp_protocol")
+    agreed = accept_security(ours, answer, theirs, "off" if security is None else security.mode)
     connection = answer.connection_of(theirs)
     if connection is None or not connection.is_reachable:
         raise SdpError("SDP: the answer has no usable address", status=488, code="sdp_unreachable")
@@ -219,6 +231,7 @@ def accept_answer(
         fmtp=theirs.fmtp(entry.payload_type) or "",
         receive_types=tuple((mine.payload_type, name_of(mine)) for _, mine in shared),
         comfort_noise_pt=noise_type(offered, entry.clock_rate) if noise else None,
+        security=agreed,
     )
 
 
@@ -226,10 +239,9 @@ def _agree(
     offer: SessionDescription, media: MediaDescription, abilities: Abilities, index: int
 ) -> AudioAgreement | str:
     """The agreement an offered audio section allows, or the code of why it does not."""
-    if media.protocol in SRTP_PROTOCOLS:
-        return "sdp_srtp_unsupported"
-    if media.protocol not in RTP_PROTOCOLS:
-        return "sdp_protocol"
+    security = answer_security(offer, media, abilities.security)
+    if isinstance(security, str):
+        return security
     connection = offer.connection_of(media)
     if connection is None or not connection.is_reachable:
         return "sdp_unreachable"
@@ -267,6 +279,7 @@ def _agree(
         fmtp=media.fmtp(chosen.payload_type) or "",
         receive_types=((chosen.payload_type, codec.name),),
         comfort_noise_pt=noise_type(entries, chosen.clock_rate) if abilities.comfort_noise else None,
+        security=security,
     )
 
 
@@ -298,6 +311,7 @@ def _answer_section(
         agreed.local_direction,
         rtcp_mux=agreed.rtcp_mux,
         noise=agreed.comfort_noise_pt,
+        security=() if agreed.security is None else agreed.security.attributes,
     )
 
 
@@ -332,8 +346,16 @@ def _offer_section(abilities: Abilities, previous: MediaDescription | None) -> M
     noise = None
     if abilities.comfort_noise and any(codec.clock_rate == 8000 for codec in codecs):
         noise = number_for(COMFORT_NOISE, 8000, _NOISE_PAYLOAD_TYPE)
+    protocol, security = offer_security(abilities.security, previous)
     return _section(
-        "RTP/AVP", abilities, entries, events, abilities.direction, rtcp_mux=abilities.rtcp_mux, noise=noise
+        protocol,
+        abilities,
+        entries,
+        events,
+        abilities.direction,
+        rtcp_mux=abilities.rtcp_mux,
+        security=security,
+        noise=noise,
     )
 
 
@@ -346,6 +368,7 @@ def _section(
     *,
     rtcp_mux: bool,
     noise: int | None,
+    security: tuple[Attribute, ...],
 ) -> MediaDescription:
     attributes: list[Attribute] = []
     formats: list[str] = []
@@ -365,6 +388,7 @@ def _section(
     attributes.append(Attribute(direction.value))
     if rtcp_mux:
         attributes.append(Attribute("rtcp-mux"))
+    attributes.extend(security)
     return MediaDescription("audio", abilities.port, protocol, tuple(formats), tuple(attributes))
 
 
