@@ -35,6 +35,7 @@ class InboundLeg(SipLeg):
         # already: so we offer the one that every phone has.
         codecs = ("PCMU", "PCMA") if invite.offer is not None else ("PCMU",)
         super().__init__(info, transport, media, gone, codecs)
+        self._audio.tls_signalling = invite.source.transport == "tls"
         self._invite = invite
         self._answer: bytes | None = None
 

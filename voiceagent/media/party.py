@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from voiceagent.errors import SipError
+from voiceagent.media.dtls import process_identity
+from voiceagent.media.fingerprint import Fingerprint
+from voiceagent.media.party_security import PartySecurity, SecurityPolicy
 from voiceagent.media.port import Direction as PortDirection
 from voiceagent.media.port import MediaPath, MediaPort, PortEvents
 from voiceagent.media.ports import PortRange
@@ -24,6 +27,7 @@ from voiceagent.media.wheel import MediaWheel
 
 LineFormat = Literal["audio/pcmu", "audio/pcma"]
 _FORMATS: dict[str, LineFormat] = {"PCMU": "audio/pcmu", "PCMA": "audio/pcma"}
+_PLAIN = SecurityPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class MediaPlace:
     advertised_host: str
     learn_source: bool = True
     silence_limit_s: float = 60.0
+    security: SecurityPolicy = _PLAIN
+    rtcp: bool = False
 
 
 class RtpParty:
@@ -45,7 +51,12 @@ class RtpParty:
         self, media: MediaPlace, events: PortEvents, codecs: tuple[str, ...] = ("PCMU", "PCMA")
     ) -> None:
         self._media = media
-        self.port = MediaPort(media.wheel, events, media_timeout_s=media.silence_limit_s or 1e9)
+        self.port = MediaPort(
+            media.wheel, events, media_timeout_s=media.silence_limit_s or 1e9, rtcp=media.rtcp
+        )
+        self._security = PartySecurity(media.security, secrets.token_bytes, _fingerprint)
+        self.tls_signalling = False
+        """The SDP travels encrypted: then keys may stand in it."""
         self._codecs = codecs
         self._ours: SessionDescription | None = None
         self._offered: SessionDescription | None = None
@@ -75,7 +86,10 @@ class RtpParty:
 
     def answer(self, offer: bytes) -> bytes:
         """Answer the peer's offer and follow it. Raises SdpError (400, 413, 488)."""
-        result = negotiate(parse_sdp(offer), self._abilities(), self._ours)
+        parsed = parse_sdp(offer)
+        result = negotiate(parsed, self._abilities(), self._ours)
+        if self._security.stale(result.audio.security):
+            result = negotiate(parsed, self._abilities(), self._ours)
         if self.agreement is not None and result.audio.codec != self.agreement.codec:
             raise SipError("the codec cannot change within a call", status=488)
         self._ours = result.answer
@@ -92,7 +106,7 @@ class RtpParty:
         """Take the peer's answer to our offer. Raises SdpError when nothing was agreed."""
         if self._offered is None:
             raise SipError("an answer without an offer", status=400)
-        self._follow(accept_answer(self._offered, parse_sdp(answer)))
+        self._follow(accept_answer(self._offered, parse_sdp(answer), self._abilities().security))
 
     def close(self) -> None:
         """Stop, and let the port rest."""
@@ -108,10 +122,14 @@ class RtpParty:
             codecs=codecs,
             session_id=self._session_id,
             direction=self.direction,
+            rtcp_mux=self._media.rtcp,
+            security=self._security.abilities(tls=self.tls_signalling),
         )
 
     def _follow(self, agreed: AudioAgreement) -> None:
         self.agreement = agreed
+        self._security.agreed = agreed.security
+        rtcp = self._media.rtcp and not agreed.rtcp_mux
         direction: PortDirection = agreed.local_direction.value
         path = MediaPath(
             remote=(agreed.remote_address, agreed.remote_port),
@@ -120,6 +138,9 @@ class RtpParty:
             event_payload_type=agreed.telephone_event_pt,
             direction=direction,
             learn=self._media.learn_source,
+            security=None if agreed.security is None else agreed.security.security,
+            rtcp=(agreed.remote_address, agreed.remote_rtcp_port) if rtcp else None,
+            rtcp_mux=self._media.rtcp and agreed.rtcp_mux,
         )
         if self.port.turning:
             self.port.update(path)
@@ -133,3 +154,7 @@ class RtpParty:
         self.port.connect(self._path)
 
     _path: MediaPath = MediaPath(None)
+
+
+def _fingerprint() -> Fingerprint:
+    return process_identity().fingerprint
