@@ -34,6 +34,7 @@ from voiceagent.call.vigil import VigilConfig
 from voiceagent.errors import ConfigError
 from voiceagent.ids import Tokens, random_token
 from voiceagent.ivr.flow import FlowBook, load_flows
+from voiceagent.media.codecs import available
 from voiceagent.media.dtls import process_identity
 from voiceagent.media.party_security import SecurityPolicy
 from voiceagent.media.ports import PortRange
@@ -270,6 +271,9 @@ class Service:
             advertised_host=advertised,
             learn_source=media.learn_source,
             silence_limit_s=media.silence_limit_s,
+            codecs=media.codecs or available(),
+            preference=media.codec_preference,
+            comfort_noise=media.comfort_noise,
             security=_security_policy(media),
             rtcp=media.rtcp,
         )
