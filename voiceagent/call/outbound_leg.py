@@ -8,10 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from voiceagent.call.direct_audio import DirectMedia
-from voiceagent.call.leg import G711, LegEnd, LegInfo, LegListener
+from voiceagent.call.leg import LegEnd, LegInfo, LegListener
 from voiceagent.call.sip_leg import SipLeg
 from voiceagent.errors import SipError
-from voiceagent.media import g711
 from voiceagent.sip import effects as sip
 from voiceagent.sip.transport import SipTransport
 from voiceagent.sip.uri import SipUri
@@ -32,7 +31,8 @@ class DialPlan:
     from_name: str = ""
     headers: Sequence[tuple[str, str]] = ()
     ring_timeout_s: float = 45.0
-    codecs: tuple[str, ...] = ("PCMU", "PCMA")
+    codecs: tuple[str, ...] | None = None
+    """In our order; None: those of the media settings."""
 
 
 Place = Callable[["OutboundLeg", Callable[[], str]], str]
@@ -43,7 +43,7 @@ class OutboundLeg(SipLeg):
     """One INVITE of ours. Fulfils :class:`voiceagent.call.leg.Leg`.
 
     The line's format stands before anybody has answered, because the model's session is opened while it
-    rings; a callee that picks the other law gets its audio translated, code by code. Early media is received
+    rings; a callee that picks another codec gets its audio transcoded by the port. Early media is received
     (announcements, ringback) and counted, but never handed on, and nothing of the agent's is played into it.
     """
 
@@ -67,7 +67,6 @@ class OutboundLeg(SipLeg):
         super().__init__(info, transport, media, gone, plan.codecs)
         self._plan = plan
         self._place = place
-        self._format: G711 = "audio/pcma" if plan.codecs[0] == "PCMA" else "audio/pcmu"
         self._loop = asyncio.get_running_loop()
         self._decided: asyncio.Future[None] = self._loop.create_future()
         """Done when the call was answered or has ended."""
@@ -80,10 +79,6 @@ class OutboundLeg(SipLeg):
         """How much early media was heard."""
 
     # ── Leg ─────────────────────────────────────────────────────────────────────────────────────
-    @property
-    def audio_format(self) -> G711:
-        return self._format
-
     def listen(self, listener: LegListener) -> None:
         super().listen(listener)
         if self.answered and not self._over:
@@ -96,11 +91,12 @@ class OutboundLeg(SipLeg):
         """
         plan = self._plan
         try:
-            found = plan.destination
-            destination = await found() if callable(found) else found
-            if self._over:
-                return
+            destinations = await _addresses(plan.destination)
+            if self._decided.done():
+                return  # hung up meanwhile
+            self._audio.tls_signalling = all(one.transport == "tls" for one in destinations)
             self._open()
+            await self._audio.load()
             offer = self._audio.offer()
             self._place(
                 self,
@@ -110,7 +106,7 @@ class OutboundLeg(SipLeg):
                         from_uri=plan.from_uri,
                         from_name=plan.from_name,
                         sdp=offer,
-                        destination=destination,
+                        destination=destinations,
                         headers=tuple(plan.headers),
                     )
                 ),
@@ -139,7 +135,7 @@ class OutboundLeg(SipLeg):
     def play(self, audio: bytes, *, response_id: str, item_id: str) -> None:
         """Queue agent audio. Before the answer it is dropped: early media is not for the agent's voice."""
         if self.answered:
-            super().play(self._to_wire(audio), response_id=response_id, item_id=item_id)
+            super().play(audio, response_id=response_id, item_id=item_id)
 
     def play_end(self, *, response_id: str) -> None:
         if self.answered:
@@ -218,7 +214,7 @@ class OutboundLeg(SipLeg):
         if not self.answered:
             self.early_ms += len(audio) // 8
             return
-        super().on_audio(self._from_wire(audio))
+        super().on_audio(audio)
 
     def on_digit(self, digit: str) -> None:
         if self.answered:
@@ -228,15 +224,11 @@ class OutboundLeg(SipLeg):
         if self.answered:  # who only rings need not send anything
             super().on_media_lost(silence_s)
 
-    def _to_wire(self, audio: bytes) -> bytes:
-        if self._audio.audio_format == self._format:
-            return audio
-        return g711.ulaw_to_alaw(audio) if self._format == "audio/pcmu" else g711.alaw_to_ulaw(audio)
 
-    def _from_wire(self, audio: bytes) -> bytes:
-        if self._audio.audio_format == self._format:
-            return audio
-        return g711.alaw_to_ulaw(audio) if self._format == "audio/pcmu" else g711.ulaw_to_alaw(audio)
+async def _addresses(destination: sip.Address | Sequence[sip.Address] | Lookup) -> Sequence[sip.Address]:
+    if isinstance(destination, sip.Address):
+        return (destination,)
+    return await destination() if callable(destination) else destination
 
 
 _DECLINED = frozenset({401, 403, 407, 603, 607, 608})

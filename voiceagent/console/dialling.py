@@ -51,7 +51,7 @@ async def dial(
     """Place a call and run a flow on it. What became of it: `GET /v1/calls/{call_id}`, or the live stream."""
     limit(parts.triggers, f"{visitor.role}:{visitor.session}", "requests")
     key = checked_key(idempotency_key)
-    printed = body.model_dump_json()
+    printed = repr(body)
     memory: KeyMemory = request.app.state.keys
     if key is not None and not memory.agrees(_PLACE, key, printed):
         raise Problem(
