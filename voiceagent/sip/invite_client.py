@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from voiceagent.sip.attempts import SILENT, Attempts
+from voiceagent.sip.authorise import credentials_of
 from voiceagent.sip.dialog import Dialog
 from voiceagent.sip.effects import Address, Answered, InviteProgress
 from voiceagent.sip.endpoint_core import SDP, Core, HeaderLines, cancel_for, sdp_or_none
@@ -23,9 +24,10 @@ def start(
     sdp: bytes,
     candidates: Sequence[Address],
     headers: HeaderLines,
+    trunk: str = "",
 ) -> Leg:
     """Send an INVITE with our offer to the first candidate that can be reached, and return its leg."""
-    leg = Leg(core.tokens(), inbound=False, contact="")
+    leg = Leg(core.tokens(), inbound=False, contact="", trunk=trunk)
     sender = f"{quote(from_name)} <{from_uri}>" if from_name else f"<{from_uri}>"
     secure = target_uri[:5].lower() == "sips:"
     identity = (("From", f"{sender};tag={core.tokens()}"), ("To", f"<{target_uri}>"))
@@ -62,6 +64,7 @@ def start(
         on_start=starting,
         on_response=lambda response, client: _response(core, leg, client, response),
         on_failure=lambda status, why: _failed(core, leg, status, why),
+        account=core.accounts.get(trunk),
     )
     leg.setup_timer = core.wire.timers.at(
         core.wire.now + core.config.setup_limit, lambda: give_up(core, leg, "timeout", 408, "no answer")
@@ -88,6 +91,7 @@ def _provisional(core: Core, leg: Leg, client: ClientTransaction, response: Resp
     tag = response.to.tag
     if response.status > 100 and tag is not None and tag not in leg.early and not leg.established:
         dialog = Dialog.as_uac(client.request, response, client.destination)
+        dialog.account = core.accounts.get(leg.trunk)
         leg.early[tag] = dialog
         core.dialogs[dialog.key] = leg
     if response.status > 100 and not leg.established:
@@ -107,7 +111,8 @@ def _success(core: Core, leg: Leg, client: ClientTransaction, response: Response
     if early is not None:
         dialog.remote_seq = early.remote_seq
         dialog.local_seq = max(dialog.local_seq, early.local_seq)
-    ack = core.ack_2xx(dialog, request.cseq.number)
+    dialog.account = core.accounts.get(leg.trunk)
+    ack = core.ack_2xx(dialog, request.cseq.number, credentials_of(request))
     leg.forks[tag] = ack
     core.wire.send(*ack)
     if leg.ended or leg.established:
