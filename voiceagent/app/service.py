@@ -21,24 +21,29 @@ import structlog
 import voiceagent
 from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.events import EventHub
-from voiceagent.app.gauges import keep_figures
+from voiceagent.app.gauges import guard_against_overload, keep_figures
 from voiceagent.app.incoming import Reception
 from voiceagent.app.provider import SessionFactory
 from voiceagent.call.admission import Admission
 from voiceagent.call.config import AdmissionConfig, CallConfig, SurvivalConfig
 from voiceagent.call.direct_audio import DirectMedia
 from voiceagent.call.outcome import OutcomeClass
+from voiceagent.call.overload import OverloadConfig
 from voiceagent.call.sip_gateway import SipGateway
 from voiceagent.call.vigil import VigilConfig
 from voiceagent.errors import ConfigError
 from voiceagent.ids import Tokens, random_token
 from voiceagent.ivr.flow import FlowBook, load_flows
+from voiceagent.media.codecs import available
+from voiceagent.media.dtls import process_identity
+from voiceagent.media.party_security import SecurityPolicy
 from voiceagent.media.ports import PortRange
+from voiceagent.media.srtp import srtp_available
 from voiceagent.media.wheel import MediaWheel
 from voiceagent.observe.metrics import Metrics
 from voiceagent.realtime.webhook_signature import PREFIX
 from voiceagent.records.journal import JournalWriter
-from voiceagent.settings import Settings
+from voiceagent.settings import MediaSettings, Settings
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Dropped, Retransmitted, SipEvent
 from voiceagent.sip.transport import SipTransport
@@ -84,7 +89,14 @@ class Service:
         self.flows = book_of_flows(settings)
         self.metrics = Metrics(version=voiceagent.__version__)
         self.hub = EventHub()
-        self.admission = Admission(AdmissionConfig(settings.call.max_calls, settings.call.retry_after_s))
+        self.admission = Admission(
+            AdmissionConfig(
+                settings.call.max_calls,
+                settings.call.retry_after_s,
+                OverloadConfig(settings.call.overload_lag_ms / 1000),
+            ),
+            dice=secrets.randbelow,
+        )
         self.directory = NodeDirectory(
             self.hub, self.metrics, tokens, provider=settings.provider, readiness=self._readiness
         )
@@ -162,6 +174,7 @@ class Service:
             if self._engine is not None:
                 self._engine.offer_calls_to(f"{console_url}/webhooks/realtime")
         self._nest.start("figures", keep_figures(self))
+        self._nest.start("overload guard", guard_against_overload(self))
         gc.collect()
         gc.freeze()  # what stands now stays: later full collections need not look at it
         hosted_sip = (self._engine.sip if self._engine is not None else "") or None
@@ -258,10 +271,20 @@ class Service:
             advertised_host=advertised,
             learn_source=media.learn_source,
             silence_limit_s=media.silence_limit_s,
+            codecs=media.codecs or available(),
+            preference=media.codec_preference,
+            comfort_noise=media.comfort_noise,
+            security=_security_policy(media),
+            rtcp=media.rtcp,
         )
         self._gateway = SipGateway(direct, self._offered, self._sip_event)
         config = EndpointConfig(
-            user_agent=f"voiceagent/{voiceagent.__version__}", accept_source=settings.allowed_sources
+            user_agent=f"voiceagent/{voiceagent.__version__}",
+            accept_source=settings.allowed_sources,
+            refuse_unknown_sources=settings.refuse_unknown_sources,
+            session_expires=settings.session_expires_s,
+            min_se=settings.min_se_s,
+            session_refresher=settings.session_refresher,
         )
         advertised_sip = (
             Address(settings.advertised_host, settings.port) if settings.advertised_host else None
@@ -357,6 +380,15 @@ def book_of_flows(settings: Settings) -> FlowBook:
     from voiceagent.ivr.front_desk import front_desk
 
     return FlowBook([front_desk])
+
+
+def _security_policy(media: MediaSettings) -> SecurityPolicy:
+    """What the settings allow and the installed packages make possible."""
+    if media.srtp == "off" or not srtp_available():
+        return SecurityPolicy()
+    if "dtls" in media.srtp_keying:
+        process_identity()  # a tenth of a second, which no call should wait for
+    return SecurityPolicy(media.srtp, media.srtp_keying, media.sdes_over)
 
 
 def _call_config(settings: Settings) -> CallConfig:

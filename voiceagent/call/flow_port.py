@@ -8,6 +8,7 @@ from typing import Any
 
 from voiceagent.call.leg import Leg, LegInfo, TransferResult
 from voiceagent.call.speech import CallSpeech
+from voiceagent.call.targets import allowed_target
 from voiceagent.ivr.ports import CallerInput, CallFacts, Line, TransferOutcome
 from voiceagent.realtime.requests import Outcome
 from voiceagent.realtime.session import RealtimeSession
@@ -135,11 +136,3 @@ class FlowPort:
         if result.accepted:
             await asyncio.Event().wait()  # the call's end cancels the flow here
         return TransferOutcome(result.accepted, result.status, result.reason)
-
-
-def allowed_target(target: str, patterns: Sequence[str]) -> bool:
-    """Return whether ``target`` equals a pattern, or begins with one that ends in ``*``."""
-    return any(
-        target.startswith(pattern[:-1]) if pattern.endswith("*") else target == pattern
-        for pattern in patterns
-    )

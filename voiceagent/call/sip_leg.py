@@ -19,7 +19,7 @@ from voiceagent.call.leg import (
     MediaFigures,
     TransferResult,
 )
-from voiceagent.errors import SipError
+from voiceagent.errors import MediaError, SipError
 from voiceagent.sip import effects as sip
 from voiceagent.sip.transport import SipTransport
 
@@ -30,6 +30,7 @@ _ENDS = {
     "rejected": LegEnd.REJECTED,
     "no_ack": LegEnd.NO_ACK,
     "timeout": LegEnd.FAILED,
+    "expired": LegEnd.EXPIRED,
 }
 
 
@@ -45,7 +46,7 @@ class SipLeg:
         transport: SipTransport,
         media: DirectMedia,
         gone: Callable[[str], None],
-        codecs: tuple[str, ...],
+        codecs: tuple[str, ...] | None,
     ) -> None:
         self.info = info
         self.capabilities = LegCapabilities()
@@ -108,7 +109,15 @@ class SipLeg:
 
     def figures(self) -> MediaFigures:
         port = self._audio.port.figures()
-        return MediaFigures(port.received, port.sent, port.lost, port.late, port.foreign, port.details)
+        return MediaFigures(
+            port.received,
+            port.sent,
+            port.lost,
+            port.late,
+            port.foreign,
+            port.details,
+            self._audio.port.srtp_profile,
+        )
 
     # ── SIP events ──────────────────────────────────────────────────────────────────────────────
     def on_sip(self, event: sip.SipEvent) -> None:
@@ -149,6 +158,8 @@ class SipLeg:
             self._tell_hold()
 
     def _end_of(self, event: sip.Ended) -> LegEnd:
+        if event.by == "failed" and event.status in (408, 481):
+            return LegEnd.LOST
         return _ENDS.get(event.by, LegEnd.FAILED)
 
     def _re_offered(self, offer: bytes | None) -> None:
@@ -224,6 +235,11 @@ class SipLeg:
         """Nothing heard for too long: the phone has gone without a word."""
         if not self._over:
             self._give_up(LegEnd.NO_MEDIA, None, f"no RTP for {silence_s:.0f} s")
+
+    def on_media_failed(self, error: MediaError) -> None:
+        """The media cannot be encrypted as agreed, so there is none."""
+        if not self._over:
+            self._give_up(LegEnd.NO_MEDIA, None, str(error))
 
 
 def digit_of_info(content_type: str, body: bytes) -> str | None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import voiceagent
+from voiceagent.cli.bench_sip import add_sip_benches
 
 app = typer.Typer(
     name="voiceagent",
@@ -20,6 +21,7 @@ bench = typer.Typer(
     help="Measure this machine: load, latency, accuracy. Figures are printed, never asserted."
 )
 app.add_typer(bench, name="bench")
+add_sip_benches(bench)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 ConfigFile = Annotated[
@@ -119,11 +121,14 @@ def call(
     voice: Annotated[
         str, typer.Option(help="The caller's voice: rms, awb, slt, kal (flite), or espeak.")
     ] = "rms",
-    codec: Annotated[str, typer.Option(help="pcmu or pcma.")] = "pcmu",
+    codec: Annotated[str, typer.Option(help="Of the wire: pcmu, pcma, g722 or opus.")] = "pcmu",
     record: Annotated[
         Path | None, typer.Option(help="Write the call as stereo WAV: caller left, agent right.")
     ] = None,
     limit: Annotated[float, typer.Option(help="Hang up after so many seconds.")] = 120.0,
+    srtp: Annotated[
+        str | None, typer.Option(help="Demand encrypted media, keyed by sdes or dtls.", metavar="KEYING")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Phone a SIP address from the terminal: speak text or a WAV, press keys, barge in, record.
@@ -142,6 +147,7 @@ def call(
         record=record,
         limit_s=limit,
         as_json=json,
+        srtp=srtp,
     )
 
 

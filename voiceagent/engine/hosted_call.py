@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from voiceagent.errors import SipError
+from voiceagent.errors import MediaError, SipError
 from voiceagent.media.party import MediaPlace, RtpParty
 from voiceagent.media.playout import Heard
 from voiceagent.sip import effects as sip
@@ -67,9 +67,7 @@ class HostedCall:
         self._transport = transport
         self._studio = studio
         self._told_over = over
-        # An INVITE without an offer is answered with ours, before the codec is known: it names one only.
-        codecs = ("PCMU", "PCMA") if invite.offer is not None else ("PCMU",)
-        self._party = RtpParty(studio.media, self, codecs)
+        self._party = RtpParty(studio.media, self)
         self._answer: bytes | None = None
         self._caught = bytearray()
         self._caught_more = asyncio.Event()
@@ -237,6 +235,10 @@ class HostedCall:
     def on_media_lost(self, silence_s: float) -> None:
         """The phone has gone without a word."""
         self.hang_up(f"no RTP for {silence_s:.0f} s")
+
+    def on_media_failed(self, error: MediaError) -> None:
+        """The media cannot be encrypted as agreed."""
+        self.hang_up(str(error))
 
     async def _listen(self, session: WireSession) -> None:
         while True:

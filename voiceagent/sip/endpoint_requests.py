@@ -12,8 +12,9 @@ from voiceagent.sip.endpoint_gate import let_in
 from voiceagent.sip.gatekeeper import Gate
 from voiceagent.sip.info import take_info
 from voiceagent.sip.invite import Leg, ack_for_2xx, forget_dialog, refuse_pending
-from voiceagent.sip.invite_offer import take_reinvite, take_update
+from voiceagent.sip.invite_offer import take_reinvite
 from voiceagent.sip.invite_server import cancelled, new_call
+from voiceagent.sip.limits import DEFAULT
 from voiceagent.sip.message import Request
 from voiceagent.sip.options import answer_options, capabilities
 from voiceagent.sip.refer import take_notify
@@ -22,6 +23,7 @@ from voiceagent.sip.replaces import replaced_leg
 from voiceagent.sip.transaction import InviteServer, ServerTransaction
 from voiceagent.sip.transaction.layer import server_key
 from voiceagent.sip.transaction.reply import reply_address
+from voiceagent.sip.update import take_update
 
 
 def take_request(core: Core, request: Request, source: Address) -> None:
@@ -57,7 +59,7 @@ def take_request(core: Core, request: Request, source: Address) -> None:
             _refer_refused(core, request, source)
         core.respond(transaction, status, headers=(("Allow", core.allow),))
         return
-    refusal = check_request(request, supported=core.config.supported, accept=core.config.body_types)
+    refusal = check_request(request, supported=core.supported, accept=core.config.body_types)
     if refusal is not None:
         core.respond(transaction, refusal.status, refusal.reason, refusal.headers)
         return
@@ -94,6 +96,8 @@ def _new_invite(core: Core, server: ServerTransaction, trunk: str) -> None:
     if server.request.contact is None and server.request.via.is_rfc3261:
         # Only a phone of RFC 2543 may leave it out; then From says where the caller is (RFC 4475 §3.4.1).
         core.respond(server, 400, "Missing Contact")
+    elif core.head_of(server).size > DEFAULT.answer_head:
+        core.respond(server, 513)
     elif len(core.legs) >= core.config.max_legs:
         core.counts["over_max_legs"] += 1
         core.respond(server, 503, headers=(("Retry-After", str(5 + core.dice(11))),))
@@ -175,8 +179,8 @@ def _within_dialog(core: Core, request: Request, source: Address, transaction: S
         core.respond(transaction, 481)
     elif method == "INVITE" and isinstance(transaction, InviteServer):
         take_reinvite(core, leg, transaction)
-    elif method == "UPDATE":
-        take_update(core, leg, transaction)
+    elif method == "UPDATE" and dialog is not None:
+        take_update(core, leg, transaction, dialog)
     elif method == "INFO":
         take_info(core, leg, transaction)
     elif method == "OPTIONS":

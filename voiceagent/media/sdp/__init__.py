@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from voiceagent.media.sdp.choice import CodecPreference
 from voiceagent.media.sdp.limits import SdpLimits
 from voiceagent.media.sdp.offer_answer import (
     Abilities,
@@ -12,6 +13,7 @@ from voiceagent.media.sdp.offer_answer import (
     negotiate,
 )
 from voiceagent.media.sdp.parser import parse_sdp
+from voiceagent.media.sdp.security import AgreedSecurity, SecurityAbilities
 from voiceagent.media.sdp.serialise import serialise
 from voiceagent.media.sdp.values import (
     Attribute,
@@ -26,8 +28,10 @@ from voiceagent.media.sdp.values import (
 
 __all__ = [
     "Abilities",
+    "AgreedSecurity",
     "Attribute",
     "AudioAgreement",
+    "CodecPreference",
     "Connection",
     "Direction",
     "MediaDescription",
@@ -36,6 +40,7 @@ __all__ = [
     "RtpMap",
     "SdpError",
     "SdpLimits",
+    "SecurityAbilities",
     "SessionDescription",
     "accept_answer",
     "make_offer",
