@@ -8,7 +8,7 @@ from typing import Literal
 
 from voiceagent.errors import SipError
 from voiceagent.media.dtls import process_identity
-from voiceagent.media.fingerprint import Fingerprint
+from voiceagent.media.fingerprint import DtlsParameters, Fingerprint
 from voiceagent.media.party_security import PartySecurity, SecurityPolicy
 from voiceagent.media.port import Direction as PortDirection
 from voiceagent.media.port import MediaPath, MediaPort, PortEvents
@@ -129,7 +129,9 @@ class RtpParty:
     def _follow(self, agreed: AudioAgreement) -> None:
         self.agreement = agreed
         self._security.agreed = agreed.security
-        rtcp = self._media.rtcp and not agreed.rtcp_mux
+        security = None if agreed.security is None else agreed.security.security
+        # With DTLS a second port needs a second handshake (RFC 5764 §4.1): then RTCP shares RTP's or is none.
+        rtcp = self._media.rtcp and not agreed.rtcp_mux and not isinstance(security, DtlsParameters)
         direction: PortDirection = agreed.local_direction.value
         path = MediaPath(
             remote=(agreed.remote_address, agreed.remote_port),
@@ -138,7 +140,7 @@ class RtpParty:
             event_payload_type=agreed.telephone_event_pt,
             direction=direction,
             learn=self._media.learn_source,
-            security=None if agreed.security is None else agreed.security.security,
+            security=security,
             rtcp=(agreed.remote_address, agreed.remote_rtcp_port) if rtcp else None,
             rtcp_mux=self._media.rtcp and agreed.rtcp_mux,
         )
