@@ -33,6 +33,7 @@ from voiceagent.call.vigil import VigilConfig
 from voiceagent.errors import ConfigError
 from voiceagent.ids import Tokens, random_token
 from voiceagent.ivr.flow import FlowBook, load_flows
+from voiceagent.media.codecs import available
 from voiceagent.media.dtls import process_identity
 from voiceagent.media.party_security import SecurityPolicy
 from voiceagent.media.ports import PortRange
@@ -261,12 +262,19 @@ class Service:
             advertised_host=advertised,
             learn_source=media.learn_source,
             silence_limit_s=media.silence_limit_s,
+            codecs=media.codecs or available(),
+            preference=media.codec_preference,
+            comfort_noise=media.comfort_noise,
             security=_security_policy(media),
             rtcp=media.rtcp,
         )
         self._gateway = SipGateway(direct, self._offered, self._sip_event)
         config = EndpointConfig(
-            user_agent=f"voiceagent/{voiceagent.__version__}", accept_source=settings.allowed_sources
+            user_agent=f"voiceagent/{voiceagent.__version__}",
+            accept_source=settings.allowed_sources,
+            session_expires=settings.session_expires_s,
+            min_se=settings.min_se_s,
+            session_refresher=settings.session_refresher,
         )
         advertised_sip = (
             Address(settings.advertised_host, settings.port) if settings.advertised_host else None

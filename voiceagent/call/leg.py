@@ -23,6 +23,10 @@ class LegEnd(StrEnum):
     REJECTED = "rejected"
     NO_ACK = "no_ack"
     NO_MEDIA = "no_media"
+    EXPIRED = "expired"
+    """The session timer ran out: nobody refreshed."""
+    LOST = "lost"
+    """The caller's side no longer knows the call (408 or 481 within it), or is silent on every line."""
     TRANSFERRED = "transferred"
     FAILED = "failed"
     # Of calls that we place and nobody answers:

@@ -30,6 +30,7 @@ _ENDS = {
     "rejected": LegEnd.REJECTED,
     "no_ack": LegEnd.NO_ACK,
     "timeout": LegEnd.FAILED,
+    "expired": LegEnd.EXPIRED,
 }
 
 
@@ -45,7 +46,7 @@ class SipLeg:
         transport: SipTransport,
         media: DirectMedia,
         gone: Callable[[str], None],
-        codecs: tuple[str, ...],
+        codecs: tuple[str, ...] | None,
     ) -> None:
         self.info = info
         self.capabilities = LegCapabilities()
@@ -157,6 +158,8 @@ class SipLeg:
             self._tell_hold()
 
     def _end_of(self, event: sip.Ended) -> LegEnd:
+        if event.by == "failed" and event.status in (408, 481):
+            return LegEnd.LOST
         return _ENDS.get(event.by, LegEnd.FAILED)
 
     def _re_offered(self, offer: bytes | None) -> None:

@@ -119,7 +119,7 @@ def call(
     voice: Annotated[
         str, typer.Option(help="The caller's voice: rms, awb, slt, kal (flite), or espeak.")
     ] = "rms",
-    codec: Annotated[str, typer.Option(help="pcmu or pcma.")] = "pcmu",
+    codec: Annotated[str, typer.Option(help="Of the wire: pcmu, pcma, g722 or opus.")] = "pcmu",
     record: Annotated[
         Path | None, typer.Option(help="Write the call as stereo WAV: caller left, agent right.")
     ] = None,

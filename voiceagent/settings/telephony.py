@@ -23,10 +23,27 @@ class SipSettings(Section):
         description="Addresses and CIDR blocks that may call us; anyone else is ignored in silence.",
     )
 
+    session_expires_s: Annotated[int, Field(ge=0, le=86_400)] = Field(
+        default=1800,
+        description="Session timers (RFC 4028): interval that we ask for and grant; 0 turns them off.",
+    )
+    min_se_s: Annotated[int, Field(ge=90, le=86_400)] = Field(
+        default=90, description="Least session interval that we take; less is refused with 422."
+    )
+    session_refresher: Literal["auto", "us", "peer"] = Field(
+        default="auto", description="Who refreshes: auto is the peer if it can, else we; peer: never we."
+    )
+
     @field_validator("host", "advertised_host")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
         return ip_address(value)
+
+    @model_validator(mode="after")
+    def _session_times(self) -> SipSettings:
+        if 0 < self.session_expires_s < self.min_se_s:
+            raise ValueError("session_expires_s must be 0 or at least min_se_s")
+        return self
 
     @field_validator("allowed_sources")
     @classmethod
@@ -51,6 +68,16 @@ class MediaSettings(Section):
     silence_limit_s: Annotated[float, Field(ge=0)] = Field(
         default=60.0, description="End a call whose caller sends no RTP for so long; 0 never."
     )
+    codecs: tuple[Literal["PCMU", "PCMA", "G722", "opus"], ...] = Field(
+        default=(), description="Codecs, the preferred first; default: all that are installed, G.711 first."
+    )
+    codec_preference: Literal["untouched", "theirs", "ours"] = Field(
+        default="untouched",
+        description="Codec taken of an offer: first of `theirs` or `ours`; `untouched`: their first G.711.",
+    )
+    comfort_noise: bool = Field(
+        default=False, description="Name comfort noise in SDP, so that phones may leave silence out?"
+    )
     srtp: Literal["off", "optional", "required"] = Field(
         default="optional",
         description="Encrypted media: never, as the other side offers, or else no call.",
@@ -73,3 +100,10 @@ class MediaSettings(Section):
         if self.port_high <= self.port_low:
             raise ValueError("port_high must be above port_low")
         return self
+
+    @field_validator("codecs")
+    @classmethod
+    def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("names a codec twice")
+        return value

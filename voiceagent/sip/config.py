@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from voiceagent.sip.effects import Address
+from voiceagent.sip.session_timer import Refresher
 from voiceagent.sip.timers import TimerValues
 from voiceagent.sip.trunks import TrunkTable
 
@@ -79,6 +80,15 @@ class EndpointConfig:
 
     supported: tuple[str, ...] = ()
     """Option tags we understand (Supported; anything else in Require gets 420)."""
+
+    session_expires: int = 0
+    """Session interval that we ask for and grant at most (RFC 4028); 0: no session timers."""
+
+    min_se: int = 90
+    """Least session interval that we take; less is refused with 422 (§9)."""
+
+    session_refresher: Refresher = "auto"
+    """Who refreshes where we may choose. ``auto``: the peer if it can, else we; ``us``; ``peer``: only it."""
 
     body_types: tuple[str, ...] = ("application/sdp",)
     """Content types taken in INVITE and UPDATE (the Accept header)."""

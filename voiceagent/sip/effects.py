@@ -115,6 +115,35 @@ class AnswerReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionRefreshed:
+    """The peer answered a refresh of ours (RFC 4028); ``sdp`` is what it says about media now, if anything.
+
+    Refreshes by the peer come as OfferReceived where they carry SDP, else not at all.
+    """
+
+    leg: str
+    method: str
+    sdp: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshRefused:
+    """A refresh of ours came to nothing. 408 and 481 end the session; after others it is tried again."""
+
+    leg: str
+    method: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeAnswered:
+    """The peer answered our OPTIONS within the dialog, with whatever status: it is there."""
+
+    leg: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
 class InfoReceived:
     """INFO within the dialog (already answered 200): ``application/dtmf-relay`` or ``application/dtmf``."""
 
@@ -155,7 +184,8 @@ class ReferReceived:
 class Ended:
     """The dialog usage is over, once.
 
-    ``by`` is one of ``peer``, ``us``, ``cancelled``, ``rejected``, ``no_ack``, ``timeout``, ``failed``.
+    ``by`` is one of ``peer``, ``us``, ``cancelled``, ``rejected``, ``no_ack``, ``timeout``, ``failed``, and
+    ``expired`` (408) when the session timer ran out.
     """
 
     leg: str
@@ -199,6 +229,9 @@ SipEvent = (
     | Confirmed
     | OfferReceived
     | AnswerReceived
+    | SessionRefreshed
+    | RefreshRefused
+    | ProbeAnswered
     | InfoReceived
     | ReferProgress
     | ReferReceived

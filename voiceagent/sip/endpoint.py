@@ -17,6 +17,7 @@ from voiceagent.sip.info import send_info
 from voiceagent.sip.invite import Leg, OurOffer, hang_up_established, probe
 from voiceagent.sip.message import Request, Response
 from voiceagent.sip.parser import Malformed, parse_datagram
+from voiceagent.sip.update import send_update
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,8 @@ class SipEndpoint:
     ``cancel``, ``reject``, ``ring``, ``answer_offer``, ``refuse_offer``, ``accept_refer``,
     ``refuse_refer``, ``refer_outcome``) return nothing
     for a leg that is unknown, over, or in a state where they mean nothing. Those that start something
-    (``accept``, ``offer``, ``refer``, ``send_info``, ``probe``) raise SipError then: code ``no_such_leg``
-    (481) when it is unknown or over, ``bad_state`` (491) when it is not the moment.
+    (``accept``, ``offer``, ``update``, ``refer``, ``send_info``, ``probe``) raise SipError then: code
+    ``no_such_leg`` (481) when it is unknown or over, ``bad_state`` (491) when it is not the moment.
     """
 
     def __init__(self, config: EndpointConfig, tokens: Tokens) -> None:
@@ -290,10 +291,22 @@ class SipEndpoint:
     def offer(self, leg: str, sdp: bytes, now: float) -> list[SipEffect]:
         """Send a re-INVITE with a new offer; AnswerReceived follows. Glare (491) is tried again by itself."""
         found = self._established(leg, now)
-        if found.our_offer is not None or found.peer_offer is not None or found.ack_wait is not None:
-            raise SipError("another offer is open", status=491, code="bad_state")
-        invite_offer.send_offer(self._core, found, OurOffer(sdp))
+        invite_offer.offer(self._core, found, OurOffer(sdp))
         return self._core.wire.take()
+
+    def update(self, leg: str, sdp: bytes | None, now: float) -> list[SipEffect]:
+        """Send UPDATE (RFC 3311), with an offer if given; AnswerReceived follows, 491 is tried again.
+
+        Before the call is answered an offer is possible only once the first one was answered reliably.
+        """
+        send_update(self._core, self._required(leg, now), sdp)
+        return self._core.wire.take()
+
+    def session_interval(self, leg: str) -> int | None:
+        """Return the session interval in force (RFC 4028), in seconds; None when no session timer runs."""
+        found = self._core.legs.get(leg)
+        terms = None if found is None or found.session is None else found.session.terms
+        return None if terms is None else terms.interval
 
     def answer_offer(self, leg: str, sdp: bytes, now: float) -> list[SipEffect]:
         """Answer the last OfferReceived; nothing when it is no longer open."""

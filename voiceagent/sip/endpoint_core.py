@@ -40,6 +40,7 @@ class Core:
         "layer",
         "legs",
         "referrers",
+        "supported",
         "tokens",
         "wire",
     )
@@ -47,6 +48,8 @@ class Core:
     def __init__(self, config: EndpointConfig, tokens: Tokens) -> None:
         self.config = config
         self.tokens = tokens
+        self.supported = supported_tags(config)
+        """Option tags that we understand."""
         self.flows = Flows(config.listeners or (config.local,))
         self.wire = Wire(config.timers, self.flows.live)
         self.layer = TransactionLayer(self.wire, ack_for_refusal)
@@ -235,6 +238,11 @@ class Core:
     def takes(self, method: str) -> bool:
         """Tell whether ``method`` is one of ours."""
         return method in self.config.allowed or (method == "REFER" and self.config.allow_refer)
+
+
+def supported_tags(config: EndpointConfig) -> tuple[str, ...]:
+    """Return the option tags of an endpoint so configured."""
+    return (*config.supported, *(("timer",) if config.session_expires else ()))
 
 
 def sdp_of(message: Request | Response) -> bytes | None:

@@ -12,7 +12,7 @@ from voiceagent.sip.endpoint_gate import let_in
 from voiceagent.sip.gatekeeper import Gate
 from voiceagent.sip.info import take_info
 from voiceagent.sip.invite import Leg, ack_for_2xx, forget_dialog, refuse_pending
-from voiceagent.sip.invite_offer import take_reinvite, take_update
+from voiceagent.sip.invite_offer import take_reinvite
 from voiceagent.sip.invite_server import cancelled, new_call
 from voiceagent.sip.message import Request
 from voiceagent.sip.options import answer_options, capabilities
@@ -22,6 +22,7 @@ from voiceagent.sip.replaces import replaced_leg
 from voiceagent.sip.transaction import InviteServer, ServerTransaction
 from voiceagent.sip.transaction.layer import server_key
 from voiceagent.sip.transaction.reply import reply_address
+from voiceagent.sip.update import take_update
 
 
 def take_request(core: Core, request: Request, source: Address) -> None:
@@ -57,7 +58,7 @@ def take_request(core: Core, request: Request, source: Address) -> None:
             _refer_refused(core, request, source)
         core.respond(transaction, status, headers=(("Allow", core.allow),))
         return
-    refusal = check_request(request, supported=core.config.supported, accept=core.config.body_types)
+    refusal = check_request(request, supported=core.supported, accept=core.config.body_types)
     if refusal is not None:
         core.respond(transaction, refusal.status, refusal.reason, refusal.headers)
         return
@@ -175,8 +176,8 @@ def _within_dialog(core: Core, request: Request, source: Address, transaction: S
         core.respond(transaction, 481)
     elif method == "INVITE" and isinstance(transaction, InviteServer):
         take_reinvite(core, leg, transaction)
-    elif method == "UPDATE":
-        take_update(core, leg, transaction)
+    elif method == "UPDATE" and dialog is not None:
+        take_update(core, leg, transaction, dialog)
     elif method == "INFO":
         take_info(core, leg, transaction)
     elif method == "OPTIONS":
