@@ -21,13 +21,14 @@ import structlog
 import voiceagent
 from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.events import EventHub
-from voiceagent.app.gauges import keep_figures
+from voiceagent.app.gauges import guard_against_overload, keep_figures
 from voiceagent.app.incoming import Reception
 from voiceagent.app.provider import SessionFactory
 from voiceagent.call.admission import Admission
 from voiceagent.call.config import AdmissionConfig, CallConfig, SurvivalConfig
 from voiceagent.call.direct_audio import DirectMedia
 from voiceagent.call.outcome import OutcomeClass
+from voiceagent.call.overload import OverloadConfig
 from voiceagent.call.sip_gateway import SipGateway
 from voiceagent.call.vigil import VigilConfig
 from voiceagent.errors import ConfigError
@@ -88,7 +89,14 @@ class Service:
         self.flows = book_of_flows(settings)
         self.metrics = Metrics(version=voiceagent.__version__)
         self.hub = EventHub()
-        self.admission = Admission(AdmissionConfig(settings.call.max_calls, settings.call.retry_after_s))
+        self.admission = Admission(
+            AdmissionConfig(
+                settings.call.max_calls,
+                settings.call.retry_after_s,
+                OverloadConfig(settings.call.overload_lag_ms / 1000),
+            ),
+            dice=secrets.randbelow,
+        )
         self.directory = NodeDirectory(
             self.hub, self.metrics, tokens, provider=settings.provider, readiness=self._readiness
         )
@@ -166,6 +174,7 @@ class Service:
             if self._engine is not None:
                 self._engine.offer_calls_to(f"{console_url}/webhooks/realtime")
         self._nest.start("figures", keep_figures(self))
+        self._nest.start("overload guard", guard_against_overload(self))
         gc.collect()
         gc.freeze()  # what stands now stays: later full collections need not look at it
         hosted_sip = (self._engine.sip if self._engine is not None else "") or None
@@ -272,6 +281,7 @@ class Service:
         config = EndpointConfig(
             user_agent=f"voiceagent/{voiceagent.__version__}",
             accept_source=settings.allowed_sources,
+            refuse_unknown_sources=settings.refuse_unknown_sources,
             session_expires=settings.session_expires_s,
             min_se=settings.min_se_s,
             session_refresher=settings.session_refresher,

@@ -23,6 +23,10 @@ class SipSettings(Section):
         description="Addresses and CIDR blocks that may call us; anyone else is ignored in silence.",
     )
 
+    refuse_unknown_sources: bool = Field(
+        default=False,
+        description="Answer anyone else with 403 instead: ten a second for each host, a hundred in all.",
+    )
     session_expires_s: Annotated[int, Field(ge=0, le=86_400)] = Field(
         default=1800,
         description="Session timers (RFC 4028): interval that we ask for and grant; 0 turns them off.",

@@ -216,6 +216,20 @@ class TrunkJudged:
 
 
 @dataclass(frozen=True, slots=True)
+class TrunkState:
+    """How we stand with a trunk has changed.
+
+    ``part`` is ``registration`` (states registering, registered, failed, refused, unregistered) or
+    ``keepalive`` (up, down). ``detail`` says why in words.
+    """
+
+    trunk: str
+    part: str
+    state: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Retransmitted:
     """We repeated a message because no answer came; ``what`` is its method or status."""
 
@@ -238,6 +252,7 @@ SipEvent = (
     | Ended
     | Dropped
     | TrunkJudged
+    | TrunkState
     | Retransmitted
 )
 SipEffect = SendDatagram | SipEvent

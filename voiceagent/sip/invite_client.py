@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from voiceagent.sip import session_timer
 from voiceagent.sip.attempts import SILENT, Attempts
+from voiceagent.sip.authorise import credentials_of
 from voiceagent.sip.dialog import Dialog
 from voiceagent.sip.effects import Address, Answered, InviteProgress
 from voiceagent.sip.endpoint_core import SDP, Core, HeaderLines, cancel_for, sdp_or_none
@@ -46,9 +47,10 @@ def start(
     sdp: bytes,
     candidates: Sequence[Address],
     headers: HeaderLines,
+    trunk: str = "",
 ) -> Leg:
     """Send an INVITE with our offer to the first candidate that can be reached, and return its leg."""
-    leg = Leg(core.tokens(), inbound=False, contact="")
+    leg = Leg(core.tokens(), inbound=False, contact="", trunk=trunk)
     leg.local_sdp = sdp
     watch_session(core, leg)
     sender = f"{quote(from_name)} <{from_uri}>" if from_name else f"<{from_uri}>"
@@ -102,6 +104,7 @@ def _send(core: Core, leg: Leg, invitation: Invitation, candidates: Sequence[Add
         on_start=starting,
         on_response=lambda response, client: _response(core, leg, invitation, client, response),
         on_failure=lambda status, why: _failed(core, leg, status, why),
+        account=core.accounts.get(leg.trunk),
     )
     leg.attempts.start()
 
@@ -114,7 +117,7 @@ def send_again(
     Call-ID, From and To stay; the CSeq number rises by one, and the branch is new. What early dialogs there
     were belong to the refused one and are forgotten.
     """
-    invitation.number += 1
+    invitation.number = client.request.cseq.number + 1
     invitation.put(headers)
     _send(core, leg, invitation, [client.destination])
 
@@ -142,6 +145,7 @@ def _provisional(core: Core, leg: Leg, client: ClientTransaction, response: Resp
     tag = response.to.tag
     if response.status > 100 and tag is not None and tag not in leg.early and not leg.established:
         dialog = Dialog.as_uac(client.request, response, client.destination)
+        dialog.account = core.accounts.get(leg.trunk)
         leg.early[tag] = dialog
         core.dialogs[dialog.key] = leg
     if response.status > 100 and not leg.established:
@@ -161,7 +165,8 @@ def _success(core: Core, leg: Leg, client: ClientTransaction, response: Response
     if early is not None:
         dialog.remote_seq = early.remote_seq
         dialog.local_seq = max(dialog.local_seq, early.local_seq)
-    ack = core.ack_2xx(dialog, request.cseq.number)
+    dialog.account = core.accounts.get(leg.trunk)
+    ack = core.ack_2xx(dialog, request.cseq.number, credentials_of(request))
     leg.forks[tag] = ack
     core.wire.send(*ack)
     if leg.ended or leg.established:

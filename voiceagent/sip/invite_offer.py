@@ -14,7 +14,7 @@ from voiceagent.sip.effects import (
 from voiceagent.sip.endpoint_core import SDP, Core, HeaderLines, sdp_of, sdp_or_none
 from voiceagent.sip.invite import Leg, OurOffer, PeerOffer, forget_dialog, send_bye, wait_for_ack
 from voiceagent.sip.message import Response
-from voiceagent.sip.transaction import InviteServer, ServerTransaction
+from voiceagent.sip.transaction import ClientTransaction, InviteServer, ServerTransaction
 
 _GLARE_STEP = 0.01  # RFC 3261 §14.1 counts the back-off in units of 10 ms
 
@@ -148,6 +148,11 @@ def send_offer(core: Core, leg: Leg, ours: OurOffer) -> None:
                 core.wire.send(*acked[0])
             _accepted(core, leg, ours, response)
 
+    def replaced(again: ClientTransaction) -> None:
+        nonlocal number
+        ours.client, number = again, again.request.cseq.number
+
+    client.on_replaced = replaced
     client.on_response = answered
     client.on_timeout = lambda: _refused(core, leg, ours, 408)
     client.start()
