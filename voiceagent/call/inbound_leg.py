@@ -31,10 +31,7 @@ class InboundLeg(SipLeg):
             source=f"{invite.source[0]}:{invite.source[1]}",
             headers=invite.headers,
         )
-        # Without an offer the codec would be known only after our answer, when the model's session stands
-        # already: so we offer the one that every phone has.
-        codecs = ("PCMU", "PCMA") if invite.offer is not None else ("PCMU",)
-        super().__init__(info, transport, media, gone, codecs)
+        super().__init__(info, transport, media, gone, None)
         self._audio.tls_signalling = invite.source.transport == "tls"
         self._invite = invite
         self._answer: bytes | None = None
@@ -44,6 +41,7 @@ class InboundLeg(SipLeg):
         self._open()
         offer = self._invite.offer
         self._answer = self._audio.answer(offer) if offer is not None else self._audio.offer()
+        await self._audio.load()
         self._transport.ring(self.info.id)  # the provider may take a moment: the caller hears that it rings
 
     async def answer(self) -> None:

@@ -28,9 +28,16 @@ class SipSettings(Section):
         default=("127.0.0.0/8", "::1/128"),
         description="Addresses and CIDR blocks that may call us; anyone else is ignored in silence.",
     )
-
     udp_limit: Annotated[int, Field(ge=200, le=65_535)] = Field(
         default=1300, description="Longest request in bytes that goes by UDP; longer ones take TCP."
+    )
+    refuse_unknown_sources: bool = Field(
+        default=False,
+        description="Answer anyone else with 403 instead: ten a second for each host, a hundred in all.",
+    )
+    reliable_provisionals: Literal["off", "supported", "required"] = Field(
+        default="supported",
+        description="100rel and PRACK. supported: on demand, and for early media; required: of everyone.",
     )
     session_expires_s: Annotated[int, Field(ge=0, le=86_400)] = Field(
         default=1800,
@@ -94,6 +101,16 @@ class MediaSettings(Section):
     silence_limit_s: Annotated[float, Field(ge=0)] = Field(
         default=60.0, description="End a call whose caller sends no RTP for so long; 0 never."
     )
+    codecs: tuple[Literal["PCMU", "PCMA", "G722", "opus"], ...] = Field(
+        default=(), description="Codecs, the preferred first; default: all that are installed, G.711 first."
+    )
+    codec_preference: Literal["untouched", "theirs", "ours"] = Field(
+        default="untouched",
+        description="Codec taken of an offer: first of `theirs` or `ours`; `untouched`: their first G.711.",
+    )
+    comfort_noise: bool = Field(
+        default=False, description="Name comfort noise in SDP, so that phones may leave silence out?"
+    )
     srtp: Literal["off", "optional", "required"] = Field(
         default="optional",
         description="Encrypted media: never, as the other side offers, or else no call.",
@@ -116,3 +133,10 @@ class MediaSettings(Section):
         if self.port_high <= self.port_low:
             raise ValueError("port_high must be above port_low")
         return self
+
+    @field_validator("codecs")
+    @classmethod
+    def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("names a codec twice")
+        return value
