@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
+from voiceagent.call.targets import TargetRules
 from voiceagent.settings.base import Port, Section
 
 
@@ -13,7 +14,14 @@ class CallSettings(Section):
     """The call handler."""
 
     max_calls: Annotated[int, Field(ge=1)] = Field(default=100, description="Calls at once; more get 503.")
-    retry_after_s: Annotated[int, Field(ge=1)] = Field(default=10, description="Retry-After of a 503.")
+    retry_after_s: Annotated[int, Field(ge=1)] = Field(
+        default=10, description="Retry-After of a 503, on average: half of it to one and a half, at random."
+    )
+    overload_lag_ms: Annotated[float, Field(ge=0)] = Field(
+        default=20.0,
+        description="Refuse new calls (503) once the event loop was later than this for a second, until ten "
+        "seconds of calm; 0 never.",
+    )
     connect_timeout_s: Annotated[float, Field(gt=0, le=30)] = Field(
         default=3.0, description="How long the provider may take before the caller hears an apology."
     )
@@ -23,7 +31,7 @@ class CallSettings(Section):
         default=20.0, description="Wait for a transfer."
     )
     transfer_targets: tuple[str, ...] = Field(
-        default=(), description="URIs that flows may transfer to; a trailing * matches any rest. Empty: none."
+        default=(), description="Whom flows may transfer to, written as in outbound.allowed. Empty: nobody."
     )
     filler_s: Annotated[float, Field(ge=0)] = Field(
         default=1.2, description='Silence while it is our turn before "One moment, please."; 0 never.'
@@ -37,6 +45,12 @@ class CallSettings(Section):
     drain_limit_s: Annotated[float, Field(ge=0)] = Field(
         default=600.0, description="After SIGTERM, how long running calls may go on."
     )
+
+    @field_validator("transfer_targets")
+    @classmethod
+    def _patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        TargetRules(value)
+        return value
 
 
 class ConsoleSettings(Section):

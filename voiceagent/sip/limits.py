@@ -31,6 +31,10 @@ class Limits:
     """Characters of one URI; over it: 400."""
     int_digits: int = 10
     """Digits of any integer, looked at before conversion; over it: 400."""
+    answer_head: int = 32_768
+    """Header lines of an INVITE that its answers and our requests in its dialog repeat; over it: 513."""
+    sent_datagram: int = 65_507
+    """What one UDP datagram over IPv4 carries; nothing larger is sent."""
     multipart_depth: int = 3
     """multipart within multipart; over it: the SDP is not looked for."""
     multipart_parts: int = 8
