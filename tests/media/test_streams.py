@@ -151,7 +151,7 @@ def test_a_peer_may_use_any_codec_of_its_answer_and_mix_packet_times() -> None:
 def test_payloads_that_are_none_of_their_codec_are_counted_and_the_call_goes_on() -> None:
     pair = Pair(**CODECS["opus"])
     for number, payload in enumerate((b"\x0b", b"\x1b\x3f", b"\x08" * 2000, b"\x08\x00\x00")):
-        packet = rtp.RtpPacket(96, False, number, 960 * number, 5, payload)
+        packet = rtp.RtpPacket(96, False, number, 960 * number, 7, payload)
         pair.into.packet(packet, 0.02 * number)
     assert pair.into.jitter.undecodable >= 2
     pair.run(10)
@@ -180,9 +180,8 @@ def test_the_payload_type_of_digits_may_change_within_a_call() -> None:
     pair.follow(event_payload_type=96, receive_event_type=110)
     event = next(packet for packet in pair.packets if packet.payload_type == 101)
     pair.into.packet(event._replace(payload_type=110, sequence=event.sequence + 20, timestamp=5000), pair.now)
-    pair.into.packet(
-        event._replace(sequence=event.sequence + 21, timestamp=9000), pair.now
-    )  # no longer agreed
+    # The old number is no longer agreed on.
+    pair.into.packet(event._replace(sequence=event.sequence + 21, timestamp=9000), pair.now)
     assert pair.ear.digits == "11"
 
 
