@@ -98,7 +98,7 @@ class SipTransport:
             told: list[Address] = []
             for bound, wish in zip(self.bound, listeners, strict=True):
                 address = wish.told(bound.port, None if advertised is None else advertised.host)
-                if advertised is not None and advertised.port and wish.told_host is None and not wish.port:
+                if advertised is not None and advertised.port and len(listeners) == 1:
                     address = address._replace(port=advertised.port)
                 if address.host in ("0.0.0.0", "::"):
                     raise ConfigError("sip.advertised_host", "a wildcard address needs an advertised one")
