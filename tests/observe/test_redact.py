@@ -37,8 +37,8 @@ def test_numbers_keep_their_country_and_two_digits(number: str, masked: str) -> 
         ("Authorization: Bearer abcdef123456", f"Authorization: Bearer {HIDDEN}"),
         ("sk-proj-abcdefgh12345678", HIDDEN),
         (
-            "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz|2^20|1:4 WSH=64",
-            f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{HIDDEN} WSH=64",
+            "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz|2^20 WSH=9",
+            f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{HIDDEN} WSH=9",
         ),
         ("whsec_abcdefgh12345678", HIDDEN),
         ("GET /?token=abcdef123&x=1", f"GET /?token={HIDDEN}&x=1"),
