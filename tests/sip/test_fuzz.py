@@ -86,6 +86,18 @@ def test_a_reinvite_that_rang_for_ever_does_not_outlive_its_call() -> None:
     ladder.nothing_left()
 
 
+def test_a_reinvite_that_rings_only_after_the_end_is_given_up_as_well() -> None:
+    from tests.sip.ladder import established
+
+    ladder, phone, leg = established()
+    ladder.do("offer", leg, OFFER)
+    reinvite = ladder.request()
+    ladder.receive(phone.request("BYE"))
+    ladder.receive(phone.reply(reinvite, 100))
+    ladder.settle()
+    ladder.nothing_left()
+
+
 def test_an_invite_whose_answers_would_not_fit_a_datagram_is_refused() -> None:
     from tests.sip.ladder import Ladder
     from voiceagent.sip.effects import InviteReceived
