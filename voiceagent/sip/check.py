@@ -105,12 +105,11 @@ def _check_syntax(request: Request) -> Refusal | None:
             if headers.count(name) > 1:
                 return _refuse(400, f"Several {name} Headers")
     method = request.method
-    name = ""
-    try:
-        for name, read in _READS.get(method, _EVERY_READ):
+    for name, read in _READS.get(method, _EVERY_READ):
+        try:
             read(request)
-    except SipError:
-        return _refuse(400, f"Malformed {name} Header")
+        except SipError:
+            return _refuse(400, f"Malformed {name} Header")
     if request.cseq.method != method:
         return _refuse(400, "CSeq Method Differs")
     branch = request.via.branch
