@@ -259,6 +259,20 @@ def bench_calls(
     report("calls", lambda: run_calls_bench(calls, seconds), as_json=json)
 
 
+@bench.command("media")
+def bench_media(
+    seeds: Annotated[int, typer.Option(help="Lines of 16 digits each, four times.")] = 1000,
+    minutes: Annotated[float, typer.Option(help="Of speech-like audio for the tone detector.")] = 30.0,
+    cases: Annotated[int, typer.Option(help="Jumps of SSRC, sequence and timestamp.")] = 100_000,
+    json: Json = False,
+) -> None:
+    """Codecs' costs; jitter buffer, concealment and digits on bad lines, in virtual time."""
+    from voiceagent.bench.media import run_media_bench
+    from voiceagent.cli.bench import report
+
+    report("media", lambda: run_media_bench(seeds=seeds, minutes=minutes, cases=cases), as_json=json)
+
+
 @bench.command("conversation")
 def bench_conversation(
     turns: Annotated[int, typer.Option(help="Turns of the caller.")] = 20, json: Json = False
