@@ -50,6 +50,7 @@ class Callers:
         self._sent: dict[str, float] = {}
         self._setup: list[float] = []
         self._ended = 0
+        self._answered: set[str] = set()
         self._failed = 0
         self._retransmitted = 0
         self._all_over = asyncio.Event()
@@ -104,11 +105,12 @@ class Callers:
     def _on_event(self, event: SipEvent) -> None:
         if isinstance(event, Answered):
             self._setup.append(time.perf_counter() - self._sent[event.leg])
+            self._answered.add(event.leg)
             self._transport.hang_up(event.leg)
         elif isinstance(event, Ended):
             self._ended += 1
             # A BYE whose 200 got lost for good still ended an answered call; only the unanswered have failed.
-            if event.by not in ("us", "peer", "timeout"):
+            if event.leg not in self._answered:
                 self._failed += 1
             if self._ended == self._calls:
                 self._all_over.set()
