@@ -259,6 +259,18 @@ def bench_calls(
     report("calls", lambda: run_calls_bench(calls, seconds), as_json=json)
 
 
+@bench.command("srtp")
+def bench_srtp(
+    runs: Annotated[int, typer.Option(help="Short runs of each measurement.")] = 200,
+    json: Json = False,
+) -> None:
+    """What encrypted media costs: microseconds per packet pair and profile, DTLS handshakes, forgeries."""
+    from voiceagent.bench.srtp import run_srtp_bench
+    from voiceagent.cli.bench import report
+
+    report("srtp", lambda: run_srtp_bench(runs=runs), as_json=json)
+
+
 @bench.command("media")
 def bench_media(
     seeds: Annotated[int, typer.Option(help="Lines of 16 digits each, four times.")] = 1000,
