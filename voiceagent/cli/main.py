@@ -273,7 +273,7 @@ def bench_srtp(
 
 @bench.command("media")
 def bench_media(
-    seeds: Annotated[int, typer.Option(help="Lines of 16 digits each, four times.")] = 1000,
+    seeds: Annotated[int, typer.Option(help="Lines of 16 digits each.")] = 1000,
     minutes: Annotated[float, typer.Option(help="Of speech-like audio for the tone detector.")] = 30.0,
     cases: Annotated[int, typer.Option(help="Jumps of SSRC, sequence and timestamp.")] = 100_000,
     json: Json = False,
