@@ -259,22 +259,6 @@ def bench_calls(
     report("calls", lambda: run_calls_bench(calls, seconds), as_json=json)
 
 
-@bench.command("setup")
-def bench_setup(
-    rate: Annotated[float, typer.Option(help="Calls per second.")] = 300.0,
-    calls: Annotated[int, typer.Option(help="Calls in all.")] = 3000,
-    loss: Annotated[
-        float, typer.Option(help="Share of datagrams lost on purpose, each way (0.1 = 10 %).")
-    ] = 0.0,
-    json: Json = False,
-) -> None:
-    """INVITE, 200, ACK, BYE at a given rate from a second process."""
-    from voiceagent.bench.setup import run_setup_bench
-    from voiceagent.cli.bench import report
-
-    report("setup", lambda: run_setup_bench(rate=rate, calls=calls, loss=loss), as_json=json)
-
-
 @bench.command("srtp")
 def bench_srtp(
     runs: Annotated[int, typer.Option(help="Short runs of each measurement.")] = 200,

@@ -492,7 +492,8 @@ class MediaPort:
         reception = self._in.reception
         reception.settle()
         octets = self._octets - self._sent * rtp.HEADER
-        sent = Sent(self._sent, octets, self._out.writer.timestamp)
+        writer = self._out.writer
+        sent = Sent(self._sent, octets, writer.timestamp, writer.sequence)
         control.report(sent, reception, now, seal=self._seal_rtcp, mux=self._send_raw, leaving=leaving)
 
     def _check(self, now: float) -> None:
