@@ -56,6 +56,13 @@ def test_a_key_makes_openai_the_provider(monkeypatch: pytest.MonkeyPatch) -> Non
         ({"sip.prot": 1}, "sip.prot: there is no such setting"),
         ({"nothing": 1}, "nothing: there is no such setting"),
         ({"sip.host": "localhost"}, "sip.host: "),
+        ({"sip.listen": ["udp:localhost:5060"]}, "sip.listen: localhost:5060: "),
+        ({"sip.listen": ["sctp:127.0.0.1:5060"]}, "sip.listen: must look like udp:127.0.0.1:5060"),
+        ({"sip.listen": ["udp:127.0.0.1:70000"]}, "sip.listen: 127.0.0.1:70000: "),
+        ({"sip.listen": ["udp:0.0.0.0"], "media.host": "127.0.0.1"}, "sip.listen: 0.0.0.0 cannot be told"),
+        ({"sip.listen": ["tls:127.0.0.1"]}, "sip.tls.certificate: a tls listener needs a certificate"),
+        ({"sip.tls.client_certificates": "maybe"}, "sip.tls.client_certificates: "),
+        ({"sip.stream.message_s": 0}, "sip.stream.message_s: "),
         ({"sip.host": "0.0.0.0"}, "sip.advertised_host: 0.0.0.0 cannot be told to others"),
         ({"sip.host": "0.0.0.0", "media.advertised_host": "192.0.2.1"}, "sip.advertised_host: "),
         ({"media.host": "foo"}, "media.host: "),
@@ -144,3 +151,22 @@ def test_a_duration_is_a_number_with_an_end(name: str, value: float) -> None:
     with pytest.raises(ConfigError) as wrong:
         load_settings(None, {name: value})
     assert wrong.value.setting == name
+
+
+@pytest.mark.parametrize(
+    ("codecs", "told"),
+    [
+        (["PCMU", "PCMU"], "media.codecs: names a codec twice"),
+        (["G729"], "media.codecs.0: input should be"),
+    ],
+)
+def test_codecs_are_known_and_named_once(codecs: list[str], told: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{told}"):
+        bare_settings({"media.codecs": codecs})
+
+
+def test_a_codec_that_is_not_installed_cannot_be_demanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert bare_settings({"media.codecs": ["PCMA", "opus"]}).media.codecs == ("PCMA", "opus")
+    monkeypatch.setattr("voiceagent.media.codecs.have_wide", lambda: False)
+    with pytest.raises(ConfigError, match="opus needs PyAV"):
+        bare_settings({"media.codecs": ["PCMA", "opus"]})
