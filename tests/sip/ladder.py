@@ -115,7 +115,7 @@ class Ladder:
             target,
             from_uri="sip:agent@127.0.0.1",
             sdp=OFFER,
-            destination=PHONE,
+            destination=kwargs.pop("destination", PHONE),
             now=self.now,
             **kwargs,
         )
@@ -155,8 +155,11 @@ class Ladder:
         assert isinstance(message, Request | Response)
         return message
 
+    def sends(self) -> list[SendDatagram]:
+        return [effect for effect in self.effects if isinstance(effect, SendDatagram)]
+
     def last_send(self) -> SendDatagram:
-        return [effect for effect in self.effects if isinstance(effect, SendDatagram)][-1]
+        return self.sends()[-1]
 
     def request(self) -> Request:
         message = self.sent()

@@ -54,8 +54,10 @@ def test_an_empty_allow_list_hears_nobody() -> None:
     [
         ("sip:a@192.0.2.1", Address("192.0.2.1", 5060)),
         ("sip:192.0.2.1:5070;lr", Address("192.0.2.1", 5070)),
-        ("sips:a@192.0.2.1", Address("192.0.2.1", 5061)),
-        ("sip:a@192.0.2.1;transport=tls", Address("192.0.2.1", 5061)),
+        ("sips:a@192.0.2.1", Address("192.0.2.1", 5061, "tls")),
+        ("sip:a@192.0.2.1;transport=tls", Address("192.0.2.1", 5061, "tls")),
+        ("sip:a@192.0.2.1;transport=TCP", Address("192.0.2.1", 5060, "tcp")),
+        ("sip:a@192.0.2.1;transport=sctp", None),
         ("sip:a@[2001:db8::1]:5080", Address("2001:db8::1", 5080)),
         ("sip:a@pbx1", None),
         ("sip:a@1.2.3", None),

@@ -58,6 +58,15 @@ class EndpointConfig:
     local: Address = DEFAULT_LOCAL
     """The address that we tell others (Via sent-by, Contact): the advertised one behind a 1:1 NAT."""
 
+    listeners: tuple[Address, ...] = ()
+    """The same for every listener where there are several, ``local`` being the first; empty: only that."""
+
+    udp_limit: int = 1300
+    """Requests longer than this many bytes go by TCP instead of UDP where we listen on TCP, too (§18.1.1)."""
+
+    accept_identity: Callable[[tuple[str, ...]], bool] | None = None
+    """``(names)``: may a peer whose verified certificate bears these names talk to us, from any address?"""
+
     user: str = "voiceagent"
     """User part of our Contact where the called user is unknown (OPTIONS, outbound calls)."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Container
 
 from voiceagent.errors import SipError
-from voiceagent.sip.effects import Address
+from voiceagent.sip.effects import Address, Transport
+from voiceagent.sip.flows import DEFAULT_PORTS
 from voiceagent.sip.grammar import NameAddr
 from voiceagent.sip.message import Request, Response
-from voiceagent.sip.transaction.reply import fields_of
+from voiceagent.sip.transaction.reply import fields_of, home_address
 from voiceagent.sip.uri import SipUri
 
 DialogKey = tuple[str, str, str]
@@ -21,9 +23,29 @@ def address_of(uri_text: str) -> Address | None:
         uri = SipUri.parse(uri_text)
     except SipError:
         return None
+    return address_of_uri(uri)
+
+
+def address_of_uri(uri: SipUri) -> Address | None:
+    """Do :func:`address_of` for a parsed URI; None also for a transport that we do not speak."""
     if not is_ip(uri.host):
         return None
-    return Address(uri.host, uri.port or (5061 if uri.scheme == "sips" or uri.transport == "tls" else 5060))
+    transport = transport_of(uri)
+    return None if transport is None else Address(uri.host, uri.port or DEFAULT_PORTS[transport], transport)
+
+
+def transport_of(uri: SipUri) -> Transport | None:
+    """Return the transport that a sip or sips URI asks for (RFC 3263 §4.1); None for one we do not speak.
+
+    UDP where it is left open. ``sips`` is TLS whatever the parameter says, as TCP is what it runs on.
+    """
+    told = uri.params.get("transport")
+    if uri.scheme == "sips":
+        return "tls" if told is None or told.lower() in ("tcp", "tls") else None
+    return "udp" if told is None else _TRANSPORTS.get(told.lower())
+
+
+_TRANSPORTS: dict[str, Transport] = {"udp": "udp", "tcp": "tcp", "tls": "tls"}
 
 
 def is_ip(host: str) -> bool:
@@ -37,11 +59,28 @@ def is_ip(host: str) -> bool:
     return True
 
 
+def _hidden(host: str) -> bool:
+    """Tell whether ``host`` is an address that only its own network can reach (RFC 1918, 6598, 4193)."""
+    return is_ip(host) and any(ipaddress.ip_address(host) in block for block in _HIDDEN)
+
+
+_HIDDEN = tuple(
+    ipaddress.ip_network(block)
+    for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "fe80::/10")
+)
+
+
 class Dialog:
-    """State shared by all usages of one dialog. ``peer`` is the fallback address for unresolvable hops."""
+    """State shared by all usages of one dialog.
+
+    ``peer`` is where its INVITE came from or went to, and the fallback for hops that would need a resolver.
+    ``home`` is where that peer is found once its connection is gone; ``alias`` is the host of its Via.
+    """
 
     __slots__ = (
+        "alias",
         "call_id",
+        "home",
         "initiator",
         "local",
         "local_seq",
@@ -68,6 +107,8 @@ class Dialog:
         target: str,
         peer: Address,
         initiator: bool,
+        home: Address | None = None,
+        alias: str = "",
     ) -> None:
         self.call_id = call_id
         self.local_tag = local_tag
@@ -81,6 +122,8 @@ class Dialog:
         self.routes = routes
         self.target = target
         self.peer = peer
+        self.home = home or peer._replace(flow=min(peer.flow, 0))
+        self.alias = alias
         self.initiator = initiator
         """Whether we chose the Call-ID (decides the glare back-off, §14.1)."""
 
@@ -99,6 +142,8 @@ class Dialog:
             target=_contact_uri(request) or request.from_.uri_text,
             peer=source,
             initiator=False,
+            home=home_address(request, source) if source.flow > 0 else None,
+            alias=request.via.host,
         )
 
     @classmethod
@@ -136,10 +181,42 @@ class Dialog:
         if uri is not None:
             self.target = uri
 
-    def next_hop(self) -> Address:
-        """Return where requests go: the first route, else the remote target, else the peer (§8.1.2)."""
+    def next_hop(self, live: Container[int] = ()) -> Address:
+        """Return where requests go: the first route, else the remote target, else the peer (§8.1.2).
+
+        Where that is the peer itself, its connection is taken while it is among those ``live``, and over UDP
+        the address that its packets really come from: a phone behind a NAT names one that we cannot reach.
+        """
         hop = NameAddr.parse(self.routes[0]).uri_text if self.routes else self.target
-        return address_of(hop) or self.peer
+        peer = self.peer
+        try:
+            uri = SipUri.parse(hop)
+        except SipError:
+            return self._peer_itself(live)
+        address = address_of_uri(uri)
+        if address is None:
+            return self._peer_itself(live)
+        if peer.transport == "udp":
+            if address.transport != "udp":
+                return address
+            if uri.host == self.alias != peer.host and _hidden(self.alias) and not _hidden(peer.host):
+                return peer
+            # Datagrams of this dialog keep leaving from the listener that it began at.
+            return address._replace(flow=peer.flow)
+        told = uri.scheme == "sips" or "transport" in uri.params
+        if (
+            uri.host in (peer.host, self.alias)
+            and (uri.port is None or uri.port in (peer.port, self.home.port))
+            and (not told or address.transport == peer.transport)
+            and (peer.flow in live or not told or address.host != peer.host)
+        ):
+            return self._peer_itself(live)
+        if address.transport == "tls" and address.host == peer.host:
+            return address._replace(name=peer.name)
+        return address
+
+    def _peer_itself(self, live: Container[int]) -> Address:
+        return self.peer if self.peer.flow <= 0 or self.peer.flow in live else self.home
 
     def request(
         self,

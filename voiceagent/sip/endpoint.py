@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from voiceagent.errors import SipError
@@ -55,7 +55,7 @@ class SipEndpoint:
         """Take one datagram. Never raises because of what it holds."""
         core = self._core
         core.wire.now = now
-        known = self._accepts(source)
+        known = self._accepts(source) or (source.flow > 0 and self._vouched_for(source))
         if not known and source[0] not in core.callees:
             self._stranger(data, source)
             return core.wire.take()
@@ -76,6 +76,86 @@ class SipEndpoint:
             self._drop(error.code, source)
         return core.wire.take()
 
+    def receive_broken(
+        self, head: bytes, source: Address, status: int, why: str, now: float
+    ) -> list[SipEffect]:
+        """Take the head of a stream message that cannot be framed: it is refused once, as far as it reads.
+
+        The connection is closed by the caller: nothing after such a message can be understood.
+        """
+        core = self._core
+        core.wire.now = now
+        if self._known(source):
+            message = parse_datagram(head.rstrip(b"\r\n") + b"\r\n\r\n")
+            request = message.partial if isinstance(message, Malformed) else message
+            if isinstance(request, Request) and request.method != "ACK":
+                core.counts[f"malformed_{why}"] += 1
+                core.respond_stateless(request, source, status)
+                return core.wire.take()
+        self._drop(why, source)
+        return core.wire.take()
+
+    # Connections.
+
+    def flow_opened(
+        self, address: Address, now: float, identities: tuple[str, ...] = (), listener: int = -1
+    ) -> list[SipEffect]:
+        """A stream connection stands. ``address.flow`` is its new number, never used before.
+
+        ``identities`` are the names in the peer's verified certificate; ``listener`` is the number of ours
+        that accepted it, -1 for a connection that we opened.
+        """
+        core = self._core
+        core.wire.now = now
+        core.flows.opened(address, identities, listener)
+        return core.wire.take()
+
+    def flow_closed(self, address: Address, now: float, reason: str = "connection closed") -> list[SipEffect]:
+        """A stream connection is gone: requests that wait for an answer on it fail at once.
+
+        Responses still owed go to where the peer listens (§18.2.2), later requests of its dialogs as well.
+        """
+        core = self._core
+        core.wire.now = now
+        core.flows.closed(address.flow)
+        core.layer.unreachable(address, reason)
+        return core.wire.take()
+
+    def transport_failed(self, address: Address, now: float, reason: str = "unreachable") -> list[SipEffect]:
+        """Nothing can be delivered to ``address`` (ICMP, refused connection): requests for it fail at once.
+
+        A call of ours goes to its next destination, or ends (``failed``, 503).
+        """
+        core = self._core
+        core.wire.now = now
+        core.counts["transport_failed"] += 1
+        core.layer.unreachable(address, reason)
+        return core.wire.take()
+
+    def flow_in_use(self, flow: int) -> bool:
+        """Tell whether a call or an open transaction needs this connection."""
+        core = self._core
+        dialogs = (leg.dialog for leg in core.legs.values())
+        return (
+            any(dialog is not None and dialog.peer.flow == flow for dialog in dialogs)
+            or any(
+                server.source.flow == flow and not server.answered for server in core.layer.servers.values()
+            )
+            or any(client.destination.flow == flow for client in core.layer.clients.values())
+        )
+
+    def accepts_flow(self, source: Address) -> bool:
+        """Tell whether ``source`` may connect to us: it is on the allow-list, or we are calling it."""
+        return self._accepts(source) or source.host in self._core.callees
+
+    def _known(self, source: Address) -> bool:
+        return self._accepts(source) or (source.flow > 0 and self._vouched_for(source))
+
+    def _vouched_for(self, source: Address) -> bool:
+        """Tell whether the certificate at the other end of a connection lets it speak."""
+        accept, names = self.config.accept_identity, self._core.flows.identities(source)
+        return accept is not None and bool(names) and accept(names)
+
     def wake_at(self) -> float | None:
         """Return the next deadline."""
         return self._core.wire.timers.next_at()
@@ -95,8 +175,11 @@ class SipEndpoint:
         client = self._core.layer.find_client(response)
         if client is None:
             self._drop("stray_response", source)
-        else:
-            client.response_received(response)
+            return
+        if source.flow > 0 and client.destination.transport == source.transport:
+            # What else belongs to this transaction goes by the connection that answered.
+            client.destination = source._replace(name=client.destination.name)
+        client.response_received(response)
 
     def _malformed(self, message: Malformed, source: Address) -> None:
         if message.reply_status is None or message.partial is None:
@@ -154,19 +237,22 @@ class SipEndpoint:
         from_uri: str,
         from_name: str = "",
         sdp: bytes,
-        destination: Address,
+        destination: Address | Sequence[Address],
         now: float,
         headers: Iterable[tuple[str, str]] = (),
     ) -> tuple[str, list[SipEffect]]:
         """Call ``target_uri`` through ``destination`` with our offer; return the new leg and what to do.
 
+        Of several destinations the next one is tried after a transport failure, a 503, or silence
+        (RFC 3263 §4.3). Ended(by="failed", status=503) follows when none can be reached.
         Raises SipError ``too_many_legs`` (503) at the configured limit.
         """
         core = self._core
         core.wire.now = now
         if len(core.legs) >= self.config.max_legs:
             raise SipError("too many legs", status=503, code="too_many_legs")
-        leg = invite_client.start(core, target_uri, from_uri, from_name, sdp, destination, tuple(headers))
+        candidates = [destination] if isinstance(destination, Address) else list(destination)
+        leg = invite_client.start(core, target_uri, from_uri, from_name, sdp, candidates, tuple(headers))
         return leg.id, core.wire.take()
 
     def cancel(self, leg: str, now: float) -> list[SipEffect]:

@@ -11,13 +11,13 @@ from voiceagent.ids import Tokens
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.dialog import Dialog, DialogKey
 from voiceagent.sip.effects import Address, Ended, SipEvent
+from voiceagent.sip.flows import Flows
 from voiceagent.sip.message import Request, Response
 from voiceagent.sip.multipart import find_body
 from voiceagent.sip.refer_taken import refuse_open
 from voiceagent.sip.transaction import ClientTransaction, InviteClient, ServerTransaction, TransactionLayer
 from voiceagent.sip.transaction.reply import fields_of, reply_address, reply_bytes, reply_head
 from voiceagent.sip.transaction.wire import Wire
-from voiceagent.sip.uri import host_text
 
 if TYPE_CHECKING:
     from voiceagent.sip.invite import Leg
@@ -32,21 +32,21 @@ class Core:
     __slots__ = (
         "callees",
         "config",
-        "contact_host",
         "counts",
         "dialogs",
+        "flows",
         "layer",
         "legs",
         "referrers",
         "tokens",
-        "via_head",
         "wire",
     )
 
     def __init__(self, config: EndpointConfig, tokens: Tokens) -> None:
         self.config = config
         self.tokens = tokens
-        self.wire = Wire(config.timers)
+        self.flows = Flows(config.listeners or (config.local,))
+        self.wire = Wire(config.timers, self.flows.live)
         self.layer = TransactionLayer(self.wire, ack_for_refusal)
         self.legs: dict[str, Leg] = {}
         """Legs whose end was not told yet, by id."""
@@ -57,8 +57,6 @@ class Core:
         """Legs of which a REFER is still to be reported on, also after their end."""
         self.callees: Counter[str] = Counter()
         """IP addresses that we are calling; they may answer and speak in their dialog, nothing else."""
-        self.contact_host = host_text(config.local.host, config.local.port)
-        self.via_head = f"SIP/2.0/UDP {self.contact_host};branch="
 
     # Effects.
 
@@ -90,13 +88,14 @@ class Core:
 
     def befriend(self, leg: Leg, host: str) -> None:
         """Hear the callee of an outbound leg, wherever it is, until a while after the leg's end."""
-        leg.callee = host
+        leg.callees.append(host)
         self.callees[host] += 1
 
     def _part(self, leg: Leg) -> None:
-        self.callees[leg.callee] -= 1
-        if self.callees[leg.callee] <= 0:
-            del self.callees[leg.callee]
+        for host in leg.callees:
+            self.callees[host] -= 1
+            if self.callees[host] <= 0:
+                del self.callees[host]
 
     def dice(self, sides: int) -> int:
         """Return a number below ``sides``, as unguessable as the tokens are."""
@@ -138,13 +137,38 @@ class Core:
 
     # Requests.
 
-    def via(self) -> str:
-        """Return a Via value with a new branch, asking for a reply to the source port (RFC 3581)."""
-        return f"{self.via_head}z9hG4bK{self.tokens()};rport"
+    def via(self, destination: Address) -> str:
+        """Return a Via value for ``destination``: a new branch, and a reply to the source port (RFC 3581)."""
+        local = self.flows.local_for(destination)
+        return f"{local.via_head}z9hG4bK{self.tokens()}{local.via_tail}"
 
-    def contact(self, user: str = "") -> str:
-        """Return our Contact value."""
-        return f"<sip:{user or self.config.user}@{self.contact_host}>"
+    def contact(self, peer: Address, user: str = "", *, secure: bool = False) -> str:
+        """Return the Contact value by which ``peer`` reaches us; ``secure``: a SIPS URI (§12.1.1)."""
+        local = self.flows.local_for(peer)
+        user = user or self.config.user
+        if secure:
+            return f"<sips:{user}@{local.host_port}>"
+        return f"<sip:{user}@{local.host_port}{local.param}>"
+
+    def open_client(self, request: Request, destination: Address) -> ClientTransaction:
+        """Open the transaction of a request of ours, not started yet.
+
+        One too long for UDP goes by TCP, where we listen on that, too; where it is refused it goes by UDP
+        after all (§18.1.1).
+        """
+        destination = self.flows.through(destination)
+        client = self.layer.open_client(request, destination)
+        if destination.transport == "udp" and len(client.data) > self.config.udp_limit:
+            over_tcp = destination._replace(transport="tcp", flow=0)
+            if self.flows.has("tcp", ipv6=":" in destination.host):
+                local, old = self.flows.local_for(over_tcp), request.via
+                longer = Request(request.method, request.uri, request.headers.copy(), request.body)
+                longer.headers.set("Via", f"{local.via_head}{old.branch}{local.via_tail}")
+                client.otherwise = request, destination
+                client.request, client.data = longer, longer.to_bytes()
+                client.destination, client.reliable = over_tcp, True
+                self.counts["too_long_for_udp"] += 1
+        return client
 
     def in_dialog(
         self,
@@ -159,15 +183,24 @@ class Core:
         """Open the transaction of a request within ``dialog``; the caller sets callbacks and starts it."""
         if self.config.user_agent:
             headers = (*headers, ("User-Agent", self.config.user_agent))
+        hop = self.next_hop(dialog)
         request = dialog.request(
-            method, self.via(), contact=contact, headers=headers, body=body, content_type=content_type
+            method, self.via(hop), contact=contact, headers=headers, body=body, content_type=content_type
         )
-        return self.layer.open_client(request, dialog.next_hop())
+        client = self.open_client(request, hop)
+        if hop.flow > 0:
+            client.otherwise = request, dialog.home
+        return client
+
+    def next_hop(self, dialog: Dialog) -> Address:
+        """Return where the next request of ``dialog`` goes, by its own connection while that stands."""
+        return self.flows.through(dialog.next_hop(self.flows.live))
 
     def ack_2xx(self, dialog: Dialog, number: int) -> tuple[bytes, Address]:
         """Build the ACK for a 2xx to our INVITE number ``number``: a request of its own (§13.2.2.4)."""
-        ack = dialog.request("ACK", self.via(), contact="", number=number)
-        return ack.to_bytes(), dialog.next_hop()
+        hop = self.next_hop(dialog)
+        ack = dialog.request("ACK", self.via(hop), contact="", number=number)
+        return ack.to_bytes(), hop
 
     @property
     def allow(self) -> str:

@@ -29,6 +29,8 @@ def take_request(core: Core, request: Request, source: Address) -> None:
     if method == "ACK":
         _take_ack(core, request, source)
         return
+    if source.flow > 0 and "alias" in request.via.params:
+        core.flows.alias(source, request.via.port)
     key = server_key(request, method)
     known = layer.find_server(key)
     if known is not None:
@@ -103,7 +105,7 @@ def _leg_of(core: Core, request: Request, source: Address) -> Leg | None:
     dialog = leg.dialog or leg.early.get(request.from_.tag or "")
     if dialog is None or core.config.dialog_peer(dialog.peer, source):
         return leg
-    hops = (dialog.next_hop(), address_of(dialog.target))
+    hops = (core.next_hop(dialog), address_of(dialog.target))
     if any(hop is not None and hop[0] == source[0] for hop in hops):
         return leg
     core.counts["foreign_dialog_source"] += 1

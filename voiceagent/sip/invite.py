@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from voiceagent.sip.attempts import Attempts
 from voiceagent.sip.dialog import Dialog
 from voiceagent.sip.effects import Address, Confirmed
 from voiceagent.sip.endpoint_core import Core, sdp_or_none
@@ -33,13 +34,8 @@ class AckWait:
         self.on_no_ack = on_no_ack
         wire = core.wire
         # Also on reliable transports: a hop further on may be UDP.
-        self._repeater = Doubling(wire, self._repeat, ceiling=wire.values.t2)
+        self._repeater = Doubling(wire, server.repeat, ceiling=wire.values.t2)
         self._deadline: Timer | None = wire.timers.at(wire.now + wire.values.give_up, self._give_up)
-
-    def _repeat(self) -> None:
-        data = self.server.last_response
-        if data is not None:
-            self.core.wire.repeat(data, self.server.reply_to, str(self.server.status))
 
     def _give_up(self) -> None:
         self.stop()
@@ -91,9 +87,11 @@ class Leg:
     late_offer: bool = False
     """The inbound INVITE had no SDP."""
     client: ClientTransaction | None = None
-    """The outbound INVITE."""
-    callee: str = ""
-    """Its destination's IP address."""
+    """The outbound INVITE: the attempt under way, or the one that was answered."""
+    attempts: Attempts | None = None
+    """Where else the outbound INVITE may go."""
+    callees: list[str] = field(default_factory=list[str])
+    """The IP addresses that it went to."""
     ack_wait: AckWait | None = None
     peer_offer: PeerOffer | None = None
     our_offer: OurOffer | None = None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from voiceagent.sip.attempts import SILENT, Attempts
 from voiceagent.sip.dialog import Dialog
 from voiceagent.sip.effects import Address, Answered, InviteProgress
 from voiceagent.sip.endpoint_core import SDP, Core, HeaderLines, cancel_for, sdp_or_none
 from voiceagent.sip.grammar import quote
 from voiceagent.sip.invite import Leg, forget_dialog, send_bye
 from voiceagent.sip.message import Request, Response
-from voiceagent.sip.transaction import InviteClient
+from voiceagent.sip.transaction import ClientTransaction, InviteClient
 from voiceagent.sip.transaction.reply import fields_of
 
 
@@ -18,73 +21,88 @@ def start(
     from_uri: str,
     from_name: str,
     sdp: bytes,
-    destination: Address,
+    candidates: Sequence[Address],
     headers: HeaderLines,
 ) -> Leg:
-    """Send an INVITE with our offer and return its leg."""
-    leg = Leg(core.tokens(), inbound=False, contact=core.contact())
+    """Send an INVITE with our offer to the first candidate that can be reached, and return its leg."""
+    leg = Leg(core.tokens(), inbound=False, contact="")
     sender = f"{quote(from_name)} <{from_uri}>" if from_name else f"<{from_uri}>"
-    lines = [
-        ("Via", core.via()),
-        ("Max-Forwards", "70"),
-        ("From", f"{sender};tag={core.tokens()}"),
-        ("To", f"<{target_uri}>"),
-        ("Call-ID", core.tokens()),
-        ("CSeq", "1 INVITE"),
-        ("Contact", leg.contact),
-        ("Allow", core.allow),
-        ("Supported", ", ".join(core.config.supported)),
-        *headers,
-    ]
-    if core.config.user_agent:
-        lines.append(("User-Agent", core.config.user_agent))
-    lines.append(("Content-Type", SDP))
-    request = Request("INVITE", target_uri, fields_of(lines), sdp)
-    client = core.layer.open_client(request, destination)
-    leg.client = client
-    client.on_response = lambda response: _response(core, leg, request, destination, response)
-    client.on_timeout = lambda: _no_answer(core, leg)
+    secure = target_uri[:5].lower() == "sips:"
+    identity = (("From", f"{sender};tag={core.tokens()}"), ("To", f"<{target_uri}>"))
+    call_id = core.tokens()
+
+    def build(destination: Address) -> Request:
+        leg.contact = core.contact(destination, secure=secure)
+        lines = [
+            ("Via", core.via(destination)),
+            ("Max-Forwards", "70"),
+            *identity,
+            ("Call-ID", call_id),
+            ("CSeq", "1 INVITE"),
+            ("Contact", leg.contact),
+            ("Allow", core.allow),
+            ("Supported", ", ".join(core.config.supported)),
+            *headers,
+        ]
+        if core.config.user_agent:
+            lines.append(("User-Agent", core.config.user_agent))
+        lines.append(("Content-Type", SDP))
+        return Request("INVITE", target_uri, fields_of(lines), sdp)
+
+    def starting(client: ClientTransaction) -> None:
+        forget_dialog(core, leg)
+        leg.client = client
+        core.befriend(leg, client.destination.host)
+
     core.legs[leg.id] = leg
-    core.befriend(leg, destination[0])
+    leg.attempts = Attempts(
+        core,
+        candidates,
+        build,
+        on_start=starting,
+        on_response=lambda response, client: _response(core, leg, client, response),
+        on_failure=lambda status, why: _failed(core, leg, status, why),
+    )
     leg.setup_timer = core.wire.timers.at(
         core.wire.now + core.config.setup_limit, lambda: give_up(core, leg, "timeout", 408, "no answer")
     )
-    client.start()
+    leg.attempts.start()
     return leg
 
 
-def _response(core: Core, leg: Leg, request: Request, destination: Address, response: Response) -> None:
+def _response(core: Core, leg: Leg, client: ClientTransaction, response: Response) -> None:
     status = response.status
     if status < 200:
-        _provisional(core, leg, request, destination, response)
+        _provisional(core, leg, client, response)
     elif status < 300:
-        _success(core, leg, request, destination, response)
+        _success(core, leg, client, response)
     else:
         forget_dialog(core, leg)
         core.end(leg, "rejected", status, response.reason)
 
 
-def _provisional(core: Core, leg: Leg, request: Request, destination: Address, response: Response) -> None:
+def _provisional(core: Core, leg: Leg, client: ClientTransaction, response: Response) -> None:
     if leg.ended:
         _send_cancel(core, leg)
         return
     tag = response.to.tag
     if response.status > 100 and tag is not None and tag not in leg.early and not leg.established:
-        dialog = Dialog.as_uac(request, response, destination)
+        dialog = Dialog.as_uac(client.request, response, client.destination)
         leg.early[tag] = dialog
         core.dialogs[dialog.key] = leg
     if response.status > 100 and not leg.established:
         core.emit(InviteProgress(leg.id, response.status, response.reason, sdp_or_none(response), tag or ""))
 
 
-def _success(core: Core, leg: Leg, request: Request, destination: Address, response: Response) -> None:
+def _success(core: Core, leg: Leg, client: ClientTransaction, response: Response) -> None:
     """ACK every 2xx; the first one is the call, those of other branches are ended at once (§13.2.2.4)."""
     tag = response.to.tag or ""
     sent = leg.forks.get(tag)
     if sent is not None:
         core.wire.send(*sent)
         return
-    dialog = Dialog.as_uac(request, response, destination)
+    request = client.request
+    dialog = Dialog.as_uac(request, response, client.destination)
     early = leg.early.get(tag)
     if early is not None:
         dialog.remote_seq = early.remote_seq
@@ -104,9 +122,10 @@ def _success(core: Core, leg: Leg, request: Request, destination: Address, respo
     core.emit(Answered(leg.id, sdp_or_none(response), tag))
 
 
-def _no_answer(core: Core, leg: Leg) -> None:
+def _failed(core: Core, leg: Leg, status: int, why: str) -> None:
+    """No candidate is left: all are silent (``timeout``) or out of reach (``failed``)."""
     forget_dialog(core, leg)
-    core.end(leg, "timeout", 408, "Request Timeout")
+    core.end(leg, "timeout" if status == SILENT else "failed", status, why)
 
 
 def give_up(core: Core, leg: Leg, by: str, status: int | None, reason: str) -> None:
@@ -114,6 +133,8 @@ def give_up(core: Core, leg: Leg, by: str, status: int | None, reason: str) -> N
     if leg.established or leg.ended:
         return
     leg.cancel_wanted = True
+    if leg.attempts is not None:
+        leg.attempts.stopped = True
     heard = leg.client is not None and leg.client.heard
     forget_dialog(core, leg)
     if heard:

@@ -23,7 +23,8 @@ def new_call(core: Core, server: InviteServer, *, replaces: str = "") -> None:
     request = server.request
     called = _user_of(request)
     offer = sdp_of(request)
-    leg = Leg(core.tokens(), inbound=True, contact=core.contact(called))
+    contact = core.contact(server.source, called, secure=_wants_sips(request))
+    leg = Leg(core.tokens(), inbound=True, contact=contact)
     leg.dialog = Dialog.as_uas(request, core.tokens(), server.source)
     core.respond(server, 100)
     leg.server = server
@@ -58,6 +59,13 @@ def new_call(core: Core, server: InviteServer, *, replaces: str = "") -> None:
     )
 
 
+def _wants_sips(request: Request) -> bool:
+    """Tell whether our Contact must be a SIPS URI (§12.1.1)."""
+    routes = request.record_route
+    last = routes[0].uri_text if routes else request.contact.uri_text if request.contact is not None else ""
+    return request.uri[:5].lower() == "sips:" or last[:5].lower() == "sips:"
+
+
 def _user_of(request: Request) -> str:
     try:
         return request.request_uri.user
@@ -86,7 +94,7 @@ def _keep_ringing(core: Core, leg: Leg, server: InviteServer) -> None:
 
     def again() -> None:
         if not server.answered and server.last_response is not None:
-            core.wire.send(server.last_response, server.reply_to)
+            server.repeated()
             _keep_ringing(core, leg, server)
 
     leg.ring_timer = timers.at(core.wire.now + core.config.ring_refresh, again)

@@ -23,5 +23,5 @@ def answer_options(core: Core, transaction: ServerTransaction, tag: str | None =
     if tag is None and len(core.legs) >= core.config.max_legs:
         core.respond(transaction, 503, headers=(("Retry-After", "10"),))
         return
-    headers = (("Contact", core.contact()), *capabilities(core))
+    headers = (("Contact", core.contact(transaction.source)), *capabilities(core))
     core.respond(transaction, 200, headers=headers, tag=tag)

@@ -8,7 +8,7 @@ import errno
 import logging
 import socket
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from voiceagent.errors import ConfigError
 from voiceagent.ids import Tokens, random_token
@@ -124,7 +124,7 @@ class SipTransport:
         from_uri: str,
         from_name: str = "",
         sdp: bytes,
-        destination: Address,
+        destination: Address | Sequence[Address],
         headers: HeaderLines = (),
     ) -> str:
         """See :meth:`SipEndpoint.invite`; returns the leg's id."""

@@ -1,7 +1,8 @@
 """PURE. Client transactions: INVITE (RFC 3261 §17.1.1, RFC 6026 §7.2) and all others (§17.1.2).
 
 The transaction user gets every response it must see through ``on_response`` (never a repetition, except a
-2xx to INVITE), and ``on_timeout`` when timers B or F strike.
+2xx to INVITE), ``on_timeout`` when timers B or F strike, and ``on_unreachable`` (else ``on_timeout``) when
+the transport cannot deliver (§17.1.4).
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ class ClientTransaction(ABC):
         "on_end",
         "on_response",
         "on_timeout",
+        "on_unreachable",
+        "otherwise",
         "reliable",
         "request",
         "state",
@@ -65,6 +68,10 @@ class ClientTransaction(ABC):
         self.state = ClientState.CALLING
         self.on_response: Callable[[Response], None] | None = None
         self.on_timeout: Callable[[], None] | None = None
+        self.on_unreachable: Callable[[str], None] | None = None
+        self.otherwise: tuple[Request, Address] | None = None
+        """What to send, and where, when this way fails: by UDP where TCP was taken for the size only
+        (§18.1.1), to where the peer listens where its connection was taken. Its branch stays the same."""
         self.on_end: Callable[[], None] | None = None
         self._remove = remove
         self._timer: Timer | None = None
@@ -82,6 +89,30 @@ class ClientTransaction(ABC):
     @abstractmethod
     def response_received(self, response: Response) -> None:
         """A response matched this transaction."""
+
+    def waits_on(self, address: Address) -> bool:
+        """Tell whether nothing was heard yet of a request that went to ``address`` or over its connection."""
+        if self.state is not ClientState.CALLING and self.state is not ClientState.TRYING:
+            return False
+        to = self.destination
+        return to[:3] == address[:3] and (to.flow <= 0 or address.flow <= 0 or to.flow == address.flow)
+
+    def unreachable(self, reason: str) -> None:
+        """The transport cannot deliver: take the other way, if there is one, or give up at once."""
+        if self.otherwise is not None:
+            self._stop_repeating()
+            self.wire.timers.cancel(self._timer)
+            (self.request, self.destination), self.otherwise = self.otherwise, None
+            self.data = self.request.to_bytes()
+            self.reliable = self.destination.reliable
+            self.start()
+            return
+        failed, silent = self.on_unreachable, self.on_timeout
+        self.terminate()
+        if failed is not None:
+            failed(reason)
+        elif silent is not None:
+            silent()
 
     def _repeat(self) -> None:
         self.wire.repeat(self.data, self.destination, self.request.method)
@@ -116,7 +147,7 @@ class ClientTransaction(ABC):
         self._timer = None
         self._remove(self)
         callback = self.on_end
-        self.on_end = self.on_response = self.on_timeout = None
+        self.on_end = self.on_response = self.on_timeout = self.on_unreachable = None
         if callback is not None:
             callback()
 

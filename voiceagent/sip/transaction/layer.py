@@ -7,6 +7,7 @@ from collections.abc import Callable
 from voiceagent.sip.effects import Address
 from voiceagent.sip.message import Request, Response
 from voiceagent.sip.transaction.client import ClientTransaction, InviteClient, NonInviteClient
+from voiceagent.sip.transaction.reply import home_address
 from voiceagent.sip.transaction.server import InviteServer, NonInviteServer, ServerTransaction
 from voiceagent.sip.transaction.wire import Key, Wire
 
@@ -67,6 +68,8 @@ class TransactionLayer:
         transaction = kind(
             self.wire, key, request, source, reply_to, self._remove_server, reliable=source.reliable
         )
+        if source.flow > 0:
+            transaction.home = home_address(request, source)
         self.servers[key] = transaction
         if request.to.tag is None:
             transaction.merge = merge_key(request)
@@ -96,6 +99,13 @@ class TransactionLayer:
     def find_client(self, response: Response) -> ClientTransaction | None:
         """Return the transaction that ``response`` answers, by branch and CSeq method (§17.1.3)."""
         return self.clients.get((response.via.branch, response.cseq.method))
+
+    def unreachable(self, address: Address, reason: str) -> int:
+        """Fail the requests that wait for ``address``; return how many there were."""
+        waiting = [client for client in self.clients.values() if client.waits_on(address)]
+        for client in waiting:
+            client.unreachable(reason)
+        return len(waiting)
 
     def _remove_server(self, transaction: ServerTransaction) -> None:
         self.servers.pop(transaction.key, None)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from voiceagent.errors import SipError
 from voiceagent.sip.build import reason_for
 from voiceagent.sip.effects import Address
+from voiceagent.sip.flows import DEFAULT_PORTS
 from voiceagent.sip.grammar import split_commas
 from voiceagent.sip.headers import Headers, canonical_name
 from voiceagent.sip.message import Request
@@ -31,14 +32,24 @@ def fields_of(lines: Iterable[tuple[str, str]]) -> Headers:
 
 
 def reply_address(request: Request, source: Address) -> Address:
-    """Return where responses go (RFC 3261 §18.2.2, RFC 3581 §4): the source's IP; its port with ``rport``.
+    """Return where responses go (RFC 3261 §18.2.2, RFC 3581 §4).
+
+    That is the request's own connection; over UDP the source's IP, and its port with ``rport``.
 
     ``maddr`` is ignored on purpose: a stranger must not choose whom we send to.
     """
+    if source.transport != "udp":
+        return source  # on the connection that the request came by (§18.2.2)
     via = request.via
     if via.asks_rport:
         return source
-    return Address(source.host, via.port or (5061 if via.transport == "TLS" else 5060))
+    return Address(source.host, via.port or 5060, "udp", source.flow)
+
+
+def home_address(request: Request, source: Address) -> Address:
+    """Return where the sender of ``request`` listens: what is left once its connection is gone (§18.2.2)."""
+    port = request.via.port or DEFAULT_PORTS[source.transport]
+    return Address(source.host, port, source.transport)
 
 
 @dataclass(slots=True)

@@ -39,6 +39,7 @@ class ServerTransaction(ABC):
         "_remove",
         "_timer",
         "head",
+        "home",
         "key",
         "last_response",
         "merge",
@@ -74,6 +75,8 @@ class ServerTransaction(ABC):
         """Under what the table knows copies of this request that come another way."""
         self.source = source
         self.reply_to = reply_to
+        self.home = reply_to
+        """Where responses go once the connection they should take is gone."""
         self.reliable = reliable
         self.state = ServerState.TRYING
         self.status = 0
@@ -96,6 +99,21 @@ class ServerTransaction(ABC):
     def respond(self, status: int, data: bytes) -> bool:
         """Send a response. A second final one, or any after the end, is refused with False."""
 
+    def _send(self, data: bytes) -> None:
+        self.wire.send(data, self._way())
+
+    def _way(self) -> Address:
+        """Return where a response goes now (§18.2.2)."""
+        to = self.reply_to
+        if to.flow > 0 and to.flow not in self.wire.live:
+            to = self.reply_to = self.home
+        return to
+
+    def repeat(self) -> None:
+        """Send the last response again because its ACK did not come."""
+        if self.last_response is not None:
+            self.wire.repeat(self.last_response, self._way(), str(self.status))
+
     def _final(self) -> None:
         """Keep for the next 32 s what repetitions need, and no more."""
         self.request = _GIVEN_UP
@@ -104,7 +122,7 @@ class ServerTransaction(ABC):
     def repeated(self) -> None:
         """The same request came again: repeat what was said last, if anything."""
         if self.last_response is not None:
-            self.wire.send(self.last_response, self.reply_to)
+            self._send(self.last_response)
 
     def terminate(self) -> None:
         """Leave the table and stop all timers; harmless when done before."""
@@ -137,7 +155,7 @@ class NonInviteServer(ServerTransaction):
             return False
         self.status = status
         self.last_response = data
-        self.wire.send(data, self.reply_to)
+        self._send(data)
         if status < 200:
             self.state = ServerState.PROCEEDING
         else:
@@ -175,7 +193,7 @@ class InviteServer(ServerTransaction):
             return False
         self.status = status
         self.last_response = data
-        self.wire.send(data, self.reply_to)
+        self._send(data)
         values = self.wire.values
         if status < 200:
             return True
@@ -186,7 +204,7 @@ class InviteServer(ServerTransaction):
             return True
         self.state = ServerState.COMPLETED
         if not self.reliable:
-            self._repeater = Doubling(self.wire, self._repeat, ceiling=values.t2)  # timer G
+            self._repeater = Doubling(self.wire, self.repeat, ceiling=values.t2)  # timer G
         self._timer = self.wire.timers.at(self.wire.now + values.give_up, self._no_ack)  # timer H
         return True
 
@@ -199,10 +217,6 @@ class InviteServer(ServerTransaction):
             self._terminate_in(0 if self.reliable else self.wire.values.t4)  # timer I
         elif self.state is ServerState.ACCEPTED and self.on_ack is not None:
             self.on_ack(ack)
-
-    def _repeat(self) -> None:
-        if self.last_response is not None:
-            self.wire.repeat(self.last_response, self.reply_to, str(self.status))
 
     def _no_ack(self) -> None:
         self._timer = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 
 from voiceagent.sip.effects import Address, Retransmitted, SendDatagram, SipEffect
 from voiceagent.sip.timers import TimerHeap, TimerValues
@@ -16,9 +16,11 @@ class Wire:
     ``now`` is set by the endpoint at every entry; ``out`` collects the effects of that entry in order.
     """
 
-    __slots__ = ("now", "out", "retransmissions", "timers", "values")
+    __slots__ = ("live", "now", "out", "retransmissions", "timers", "values")
 
-    def __init__(self, values: TimerValues) -> None:
+    def __init__(self, values: TimerValues, live: Mapping[int, object] | None = None) -> None:
+        self.live: Mapping[int, object] = {} if live is None else live
+        """Stream connections that stand, by number."""
         self.now = 0.0
         self.out: list[SipEffect] = []
         self.timers = TimerHeap()
