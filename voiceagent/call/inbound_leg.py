@@ -8,6 +8,7 @@ from voiceagent.call.direct_audio import DirectMedia
 from voiceagent.call.leg import LegInfo
 from voiceagent.call.sip_leg import SipLeg
 from voiceagent.sip import effects as sip
+from voiceagent.sip.identity import claims_of
 from voiceagent.sip.transport import SipTransport
 
 
@@ -30,6 +31,7 @@ class InboundLeg(SipLeg):
             protocol_call_id=invite.call_id,
             source=f"{invite.source[0]}:{invite.source[1]}",
             headers=invite.headers,
+            claims=claims_of(invite.headers),
         )
         # Without an offer the codec would be known only after our answer, when the model's session stands
         # already: so we offer the one that every phone has.

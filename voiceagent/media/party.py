@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Literal
 
 from voiceagent.errors import SipError
+from voiceagent.media.g711 import Law
+from voiceagent.media.music import HoldMusic
 from voiceagent.media.port import Direction as PortDirection
 from voiceagent.media.port import MediaPath, MediaPort, PortEvents
 from voiceagent.media.ports import PortRange
@@ -23,6 +26,8 @@ from voiceagent.media.sdp import (
 from voiceagent.media.wheel import MediaWheel
 
 LineFormat = Literal["audio/pcmu", "audio/pcma"]
+DigitWay = Literal["auto", "rfc4733", "info", "inband"]
+"""``auto``: RFC 4733 where it was agreed on, else INFO where the peer takes it, else tones."""
 _FORMATS: dict[str, LineFormat] = {"PCMU": "audio/pcmu", "PCMA": "audio/pcma"}
 
 
@@ -36,6 +41,10 @@ class MediaPlace:
     advertised_host: str
     learn_source: bool = True
     silence_limit_s: float = 60.0
+    music: HoldMusic = field(default_factory=HoldMusic)
+    """What peers hear while we hold them."""
+    digits: DigitWay = "auto"
+    """How we send keys."""
 
 
 class RtpParty:
@@ -72,6 +81,29 @@ class RtpParty:
     def running(self) -> bool:
         """True once packets flow."""
         return self.port.turning
+
+    def hold(self, on: bool) -> bytes:
+        """Put the peer on hold with music, or take it back; return the offer that says so (RFC 3264 §8.4).
+
+        A peer that holds us hears nothing of ours anyway: then neither side sends.
+        """
+        law: Law = "alaw" if self.audio_format == "audio/pcma" else "ulaw"
+        self.port.play_music(self._media.music.loop(law) if on else None)
+        both = Direction.INACTIVE if self.held else Direction.SENDONLY
+        self.direction = both if on else Direction.SENDRECV
+        try:
+            return self.offer()
+        finally:
+            if on:
+                self.direction = Direction.SENDONLY  # what a later offer of the peer is answered with
+
+    def digit_way(self, takes_info: Callable[[], bool]) -> DigitWay:
+        """Return how keys go to this peer: the setting, or what suits it best."""
+        if self._media.digits != "auto":
+            return self._media.digits
+        if self.agreement is not None and self.agreement.telephone_event_pt is not None:
+            return "rfc4733"
+        return "info" if takes_info() else "inband"
 
     def answer(self, offer: bytes) -> bytes:
         """Answer the peer's offer and follow it. Raises SdpError (400, 413, 488)."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 import secrets
 import socket
 import struct
+from collections.abc import Callable
 
 from voiceagent.errors import MediaError
 from voiceagent.media import rtp
@@ -192,12 +193,16 @@ class MediaPort:
         """True while an item is unfinished."""
         return self._out.playing
 
-    def send_digits(self, digits: str) -> None:
-        """Send ``digits`` (0-9, *, #, A-D): as telephone-events where agreed on, else as tones.
+    def play_music(self, music: Callable[[], bytes] | None) -> None:
+        """Send these frames (G.711 of the agreed law) in place of silence; None ends it."""
+        self._out.music = music
+
+    def send_digits(self, digits: str, *, inband: bool = False) -> None:
+        """Send ``digits`` (0-9, *, #, A-D): as telephone-events where agreed on, else (``inband``) as tones.
 
         Agent audio waits meanwhile. Raises :class:`ValueError` for any other character.
         """
-        self._out.send_digits(digits)
+        self._out.send_digits(digits, inband=inband)
 
     def figures(self) -> PortFigures:
         """The counters so far."""

@@ -35,6 +35,7 @@ class StreamOut:
         "_tones",
         "dialling",
         "lead",
+        "music",
         "sends",
         "talking",
         "writer",
@@ -58,6 +59,8 @@ class StreamOut:
         self.sends = False
         """The direction lets us speak."""
         self.talking = False
+        self.music: Callable[[], bytes] | None = None
+        """What is heard in place of silence, frame by frame, while the peer is on hold."""
         self.dialling = False
         """Digits wait or are being sent, by either way."""
         self.lead = 0
@@ -99,9 +102,12 @@ class StreamOut:
         """True when audio waits that would break a silence: it may be served before its slot."""
         return self.sends and not self.talking and not self.dialling and self._playout.ready
 
-    def send_digits(self, digits: str) -> None:
-        """Queue ``digits``; ValueError for what is none."""
-        if self._path.event_payload_type is not None:
+    def send_digits(self, digits: str, *, inband: bool = False) -> None:
+        """Queue ``digits``: as events where agreed on, unless ``inband``; else as tones.
+
+        ValueError for other characters.
+        """
+        if self._path.event_payload_type is not None and not inband:
             self._digits.queue(digits)
             self.dialling = self._digits.busy
             return
@@ -130,7 +136,8 @@ class StreamOut:
                 shift = self.lead - self._slots
                 self.lead = 0
                 return shift
-            self._send(writer.audio(self._silence, self._fresh))
+            filling = self._silence if self.music is None else self.music()
+            self._send(writer.audio(filling, self._fresh))
             self._fresh = False
             return 0
         if self.talking:

@@ -363,6 +363,13 @@ class SipEndpoint:
         probe(self._core, self._established(leg, now))
         return self._core.wire.take()
 
+    def peer_takes(self, leg: str, method: str) -> bool | None:
+        """Whether the peer has said (Allow) that it takes ``method``; None where it has said nothing."""
+        found = self._core.legs.get(leg)
+        if found is None or found.peer_allows is None:
+            return None
+        return method in found.peer_allows
+
     # Figures.
 
     def figures(self) -> Figures:

@@ -184,6 +184,10 @@ class SipTransport:
         """See :meth:`SipEndpoint.send_info`."""
         self._perform(self.endpoint.send_info(leg, content_type, body, self._now()))
 
+    def peer_takes(self, leg: str, method: str) -> bool:
+        """See :meth:`SipEndpoint.peer_takes`; False where the peer has said nothing."""
+        return bool(self.endpoint.peer_takes(leg, method))
+
     def probe(self, leg: str) -> None:
         """See :meth:`SipEndpoint.probe`."""
         self._perform(self.endpoint.probe(leg, self._now()))
