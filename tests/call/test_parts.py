@@ -11,13 +11,13 @@ from pydantic import BaseModel
 from tests.kit.virtual_loop import virtual, virtual_run
 from voiceagent.call.admission import Admission
 from voiceagent.call.config import AdmissionConfig
-from voiceagent.call.flow_port import allowed_target
 from voiceagent.call.ledger import KEPT, Ledger, LedgerEntry
 from voiceagent.call.leg import LegEnd
 from voiceagent.call.outcome import CallOutcome, OutcomeClass, outcome_of_leg
 from voiceagent.call.sip_leg import digit_of_info
 from voiceagent.call.tool_runs import output_text, run_tool
 from voiceagent.call.transcript import Transcript, Utterance
+from voiceagent.call.transfers import allowed_target
 from voiceagent.ivr import tool
 from voiceagent.realtime.requests import InterruptedBy, Outcome, OutcomeKind, Progress, ResponseRequest
 

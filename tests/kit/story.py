@@ -20,6 +20,7 @@ from voiceagent.call.ledger import LedgerEntry
 from voiceagent.call.leg import G711
 from voiceagent.call.outcome import CallOutcome
 from voiceagent.call.transcript import Utterance
+from voiceagent.call.transfers import Dial
 from voiceagent.errors import ProviderError
 from voiceagent.ids import counted_tokens
 from voiceagent.ivr.flow import Flow
@@ -73,6 +74,7 @@ class Story:
         refuse: ProviderError | None = None,
         second: bool = False,
         wall: Callable[[], float] | None = None,
+        dial: Dial | None = None,
     ) -> None:
         self.provider = ScriptedProvider()
         self.second = ScriptedProvider() if second else None
@@ -97,6 +99,7 @@ class Story:
             tokens=counted_tokens("r"),
             transcription=TRANSCRIPTION,
             open_second=self._open_second if second else None,
+            dial=dial,
         )
         self._run: asyncio.Task[CallOutcome] | None = None
         self._turns = 0

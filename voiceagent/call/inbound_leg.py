@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from voiceagent.call.direct_audio import DirectMedia
-from voiceagent.call.leg import LegInfo
+from voiceagent.call.leg import G711, LegInfo
 from voiceagent.call.sip_leg import SipLeg
 from voiceagent.sip import effects as sip
 from voiceagent.sip.identity import claims_of
@@ -21,7 +21,10 @@ class InboundLeg(SipLeg):
         transport: SipTransport,
         media: DirectMedia,
         gone: Callable[[str], None],
+        *,
+        line: G711 | None = None,
     ) -> None:
+        """``line``: the one format that will do, because the model's session stands already."""
         info = LegInfo(
             id=invite.leg,
             kind="direct",
@@ -36,6 +39,8 @@ class InboundLeg(SipLeg):
         # Without an offer the codec would be known only after our answer, when the model's session stands
         # already: so we offer the one that every phone has.
         codecs = ("PCMU", "PCMA") if invite.offer is not None else ("PCMU",)
+        if line is not None:
+            codecs = ("PCMA",) if line == "audio/pcma" else ("PCMU",)
         super().__init__(info, transport, media, gone, codecs)
         self._invite = invite
         self._answer: bytes | None = None

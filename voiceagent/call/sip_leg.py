@@ -166,6 +166,10 @@ class SipLeg:
         port = self._audio.port.figures()
         return MediaFigures(port.received, port.sent, port.lost, port.late, port.foreign, port.details)
 
+    def replaced_by(self, successor: Leg) -> bool:
+        """Ask the call whether ``successor`` may take this leg's place."""
+        return self._listener is not None and not self._over and self._listener.leg_replaced(successor)
+
     # ── SIP events ──────────────────────────────────────────────────────────────────────────────
     def on_sip(self, event: sip.SipEvent) -> None:
         """Take one event of our dialog."""

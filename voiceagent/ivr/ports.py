@@ -9,7 +9,6 @@ from typing import Any, Literal, Protocol
 from voiceagent.claims import CallerClaims
 from voiceagent.realtime.requests import BargePolicy, Origin, Outcome, When
 
-
 NO_CLAIMS = CallerClaims()
 
 

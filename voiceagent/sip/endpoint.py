@@ -366,9 +366,8 @@ class SipEndpoint:
     def peer_takes(self, leg: str, method: str) -> bool | None:
         """Whether the peer has said (Allow) that it takes ``method``; None where it has said nothing."""
         found = self._core.legs.get(leg)
-        if found is None or found.peer_allows is None:
-            return None
-        return method in found.peer_allows
+        allows = None if found is None else getattr(found, "peer_allows", None)
+        return None if allows is None else method in allows
 
     # Figures.
 
