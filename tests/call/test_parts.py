@@ -15,9 +15,9 @@ from voiceagent.call.ledger import KEPT, Ledger, LedgerEntry
 from voiceagent.call.leg import LegEnd
 from voiceagent.call.outcome import CallOutcome, OutcomeClass, outcome_of_leg
 from voiceagent.call.sip_leg import digit_of_info
+from voiceagent.call.targets import allowed_target
 from voiceagent.call.tool_runs import output_text, run_tool
 from voiceagent.call.transcript import Transcript, Utterance
-from voiceagent.call.transfers import allowed_target
 from voiceagent.ivr import tool
 from voiceagent.realtime.requests import InterruptedBy, Outcome, OutcomeKind, Progress, ResponseRequest
 

@@ -73,7 +73,16 @@ class Bench:
     async def answered(self, offer: bytes | None) -> SipLeg:
         self.gateway.on_event(
             sip.InviteReceived(
-                "leg", "c@x", ("127.0.0.1", 5062), "sip:100@x", "100", "sip:a@x", "a", "", offer, ()
+                "leg",
+                "c@x",
+                sip.Address("127.0.0.1", 5062),
+                "sip:100@x",
+                "100",
+                "sip:a@x",
+                "a",
+                "",
+                offer,
+                (),
             )
         )
         leg: SipLeg = self.offered[-1]
@@ -193,6 +202,8 @@ async def test_a_reception_that_fails_leaves_nobody_ringing(bench: Bench) -> Non
     gateway.transport = bench.transport  # type: ignore[assignment]
     with pytest.raises(RuntimeError):
         gateway.on_event(
-            sip.InviteReceived("x", "c", ("127.0.0.1", 1), "sip:1@x", "1", "sip:a@x", "a", "", OFFER, ())
+            sip.InviteReceived(
+                "x", "c", sip.Address("127.0.0.1", 1), "sip:1@x", "1", "sip:a@x", "a", "", OFFER, ()
+            )
         )
     assert bench.transport.log[-1][:3] == ("reject", "x", 500)

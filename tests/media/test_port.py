@@ -38,6 +38,9 @@ class Events:
     def on_media_lost(self, silence_s: float) -> None:
         self.log.append(("lost", round(silence_s)))
 
+    def on_media_failed(self, error: MediaError) -> None:
+        self.log.append(("failed", error.code))
+
 
 class Phone:
     """A socket on the loopback with a small RTP sender; starts shortly before both wraps."""

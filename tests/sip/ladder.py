@@ -25,11 +25,15 @@ from voiceagent.sip.effects import (
     InfoReceived,
     InviteProgress,
     OfferReceived,
+    ProbeAnswered,
     ReferProgress,
     ReferReceived,
+    RefreshRefused,
     Retransmitted,
     SendDatagram,
+    SessionRefreshed,
     SipEffect,
+    TrunkJudged,
 )
 from voiceagent.sip.endpoint import SipEndpoint
 from voiceagent.sip.message import Request, Response
@@ -64,8 +68,16 @@ def label(effect: SipEffect) -> str | None:
             return f"** ReferReceived {effect.target}" + ("" if effect.taken else " refused")
         case OfferReceived(_, method, _):
             return f"** OfferReceived {method}"
+        case SessionRefreshed(_, method, _):
+            return f"** SessionRefreshed {method}"
+        case RefreshRefused(_, method, status):
+            return f"** RefreshRefused {method} {status}"
+        case ProbeAnswered(_, status):
+            return f"** ProbeAnswered {status}"
         case InfoReceived(_, content_type, _):
             return f"** InfoReceived {content_type}"
+        case TrunkJudged(_, what, _):
+            return f"** TrunkJudged {what}"
         case Dropped(why, _):
             return f"** Dropped {why}"
         case _:

@@ -356,9 +356,25 @@ def test_a_probe_ends_a_call_that_the_peer_has_forgotten() -> None:
     ladder.shows("""
         << OPTIONS
         >> 200 OPTIONS
+        ** ProbeAnswered 200
         << OPTIONS
         >> 481 OPTIONS
         ** Ended failed 481
     """)
+    ladder.settle()
+    ladder.nothing_left()
+
+
+def test_a_probe_without_any_answer_ends_the_call_with_bye() -> None:
+    ladder, phone, leg = established()
+    ladder.do("probe", leg)
+    ladder.advance(31.9)
+    ladder.skip()
+    ladder.advance(0.1)
+    ladder.shows("""
+        << BYE
+        ** Ended failed 408
+    """)
+    ladder.receive(phone.reply(ladder.request(), 481))
     ladder.settle()
     ladder.nothing_left()

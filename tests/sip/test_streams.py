@@ -201,6 +201,7 @@ def test_a_request_that_waits_on_a_connection_is_sent_once_more_to_where_the_pho
     ladder.shows("""
         << OPTIONS
         << OPTIONS
+        << BYE
         ** Ended failed 408
     """)
     ladder.settle()

@@ -33,12 +33,15 @@ from voiceagent.call.vigil import VigilConfig
 from voiceagent.errors import ConfigError
 from voiceagent.ids import Tokens, random_token
 from voiceagent.ivr.flow import FlowBook, load_flows
+from voiceagent.media.dtls import process_identity
+from voiceagent.media.party_security import SecurityPolicy
 from voiceagent.media.ports import PortRange
+from voiceagent.media.srtp import srtp_available
 from voiceagent.media.wheel import MediaWheel
 from voiceagent.observe.metrics import Metrics
 from voiceagent.realtime.webhook_signature import PREFIX
 from voiceagent.records.journal import JournalWriter
-from voiceagent.settings import Settings
+from voiceagent.settings import MediaSettings, Settings
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Dropped, Retransmitted, SipEvent
 from voiceagent.sip.transport import SipTransport
@@ -258,10 +261,16 @@ class Service:
             advertised_host=advertised,
             learn_source=media.learn_source,
             silence_limit_s=media.silence_limit_s,
+            security=_security_policy(media),
+            rtcp=media.rtcp,
         )
         self._gateway = SipGateway(direct, self._offered, self._sip_event)
         config = EndpointConfig(
-            user_agent=f"voiceagent/{voiceagent.__version__}", accept_source=settings.allowed_sources
+            user_agent=f"voiceagent/{voiceagent.__version__}",
+            accept_source=settings.allowed_sources,
+            session_expires=settings.session_expires_s,
+            min_se=settings.min_se_s,
+            session_refresher=settings.session_refresher,
         )
         advertised_sip = (
             Address(settings.advertised_host, settings.port) if settings.advertised_host else None
@@ -357,6 +366,15 @@ def book_of_flows(settings: Settings) -> FlowBook:
     from voiceagent.ivr.front_desk import front_desk
 
     return FlowBook([front_desk])
+
+
+def _security_policy(media: MediaSettings) -> SecurityPolicy:
+    """What the settings allow and the installed packages make possible."""
+    if media.srtp == "off" or not srtp_available():
+        return SecurityPolicy()
+    if "dtls" in media.srtp_keying:
+        process_identity()  # a tenth of a second, which no call should wait for
+    return SecurityPolicy(media.srtp, media.srtp_keying, media.sdes_over)
 
 
 def _call_config(settings: Settings) -> CallConfig:

@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from voiceagent.errors import MediaError
 from voiceagent.loops import loop_factory
 from voiceagent.media.port import MediaPath, MediaPort
 from voiceagent.media.wheel import MediaWheel
@@ -86,6 +87,9 @@ class MediaAndSession:
 
     def on_media_lost(self, silence_s: float) -> None:
         return
+
+    def on_media_failed(self, error: MediaError) -> None:
+        raise error
 
     def _model_says(self, event: RealtimeModelEvent) -> None:
         if type(event) is RealtimeModelAudioEvent:

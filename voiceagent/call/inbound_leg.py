@@ -42,6 +42,7 @@ class InboundLeg(SipLeg):
         if line is not None:
             codecs = ("PCMA",) if line == "audio/pcma" else ("PCMU",)
         super().__init__(info, transport, media, gone, codecs)
+        self._audio.tls_signalling = invite.source.transport == "tls"
         self._invite = invite
         self._answer: bytes | None = None
 

@@ -29,6 +29,10 @@ class LegEnd(StrEnum):
     REJECTED = "rejected"
     NO_ACK = "no_ack"
     NO_MEDIA = "no_media"
+    EXPIRED = "expired"
+    """The session timer ran out: nobody refreshed."""
+    LOST = "lost"
+    """The caller's side no longer knows the call (408 or 481 within it), or is silent on every line."""
     TRANSFERRED = "transferred"
     FAILED = "failed"
     # Of calls that we place and nobody answers:
@@ -154,6 +158,9 @@ class MediaFigures:
     late: int = 0
     foreign: int = 0
     details: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Quality as named numbers (``…_ms``, ``…_percent``, ``mos``): see the guide's table of figures."""
+    srtp: str = ""
+    """The profile that encrypts the media; empty for plain RTP."""
 
 
 class LegListener(Protocol):

@@ -61,6 +61,7 @@ class OutboundLeg(SipLeg):
             dialled=plan.target,
         )
         super().__init__(info, transport, media, gone, plan.codecs)
+        self._audio.tls_signalling = plan.destination.transport == "tls"
         self._plan = plan
         self._place = place
         self._format: G711 = "audio/pcma" if plan.codecs[0] == "PCMA" else "audio/pcmu"

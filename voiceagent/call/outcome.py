@@ -42,6 +42,8 @@ _LEG_ENDINGS: dict[LegEnd, tuple[OutcomeClass, str]] = {
     LegEnd.REJECTED: (OutcomeClass.OURS, "rejected"),
     LegEnd.NO_ACK: (OutcomeClass.CALLER, "no_ack"),
     LegEnd.NO_MEDIA: (OutcomeClass.CALLER, "no_media"),
+    LegEnd.EXPIRED: (OutcomeClass.CALLER, "session_expired"),
+    LegEnd.LOST: (OutcomeClass.CALLER, "lost"),
     LegEnd.TRANSFERRED: (OutcomeClass.SUCCESS, "transferred"),
     LegEnd.FAILED: (OutcomeClass.UNKNOWN, "leg_failed"),
     LegEnd.BUSY: (OutcomeClass.CALLER, "busy"),

@@ -22,7 +22,7 @@ from voiceagent.call.leg import (
     Progress,
     TransferResult,
 )
-from voiceagent.errors import SipError
+from voiceagent.errors import MediaError, SipError
 from voiceagent.media.key_presses import KeyPresses, Way
 from voiceagent.sip import effects as sip
 from voiceagent.sip.transport import SipTransport
@@ -39,6 +39,7 @@ _ENDS = {
     "rejected": LegEnd.REJECTED,
     "no_ack": LegEnd.NO_ACK,
     "timeout": LegEnd.FAILED,
+    "expired": LegEnd.EXPIRED,
 }
 
 
@@ -164,7 +165,15 @@ class SipLeg:
 
     def figures(self) -> MediaFigures:
         port = self._audio.port.figures()
-        return MediaFigures(port.received, port.sent, port.lost, port.late, port.foreign, port.details)
+        return MediaFigures(
+            port.received,
+            port.sent,
+            port.lost,
+            port.late,
+            port.foreign,
+            port.details,
+            self._audio.port.srtp_profile,
+        )
 
     def replaced_by(self, successor: Leg) -> bool:
         """Ask the call whether ``successor`` may take this leg's place."""
@@ -211,6 +220,8 @@ class SipLeg:
             self._tell_hold()
 
     def _end_of(self, event: sip.Ended) -> LegEnd:
+        if event.by == "failed" and event.status in (408, 481):
+            return LegEnd.LOST
         return _ENDS.get(event.by, LegEnd.FAILED)
 
     def _re_offered(self, offer: bytes | None) -> None:
@@ -313,6 +324,11 @@ class SipLeg:
         """Nothing heard for too long: the phone has gone without a word."""
         if not self._over:
             self._give_up(LegEnd.NO_MEDIA, None, f"no RTP for {silence_s:.0f} s")
+
+    def on_media_failed(self, error: MediaError) -> None:
+        """The media cannot be encrypted as agreed, so there is none."""
+        if not self._over:
+            self._give_up(LegEnd.NO_MEDIA, None, str(error))
 
 
 class PeerRefer:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from voiceagent.call.leg import Leg, ReferAsked, TransferResult
 from voiceagent.call.outcome import CallOutcome
-from voiceagent.call.transfers import Dial, SecondLeg, allowed_target
+from voiceagent.call.targets import allowed_target
+from voiceagent.call.transfers import Dial, SecondLeg
 from voiceagent.errors import MediaError, RequestRefused, SipError
 
 if TYPE_CHECKING:

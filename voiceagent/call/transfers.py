@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from voiceagent.call.leg import Heard, Leg, LegEnd, ReferAsked, TransferResult
+from voiceagent.call.targets import allowed_target
 from voiceagent.errors import MediaError, RequestRefused, SipError
 
 if TYPE_CHECKING:
@@ -178,11 +179,3 @@ class SecondLeg:
     def leg_ended(self, end: LegEnd, status: int | None, reason: str) -> None:
         if not self.ended.done():
             self.ended.set_result((end, status, reason))
-
-
-def allowed_target(target: str, patterns: Sequence[str]) -> bool:
-    """Return whether ``target`` equals a pattern, or begins with one that ends in ``*``."""
-    return any(
-        target.startswith(pattern[:-1]) if pattern.endswith("*") else target == pattern
-        for pattern in patterns
-    )

@@ -12,6 +12,7 @@ from voiceagent.errors import CallEnded, VoiceAgentError
 from voiceagent.loops import run_loop
 
 if TYPE_CHECKING:
+    from voiceagent.media.sdp.security import Keying
     from voiceagent.phone.phone import PhoneCall
 
 VERBS = ("say", "barge", "wav", "digits", "wait", "listen", "hold", "resume", "hangup")
@@ -26,15 +27,18 @@ def run_call(
     record: Path | None,
     limit_s: float,
     as_json: bool,
+    srtp: str | None = None,
 ) -> None:
     """Place the call. Exit status 1 when it was not answered."""
     script = [_step(text) for text in steps]
     if codec not in ("pcmu", "pcma"):
         fail(f"--codec {codec}: must be pcmu or pcma", USAGE)
+    if srtp not in (None, "sdes", "dtls"):
+        fail(f"--srtp {srtp}: must be sdes or dtls", USAGE)
 
     async def work() -> dict[str, object]:
         return await _call(
-            target, script, voice=voice, codec=codec, record=record, limit_s=limit_s, quiet=as_json
+            target, script, voice=voice, codec=codec, record=record, limit_s=limit_s, quiet=as_json, srtp=srtp
         )
 
     try:
@@ -74,6 +78,7 @@ async def _call(
     record: Path | None,
     limit_s: float,
     quiet: bool,
+    srtp: Keying | None,
 ) -> dict[str, object]:
     from voiceagent.phone.ladder import Ladder
     from voiceagent.phone.phone import Phone, chosen, resolve
@@ -85,7 +90,7 @@ async def _call(
         ladder.tell(now, source, target_column, label)
 
     destination = await resolve(target)
-    async with Phone(codecs=chosen([codec]), note=note) as phone:
+    async with Phone(codecs=chosen([codec]), note=note, srtp=srtp) as phone:
         ladder.begin(asyncio.get_running_loop().time())
         note(asyncio.get_running_loop().time(), "out", f"INVITE {target}")
         call = phone.dial(target, destination)
@@ -106,6 +111,8 @@ async def _call(
         print(
             f"\nanswered after {figures.setup_ms} ms, first sound {figures.first_audio_ms or '–'} ms later, "
             f"ended by {'the far end' if ended.by == 'peer' else ended.by}"
+            + (f"; media encrypted with {figures.srtp}" if figures.srtp else "")
+            + (f"; MOS {figures.mos:.1f}" if figures.mos is not None else "")
             + (f"; {record}" if record else "")
         )
     return {

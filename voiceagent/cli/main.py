@@ -124,6 +124,9 @@ def call(
         Path | None, typer.Option(help="Write the call as stereo WAV: caller left, agent right.")
     ] = None,
     limit: Annotated[float, typer.Option(help="Hang up after so many seconds.")] = 120.0,
+    srtp: Annotated[
+        str | None, typer.Option(help="Demand encrypted media, keyed by sdes or dtls.", metavar="KEYING")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Phone a SIP address from the terminal: speak text or a WAV, press keys, barge in, record.
@@ -142,6 +145,7 @@ def call(
         record=record,
         limit_s=limit,
         as_json=json,
+        srtp=srtp,
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from voiceagent.errors import SipError
+from voiceagent.errors import MediaError, SipError
 from voiceagent.media.party import MediaPlace, RtpParty
 from voiceagent.media.playout import Heard
 from voiceagent.sip import effects as sip
@@ -237,6 +237,10 @@ class HostedCall:
     def on_media_lost(self, silence_s: float) -> None:
         """The phone has gone without a word."""
         self.hang_up(f"no RTP for {silence_s:.0f} s")
+
+    def on_media_failed(self, error: MediaError) -> None:
+        """The media cannot be encrypted as agreed."""
+        self.hang_up(str(error))
 
     async def _listen(self, session: WireSession) -> None:
         while True:

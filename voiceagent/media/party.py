@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from voiceagent.errors import SipError
+from voiceagent.media.dtls import process_identity
+from voiceagent.media.fingerprint import Fingerprint
 from voiceagent.media.g711 import Law
 from voiceagent.media.music import HoldMusic
+from voiceagent.media.party_security import PartySecurity, SecurityPolicy
 from voiceagent.media.port import Direction as PortDirection
 from voiceagent.media.port import MediaPath, MediaPort, PortEvents
 from voiceagent.media.ports import PortRange
@@ -29,6 +32,7 @@ LineFormat = Literal["audio/pcmu", "audio/pcma"]
 DigitWay = Literal["auto", "rfc4733", "info", "inband"]
 """``auto``: RFC 4733 where it was agreed on, else INFO where the peer takes it, else tones."""
 _FORMATS: dict[str, LineFormat] = {"PCMU": "audio/pcmu", "PCMA": "audio/pcma"}
+_PLAIN = SecurityPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,8 @@ class MediaPlace:
     """What peers hear while we hold them."""
     digits: DigitWay = "auto"
     """How we send keys."""
+    security: SecurityPolicy = _PLAIN
+    rtcp: bool = False
 
 
 class RtpParty:
@@ -54,7 +60,12 @@ class RtpParty:
         self, media: MediaPlace, events: PortEvents, codecs: tuple[str, ...] = ("PCMU", "PCMA")
     ) -> None:
         self._media = media
-        self.port = MediaPort(media.wheel, events, media_timeout_s=media.silence_limit_s or 1e9)
+        self.port = MediaPort(
+            media.wheel, events, media_timeout_s=media.silence_limit_s or 1e9, rtcp=media.rtcp
+        )
+        self._security = PartySecurity(media.security, secrets.token_bytes, _fingerprint)
+        self.tls_signalling = False
+        """The SDP travels encrypted: then keys may stand in it."""
         self._codecs = codecs
         self._ours: SessionDescription | None = None
         self._offered: SessionDescription | None = None
@@ -107,7 +118,10 @@ class RtpParty:
 
     def answer(self, offer: bytes) -> bytes:
         """Answer the peer's offer and follow it. Raises SdpError (400, 413, 488)."""
-        result = negotiate(parse_sdp(offer), self._abilities(), self._ours)
+        parsed = parse_sdp(offer)
+        result = negotiate(parsed, self._abilities(), self._ours)
+        if self._security.stale(result.audio.security):
+            result = negotiate(parsed, self._abilities(), self._ours)
         if self.agreement is not None and result.audio.codec != self.agreement.codec:
             raise SipError("the codec cannot change within a call", status=488)
         self._ours = result.answer
@@ -124,7 +138,7 @@ class RtpParty:
         """Take the peer's answer to our offer. Raises SdpError when nothing was agreed."""
         if self._offered is None:
             raise SipError("an answer without an offer", status=400)
-        self._follow(accept_answer(self._offered, parse_sdp(answer)))
+        self._follow(accept_answer(self._offered, parse_sdp(answer), self._abilities().security))
 
     def close(self) -> None:
         """Stop, and let the port rest."""
@@ -140,10 +154,14 @@ class RtpParty:
             codecs=codecs,
             session_id=self._session_id,
             direction=self.direction,
+            rtcp_mux=self._media.rtcp,
+            security=self._security.abilities(tls=self.tls_signalling),
         )
 
     def _follow(self, agreed: AudioAgreement) -> None:
         self.agreement = agreed
+        self._security.agreed = agreed.security
+        rtcp = self._media.rtcp and not agreed.rtcp_mux
         direction: PortDirection = agreed.local_direction.value
         path = MediaPath(
             remote=(agreed.remote_address, agreed.remote_port),
@@ -152,6 +170,9 @@ class RtpParty:
             event_payload_type=agreed.telephone_event_pt,
             direction=direction,
             learn=self._media.learn_source,
+            security=None if agreed.security is None else agreed.security.security,
+            rtcp=(agreed.remote_address, agreed.remote_rtcp_port) if rtcp else None,
+            rtcp_mux=self._media.rtcp and agreed.rtcp_mux,
         )
         if self.port.turning:
             self.port.update(path)
@@ -165,3 +186,7 @@ class RtpParty:
         self.port.connect(self._path)
 
     _path: MediaPath = MediaPath(None)
+
+
+def _fingerprint() -> Fingerprint:
+    return process_identity().fingerprint

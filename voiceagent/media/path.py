@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from voiceagent.errors import MediaError
+from voiceagent.media.fingerprint import DtlsParameters
 from voiceagent.media.source_lock import Address
+from voiceagent.media.srtp_profile import SrtpKeys
 
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 """Ours, as our SDP says it (RFC 3264 §5.1)."""
+Security = SrtpKeys | DtlsParameters
+"""Keys that SDES brought, or what DTLS needs to bring them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,12 @@ class MediaPath:
     direction: Direction = "sendrecv"
     learn: bool = True
     """May a source other than ``remote`` prove itself (phones behind NAT)? Off for fixed trunks."""
+    security: Security | None = None
+    """None: plain RTP. Else nothing leaves in the clear, and nothing unauthenticated is looked at."""
+    rtcp: Address | None = None
+    """Where the peer takes RTCP; None under ``rtcp_mux``, or where there is none."""
+    rtcp_mux: bool = False
+    """RTCP shares the port of RTP (RFC 5761)."""
     inband_digits: bool = False
     """Listen for DTMF tones in the caller's audio (costs ≈ 0.5 % of a core; for phones without events)."""
 
@@ -49,4 +60,8 @@ class PortEvents(Protocol):
 
     def on_media_lost(self, silence_s: float) -> None:
         """No packet came for so long, though some should; told once for each such silence."""
+        ...
+
+    def on_media_failed(self, error: MediaError) -> None:
+        """The media can never flow: the DTLS handshake failed, or its certificate is not the agreed one."""
         ...

@@ -15,17 +15,25 @@ callbacks are plain and synchronous.
 
 from __future__ import annotations
 
+import logging
+import random
 import secrets
 import socket
 import struct
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from voiceagent.errors import MediaError
 from voiceagent.media import rtp
+from voiceagent.media.control import RtcpChannel
+from voiceagent.media.dtls import is_dtls
 from voiceagent.media.figures import PortFigures
 from voiceagent.media.path import Direction, MediaPath, PortEvents
 from voiceagent.media.playout import FRAME, Heard
 from voiceagent.media.ports import PortRange
+from voiceagent.media.rtcp_session import NTP_OFFSET_S, RtcpSession, Sent, quality_details
+from voiceagent.media.secure import MediaGuard
 from voiceagent.media.source_lock import Address, SourceLock
 from voiceagent.media.stream_in import StreamIn
 from voiceagent.media.stream_out import StreamOut
@@ -39,14 +47,22 @@ _PLAIN = rtp.HEADER + FRAME
 _SEQ_TS_SSRC = struct.Struct("!HII")
 _READS = 16
 """Packets read from one socket in one tick at most, so that a flood cannot hold the wheel up."""
+_GUARDED_READS = 40
+"""The same with SRTP: forged packets are thrown away cheaply, and must not crowd out those of the caller."""
+_REFUSED_LOG_S = 10.0
+"""One line of log for refused packets in so many seconds, however many there are."""
 _CHECK_FRAMES = 25
 """The slower checks (lost media, dead lock) come every 0.5 s."""
+_log = logging.getLogger("voiceagent.media")
 
 
 class MediaPort:
     """See the module. ``media_timeout_s`` is the silence after which ``on_media_lost`` is called."""
 
-    def __init__(self, wheel: MediaWheel, events: PortEvents, *, media_timeout_s: float = 20.0) -> None:
+    def __init__(
+        self, wheel: MediaWheel, events: PortEvents, *, media_timeout_s: float = 20.0, rtcp: bool = False
+    ) -> None:
+        """``rtcp`` also binds the port above, and sends and takes reports."""
         self.due = 0
         self.turning = False
         self._wheel = wheel
@@ -65,6 +81,18 @@ class MediaPort:
         )
         self._in = StreamIn(events)
         self._out = StreamOut(events, self._send, writer, wheel.slots)
+        self._guard: MediaGuard | None = None
+        self._flowing = True
+        """False while there are no keys yet: then nothing is sent."""
+        self._control: RtcpChannel | None = None
+        if rtcp:
+            session = RtcpSession(
+                ssrc=writer.ssrc,
+                name=secrets.token_hex(12),
+                dice=random.random,
+                epoch=time.time() - wheel.clock() + NTP_OFFSET_S,
+            )
+            self._control = RtcpChannel(session, wheel, self._peer, self._unseal_rtcp)
         self._last_heard = 0.0
         """When any packet of the caller came."""
         self._lost_told = False
@@ -74,6 +102,9 @@ class MediaPort:
         self._refused = 0
         self._skipped = 0
         self._malformed = 0
+        self._octets = 0
+        self._refused_told = 0
+        self._refused_logged = float("-inf")
 
     # --- set-up and end ---
 
@@ -98,9 +129,15 @@ class MediaPort:
         now = self._wheel.clock()
         for _ in range(_BIND_TRIES):
             number = free_port(host) if ports is None else ports.take(now)
+            sock = None
             try:
-                return udp_socket(host, number)
-            except OSError:
+                sock = udp_socket(host, number)
+                if self._control is not None:
+                    self._control.open(host, number + 1)
+                return sock
+            except (OSError, OverflowError):
+                if sock is not None:
+                    sock.close()
                 # Someone else on this machine has it: let it rest, like a port of ours.
                 if ports is not None:
                     ports.give_back(number, now)
@@ -130,12 +167,17 @@ class MediaPort:
         if not self.turning:
             self._last_heard = self._wheel.clock()
             self._wheel.attach(self)
+            if self._control is not None:
+                self._control.watch()
+                self._control.session.start(self._last_heard)
 
     def update(self, path: MediaPath) -> None:
-        """Go on as ``path`` says (re-INVITE, UPDATE). What plays keeps its place; on hold it waits."""
+        """Go on as ``path`` says (re-INVITE, UPDATE). What plays keeps its place; on hold it waits.
+
+        Raises :class:`MediaError` (``srtp_missing``) for an encrypted path without the packages it needs.
+        """
         sock = self._open_socket()
         self._in.follow(path)
-        self._out.follow(path)
         self._plain_start = bytes((0x80, path.payload_type))
         self._last_heard = self._wheel.clock()
         self._lost_told = False
@@ -154,12 +196,48 @@ class MediaPort:
         self._path = path
         if not path.learn and path.remote is not None:
             self._follow(sock, path.remote)
+        if self._control is not None:
+            self._control.follow(None if path.rtcp_mux else path.rtcp)
+        self._secure(path)
+
+    def _secure(self, path: MediaPath) -> None:
+        """Encrypt as agreed. The agent's audio waits until there are keys."""
+        if path.security is None:
+            self._guard = None
+        else:
+            if self._guard is None:
+                self._guard = MediaGuard(self._send_raw)
+            if not self._sent:
+                self._out.writer.restart_low()
+            self._guard.follow(path.security, path.remote, self._wheel.clock())
+        self._flowing = self._guard is None or self._guard.ready
+        self._out.follow(path if self._flowing else replace(path, direction="inactive"))
+
+    def _try_keys(self, now: float) -> None:
+        """Begin to send once the keys are there; tell when they will never come."""
+        guard = self._guard
+        if guard is None:
+            return
+        if guard.wakes(now):
+            guard.wake(now)
+        if guard.ready and not self._flowing:
+            self._flowing = True
+            self._last_heard = now
+            self._out.follow(self._path)
+            self._hasten()
+        elif guard.error is not None and self._path.security is not None:
+            error, guard.error = guard.error, None
+            self._events.on_media_failed(error)
 
     def close(self) -> None:
         """Close the socket; its port rests in its range. Harmless when closed already."""
         sock = self._socket
         if sock is None:
             return
+        if self._control is not None:
+            if self.turning:
+                self._report(self._wheel.clock(), leaving=True)
+            self._control.close()
         self._wheel.detach(self)
         self._socket = None
         sock.close()
@@ -207,6 +285,20 @@ class MediaPort:
     def figures(self) -> PortFigures:
         """The counters so far."""
         jitter = self._in.jitter
+        guard, control = self._guard, self._control
+        reception = self._in.reception
+        reception.settle()
+        details = {
+            "concealed_ms": jitter.concealed / 8,
+            "filled_ms": jitter.filled / 8,
+            "discarded_ms": jitter.discarded / 8,
+            "malformed": float(self._malformed),
+        }
+        if guard is not None:
+            details["srtp_refused"] = float(guard.refused)
+            details["srtp_replayed"] = float(guard.replayed)
+        session = control.session if control is not None else None
+        details.update(quality_details(reception, session, self._path.codec))
         return PortFigures(
             received=self._received,
             sent=self._sent,
@@ -218,13 +310,13 @@ class MediaPort:
             resyncs=jitter.resyncs,
             refused=self._refused,
             skipped=self._skipped,
-            details={
-                "concealed_ms": jitter.concealed / 8,
-                "filled_ms": jitter.filled / 8,
-                "discarded_ms": jitter.discarded / 8,
-                "malformed": self._malformed,
-            },
+            details=details,
         )
+
+    @property
+    def srtp_profile(self) -> str:
+        """The SRTP profile in force, or an empty text."""
+        return "" if self._guard is None else self._guard.profile
 
     # --- driven by the wheel ---
 
@@ -240,6 +332,10 @@ class MediaPort:
             self._check(now)
             if not self.turning:
                 return 0
+        if not self._flowing:
+            self._try_keys(now)
+            if not self.turning:
+                return 0
         self._in.idle(now)
         return self._out.frame()
 
@@ -249,14 +345,25 @@ class MediaPort:
             return
         stream = self._in
         jitter = stream.jitter
-        for _ in range(_READS):
+        guard = self._guard
+        for _ in range(_READS if guard is None else _GUARDED_READS):
             try:
                 if self._connected:
                     data = sock.recv(rtp.MAX_PACKET)
+                    if guard is not None:
+                        plain = guard.open(data, now)
+                        if plain is None:
+                            if not self._flowing:
+                                self._try_keys(now)
+                                if self._socket is None:
+                                    return
+                            continue
+                        data = plain
                     if len(data) == _PLAIN and data.startswith(self._plain_start):
                         # Nearly all packets: 20 ms of the agreed codec with nothing extra in the header.
                         sequence, timestamp, ssrc = _SEQ_TS_SSRC.unpack_from(data, 2)
                         self._received += 1
+                        stream.reception.note((sequence, timestamp, ssrc, now))
                         self._last_heard = stream.last_audio = now
                         self._lost_told = False
                         if stream.hears:
@@ -269,7 +376,7 @@ class MediaPort:
                         return
                 else:
                     data, source = sock.recvfrom(rtp.MAX_PACKET)
-                    self._packet(data, source[:2], now)
+                    self._from_anyone(data, source[:2], now)
             except BlockingIOError:
                 return
             except OSError:
@@ -278,9 +385,27 @@ class MediaPort:
             if self._socket is None:
                 return
 
+    def _from_anyone(self, data: bytes, source: Address, now: float) -> None:
+        """A datagram before the lock: authenticated first, where the media is encrypted, then believed."""
+        guard = self._guard
+        if guard is not None:
+            if is_dtls(data) and source not in (self._path.remote, self._lock.locked):
+                self._lock.foreign += 1
+                return
+            plain = guard.open(data, now)
+            if plain is None:
+                if not self._flowing:
+                    self._try_keys(now)
+                return
+            data = plain
+        self._packet(data, source, now)
+
     def _packet(self, data: bytes, source: Address | None, now: float) -> bool:
         """Handle one datagram; return True when the socket may wait for the next tick."""
         if rtp.is_rtcp(data):
+            shared = self._control is not None and self._path.rtcp_mux
+            if self._control is not None and shared and (source is None or source == self._lock.locked):
+                self._control.session.receive(data, now)
             return False
         try:
             packet = rtp.parse(data)
@@ -311,22 +436,60 @@ class MediaPort:
             self._out.lead += self._wheel.hasten(self)
 
     def _send(self, packet: bytearray) -> None:
+        size = len(packet)
+        data: bytes | bytearray | None = packet
+        if self._guard is not None:
+            data = self._guard.seal(packet)
+            if data is None:
+                return
+        if self._send_raw(data):
+            self._sent += 1
+            self._octets += size - rtp.HEADER
+
+    def _send_raw(self, data: bytes | bytearray) -> bool:
+        """Put a datagram on the wire; True when the system took it."""
         sock = self._socket
         if sock is None:
-            return
+            return False
         try:
             if self._connected:
-                sock.send(packet)
+                sock.send(data)
             else:
                 target = self._lock.send_to
                 if target is None or target[1] == 0:
-                    return
-                sock.sendto(packet, target)
-            self._sent += 1
+                    return False
+                sock.sendto(data, target)
         except OSError:
             self._refused += 1
+            return False
+        return True
+
+    def _peer(self) -> Address | None:
+        return self._lock.send_to
+
+    def _unseal_rtcp(self, data: bytes) -> bytes | None:
+        return data if self._guard is None else self._guard.open_rtcp(data)
+
+    def _seal_rtcp(self, data: bytes) -> bytes | None:
+        return data if self._guard is None else self._guard.seal_rtcp(data)
+
+    def _report(self, now: float, *, leaving: bool = False) -> None:
+        control = self._control
+        if control is None or (self._path.rtcp is None and not self._path.rtcp_mux):
+            return
+        reception = self._in.reception
+        reception.settle()
+        sent = Sent(self._sent, self._octets, self._out.writer.timestamp)
+        control.report(sent, reception, now, seal=self._seal_rtcp, mux=self._send_raw, leaving=leaving)
 
     def _check(self, now: float) -> None:
+        self._in.reception.settle()
+        if self._control is not None and now >= self._control.session.wake_at():
+            self._report(now)
+        if self._guard is not None:
+            self._check_guard(self._guard, now)
+            if self._socket is None:
+                return
         if self._connected:
             self._lock.touch(self._last_heard)
         if self._connected and self._lock.learning and self._lock.silent(now):
@@ -337,6 +500,15 @@ class MediaPort:
         if self._in.hears and not self._lost_told and silence >= self._media_timeout_s:
             self._lost_told = True
             self._events.on_media_lost(silence)
+
+    def _check_guard(self, guard: MediaGuard, now: float) -> None:
+        fresh = guard.refused - self._refused_told
+        if fresh and now - self._refused_logged >= _REFUSED_LOG_S:
+            self._refused_told = guard.refused
+            self._refused_logged = now
+            _log.warning("SRTP: %d packets were not authentic and are ignored", fresh)
+        if guard.error is not None:
+            self._try_keys(now)
 
     def _follow(self, sock: socket.socket, source: Address) -> None:
         """Let the system filter: from now on only ``source`` is received from and sent to."""

@@ -125,6 +125,13 @@ class RtpWriter:
         self._event = bytearray(HEADER + 4)
         self.set_payload_type(payload_type)
 
+    def restart_low(self) -> None:
+        """Draw the sequence number into the lower half before the first packet (RFC 3711 §3.3.1).
+
+        An SRTP receiver that misses the first packets must not mistake a wrap for a new beginning.
+        """
+        self.sequence &= 0x7FFF
+
     def set_payload_type(self, payload_type: int) -> None:
         """Name the audio payload type of the packets to come."""
         self.payload_type = payload_type

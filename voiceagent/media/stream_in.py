@@ -9,6 +9,7 @@ from __future__ import annotations
 from voiceagent.media import g711, rtp
 from voiceagent.media.jitter import JitterBuffer
 from voiceagent.media.path import MediaPath, PortEvents
+from voiceagent.media.reception import Reception
 from voiceagent.media.telephone_event import DigitReceiver
 from voiceagent.media.tones import DtmfDetector
 
@@ -29,6 +30,7 @@ class StreamIn:
         "jitter",
         "last_audio",
         "on_audio",
+        "reception",
     )
 
     def __init__(self, events: PortEvents) -> None:
@@ -39,6 +41,8 @@ class StreamIn:
         self._detector: DtmfDetector | None = None
         self.jitter = JitterBuffer()
         """Packets of the agreed codec may be pushed here directly; what comes out goes to ``on_audio``."""
+        self.reception = Reception()
+        """What the network did to the stream; whoever pushes into ``jitter`` notes the packet here."""
         self.on_audio = events.on_audio
         self.hears = True
         """The direction lets the caller be heard."""
@@ -62,6 +66,9 @@ class StreamIn:
         """Take any packet in whose source is believed."""
         payload_type, marker, sequence, timestamp, ssrc, payload, _, _ = packet
         path = self._path
+        # A telephone-event is stamped with its beginning, so its timestamp says nothing of the way it took.
+        timed = payload_type != path.event_payload_type
+        self.reception.note((sequence, timestamp if timed else None, ssrc, now))
         if payload_type == path.payload_type:
             if not payload or not self.hears:
                 return

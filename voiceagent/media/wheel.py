@@ -158,6 +158,7 @@ class MediaWheel:
         self._size = 3 * self.slots
         self._buckets: list[list[WheelPort]] = [[] for _ in range(self._size)]
         self._ports: dict[int, WheelPort] = {}
+        self._watched: dict[int, Callable[[float], None]] = {}
         self._poller = select.epoll() if sys.platform == "linux" else _SelectorSet()
 
     def __len__(self) -> int:
@@ -196,6 +197,20 @@ class MediaWheel:
         if not self._ports:
             self._stop()
 
+    def watch(self, fd: int, readable: Callable[[float], None]) -> None:
+        """Call ``readable`` with the time when ``fd`` has something to read, while the wheel turns.
+
+        For the sockets beside a port's own (RTCP); whoever watches has a port attached.
+        """
+        self._watched[fd] = readable
+        self._poller.register(fd, 1)
+
+    def unwatch(self, fd: int) -> None:
+        """Watch ``fd`` no more; harmless when it is not watched. Call it before the socket is closed."""
+        if self._watched.pop(fd, None) is not None:
+            with contextlib.suppress(OSError, KeyError):
+                self._poller.unregister(fd)
+
     def hasten(self, port: WheelPort) -> int:
         """Serve ``port`` at the next tick, not in its slot; return by how many ticks that is earlier."""
         due = self._tick_no + 1
@@ -209,6 +224,8 @@ class MediaWheel:
         """Stop; the ports are let go, their sockets stay their owners'."""
         for port in list(self._ports.values()):
             self.detach(port)
+        for fd in list(self._watched):
+            self.unwatch(fd)
         self._stop()
         self._poller.close()
 
@@ -251,14 +268,15 @@ class MediaWheel:
         ports = self._ports
         # A port reads one packet when all is well; after a stall the rounds make up for those that piled up.
         for _ in range(1 + min(_ROUNDS, -(-(tick - last - 1) // self.slots))):
-            readable = self._poller.poll(0, _MAX_EVENTS)
-            if not readable or self.clock() - now > _READ_BUDGET_S:
+            found = self._poller.poll(0, _MAX_EVENTS)
+            if not found or self.clock() - now > _READ_BUDGET_S:
                 break
-            for fd, _ in readable:
+            for fd, _ in found:
                 port = ports.get(fd)
-                if port is not None:
+                readable = port.readable if port is not None else self._watched.get(fd)
+                if readable is not None:
                     try:
-                        port.readable(now)
+                        readable(now)
                     except Exception:
                         self._failed()
         if tick - last >= self._size:

@@ -14,9 +14,12 @@ from pathlib import Path
 from types import TracebackType
 
 from voiceagent.call.direct_audio import DirectAudio, DirectMedia
-from voiceagent.errors import CallEnded, SipError
+from voiceagent.errors import CallEnded, MediaError, SipError
 from voiceagent.ids import random_token
 from voiceagent.media import g711
+from voiceagent.media.party_security import SecurityPolicy
+from voiceagent.media.sdp.security import Keying
+from voiceagent.media.srtp import HOW_TO_INSTALL, srtp_available
 from voiceagent.media.wav import WavWriter, interleave
 from voiceagent.media.wheel import MediaWheel
 from voiceagent.phone.ear import FRAME, Ear, Timeline
@@ -42,6 +45,10 @@ class CallFigures:
     status: int | None = None
     digits_sent: str = ""
     said: list[str] = field(default_factory=list[str])
+    srtp: str = ""
+    """The SRTP profile; empty for plain RTP."""
+    mos: float | None = None
+    """How good the far end's voice arrived, 1 to 4.5, estimated."""
 
 
 class Phone:
@@ -55,8 +62,16 @@ class Phone:
         codecs: tuple[str, ...] = ("PCMU", "PCMA"),
         note: Note | None = None,
         transfer_status: int | None = None,
+        srtp: Keying | None = None,
     ) -> None:
-        """``transfer_status``: take a transfer (REFER) and report that status; None refuses transfers."""
+        """``transfer_status``: take a transfer (REFER) and report that status; None refuses transfers.
+
+        ``srtp`` demands encrypted media, keyed that way. Raises MediaError (``srtp_missing``) without the
+        packages for it.
+        """
+        if srtp is not None and not srtp_available():
+            raise MediaError(HOW_TO_INSTALL, code="srtp_missing")
+        self._security = SecurityPolicy() if srtp is None else SecurityPolicy("required", (srtp,), "any")
         self._transfer_status = transfer_status
         self._host = host
         self._user = user
@@ -99,7 +114,15 @@ class Phone:
         uri = _uri_of(target)
         if destination is None and not is_ip(uri.host):
             raise SipError(f"cannot dial {target!r}: {uri.host} is a name; resolve it first")
-        media = DirectMedia(self._wheel, None, self._host, self._host, silence_limit_s=0)
+        media = DirectMedia(
+            self._wheel,
+            None,
+            self._host,
+            self._host,
+            silence_limit_s=0,
+            security=self._security,
+            rtcp=True,
+        )
         call = PhoneCall(self._transport, DirectAudioFactory(media, self._codecs), self._note)
         leg = self._transport.invite(
             str(uri),
@@ -305,6 +328,9 @@ class PhoneCall:
             self._say("out", "BYE" if self.answered_at is not None else "CANCEL")
         else:
             self._say("in", f"{event.status or ''} {event.reason or event.by}".strip())
+        media = self._audio.port.figures()
+        self.figures.srtp = self._audio.port.srtp_profile
+        self.figures.mos = media.details.get("mos")
         self._audio.close()
         if not self._answered.done():
             self._answered.set_exception(
@@ -342,6 +368,10 @@ class PhoneCall:
 
     def on_media_lost(self, silence_s: float) -> None:
         self._say("self", f"no sound for {silence_s:.0f} s")
+
+    def on_media_failed(self, error: MediaError) -> None:
+        self._say("self", str(error))
+        self._transport.hang_up(self._leg, str(error))
 
     # ── inner workings ──────────────────────────────────────────────────────────────────────────
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -23,10 +23,27 @@ class SipSettings(Section):
         description="Addresses and CIDR blocks that may call us; anyone else is ignored in silence.",
     )
 
+    session_expires_s: Annotated[int, Field(ge=0, le=86_400)] = Field(
+        default=1800,
+        description="Session timers (RFC 4028): interval that we ask for and grant; 0 turns them off.",
+    )
+    min_se_s: Annotated[int, Field(ge=90, le=86_400)] = Field(
+        default=90, description="Least session interval that we take; less is refused with 422."
+    )
+    session_refresher: Literal["auto", "us", "peer"] = Field(
+        default="auto", description="Who refreshes: auto is the peer if it can, else we; peer: never we."
+    )
+
     @field_validator("host", "advertised_host")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
         return ip_address(value)
+
+    @model_validator(mode="after")
+    def _session_times(self) -> SipSettings:
+        if 0 < self.session_expires_s < self.min_se_s:
+            raise ValueError("session_expires_s must be 0 or at least min_se_s")
+        return self
 
     @field_validator("allowed_sources")
     @classmethod
@@ -51,6 +68,17 @@ class MediaSettings(Section):
     silence_limit_s: Annotated[float, Field(ge=0)] = Field(
         default=60.0, description="End a call whose caller sends no RTP for so long; 0 never."
     )
+    srtp: Literal["off", "optional", "required"] = Field(
+        default="optional",
+        description="Encrypted media: never, as the other side offers, or else no call.",
+    )
+    srtp_keying: tuple[Literal["sdes", "dtls"], ...] = Field(
+        default=("sdes", "dtls"), description="How keys may be agreed on, the preferred way first."
+    )
+    sdes_over: Literal["tls", "any"] = Field(
+        default="tls", description="Signalling that may carry SDES keys: whoever reads it can listen."
+    )
+    rtcp: bool = Field(default=True, description="Send and take RTCP reports: round trip, loss, jitter.")
 
     @field_validator("host", "advertised_host")
     @classmethod

@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from voiceagent.errors import ConfigError
+from voiceagent.media.srtp import HOW_TO_INSTALL, srtp_available
 from voiceagent.settings.provider import EngineSettings, HostedSettings, RealtimeSettings, SurvivalSettings
 from voiceagent.settings.service import CallSettings, ConsoleSettings, LogSettings
 from voiceagent.settings.telephony import MediaSettings, SipSettings
@@ -108,6 +109,7 @@ def bare_settings(flags: Mapping[str, Any]) -> Settings:
         raise _config_error(error) from None
     _check_provider(settings)
     _check_addresses(settings)
+    _check_srtp(settings)
     return settings
 
 
@@ -140,6 +142,7 @@ def load_settings(file: str | Path | None = None, flags: Mapping[str, Any] | Non
     _check_provider(settings)
     _check_hosted(settings)
     _check_addresses(settings)
+    _check_srtp(settings)
     return settings
 
 
@@ -159,6 +162,13 @@ def _check_provider(settings: Settings) -> None:
 def _check_hosted(settings: Settings) -> None:
     if settings.hosted.webhook_secrets and not settings.console.enabled:
         raise ConfigError("console.enabled", "must be on: hosted calls are offered to its /webhooks/realtime")
+
+
+def _check_srtp(settings: Settings) -> None:
+    if settings.media.srtp == "required" and not srtp_available():
+        raise ConfigError("media.srtp", f"cannot be required: {HOW_TO_INSTALL}")
+    if settings.media.srtp != "off" and not settings.media.srtp_keying:
+        raise ConfigError("media.srtp_keying", "names no way to agree on keys: sdes, dtls, or both")
 
 
 def _check_addresses(settings: Settings) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from voiceagent.sip.effects import Address
+from voiceagent.sip.session_timer import Refresher
 from voiceagent.sip.timers import TimerValues
+from voiceagent.sip.trunks import TrunkTable
 
 AcceptSource = Callable[[Address], bool]
 
@@ -79,6 +81,15 @@ class EndpointConfig:
     supported: tuple[str, ...] = ()
     """Option tags we understand (Supported; anything else in Require gets 420)."""
 
+    session_expires: int = 0
+    """Session interval that we ask for and grant at most (RFC 4028); 0: no session timers."""
+
+    min_se: int = 90
+    """Least session interval that we take; less is refused with 422 (§9)."""
+
+    session_refresher: Refresher = "auto"
+    """Who refreshes where we may choose. ``auto``: the peer if it can, else we; ``us``; ``peer``: only it."""
+
     body_types: tuple[str, ...] = ("application/sdp",)
     """Content types taken in INVITE and UPDATE (the Accept header)."""
 
@@ -92,6 +103,15 @@ class EndpointConfig:
 
     A host that we are calling is heard as well, for its responses and within its dialog only.
     """
+
+    trunks: TrunkTable | None = None
+    """Who may talk to us, and by which rules. Takes the place of ``accept_source``, which knows no rules."""
+
+    digest_realm: str = "voiceagent"
+    """The realm that users of trunks prove themselves in."""
+
+    nonce_life: float = 30.0
+    """How long a digest challenge of ours may be answered."""
 
     refuse_unknown_sources: bool = False
     """Answer requests of others with a stateless 403. The default says nothing, and counts."""

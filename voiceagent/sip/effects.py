@@ -59,6 +59,8 @@ class InviteReceived:
     """Every header of the INVITE, in order, likewise."""
     replaces: str = ""
     """The leg that this call is to take the place of (RFC 3891): accept, then hang that one up."""
+    trunk: str = ""
+    """Whose rules let it in; empty where there are no trunks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,35 @@ class AnswerReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionRefreshed:
+    """The peer answered a refresh of ours (RFC 4028); ``sdp`` is what it says about media now, if anything.
+
+    Refreshes by the peer come as OfferReceived where they carry SDP, else not at all.
+    """
+
+    leg: str
+    method: str
+    sdp: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshRefused:
+    """A refresh of ours came to nothing. 408 and 481 end the session; after others it is tried again."""
+
+    leg: str
+    method: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeAnswered:
+    """The peer answered our OPTIONS within the dialog, with whatever status: it is there."""
+
+    leg: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
 class InfoReceived:
     """INFO within the dialog (already answered 200): ``application/dtmf-relay`` or ``application/dtmf``."""
 
@@ -153,7 +184,8 @@ class ReferReceived:
 class Ended:
     """The dialog usage is over, once.
 
-    ``by`` is one of ``peer``, ``us``, ``cancelled``, ``rejected``, ``no_ack``, ``timeout``, ``failed``.
+    ``by`` is one of ``peer``, ``us``, ``cancelled``, ``rejected``, ``no_ack``, ``timeout``, ``failed``, and
+    ``expired`` (408) when the session timer ran out.
     """
 
     leg: str
@@ -171,6 +203,19 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
+class TrunkJudged:
+    """A request out of a dialog met the rules of a trunk.
+
+    ``what``: passed, challenged, auth_failed, held, challenge_flood, method, number, rate or max_calls.
+    ``trunk`` is empty where none is proven yet.
+    """
+
+    trunk: str
+    what: str
+    source: Address
+
+
+@dataclass(frozen=True, slots=True)
 class Retransmitted:
     """We repeated a message because no answer came; ``what`` is its method or status."""
 
@@ -184,11 +229,15 @@ SipEvent = (
     | Confirmed
     | OfferReceived
     | AnswerReceived
+    | SessionRefreshed
+    | RefreshRefused
+    | ProbeAnswered
     | InfoReceived
     | ReferProgress
     | ReferReceived
     | Ended
     | Dropped
+    | TrunkJudged
     | Retransmitted
 )
 SipEffect = SendDatagram | SipEvent

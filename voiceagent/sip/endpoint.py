@@ -17,6 +17,7 @@ from voiceagent.sip.info import send_info
 from voiceagent.sip.invite import Leg, OurOffer, hang_up_established, probe
 from voiceagent.sip.message import Request, Response
 from voiceagent.sip.parser import Malformed, parse_datagram
+from voiceagent.sip.update import send_update
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +41,15 @@ class SipEndpoint:
     ``cancel``, ``reject``, ``ring``, ``answer_offer``, ``refuse_offer``, ``accept_refer``,
     ``refuse_refer``, ``refer_outcome``) return nothing
     for a leg that is unknown, over, or in a state where they mean nothing. Those that start something
-    (``accept``, ``offer``, ``refer``, ``send_info``, ``probe``) raise SipError then: code ``no_such_leg``
-    (481) when it is unknown or over, ``bad_state`` (491) when it is not the moment.
+    (``accept``, ``offer``, ``update``, ``refer``, ``send_info``, ``probe``) raise SipError then: code
+    ``no_such_leg`` (481) when it is unknown or over, ``bad_state`` (491) when it is not the moment.
     """
 
     def __init__(self, config: EndpointConfig, tokens: Tokens) -> None:
         self.config = config
         self._core = Core(config, tokens)
-        self._accepts = config.accepts()
+        gate = self._core.gate
+        self._accepts = config.accepts() if gate is None else gate.hears
 
     # What comes in.
 
@@ -146,7 +148,9 @@ class SipEndpoint:
 
     def accepts_flow(self, source: Address) -> bool:
         """Tell whether ``source`` may connect to us: it is on the allow-list, or we are calling it."""
-        return self._accepts(source) or source.host in self._core.callees
+        gate = self._core.gate
+        allowed = self._accepts(source) if gate is None else gate.may_connect(source)
+        return allowed or source.host in self._core.callees
 
     def _known(self, source: Address) -> bool:
         return self._accepts(source) or (source.flow > 0 and self._vouched_for(source))
@@ -182,7 +186,9 @@ class SipEndpoint:
         client.response_received(response)
 
     def _malformed(self, message: Malformed, source: Address) -> None:
-        if message.reply_status is None or message.partial is None:
+        gate = self._core.gate
+        stranger = gate is not None and not gate.at_home(source)
+        if message.reply_status is None or message.partial is None or stranger:
             self._drop(message.why, source)
             return
         self._core.counts[f"malformed_{message.why}"] += 1
@@ -285,10 +291,22 @@ class SipEndpoint:
     def offer(self, leg: str, sdp: bytes, now: float) -> list[SipEffect]:
         """Send a re-INVITE with a new offer; AnswerReceived follows. Glare (491) is tried again by itself."""
         found = self._established(leg, now)
-        if found.our_offer is not None or found.peer_offer is not None or found.ack_wait is not None:
-            raise SipError("another offer is open", status=491, code="bad_state")
-        invite_offer.send_offer(self._core, found, OurOffer(sdp))
+        invite_offer.offer(self._core, found, OurOffer(sdp))
         return self._core.wire.take()
+
+    def update(self, leg: str, sdp: bytes | None, now: float) -> list[SipEffect]:
+        """Send UPDATE (RFC 3311), with an offer if given; AnswerReceived follows, 491 is tried again.
+
+        Before the call is answered an offer is possible only once the first one was answered reliably.
+        """
+        send_update(self._core, self._required(leg, now), sdp)
+        return self._core.wire.take()
+
+    def session_interval(self, leg: str) -> int | None:
+        """Return the session interval in force (RFC 4028), in seconds; None when no session timer runs."""
+        found = self._core.legs.get(leg)
+        terms = None if found is None or found.session is None else found.session.terms
+        return None if terms is None else terms.interval
 
     def answer_offer(self, leg: str, sdp: bytes, now: float) -> list[SipEffect]:
         """Answer the last OfferReceived; nothing when it is no longer open."""
@@ -307,8 +325,11 @@ class SipEndpoint:
     def refer(
         self, leg: str, target: str, now: float, headers: Iterable[tuple[str, str]] = ()
     ) -> list[SipEffect]:
-        """Ask the peer to call ``target`` (a URI, possibly with ``?Replaces=``); ReferProgress follows."""
-        found = self._established(leg, now)
+        """Ask the peer to call ``target`` (a URI, possibly with ``?Replaces=``); ReferProgress follows.
+
+        Raises SipError ``not_supported`` (405) where the peer's Allow leaves REFER out.
+        """
+        found = self._referable(leg, now)
         refer.send_refer(self._core, found, target, tuple(headers))
         return self._core.wire.take()
 
@@ -319,7 +340,7 @@ class SipEndpoint:
 
         ReferProgress follows. Both legs must be established.
         """
-        found, target = self._established(leg, now), self._established(other, now).dialog
+        found, target = self._referable(leg, now), self._established(other, now).dialog
         assert target is not None
         refer_to = replaces.refer_target(target.target, replaces.replaces_of(target))
         refer.send_refer(self._core, found, refer_to, tuple(headers))
@@ -366,8 +387,9 @@ class SipEndpoint:
     def peer_takes(self, leg: str, method: str) -> bool | None:
         """Whether the peer has said (Allow) that it takes ``method``; None where it has said nothing."""
         found = self._core.legs.get(leg)
-        allows = None if found is None else getattr(found, "peer_allows", None)
-        return None if allows is None else method in allows
+        if found is None or found.abilities.allows is None:
+            return None
+        return method in found.abilities.allows
 
     # Figures.
 
@@ -392,6 +414,12 @@ class SipEndpoint:
         found = self._open(leg, now)
         if found is None:
             raise SipError(f"no leg {leg}", status=481, code="no_such_leg")
+        return found
+
+    def _referable(self, leg: str, now: float) -> Leg:
+        found = self._established(leg, now)
+        if found.abilities.allows is not None and not found.abilities.takes("REFER"):
+            raise SipError("transfer not supported by the peer", status=405, code="not_supported")
         return found
 
     def _established(self, leg: str, now: float) -> Leg:

@@ -12,6 +12,7 @@ from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.dialog import Dialog, DialogKey
 from voiceagent.sip.effects import Address, Ended, SipEvent
 from voiceagent.sip.flows import Flows
+from voiceagent.sip.gatekeeper import Gatekeeper
 from voiceagent.sip.message import Request, Response
 from voiceagent.sip.multipart import find_body
 from voiceagent.sip.refer_taken import refuse_open
@@ -35,9 +36,11 @@ class Core:
         "counts",
         "dialogs",
         "flows",
+        "gate",
         "layer",
         "legs",
         "referrers",
+        "supported",
         "tokens",
         "wire",
     )
@@ -45,6 +48,8 @@ class Core:
     def __init__(self, config: EndpointConfig, tokens: Tokens) -> None:
         self.config = config
         self.tokens = tokens
+        self.supported = supported_tags(config)
+        """Option tags that we understand."""
         self.flows = Flows(config.listeners or (config.local,))
         self.wire = Wire(config.timers, self.flows.live)
         self.layer = TransactionLayer(self.wire, ack_for_refusal)
@@ -57,6 +62,19 @@ class Core:
         """Legs of which a REFER is still to be reported on, also after their end."""
         self.callees: Counter[str] = Counter()
         """IP addresses that we are calling; they may answer and speak in their dialog, nothing else."""
+
+        self.gate: Gatekeeper | None = None
+        """Judges who may come in; None where there are no trunks, only addresses."""
+        if config.trunks is not None:
+            self.gate = Gatekeeper(
+                config.trunks,
+                secret="".join(tokens() for _ in range(4)).encode(),
+                realm=config.digest_realm,
+                nonce_life_s=config.nonce_life,
+                refuse_unknown=config.refuse_unknown_sources,
+                dice=self.dice,
+                identities=self.flows.identities,
+            )
 
     # Effects.
 
@@ -76,7 +94,8 @@ class Core:
             self.respond(pending.server, 487)
         refuse_open(self, leg)
         leg.ended = True
-        self.legs.pop(leg.id, None)
+        if self.legs.pop(leg.id, None) is not None and self.gate is not None:
+            self.gate.call_ended(leg.trunk)
         leg.stop_timers(self)
         if isinstance(leg.client, InviteClient):
             if not leg.established:
@@ -85,6 +104,12 @@ class Core:
         self.counts[f"ended_{by}"] += 1
         self.emit(Ended(leg.id, by, status, reason))
         return True
+
+    def begin(self, leg: Leg) -> None:
+        """A leg lives from now on, and counts for its trunk."""
+        self.legs[leg.id] = leg
+        if self.gate is not None:
+            self.gate.call_began(leg.trunk)
 
     def befriend(self, leg: Leg, host: str) -> None:
         """Hear the callee of an outbound leg, wherever it is, until a while after the leg's end."""
@@ -213,6 +238,11 @@ class Core:
     def takes(self, method: str) -> bool:
         """Tell whether ``method`` is one of ours."""
         return method in self.config.allowed or (method == "REFER" and self.config.allow_refer)
+
+
+def supported_tags(config: EndpointConfig) -> tuple[str, ...]:
+    """Return the option tags of an endpoint so configured."""
+    return (*config.supported, *(("timer",) if config.session_expires else ()))
 
 
 def sdp_of(message: Request | Response) -> bytes | None:

@@ -8,9 +8,11 @@ from voiceagent.sip.config import KNOWN_METHODS
 from voiceagent.sip.dialog import address_of
 from voiceagent.sip.effects import Address, Dropped
 from voiceagent.sip.endpoint_core import Core
+from voiceagent.sip.endpoint_gate import let_in
+from voiceagent.sip.gatekeeper import Gate
 from voiceagent.sip.info import take_info
 from voiceagent.sip.invite import Leg, ack_for_2xx, forget_dialog, refuse_pending
-from voiceagent.sip.invite_offer import take_reinvite, take_update
+from voiceagent.sip.invite_offer import take_reinvite
 from voiceagent.sip.invite_server import cancelled, new_call
 from voiceagent.sip.message import Request
 from voiceagent.sip.options import answer_options, capabilities
@@ -20,6 +22,7 @@ from voiceagent.sip.replaces import replaced_leg
 from voiceagent.sip.transaction import InviteServer, ServerTransaction
 from voiceagent.sip.transaction.layer import server_key
 from voiceagent.sip.transaction.reply import reply_address
+from voiceagent.sip.update import take_update
 
 
 def take_request(core: Core, request: Request, source: Address) -> None:
@@ -37,31 +40,37 @@ def take_request(core: Core, request: Request, source: Address) -> None:
         core.counts["repeated_requests"] += 1
         known.repeated()
         return
+    verdict = Gate("", "passed") if core.gate is None else let_in(core, core.gate, request, source)
+    if verdict is None:
+        return
     if len(layer) >= core.config.max_transactions:
         core.counts["over_max_transactions"] += 1
         core.respond_stateless(request, source, 503, headers=(("Retry-After", str(5 + core.dice(11))),))
         return
     merged = request.to.tag is None and layer.is_merged(request)
     transaction = layer.open_server(key, request, source, reply_address(request, source))
+    if verdict.status:
+        core.respond(transaction, verdict.status, headers=verdict.headers)
+        return
     if not core.takes(method):
         status = 405 if method in KNOWN_METHODS else 501
         if method == "REFER":
             _refer_refused(core, request, source)
         core.respond(transaction, status, headers=(("Allow", core.allow),))
         return
-    refusal = check_request(request, supported=core.config.supported, accept=core.config.body_types)
+    refusal = check_request(request, supported=core.supported, accept=core.config.body_types)
     if refusal is not None:
         core.respond(transaction, refusal.status, refusal.reason, refusal.headers)
         return
     try:
-        _route(core, request, source, transaction, merged=merged)
+        _route(core, request, source, transaction, merged=merged, trunk=verdict.trunk)
     except SipError as error:
         # A header or body that only this step had to read turned out to be malformed.
         core.respond(transaction, error.status)
 
 
 def _route(
-    core: Core, request: Request, source: Address, transaction: ServerTransaction, *, merged: bool
+    core: Core, request: Request, source: Address, transaction: ServerTransaction, *, merged: bool, trunk: str
 ) -> None:
     method = request.method
     if method == "CANCEL":
@@ -71,7 +80,7 @@ def _route(
     elif merged:
         core.respond(transaction, 482)
     elif method == "INVITE":
-        _new_invite(core, transaction)
+        _new_invite(core, transaction, trunk)
     elif method == "OPTIONS":
         answer_options(core, transaction)
     elif method == "REFER":
@@ -80,7 +89,7 @@ def _route(
         core.respond(transaction, 481)
 
 
-def _new_invite(core: Core, server: ServerTransaction) -> None:
+def _new_invite(core: Core, server: ServerTransaction, trunk: str) -> None:
     if not isinstance(server, InviteServer):
         return
     if server.request.contact is None and server.request.via.is_rfc3261:
@@ -94,7 +103,7 @@ def _new_invite(core: Core, server: ServerTransaction) -> None:
         if isinstance(replaced, Refusal):
             core.respond(server, replaced.status, replaced.reason)
         else:
-            new_call(core, server, replaces="" if replaced is None else replaced.id)
+            new_call(core, server, trunk=trunk, replaces="" if replaced is None else replaced.id)
 
 
 def _leg_of(core: Core, request: Request, source: Address) -> Leg | None:
@@ -153,6 +162,11 @@ def _within_dialog(core: Core, request: Request, source: Address, transaction: S
         core.respond(transaction, 500, "CSeq Out of Order")
         return
     method = request.method
+    if core.gate is not None:
+        core.gate.clean(request.headers, leg.trunk)
+        if not core.gate.may_use(leg.trunk, method):
+            core.respond(transaction, 405, headers=(("Allow", core.gate.allow(leg.trunk)),))
+            return
     transaction.owner = leg
     if method == "BYE":
         _take_bye(core, leg, transaction)
@@ -162,8 +176,8 @@ def _within_dialog(core: Core, request: Request, source: Address, transaction: S
         core.respond(transaction, 481)
     elif method == "INVITE" and isinstance(transaction, InviteServer):
         take_reinvite(core, leg, transaction)
-    elif method == "UPDATE":
-        take_update(core, leg, transaction)
+    elif method == "UPDATE" and dialog is not None:
+        take_update(core, leg, transaction, dialog)
     elif method == "INFO":
         take_info(core, leg, transaction)
     elif method == "OPTIONS":

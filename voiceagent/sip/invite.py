@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from voiceagent.sip.abilities import Abilities
 from voiceagent.sip.attempts import Attempts
 from voiceagent.sip.dialog import Dialog
-from voiceagent.sip.effects import Address, Confirmed
+from voiceagent.sip.effects import Address, Confirmed, ProbeAnswered
 from voiceagent.sip.endpoint_core import Core, sdp_or_none
 from voiceagent.sip.grammar import quote
 from voiceagent.sip.message import Request, Response
 from voiceagent.sip.refer import Referral
 from voiceagent.sip.refer_taken import ReferSubscription
+from voiceagent.sip.session_timer import SessionTimer
 from voiceagent.sip.timers import Timer
 from voiceagent.sip.transaction import ClientTransaction, InviteServer, ServerTransaction
 from voiceagent.sip.transaction.wire import Doubling
@@ -62,9 +64,17 @@ class PeerOffer:
 
 @dataclass(slots=True)
 class OurOffer:
-    """A re-INVITE of ours under way, or waiting out a glare."""
+    """A re-INVITE or UPDATE of ours under way, or waiting out a glare."""
 
-    sdp: bytes
+    sdp: bytes | None
+    """None: an UPDATE that offers nothing."""
+    method: str = "INVITE"
+    refresh: bool = False
+    """Sent by the session timer, not by the application."""
+    then: OurOffer | None = None
+    """What the application wants to send as soon as this is settled."""
+    dialog: Dialog | None = None
+    """The early dialog that it belongs to."""
     attempts: int = 0
     client: ClientTransaction | None = None
     retry: Timer | None = None
@@ -78,6 +88,8 @@ class Leg:
     id: str
     inbound: bool
     contact: str
+    trunk: str = ""
+    """Over which trunk it came or goes; empty where there are none."""
     dialog: Dialog | None = None
     established: bool = False
     """A 2xx was sent or received."""
@@ -106,6 +118,12 @@ class Leg:
     referrals: dict[int, Referral] = field(default_factory=dict[int, Referral])
     refers_in: dict[int, ReferSubscription] = field(default_factory=dict[int, ReferSubscription])
     """REFERs of the peer that are not settled, by CSeq number."""
+    abilities: Abilities = field(default_factory=Abilities)
+    """What the peer said it can do."""
+    session: SessionTimer | None = None
+    """Where session timers are on."""
+    local_sdp: bytes | None = None
+    """The session description of ours that holds now: a refresh repeats it."""
     setup_timer: Timer | None = None
     ring_timer: Timer | None = None
 
@@ -115,6 +133,8 @@ class Leg:
         timers.cancel(self.setup_timer)
         timers.cancel(self.ring_timer)
         self.setup_timer = self.ring_timer = None
+        if self.session is not None:
+            self.session.stop()
         if self.our_offer is not None:
             timers.cancel(self.our_offer.retry)
             self.our_offer.retry = None
@@ -188,8 +208,13 @@ def wait_for_ack(core: Core, leg: Leg, server: InviteServer, *, late_offer: bool
     server.on_ack = lambda ack: ack_for_2xx(core, leg, ack)
 
 
-def hang_up_established(core: Core, leg: Leg, reason: str) -> None:
-    """End an answered call: BYE now, or when the ACK of our 2xx came or is given up (§15)."""
+def hang_up_established(
+    core: Core, leg: Leg, reason: str, *, by: str = "us", status: int | None = None, said: str = ""
+) -> None:
+    """End an answered call: BYE now, or when the ACK of our 2xx came or is given up (§15).
+
+    ``reason`` goes to the peer, ``said`` (default: the same) to the application.
+    """
     header = _reason_header(reason)
     waiting = leg.ack_wait is not None and leg.ack_wait.server is leg.server
     refuse_pending(core, leg)
@@ -201,7 +226,7 @@ def hang_up_established(core: Core, leg: Leg, reason: str) -> None:
             leg.ack_wait = None
         if leg.dialog is not None:
             send_bye(core, leg, leg.dialog, header)
-    core.end(leg, "us", None, reason)
+    core.end(leg, by, status, said or reason)
 
 
 def _reason_header(reason: str) -> str:
@@ -212,10 +237,11 @@ def _reason_header(reason: str) -> str:
 
 
 def probe(core: Core, leg: Leg) -> None:
-    """Send OPTIONS within the dialog; 408, 481 or silence means that the peer has lost it."""
+    """Send OPTIONS within the dialog; 408, 481 or silence means that the peer has lost it (RFC 5057 §5)."""
     if leg.dialog is None:
         return
-    client = core.in_dialog(leg.dialog, "OPTIONS", contact=leg.contact)
+    dialog = leg.dialog
+    client = core.in_dialog(dialog, "OPTIONS", contact=leg.contact)
 
     def lost(status: int) -> None:
         if leg.ended:
@@ -223,9 +249,18 @@ def probe(core: Core, leg: Leg) -> None:
         if leg.ack_wait is not None:
             leg.ack_wait.stop()
             leg.ack_wait = None
-        forget_dialog(core, leg)
+        if status == 408:
+            send_bye(core, leg, dialog, 'SIP;cause=408;text="no answer to OPTIONS"')
+        else:
+            forget_dialog(core, leg)
         core.end(leg, "failed", status, "the peer lost the dialog")
 
-    client.on_response = lambda response: lost(response.status) if response.status in (408, 481) else None
+    def answered(response: Response) -> None:
+        if response.status in (408, 481):
+            lost(response.status)
+        elif response.status >= 200 and not leg.ended:
+            core.emit(ProbeAnswered(leg.id, response.status))
+
+    client.on_response = answered
     client.on_timeout = lambda: lost(408)
     client.start()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+from voiceagent.sip import session_timer
 from voiceagent.sip.attempts import SILENT, Attempts
 from voiceagent.sip.dialog import Dialog
 from voiceagent.sip.effects import Address, Answered, InviteProgress
@@ -11,8 +13,29 @@ from voiceagent.sip.endpoint_core import SDP, Core, HeaderLines, cancel_for, sdp
 from voiceagent.sip.grammar import quote
 from voiceagent.sip.invite import Leg, forget_dialog, send_bye
 from voiceagent.sip.message import Request, Response
+from voiceagent.sip.session_refresh import watch_session
 from voiceagent.sip.transaction import ClientTransaction, InviteClient
 from voiceagent.sip.transaction.reply import fields_of
+
+
+@dataclass(slots=True)
+class Invitation:
+    """What every INVITE of one outbound call has in common, and the CSeq number of the next one."""
+
+    target_uri: str
+    identity: HeaderLines
+    """From with its tag, To without one, Call-ID."""
+    sdp: bytes
+    headers: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    """Further headers by lower-case name: a later INVITE may replace them."""
+    extra: HeaderLines = ()
+    """The application's headers, in its order."""
+    number: int = 1
+
+    def put(self, headers: HeaderLines) -> None:
+        """Have the next INVITE carry ``headers``, in place of those of the same name."""
+        for name, value in headers:
+            self.headers[name.lower()] = (name, value)
 
 
 def start(
@@ -26,56 +49,87 @@ def start(
 ) -> Leg:
     """Send an INVITE with our offer to the first candidate that can be reached, and return its leg."""
     leg = Leg(core.tokens(), inbound=False, contact="")
+    leg.local_sdp = sdp
+    watch_session(core, leg)
     sender = f"{quote(from_name)} <{from_uri}>" if from_name else f"<{from_uri}>"
-    secure = target_uri[:5].lower() == "sips:"
-    identity = (("From", f"{sender};tag={core.tokens()}"), ("To", f"<{target_uri}>"))
-    call_id = core.tokens()
+    identity = (
+        ("From", f"{sender};tag={core.tokens()}"),
+        ("To", f"<{target_uri}>"),
+        ("Call-ID", core.tokens()),
+    )
+    invitation = Invitation(target_uri, identity, sdp, extra=headers)
+    invitation.put(session_timer.request_headers(leg))
+    core.begin(leg)
+    leg.setup_timer = core.wire.timers.at(
+        core.wire.now + core.config.setup_limit, lambda: give_up(core, leg, "timeout", 408, "no answer")
+    )
+    _send(core, leg, invitation, candidates)
+    return leg
+
+
+def _send(core: Core, leg: Leg, invitation: Invitation, candidates: Sequence[Address]) -> None:
+    target = invitation.target_uri
+    secure = target[:5].lower() == "sips:"
+    number = invitation.number
 
     def build(destination: Address) -> Request:
         leg.contact = core.contact(destination, secure=secure)
         lines = [
             ("Via", core.via(destination)),
             ("Max-Forwards", "70"),
-            *identity,
-            ("Call-ID", call_id),
-            ("CSeq", "1 INVITE"),
+            *invitation.identity,
+            ("CSeq", f"{number} INVITE"),
             ("Contact", leg.contact),
             ("Allow", core.allow),
-            ("Supported", ", ".join(core.config.supported)),
-            *headers,
+            ("Supported", ", ".join(core.supported)),
+            *invitation.headers.values(),
+            *invitation.extra,
         ]
         if core.config.user_agent:
             lines.append(("User-Agent", core.config.user_agent))
         lines.append(("Content-Type", SDP))
-        return Request("INVITE", target_uri, fields_of(lines), sdp)
+        return Request("INVITE", target, fields_of(lines), invitation.sdp)
 
     def starting(client: ClientTransaction) -> None:
         forget_dialog(core, leg)
         leg.client = client
         core.befriend(leg, client.destination.host)
 
-    core.legs[leg.id] = leg
     leg.attempts = Attempts(
         core,
         candidates,
         build,
         on_start=starting,
-        on_response=lambda response, client: _response(core, leg, client, response),
+        on_response=lambda response, client: _response(core, leg, invitation, client, response),
         on_failure=lambda status, why: _failed(core, leg, status, why),
     )
-    leg.setup_timer = core.wire.timers.at(
-        core.wire.now + core.config.setup_limit, lambda: give_up(core, leg, "timeout", 408, "no answer")
-    )
     leg.attempts.start()
-    return leg
 
 
-def _response(core: Core, leg: Leg, client: ClientTransaction, response: Response) -> None:
+def send_again(
+    core: Core, leg: Leg, invitation: Invitation, client: ClientTransaction, headers: HeaderLines
+) -> None:
+    """Send a refused INVITE anew, with ``headers``, to where it was refused (§8.1.3.5, RFC 4028 §7.4).
+
+    Call-ID, From and To stay; the CSeq number rises by one, and the branch is new. What early dialogs there
+    were belong to the refused one and are forgotten.
+    """
+    invitation.number += 1
+    invitation.put(headers)
+    _send(core, leg, invitation, [client.destination])
+
+
+def _response(
+    core: Core, leg: Leg, invitation: Invitation, client: ClientTransaction, response: Response
+) -> None:
     status = response.status
+    session = leg.session
     if status < 200:
         _provisional(core, leg, client, response)
     elif status < 300:
         _success(core, leg, client, response)
+    elif status == 422 and not leg.ended and session is not None and session.raise_interval(response):
+        send_again(core, leg, invitation, client, session_timer.request_headers(leg))
     else:
         forget_dialog(core, leg)
         core.end(leg, "rejected", status, response.reason)
@@ -119,6 +173,8 @@ def _success(core: Core, leg: Leg, client: ClientTransaction, response: Response
     leg.dialog = dialog
     leg.stop_timers(core)
     core.dialogs[dialog.key] = leg
+    leg.abilities.learn(response)
+    session_timer.agree_as_uac(core, leg, response)
     core.emit(Answered(leg.id, sdp_or_none(response), tag))
 
 

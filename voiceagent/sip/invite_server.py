@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from voiceagent.errors import SipError
+from voiceagent.sip import session_timer
 from voiceagent.sip.dialog import Dialog
 from voiceagent.sip.effects import InviteReceived
 from voiceagent.sip.endpoint_core import SDP, Core, HeaderLines, sdp_of
 from voiceagent.sip.invite import Leg, forget_dialog, wait_for_ack
 from voiceagent.sip.message import Request
+from voiceagent.sip.session_refresh import watch_session
 from voiceagent.sip.transaction import InviteServer
 
 _SHOWN_ELSEWHERE = frozenset(
@@ -15,22 +17,28 @@ _SHOWN_ELSEWHERE = frozenset(
 )
 
 
-def new_call(core: Core, server: InviteServer, *, replaces: str = "") -> None:
+def new_call(core: Core, server: InviteServer, *, trunk: str = "", replaces: str = "") -> None:
     """Open a leg for an INVITE outside of dialogs, say 100 Trying, and offer it to the application.
 
     ``replaces`` is the leg that it is to take the place of.
     """
     request = server.request
+    too_small = session_timer.too_small(core, request)
+    if too_small:
+        core.respond(server, 422, headers=too_small)
+        return
     called = _user_of(request)
     offer = sdp_of(request)
     contact = core.contact(server.source, called, secure=_wants_sips(request))
-    leg = Leg(core.tokens(), inbound=True, contact=contact)
+    leg = Leg(core.tokens(), inbound=True, contact=contact, trunk=trunk)
     leg.dialog = Dialog.as_uas(request, core.tokens(), server.source)
     core.respond(server, 100)
     leg.server = server
     server.owner = leg
     leg.late_offer = offer is None
-    core.legs[leg.id] = leg
+    leg.abilities.learn(request)
+    watch_session(core, leg)
+    core.begin(leg)
     core.dialogs[leg.dialog.key] = leg
     leg.setup_timer = core.wire.timers.at(
         core.wire.now + core.config.setup_limit, lambda: _set_up_too_long(core, leg)
@@ -55,6 +63,7 @@ def new_call(core: Core, server: InviteServer, *, replaces: str = "") -> None:
             headers=tuple(item for item in request.headers.items() if item[0] not in _SHOWN_ELSEWHERE),
             all_headers=tuple(request.headers.items()),
             replaces=replaces,
+            trunk=trunk,
         )
     )
 
@@ -107,10 +116,12 @@ def accept(core: Core, leg: Leg, sdp: bytes) -> None:
         return
     leg.established = True
     leg.stop_timers(core)
+    leg.local_sdp = sdp
     headers = (
         ("Contact", leg.contact),
         ("Allow", core.allow),
-        ("Supported", ", ".join(core.config.supported)),
+        ("Supported", ", ".join(core.supported)),
+        *session_timer.agree_as_uas(core, leg, server.request),
     )
     core.respond(server, 200, "", headers, sdp, SDP, tag=dialog.local_tag)
     wait_for_ack(core, leg, server, late_offer=leg.late_offer)

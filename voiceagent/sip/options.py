@@ -14,7 +14,7 @@ def capabilities(core: Core) -> HeaderLines:
         ("Accept", ", ".join(config.body_types)),
         ("Accept-Encoding", "identity"),
         ("Accept-Language", "en"),
-        ("Supported", ", ".join(config.supported)),
+        ("Supported", ", ".join(core.supported)),
     )
 
 

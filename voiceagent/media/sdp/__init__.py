@@ -12,6 +12,7 @@ from voiceagent.media.sdp.offer_answer import (
     negotiate,
 )
 from voiceagent.media.sdp.parser import parse_sdp
+from voiceagent.media.sdp.security import AgreedSecurity, SecurityAbilities
 from voiceagent.media.sdp.serialise import serialise
 from voiceagent.media.sdp.values import (
     Attribute,
@@ -26,6 +27,7 @@ from voiceagent.media.sdp.values import (
 
 __all__ = [
     "Abilities",
+    "AgreedSecurity",
     "Attribute",
     "AudioAgreement",
     "Connection",
@@ -36,6 +38,7 @@ __all__ = [
     "RtpMap",
     "SdpError",
     "SdpLimits",
+    "SecurityAbilities",
     "SessionDescription",
     "accept_answer",
     "make_offer",

@@ -9,6 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from voiceagent.media.sdp.codecs import TELEPHONE_EVENT, codec_named
+from voiceagent.media.sdp.security import (
+    PLAIN,
+    AgreedSecurity,
+    SecurityAbilities,
+    accept_security,
+    answer_security,
+    offer_security,
+)
 from voiceagent.media.sdp.values import (
     Attribute,
     Connection,
@@ -20,8 +28,6 @@ from voiceagent.media.sdp.values import (
     SessionDescription,
 )
 
-RTP_PROTOCOLS = frozenset({"RTP/AVP", "RTP/AVPF"})
-SRTP_PROTOCOLS = frozenset({"RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF"})
 _FIRST_DYNAMIC = 96
 _EVENT_PAYLOAD_TYPE = 101
 _EVENTS = "0-15"
@@ -42,6 +48,7 @@ class Abilities:
     direction: Direction = Direction.SENDRECV
     rtcp_mux: bool = False
     username: str = "-"
+    security: SecurityAbilities = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,8 @@ class AudioAgreement:
     rtcp_mux: bool
     remote_rtcp_port: int
     media_index: int
+    security: AgreedSecurity | None = None
+    """None: plain RTP."""
 
     @property
     def sends(self) -> bool:
@@ -95,7 +104,8 @@ def negotiate(
 
     The codec is the first of the offer's list that we have, under the offer's payload type. ``previous`` is
     our last description in this dialog. SdpError 488 with code ``sdp_no_common_codec``, ``sdp_protocol``,
-    ``sdp_srtp_unsupported``, ``sdp_unreachable`` or ``sdp_no_audio`` when nothing remains.
+    ``sdp_srtp_unsupported``, ``sdp_srtp_required``, ``sdp_unreachable`` or ``sdp_no_audio`` when nothing
+    remains.
     """
     taken: AudioAgreement | None = None
     why = "sdp_no_audio"
@@ -142,7 +152,9 @@ def make_offer(abilities: Abilities, previous: SessionDescription | None = None)
     return _versioned(offer, previous)
 
 
-def accept_answer(offer: SessionDescription, answer: SessionDescription) -> AudioAgreement:
+def accept_answer(
+    offer: SessionDescription, answer: SessionDescription, security: SecurityAbilities | None = None
+) -> AudioAgreement:
     """What the peer's answer to our offer amounts to; SdpError 488 when it takes no audio of ours."""
     index = next((i for i, media in enumerate(offer.media) if media.kind == "audio" and media.port), None)
     if index is None or index >= len(answer.media):
@@ -150,8 +162,7 @@ def accept_answer(offer: SessionDescription, answer: SessionDescription) -> Audi
     ours, theirs = offer.media[index], answer.media[index]
     if theirs.kind != "audio" or not theirs.port:
         raise SdpError("SDP: the answer refuses our audio", status=488, code="sdp_no_audio")
-    if theirs.protocol not in RTP_PROTOCOLS:
-        raise SdpError("SDP: the answer changes the protocol", status=488, code="sdp_protocol")
+    agreed = accept_security(ours, answer, theirs, "off" if security is None else security.mode)
     connection = answer.connection_of(theirs)
     if connection is None or not connection.is_reachable:
         raise SdpError("SDP: the answer has no usable address", status=488, code="sdp_unreachable")
@@ -183,6 +194,7 @@ def accept_answer(offer: SessionDescription, answer: SessionDescription) -> Audi
         rtcp_mux=ours.rtcp_mux and theirs.rtcp_mux,
         remote_rtcp_port=theirs.rtcp_port,
         media_index=index,
+        security=agreed,
     )
 
 
@@ -190,10 +202,9 @@ def _agree(
     offer: SessionDescription, media: MediaDescription, abilities: Abilities, index: int
 ) -> AudioAgreement | str:
     """The agreement an offered audio section allows, or the code of why it does not."""
-    if media.protocol in SRTP_PROTOCOLS:
-        return "sdp_srtp_unsupported"
-    if media.protocol not in RTP_PROTOCOLS:
-        return "sdp_protocol"
+    security = answer_security(offer, media, abilities.security)
+    if isinstance(security, str):
+        return security
     connection = offer.connection_of(media)
     if connection is None or not connection.is_reachable:
         return "sdp_unreachable"
@@ -221,6 +232,7 @@ def _agree(
         rtcp_mux=mux,
         remote_rtcp_port=media.port if mux else _rtcp_port_without_mux(media),
         media_index=index,
+        security=security,
     )
 
 
@@ -249,6 +261,7 @@ def _answer_section(
         [] if agreed.telephone_event_pt is None else [(agreed.telephone_event_pt, agreed.clock_rate)],
         agreed.local_direction,
         rtcp_mux=agreed.rtcp_mux,
+        security=() if agreed.security is None else agreed.security.attributes,
     )
 
 
@@ -280,7 +293,16 @@ def _offer_section(abilities: Abilities, previous: MediaDescription | None) -> M
         for rate in sorted({codec.clock_rate for codec in codecs}):
             usual = _EVENT_PAYLOAD_TYPE + len(events)
             events.append((number_for(TELEPHONE_EVENT, rate, usual), rate))
-    return _section("RTP/AVP", abilities, entries, events, abilities.direction, rtcp_mux=abilities.rtcp_mux)
+    protocol, security = offer_security(abilities.security, previous)
+    return _section(
+        protocol,
+        abilities,
+        entries,
+        events,
+        abilities.direction,
+        rtcp_mux=abilities.rtcp_mux,
+        security=security,
+    )
 
 
 def _section(
@@ -291,6 +313,7 @@ def _section(
     direction: Direction,
     *,
     rtcp_mux: bool,
+    security: tuple[Attribute, ...],
 ) -> MediaDescription:
     attributes: list[Attribute] = []
     formats: list[str] = []
@@ -307,6 +330,7 @@ def _section(
     attributes.append(Attribute(direction.value))
     if rtcp_mux:
         attributes.append(Attribute("rtcp-mux"))
+    attributes.extend(security)
     return MediaDescription("audio", abilities.port, protocol, tuple(formats), tuple(attributes))
 
 
