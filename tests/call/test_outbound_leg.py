@@ -123,7 +123,7 @@ async def bench() -> Any:
 async def test_from_the_invite_to_the_bye(bench: Bench) -> None:
     await bench.leg.prepare()
     assert bench.transport.log == [
-        ("invite", "sip:100@127.0.0.1:5090", "sip:agent@127.0.0.1", ("127.0.0.1", 5090, "udp", 0))
+        ("invite", "sip:100@127.0.0.1:5090", "sip:agent@127.0.0.1", sip.Address("127.0.0.1", 5090))
     ]
     assert b"m=audio" in bench.transport.offer
     assert bench.transport.headers == (("X-Job", "42"),)

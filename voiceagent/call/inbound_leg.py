@@ -34,7 +34,7 @@ class InboundLeg(SipLeg):
             protocol_call_id=invite.call_id,
             source=f"{invite.source[0]}:{invite.source[1]}",
             headers=invite.headers,
-            claims=claims_of(invite.headers),
+            claims=claims_of(invite.headers, trusted=invite.trusted),
         )
         # Without an offer the codec would be known only after our answer, when the model's session stands
         # already: so we offer the one that every phone has.

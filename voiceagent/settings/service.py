@@ -25,6 +25,9 @@ class CallSettings(Section):
     transfer_targets: tuple[str, ...] = Field(
         default=(), description="URIs that flows may transfer to; a trailing * matches any rest. Empty: none."
     )
+    hold_music: str | None = Field(
+        default=None, description="WAV file that callers on hold hear; default: a soft melody."
+    )
     filler_s: Annotated[float, Field(ge=0)] = Field(
         default=1.2, description='Silence while it is our turn before "One moment, please."; 0 never.'
     )

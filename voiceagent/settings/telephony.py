@@ -34,6 +34,11 @@ class SipSettings(Section):
         default="auto", description="Who refreshes: auto is the peer if it can, else we; peer: never we."
     )
 
+    accept_refer: bool = Field(
+        default=False,
+        description="May the other side have the call go on with a target of call.transfer_targets (REFER)?",
+    )
+
     @field_validator("host", "advertised_host")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
@@ -67,6 +72,10 @@ class MediaSettings(Section):
     )
     silence_limit_s: Annotated[float, Field(ge=0)] = Field(
         default=60.0, description="End a call whose caller sends no RTP for so long; 0 never."
+    )
+    digits: Literal["auto", "rfc4733", "info", "inband"] = Field(
+        default="auto",
+        description="How keys are sent: as events (RFC 4733) if agreed on, else by INFO, else as tones.",
     )
     srtp: Literal["off", "optional", "required"] = Field(
         default="optional",

@@ -13,11 +13,13 @@ from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Dropped, SipEffect
 from voiceagent.sip.endpoint_core import Core
 from voiceagent.sip.endpoint_requests import take_request
+from voiceagent.sip.grammar import NameAddr
 from voiceagent.sip.info import send_info
 from voiceagent.sip.invite import Leg, OurOffer, hang_up_established, probe
 from voiceagent.sip.message import Request, Response
 from voiceagent.sip.parser import Malformed, parse_datagram
 from voiceagent.sip.update import send_update
+from voiceagent.sip.uri import host_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,6 +392,13 @@ class SipEndpoint:
         if found is None or found.abilities.allows is None:
             return None
         return method in found.abilities.allows
+
+    def identity(self, leg: str) -> str:
+        """Return the URI that we are in a leg's dialog, to go by in further calls for it."""
+        found = self._core.legs.get(leg)
+        if found is None or found.dialog is None:
+            return f"sip:{self.config.user}@{host_text(self.config.local.host, self.config.local.port)}"
+        return NameAddr.parse(found.dialog.local).uri_text
 
     # Figures.
 

@@ -1,0 +1,37 @@
+"""Calls to whom the caller is handed, placed by us: attended transfers, and REFERs of the other side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from voiceagent.call.leg import Leg
+from voiceagent.call.outbound_leg import DialPlan
+from voiceagent.call.sip_gateway import SipGateway
+from voiceagent.call.targets import parse_target
+from voiceagent.errors import SipError
+from voiceagent.sip.dialog import address_of
+
+
+class SecondLegs:
+    """Makes the legs; the call has checked that their targets are allowed."""
+
+    def __init__(self, gateway: SipGateway) -> None:
+        self._gateway = gateway
+
+    def dial(self, target: str, headers: Sequence[tuple[str, str]], for_leg: Leg) -> Leg:
+        """Return the leg of a call to ``target``. Fulfils :data:`voiceagent.call.transfers.Dial`."""
+        uri = parse_target(target).uri
+        destination = address_of(uri)
+        if destination is None:
+            raise SipError(f"no way to {target} is known", status=404, code="no_route")
+        transport = self._gateway.transport
+        assert transport is not None
+        codecs = ("PCMA", "PCMU") if for_leg.audio_format == "audio/pcma" else ("PCMU", "PCMA")
+        plan = DialPlan(
+            target=uri,
+            destination=destination,
+            from_uri=transport.endpoint.identity(for_leg.info.id),
+            headers=headers,
+            codecs=codecs,
+        )
+        return self._gateway.dial(plan)
