@@ -106,11 +106,14 @@ def sdp_of(bench: Bench) -> str:
     return next(entry[2] for entry in reversed(bench.transport.log) if len(entry) > 2).decode()
 
 
-async def test_without_an_offer_we_offer_the_one_law_that_the_model_is_opened_with(bench: Bench) -> None:
+@pytest.mark.parametrize("answer", [ANSWER_U, ANSWER_A])
+async def test_without_an_offer_we_offer_all_and_the_line_keeps_what_the_model_is_opened_with(
+    bench: Bench, answer: bytes
+) -> None:
     leg = await bench.answered(None)
-    assert " 0 101" in sdp_of(bench)
-    assert "PCMA" not in sdp_of(bench)
-    bench.gateway.on_event(sip.Confirmed("leg", ANSWER_U))
+    assert leg.audio_format == "audio/pcmu"
+    assert " 0 8 101" in sdp_of(bench)
+    bench.gateway.on_event(sip.Confirmed("leg", answer))
     assert leg.audio_format == "audio/pcmu"
     assert not any(entry[0] == "hang_up" for entry in bench.transport.log)
 
@@ -146,9 +149,19 @@ async def test_a_reinvite_with_an_offer_is_no_reason_to_end_a_call_that_began_wi
     assert not any(entry[0] == "hang_up" for entry in bench.transport.log)
 
 
-async def test_an_offer_of_another_codec_within_the_call_is_refused(bench: Bench) -> None:
-    await bench.answered(OFFER)
+async def test_the_codec_may_change_within_the_call_and_the_line_does_not(bench: Bench) -> None:
+    leg = await bench.answered(OFFER)
     bench.gateway.on_event(sip.OfferReceived("leg", "INVITE", ANSWER_U))
+    assert "m=audio" in sdp_of(bench)
+    assert "a=rtpmap:0 PCMU/8000" in sdp_of(bench)
+    assert leg.audio_format == "audio/pcma"
+    path = leg._audio.port.path  # pyright: ignore[reportPrivateUsage]
+    assert (path.codec, path.line) == ("PCMU", "alaw")
+
+
+async def test_an_offer_without_any_codec_of_ours_is_refused_and_the_call_goes_on(bench: Bench) -> None:
+    await bench.answered(OFFER)
+    bench.gateway.on_event(sip.OfferReceived("leg", "INVITE", OFFER.replace(b"8 0 101", b"18")))
     assert bench.transport.log[-1] == ("refuse_offer", "leg", 488)
 
 

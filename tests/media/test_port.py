@@ -8,6 +8,7 @@ import pytest
 
 from voiceagent.errors import MediaError
 from voiceagent.media import rtp, tones
+from voiceagent.media.levels import g711_dbfs
 from voiceagent.media.playout import Heard
 from voiceagent.media.port import MediaPath, MediaPort
 from voiceagent.media.ports import PortRange
@@ -276,7 +277,9 @@ def test_comfort_noise_lets_time_flow(bench: Bench):
         bench.phone.timestamp = (bench.phone.timestamp + 640) & 0xFFFFFFFF
         bench.run(100)
     assert abs(len(bench.events.audio) - before - 16000) <= 1600
-    assert set(bench.events.audio[before:]) == {0xFF}
+    # Noise of the level told (−64 dBov), from the first packet on.
+    assert g711_dbfs(bench.events.audio[before:]) == pytest.approx(-64, abs=2)
+    assert not set(bench.events.audio[before : before + 160]) <= {0xFF, 0x7F}
     before = len(bench.events.audio)
     bench.run(200, talk=True)
     assert bench.events.audio[before:].count(b"\x21" * 160) == 10

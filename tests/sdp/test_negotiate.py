@@ -76,7 +76,9 @@ def test_the_first_codec_of_the_offer_that_we_have(
         ),
         ("0", (), ("PCMU",), None),
         ("9 101", ("a=rtpmap:101 telephone-event/8000",), ("G722",), 101),
-        ("96 101", ("a=rtpmap:96 opus/48000/2", "a=rtpmap:101 telephone-event/8000"), ("opus",), None),
+        # Not by RFC 4733 §2.1, but by many phones: events of 8000 beside Opus.
+        ("96 101", ("a=rtpmap:96 opus/48000/2", "a=rtpmap:101 telephone-event/8000"), ("opus",), 101),
+        ("96 101", ("a=rtpmap:96 opus/48000/2", "a=rtpmap:101 telephone-event/16000"), ("opus",), None),
         (
             "96 101 110",
             (

@@ -36,7 +36,7 @@ def test_every_clock_rate_has_its_events() -> None:
         101: "telephone-event/8000",
         102: "telephone-event/48000",
     }
-    assert section.fmtp(96) == "useinbandfec=1"
+    assert section.fmtp(96) == "maxplaybackrate=8000;sprop-maxcapturerate=8000;stereo=0;useinbandfec=1"
     assert section.rtcp_mux
     assert len(make_offer(replace(OURS, telephone_event=False)).media[0].formats) == 2
 

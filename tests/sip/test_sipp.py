@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.service import until
 from tests.sip.ladder import ANSWER
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Confirmed, Ended, InviteReceived, SipEvent
@@ -24,6 +25,15 @@ def free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def is_taken(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
 
 
 class Desk:
@@ -110,6 +120,7 @@ async def test_we_call_sipp(tmp_path: Path) -> None:
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )
+    await until(lambda: is_taken(port))
     done = asyncio.Event()
     ended: list[Ended] = []
 

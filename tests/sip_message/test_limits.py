@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import pytest
 
+from tests.sip.ladder import PHONE, Ladder
 from tests.sip_message.wire import datagram
 from voiceagent.errors import SipError
+from voiceagent.sip.effects import InviteReceived
+from voiceagent.sip.framing import Broken, StreamFramer, Whole
 from voiceagent.sip.grammar import NameAddr, SipUri, parse_int
 from voiceagent.sip.limits import DEFAULT, Limits
 from voiceagent.sip.message import Request
 from voiceagent.sip.multipart import find_body, split_parts
 from voiceagent.sip.parser import Malformed, parse_datagram
+from voiceagent.sip.timers import TimerValues
+from voiceagent.sip.transaction.reply import reply_head
+from voiceagent.sip.transaction.wire import Wire
 
 AROUND = (-1, 0, 1)
 
@@ -34,6 +40,8 @@ def test_the_decided_values() -> None:
         params=32,
         uri=4_096,
         int_digits=10,
+        answer_head=32_768,
+        sent_datagram=65_507,
         multipart_depth=3,
         multipart_parts=8,
     )
@@ -177,3 +185,81 @@ def test_multipart_parts(off: int) -> None:
 def test_own_limits_are_obeyed() -> None:
     assert outcome(datagram(), Limits(headers=3))[0] == "too_many_headers"
     assert outcome(datagram(), Limits(datagram=100))[0] in ("too_large", "no_end_of_headers", "missing_to")
+
+
+@pytest.mark.parametrize("off", AROUND)
+def test_stream_message(off: int) -> None:
+    head = len(datagram(body=b"", length=100_000))
+    data = datagram(body=b"x" * (DEFAULT.stream_message + off - head), length=-1)
+    data += b"x" * (DEFAULT.stream_message + off - len(data))
+    assert len(data) == DEFAULT.stream_message + off
+    frames = StreamFramer().feed(data)
+    if off > 0:
+        assert [type(frame) for frame in frames] == [Broken]
+        assert isinstance(frames[0], Broken)
+        assert (frames[0].why, frames[0].status) == ("too_large", 513)
+    else:
+        assert frames == [Whole(data)]
+
+
+@pytest.mark.parametrize("off", AROUND)
+def test_answer_head(off: int) -> None:
+    """An INVITE whose Via, Record-Route and core headers every answer would repeat."""
+    line = "Record-Route: <sip:{}@p.example.com;lr>"
+    ladder = Ladder(accept_source=lambda source: True)
+    extra = [line.format("r" * 4_000)] * 7
+    rest = DEFAULT.answer_head + off - head_size((*extra, line.format("")))
+    data = datagram(extra=(*extra, line.format("r" * rest)))
+    assert head_size((*extra, line.format("r" * rest))) == DEFAULT.answer_head + off
+    ladder.receive(data)
+    assert ladder.response().status == (513 if off > 0 else 100)
+    assert len(ladder.events(InviteReceived)) == (off <= 0)
+
+
+def head_size(extra: tuple[str, ...]) -> int:
+    message = parse_datagram(datagram(extra=extra))
+    assert isinstance(message, Request)
+    return reply_head(message, PHONE).size
+
+
+@pytest.mark.parametrize("off", AROUND)
+def test_sent_datagram(off: int) -> None:
+    """What UDP cannot carry is counted and not sent; a stream takes it."""
+    wire = Wire(TimerValues())
+    data = b"x" * (DEFAULT.sent_datagram + off)
+    wire.send(data, PHONE)
+    assert (len(wire.take()), wire.oversize) == ((0, 1) if off > 0 else (1, 0))
+    wire.send(data, PHONE._replace(transport="tcp"))
+    assert len(wire.take()) == 1
+
+
+@pytest.mark.parametrize("value", ["0", "1", "60", "-1", "99999999999", "x", ""])
+def test_max_breadth_binds_who_forks_and_we_do_not(value: str) -> None:
+    """RFC 5393 §5.3.3: a user agent server does nothing about it, whatever stands there."""
+    ladder = Ladder(accept_source=lambda source: True)
+    ladder.receive(datagram("OPTIONS", extra=(f"Max-Breadth: {value}",)))
+    assert ladder.response().status == 200
+
+
+@pytest.mark.parametrize(("value", "status"), [("0", 200), ("254", 200), ("255", 200), ("256", 400)])
+def test_max_forwards_is_an_octet(value: str, status: int) -> None:
+    ladder = Ladder(accept_source=lambda source: True)
+    ladder.receive(datagram("OPTIONS", headers={"Max-Forwards": value}))
+    assert ladder.response().status == status
+
+
+@pytest.mark.parametrize("off", AROUND)
+def test_content_length_digits(off: int) -> None:
+    """Counted before they become a number, also on a stream."""
+    digits = "0".zfill(DEFAULT.int_digits + off)
+    data = datagram(length=digits)
+    assert outcome(data) == (("bad_content_length", 400) if off > 0 else ("ok", None))
+    frames = StreamFramer().feed(data)
+    assert [type(frame) for frame in frames] == [Broken if off > 0 else Whole]
+
+
+@pytest.mark.parametrize(("number", "good"), [(2**31 - 1, True), (2**31, False), (2**32 - 1, False)])
+def test_cseq_fits_31_bits(number: int, good: bool) -> None:
+    """RFC 3261 §8.1.1.5: below 2^31."""
+    data = datagram(headers={"CSeq": f"{number} INVITE"})
+    assert (outcome(data)[0] == "ok") is good

@@ -26,12 +26,11 @@ class SecondLegs:
             raise SipError(f"no way to {target} is known", status=404, code="no_route")
         transport = self._gateway.transport
         assert transport is not None
-        codecs = ("PCMA", "PCMU") if for_leg.audio_format == "audio/pcma" else ("PCMU", "PCMA")
         plan = DialPlan(
             target=uri,
             destination=destination,
             from_uri=transport.endpoint.identity(for_leg.info.id),
             headers=headers,
-            codecs=codecs,
+            line=for_leg.audio_format,
         )
         return self._gateway.dial(plan)

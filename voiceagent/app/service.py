@@ -21,7 +21,7 @@ import structlog
 import voiceagent
 from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.events import EventHub
-from voiceagent.app.gauges import keep_figures
+from voiceagent.app.gauges import guard_against_overload, keep_figures
 from voiceagent.app.incoming import Reception
 from voiceagent.app.provider import SessionFactory
 from voiceagent.app.second_leg import SecondLegs
@@ -30,11 +30,13 @@ from voiceagent.call.config import AdmissionConfig, CallConfig, SurvivalConfig
 from voiceagent.call.direct_audio import DirectMedia
 from voiceagent.call.leg import Leg
 from voiceagent.call.outcome import OutcomeClass
+from voiceagent.call.overload import OverloadConfig
 from voiceagent.call.sip_gateway import SipGateway
 from voiceagent.call.vigil import VigilConfig
 from voiceagent.errors import ConfigError, MediaError
 from voiceagent.ids import Tokens, random_token
 from voiceagent.ivr.flow import FlowBook, load_flows
+from voiceagent.media.codecs import available
 from voiceagent.media.dtls import process_identity
 from voiceagent.media.music import HoldMusic, pcm_of
 from voiceagent.media.party_security import SecurityPolicy
@@ -91,7 +93,14 @@ class Service:
         self.flows = book_of_flows(settings)
         self.metrics = Metrics(version=voiceagent.__version__)
         self.hub = EventHub()
-        self.admission = Admission(AdmissionConfig(settings.call.max_calls, settings.call.retry_after_s))
+        self.admission = Admission(
+            AdmissionConfig(
+                settings.call.max_calls,
+                settings.call.retry_after_s,
+                OverloadConfig(settings.call.overload_lag_ms / 1000),
+            ),
+            dice=secrets.randbelow,
+        )
         self.directory = NodeDirectory(
             self.hub, self.metrics, tokens, provider=settings.provider, readiness=self._readiness
         )
@@ -170,6 +179,7 @@ class Service:
             if self._engine is not None:
                 self._engine.offer_calls_to(f"{console_url}/webhooks/realtime")
         self._nest.start("figures", keep_figures(self))
+        self._nest.start("overload guard", guard_against_overload(self))
         gc.collect()
         gc.freeze()  # what stands now stays: later full collections need not look at it
         hosted_sip = (self._engine.sip if self._engine is not None else "") or None
@@ -266,6 +276,9 @@ class Service:
             advertised_host=advertised,
             learn_source=media.learn_source,
             silence_limit_s=media.silence_limit_s,
+            codecs=media.codecs or available(),
+            preference=media.codec_preference,
+            comfort_noise=media.comfort_noise,
             security=_security_policy(media),
             rtcp=media.rtcp,
             music=_hold_music(self.settings.call.hold_music),
@@ -275,6 +288,7 @@ class Service:
         config = EndpointConfig(
             user_agent=f"voiceagent/{voiceagent.__version__}",
             accept_source=settings.allowed_sources,
+            refuse_unknown_sources=settings.refuse_unknown_sources,
             session_expires=settings.session_expires_s,
             min_se=settings.min_se_s,
             session_refresher=settings.session_refresher,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from voiceagent.call.config import AdmissionConfig
+from voiceagent.call.overload import Overload, spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,21 +20,36 @@ class Refusal:
 
 
 class Admission:
-    """Counts calls against the limit; a draining node takes none."""
+    """Counts calls against the limit; a draining or overloaded node takes none."""
 
-    def __init__(self, config: AdmissionConfig) -> None:
+    def __init__(
+        self,
+        config: AdmissionConfig,
+        *,
+        overload: Overload | None = None,
+        dice: Callable[[int], int] = lambda sides: sides // 2,
+    ) -> None:
+        """``dice(n)`` gives a number below ``n``; it spreads Retry-After around the configured mean."""
         self.config = config
+        self.overload = overload or Overload(config.overload)
+        self._dice = dice
         self.live = 0
         self.draining = False
 
     def enter(self) -> Refusal | None:
         """Take one place, or say why not."""
         if self.draining:
-            return Refusal(503, "Service Unavailable", "draining", self.config.retry_after_s)
+            return self._unavailable("draining")
         if self.live >= self.config.max_calls:
-            return Refusal(503, "Service Unavailable", "capacity", self.config.retry_after_s)
+            return self._unavailable("capacity")
+        if self.overload.shedding:
+            return self._unavailable("overload")
         self.live += 1
         return None
+
+    def _unavailable(self, code: str) -> Refusal:
+        wait = spread(self.config.retry_after_s, self._dice)
+        return Refusal(503, "Service Unavailable", code, wait)
 
     def leave(self) -> None:
         """Give one place back."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from voiceagent.call.overload import OverloadConfig
 from voiceagent.call.vigil import VigilConfig
 
 
@@ -66,3 +67,5 @@ class AdmissionConfig:
 
     max_calls: int = 100
     retry_after_s: int = 10
+    """Mean of Retry-After; see :func:`~voiceagent.call.overload.spread`."""
+    overload: OverloadConfig = field(default_factory=OverloadConfig)

@@ -24,7 +24,7 @@ class InboundLeg(SipLeg):
         *,
         line: G711 | None = None,
     ) -> None:
-        """``line``: the one format that will do, because the model's session stands already."""
+        """``line``: the format of our side of the line, where the model's session stands already."""
         info = LegInfo(
             id=invite.leg,
             kind="direct",
@@ -36,12 +36,9 @@ class InboundLeg(SipLeg):
             headers=invite.headers,
             claims=claims_of(invite.headers, trusted=invite.trusted),
         )
-        # Without an offer the codec would be known only after our answer, when the model's session stands
-        # already: so we offer the one that every phone has.
-        codecs = ("PCMU", "PCMA") if invite.offer is not None else ("PCMU",)
+        super().__init__(info, transport, media, gone, None)
         if line is not None:
-            codecs = ("PCMA",) if line == "audio/pcma" else ("PCMU",)
-        super().__init__(info, transport, media, gone, codecs)
+            self._audio.settle(line)
         self._audio.tls_signalling = invite.source.transport == "tls"
         self._invite = invite
         self._answer: bytes | None = None
@@ -51,6 +48,7 @@ class InboundLeg(SipLeg):
         self._open()
         offer = self._invite.offer
         self._answer = self._audio.answer(offer) if offer is not None else self._audio.offer()
+        await self._audio.load()
         self._transport.ring(self.info.id)  # the provider may take a moment: the caller hears that it rings
 
     async def answer(self) -> None:

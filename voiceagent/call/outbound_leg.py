@@ -11,7 +11,6 @@ from voiceagent.call.direct_audio import DirectMedia
 from voiceagent.call.leg import G711, LegEnd, LegInfo, LegListener
 from voiceagent.call.sip_leg import SipLeg
 from voiceagent.errors import SipError
-from voiceagent.media import g711
 from voiceagent.sip import effects as sip
 from voiceagent.sip.transport import SipTransport
 from voiceagent.sip.uri import SipUri
@@ -28,7 +27,10 @@ class DialPlan:
     from_name: str = ""
     headers: Sequence[tuple[str, str]] = ()
     ring_timeout_s: float = 45.0
-    codecs: tuple[str, ...] = ("PCMU", "PCMA")
+    codecs: tuple[str, ...] | None = None
+    """In our order; None: those of the media settings."""
+    line: G711 | None = None
+    """The format of the audio that we take and give, where it is settled already."""
 
 
 Place = Callable[["OutboundLeg", Callable[[], str]], str]
@@ -39,7 +41,7 @@ class OutboundLeg(SipLeg):
     """One INVITE of ours. Fulfils :class:`voiceagent.call.leg.Leg`.
 
     The line's format stands before anybody has answered, because the model's session is opened while it
-    rings; a callee that picks the other law gets its audio translated, code by code. Early media is received
+    rings; a callee that picks another codec gets its audio transcoded by the port. Early media is received
     (announcements, ringback) and counted, but never handed on, and nothing of the agent's is played into it.
     """
 
@@ -61,10 +63,11 @@ class OutboundLeg(SipLeg):
             dialled=plan.target,
         )
         super().__init__(info, transport, media, gone, plan.codecs)
+        if plan.line is not None:
+            self._audio.settle(plan.line)
         self._audio.tls_signalling = plan.destination.transport == "tls"
         self._plan = plan
         self._place = place
-        self._format: G711 = "audio/pcma" if plan.codecs[0] == "PCMA" else "audio/pcmu"
         self._loop = asyncio.get_running_loop()
         self._decided: asyncio.Future[None] = self._loop.create_future()
         """Done when the call was answered or has ended."""
@@ -77,10 +80,6 @@ class OutboundLeg(SipLeg):
         """How much early media was heard."""
 
     # ── Leg ─────────────────────────────────────────────────────────────────────────────────────
-    @property
-    def audio_format(self) -> G711:
-        return self._format
-
     def listen(self, listener: LegListener) -> None:
         super().listen(listener)
         if self.answered and not self._over:
@@ -89,6 +88,7 @@ class OutboundLeg(SipLeg):
     async def prepare(self) -> None:
         """Bind RTP and send the INVITE with our offer. Raises MediaError, or SipError (503)."""
         self._open()
+        await self._audio.load()
         offer = self._audio.offer()
         plan = self._plan
         try:
@@ -130,7 +130,7 @@ class OutboundLeg(SipLeg):
     def play(self, audio: bytes, *, response_id: str, item_id: str) -> None:
         """Queue agent audio. Before the answer it is dropped: early media is not for the agent's voice."""
         if self.answered:
-            super().play(self._to_wire(audio), response_id=response_id, item_id=item_id)
+            super().play(audio, response_id=response_id, item_id=item_id)
 
     def play_end(self, *, response_id: str) -> None:
         if self.answered:
@@ -209,7 +209,7 @@ class OutboundLeg(SipLeg):
         if not self.answered:
             self.early_ms += len(audio) // 8
             return
-        super().on_audio(self._from_wire(audio))
+        super().on_audio(audio)
 
     def on_digit(self, digit: str) -> None:
         if self.answered:
@@ -218,16 +218,6 @@ class OutboundLeg(SipLeg):
     def on_media_lost(self, silence_s: float) -> None:
         if self.answered:  # who only rings need not send anything
             super().on_media_lost(silence_s)
-
-    def _to_wire(self, audio: bytes) -> bytes:
-        if self._audio.audio_format == self._format:
-            return audio
-        return g711.ulaw_to_alaw(audio) if self._format == "audio/pcmu" else g711.alaw_to_ulaw(audio)
-
-    def _from_wire(self, audio: bytes) -> bytes:
-        if self._audio.audio_format == self._format:
-            return audio
-        return g711.alaw_to_ulaw(audio) if self._format == "audio/pcmu" else g711.ulaw_to_alaw(audio)
 
 
 _DECLINED = frozenset({401, 403, 407, 603, 607, 608})

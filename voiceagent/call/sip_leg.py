@@ -55,7 +55,7 @@ class SipLeg:
         transport: SipTransport,
         media: DirectMedia,
         gone: Callable[[str], None],
-        codecs: tuple[str, ...],
+        codecs: tuple[str, ...] | None,
     ) -> None:
         self.info = info
         self.capabilities = LegCapabilities()

@@ -31,8 +31,12 @@ def run_call(
 ) -> None:
     """Place the call. Exit status 1 when it was not answered."""
     script = [_step(text) for text in steps]
-    if codec not in ("pcmu", "pcma"):
-        fail(f"--codec {codec}: must be pcmu or pcma", USAGE)
+    if codec not in ("pcmu", "pcma", "g722", "opus"):
+        fail(f"--codec {codec}: must be pcmu, pcma, g722 or opus", USAGE)
+    from voiceagent.media.codecs import have_wide
+
+    if codec in ("g722", "opus") and not have_wide():
+        fail(f"--codec {codec} needs PyAV: pip install 'voiceagent[codecs]'", USAGE)
     if srtp not in (None, "sdes", "dtls"):
         fail(f"--srtp {srtp}: must be sdes or dtls", USAGE)
 
@@ -110,7 +114,7 @@ async def _call(
         figures = call.figures
         print(
             f"\nanswered after {figures.setup_ms} ms, first sound {figures.first_audio_ms or '–'} ms later, "
-            f"ended by {'the far end' if ended.by == 'peer' else ended.by}"
+            f"ended by {'the far end' if ended.by == 'peer' else ended.by}; {call.codec}"
             + (f"; media encrypted with {figures.srtp}" if figures.srtp else "")
             + (f"; MOS {figures.mos:.1f}" if figures.mos is not None else "")
             + (f"; {record}" if record else "")
@@ -118,6 +122,7 @@ async def _call(
     return {
         "gave_up": gave_up,
         **asdict(call.figures),
+        "codec": call.codec,
         "ended_by": ended.by,
         "record": str(record) if record else None,
         "ladder": ladder.lines,

@@ -78,10 +78,12 @@ def _port(part: str, kind: int, host: str, port: int) -> Finding:
 
 def _codecs() -> Finding:
     from voiceagent.media import g711
+    from voiceagent.media.codecs import available, have_wide
 
     tone = bytes(range(256))
     well = g711.encode(g711.decode(tone, "ulaw"), "ulaw")[:100] == tone[:100]
-    return Finding("codecs", well, "PCMU, PCMA, telephone-event")
+    more = "" if have_wide() else "; G722 and opus: pip install 'voiceagent[codecs]'"
+    return Finding("codecs", well, f"{', '.join(available())}, telephone-event{more}")
 
 
 def _loop() -> Finding:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import voiceagent
+from voiceagent.cli.bench_sip import add_sip_benches
 
 app = typer.Typer(
     name="voiceagent",
@@ -20,6 +21,7 @@ bench = typer.Typer(
     help="Measure this machine: load, latency, accuracy. Figures are printed, never asserted."
 )
 app.add_typer(bench, name="bench")
+add_sip_benches(bench)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 ConfigFile = Annotated[
@@ -119,7 +121,7 @@ def call(
     voice: Annotated[
         str, typer.Option(help="The caller's voice: rms, awb, slt, kal (flite), or espeak.")
     ] = "rms",
-    codec: Annotated[str, typer.Option(help="pcmu or pcma.")] = "pcmu",
+    codec: Annotated[str, typer.Option(help="Of the wire: pcmu, pcma, g722 or opus.")] = "pcmu",
     record: Annotated[
         Path | None, typer.Option(help="Write the call as stereo WAV: caller left, agent right.")
     ] = None,

@@ -67,9 +67,7 @@ class HostedCall:
         self._transport = transport
         self._studio = studio
         self._told_over = over
-        # An INVITE without an offer is answered with ours, before the codec is known: it names one only.
-        codecs = ("PCMU", "PCMA") if invite.offer is not None else ("PCMU",)
-        self._party = RtpParty(studio.media, self, codecs)
+        self._party = RtpParty(studio.media, self)
         self._answer: bytes | None = None
         self._caught = bytearray()
         self._caught_more = asyncio.Event()

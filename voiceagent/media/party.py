@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from voiceagent.errors import SipError
+from voiceagent.media import codecs as wire
+from voiceagent.media import comfort_noise
 from voiceagent.media.dtls import process_identity
 from voiceagent.media.fingerprint import Fingerprint
 from voiceagent.media.g711 import Law
@@ -19,6 +21,7 @@ from voiceagent.media.ports import PortRange
 from voiceagent.media.sdp import (
     Abilities,
     AudioAgreement,
+    CodecPreference,
     Direction,
     SessionDescription,
     accept_answer,
@@ -31,7 +34,9 @@ from voiceagent.media.wheel import MediaWheel
 LineFormat = Literal["audio/pcmu", "audio/pcma"]
 DigitWay = Literal["auto", "rfc4733", "info", "inband"]
 """``auto``: RFC 4733 where it was agreed on, else INFO where the peer takes it, else tones."""
-_FORMATS: dict[str, LineFormat] = {"PCMU": "audio/pcmu", "PCMA": "audio/pcma"}
+_FORMATS: dict[Law, LineFormat] = {"ulaw": "audio/pcmu", "alaw": "audio/pcma"}
+PTIMES = (10, 20, 30, 40, 60)
+"""Packet times, in ms, that we send when a peer asks for them."""
 _PLAIN = SecurityPolicy()
 
 
@@ -49,24 +54,33 @@ class MediaPlace:
     """What peers hear while we hold them."""
     digits: DigitWay = "auto"
     """How we send keys."""
+    codecs: tuple[str, ...] = wire.PLAIN
+    """In our order."""
+    preference: CodecPreference = "untouched"
+    comfort_noise: bool = False
+    """Name comfort noise in SDP, so that peers may leave silence out. Taken in either case."""
     security: SecurityPolicy = _PLAIN
     rtcp: bool = False
 
 
 class RtpParty:
-    """The audio of one SIP dialog: a bound port, what we said about it, and what was agreed."""
+    """The audio of one SIP dialog: a bound port, what we said about it, and what was agreed.
 
-    def __init__(
-        self, media: MediaPlace, events: PortEvents, codecs: tuple[str, ...] = ("PCMU", "PCMA")
-    ) -> None:
+    The line, our side of the port, has one law of G.711 for the whole call, whatever codec the wire has: that
+    of the first codec agreed on, or, where we offer first, that of our first G.711 codec.
+    """
+
+    def __init__(self, media: MediaPlace, events: PortEvents, codecs: tuple[str, ...] | None = None) -> None:
+        """``codecs``, in our order, stand for those of ``media``."""
         self._media = media
+        self._codecs = media.codecs if codecs is None else codecs
+        self._law: Law | None = None
         self.port = MediaPort(
             media.wheel, events, media_timeout_s=media.silence_limit_s or 1e9, rtcp=media.rtcp
         )
         self._security = PartySecurity(media.security, secrets.token_bytes, _fingerprint)
         self.tls_signalling = False
         """The SDP travels encrypted: then keys may stand in it."""
-        self._codecs = codecs
         self._ours: SessionDescription | None = None
         self._offered: SessionDescription | None = None
         self._session_id = secrets.randbits(48)
@@ -78,10 +92,15 @@ class RtpParty:
         """Bind the RTP port. Raises MediaError when none is free."""
         self.port.open(self._media.host, self._media.ports)
 
+    async def load(self) -> None:
+        """Import what the codecs need that this dialog may use. Call it before packets flow."""
+        agreed = self.agreement
+        await wire.load(self._codecs if agreed is None else (codec for _, codec in agreed.receive_types))
+
     @property
     def audio_format(self) -> LineFormat:
-        """The agreed law; PCMU before anything is agreed."""
-        return _FORMATS[self.agreement.codec] if self.agreement is not None else "audio/pcmu"
+        """The format of the line; before it is settled, the one that an offer of ours would settle."""
+        return _FORMATS[self._law or self._own_law]
 
     @property
     def held(self) -> bool:
@@ -93,13 +112,16 @@ class RtpParty:
         """True once packets flow."""
         return self.port.turning
 
+    def settle(self, line: LineFormat) -> None:
+        """Give the line this format, whatever is agreed on: what hears and speaks into it stands already."""
+        self._law = "alaw" if line == "audio/pcma" else "ulaw"
+
     def hold(self, on: bool) -> bytes:
         """Put the peer on hold with music, or take it back; return the offer that says so (RFC 3264 §8.4).
 
         A peer that holds us hears nothing of ours anyway: then neither side sends.
         """
-        law: Law = "alaw" if self.audio_format == "audio/pcma" else "ulaw"
-        self.port.play_music(self._media.music.loop(law) if on else None)
+        self.port.play_music(self._media.music.loop(self._law or self._own_law) if on else None)
         both = Direction.INACTIVE if self.held else Direction.SENDONLY
         self.direction = both if on else Direction.SENDRECV
         try:
@@ -122,14 +144,16 @@ class RtpParty:
         result = negotiate(parsed, self._abilities(), self._ours)
         if self._security.stale(result.audio.security):
             result = negotiate(parsed, self._abilities(), self._ours)
-        if self.agreement is not None and result.audio.codec != self.agreement.codec:
-            raise SipError("the codec cannot change within a call", status=488)
+        if self._law is None:
+            self._law = wire.LAWS.get(result.audio.codec, "ulaw")
         self._ours = result.answer
         self._follow(result.audio)
         return result.answer.to_bytes()
 
     def offer(self) -> bytes:
         """Make an offer (outbound call, late offer, re-INVITE)."""
+        if self._law is None:
+            self._law = self._own_law
         self._offered = make_offer(self._abilities(), self._ours)
         self._ours = self._offered
         return self._offered.to_bytes()
@@ -138,7 +162,8 @@ class RtpParty:
         """Take the peer's answer to our offer. Raises SdpError when nothing was agreed."""
         if self._offered is None:
             raise SipError("an answer without an offer", status=400)
-        self._follow(accept_answer(self._offered, parse_sdp(answer), self._abilities().security))
+        security = self._abilities().security
+        self._follow(accept_answer(self._offered, parse_sdp(answer), security, PTIMES))
 
     def close(self) -> None:
         """Stop, and let the port rest."""
@@ -147,16 +172,29 @@ class RtpParty:
     def _abilities(self) -> Abilities:
         codecs = self._codecs
         if self.agreement is not None:
-            codecs = (self.agreement.codec,)
+            # What is in use stays first, so that a hold does not change the codec.
+            codecs = tuple(sorted(codecs, key=lambda codec: codec != self._in_use))
         return Abilities(
             address=self._media.advertised_host,
             port=self.port.address[1],
             codecs=codecs,
             session_id=self._session_id,
             direction=self.direction,
+            ptimes=PTIMES,
+            preference=self._media.preference,
+            comfort_noise=self._media.comfort_noise,
             rtcp_mux=self._media.rtcp,
             security=self._security.abilities(tls=self.tls_signalling),
         )
+
+    @property
+    def _own_law(self) -> Law:
+        laws: list[Law] = [wire.LAWS[codec] for codec in self._codecs if codec in wire.LAWS]
+        return laws[0] if laws else "ulaw"
+
+    @property
+    def _in_use(self) -> str:
+        return self.agreement.codec if self.agreement is not None else ""
 
     def _follow(self, agreed: AudioAgreement) -> None:
         self.agreement = agreed
@@ -165,11 +203,18 @@ class RtpParty:
         direction: PortDirection = agreed.local_direction.value
         path = MediaPath(
             remote=(agreed.remote_address, agreed.remote_port),
-            codec="PCMA" if agreed.codec == "PCMA" else "PCMU",
+            codec=agreed.codec,
             payload_type=agreed.payload_type,
             event_payload_type=agreed.telephone_event_pt,
             direction=direction,
             learn=self._media.learn_source,
+            line=self._law,
+            ptime=agreed.ptime,
+            fmtp=agreed.fmtp,
+            event_rate=agreed.telephone_event_rate,
+            receives=dict(agreed.receive_types),
+            receive_event_type=agreed.receive_telephone_event_pt,
+            comfort_noise_type=agreed.comfort_noise_pt or comfort_noise.PAYLOAD_TYPE,
             security=None if agreed.security is None else agreed.security.security,
             rtcp=(agreed.remote_address, agreed.remote_rtcp_port) if rtcp else None,
             rtcp_mux=self._media.rtcp and agreed.rtcp_mux,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from voiceagent.errors import MediaError
+from voiceagent.media.codecs import LAWS
+from voiceagent.media.comfort_noise import PAYLOAD_TYPE
 from voiceagent.media.fingerprint import DtlsParameters
+from voiceagent.media.g711 import Law
 from voiceagent.media.source_lock import Address
 from voiceagent.media.srtp_profile import SrtpKeys
 
@@ -22,10 +26,11 @@ class MediaPath:
 
     remote: Address | None
     """Connection address and port of the peer's SDP; None while unknown."""
-    codec: Literal["PCMU", "PCMA"] = "PCMU"
+    codec: str = "PCMU"
+    """What we send: PCMU, PCMA, G722 or opus."""
     payload_type: int = 0
     event_payload_type: int | None = 101
-    """Of telephone-event/8000, None where it was not agreed on: then digits go out as tones."""
+    """Of telephone-event, None where it was not agreed on: then digits go out as tones."""
     direction: Direction = "sendrecv"
     learn: bool = True
     """May a source other than ``remote`` prove itself (phones behind NAT)? Off for fixed trunks."""
@@ -37,6 +42,45 @@ class MediaPath:
     """RTCP shares the port of RTP (RFC 5761)."""
     inband_digits: bool = False
     """Listen for DTMF tones in the caller's audio (costs ≈ 0.5 % of a core; for phones without events)."""
+    line: Law | None = None
+    """The law of the frames on our side; None: that of ``codec``, µ-law where it has none."""
+    ptime: int = 20
+    """Milliseconds of audio in a packet of ours."""
+    fmtp: str = ""
+    """What the peer asks of our stream (Opus)."""
+    event_rate: int = 8000
+    """Clock of telephone-event."""
+    receives: Mapping[int, str] | None = None
+    """Codecs that the peer may send, by payload type; None: ``codec`` as ``payload_type`` only."""
+    receive_event_type: int | None = None
+    """Payload type of the peer's telephone-events; None: the one that we use."""
+    comfort_noise_type: int = PAYLOAD_TYPE
+
+    @property
+    def law(self) -> Law:
+        """The law of the frames on our side."""
+        return self.line or LAWS.get(self.codec, "ulaw")
+
+    @property
+    def clock_rate(self) -> int:
+        """Timestamp units in a second."""
+        return 48_000 if self.codec == "opus" else 8000
+
+    @property
+    def audio_types(self) -> Mapping[int, str]:
+        """The codec of each audio payload type that the peer may use."""
+        return self.receives if self.receives is not None else {self.payload_type: self.codec}
+
+    @property
+    def digit_type(self) -> int | None:
+        """The payload type of the peer's telephone-events."""
+        return self.event_payload_type if self.receive_event_type is None else self.receive_event_type
+
+    @property
+    def payload_types(self) -> frozenset[int]:
+        """All payload types that the peer may use."""
+        digits = self.digit_type
+        return frozenset({*self.audio_types, self.comfort_noise_type, *(() if digits is None else (digits,))})
 
 
 class PortEvents(Protocol):

@@ -45,6 +45,8 @@ __all__ = ["Direction", "MediaPath", "MediaPort", "PortEvents"]
 _BIND_TRIES = 8
 _PLAIN = rtp.HEADER + FRAME
 _SEQ_TS_SSRC = struct.Struct("!HII")
+_NEVER = b"\x00"
+"""The begin of no RTP packet."""
 _READS = 16
 """Packets read from one socket in one tick at most, so that a flood cannot hold the wheel up."""
 _GUARDED_READS = 40
@@ -178,14 +180,11 @@ class MediaPort:
         """
         sock = self._open_socket()
         self._in.follow(path)
-        self._plain_start = bytes((0x80, path.payload_type))
+        plain = self._in.plain_type
+        self._plain_start = _NEVER if plain is None else bytes((0x80, plain))
         self._last_heard = self._wheel.clock()
         self._lost_told = False
-        types = frozenset(
-            {path.payload_type}
-            if path.event_payload_type is None
-            else {path.payload_type, path.event_payload_type}
-        )
+        types = path.payload_types
         if path.learn != self._lock.learning:
             foreign = self._lock.foreign
             self._lock = SourceLock(path.remote, types, learn=path.learn)
@@ -247,7 +246,7 @@ class MediaPort:
     # --- the agent's audio ---
 
     def play(self, audio: bytes, response_id: str, item_id: str) -> None:
-        """Queue agent audio (G.711 of the agreed law, any length)."""
+        """Queue agent audio (G.711 of the law of the line, any length)."""
         self._out.play(audio, response_id, item_id)
         if not self._out.talking:
             self._hasten()
@@ -293,6 +292,7 @@ class MediaPort:
             "filled_ms": jitter.filled / 8,
             "discarded_ms": jitter.discarded / 8,
             "malformed": float(self._malformed),
+            "undecodable": float(jitter.undecodable),
         }
         if guard is not None:
             details["srtp_refused"] = float(guard.refused)

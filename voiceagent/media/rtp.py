@@ -115,12 +115,14 @@ class RtpWriter:
     shell draws them from its token source.
     """
 
-    __slots__ = ("_audio", "_event", "payload_type", "sequence", "ssrc", "timestamp")
+    __slots__ = ("_audio", "_event", "payload_type", "sequence", "ssrc", "ticks", "timestamp")
 
     def __init__(self, payload_type: int, *, ssrc: int, sequence: int, timestamp: int) -> None:
         self.ssrc = ssrc & 0xFFFFFFFF
         self.sequence = sequence & 0xFFFF
         self.timestamp = timestamp & 0xFFFFFFFF
+        self.ticks = 160
+        """Timestamp units of 20 ms: 960 for a clock of 48 kHz."""
         self._audio = bytearray(HEADER + 160)
         self._event = bytearray(HEADER + 4)
         self.set_payload_type(payload_type)
@@ -149,6 +151,16 @@ class RtpWriter:
         self.timestamp = (timestamp + 160) & 0xFFFFFFFF
         return buffer
 
+    def packet(self, payload: bytes, ticks: int, marker: bool = False) -> bytearray:
+        """Return the packet of any payload, and move on by ``ticks``."""
+        buffer = self._audio
+        _SEQ_TS.pack_into(buffer, 2, self.sequence, self.timestamp)
+        buffer[1] = self.payload_type | 0x80 if marker else self.payload_type
+        buffer[HEADER:] = payload
+        self.sequence = (self.sequence + 1) & 0xFFFF
+        self.timestamp = (self.timestamp + ticks) & 0xFFFFFFFF
+        return buffer
+
     def event(self, payload_type: int, payload: bytes, timestamp: int, marker: bool) -> bytearray:
         """Return one telephone-event packet stamped ``timestamp``, and move on by one frame's time."""
         buffer = self._event
@@ -156,9 +168,9 @@ class RtpWriter:
         _FIXED.pack_into(buffer, 0, 0x80, second, self.sequence, timestamp, self.ssrc)
         buffer[HEADER:] = payload
         self.sequence = (self.sequence + 1) & 0xFFFF
-        self.timestamp = (self.timestamp + 160) & 0xFFFFFFFF
+        self.timestamp = (self.timestamp + self.ticks) & 0xFFFFFFFF
         return buffer
 
     def skip(self, frames: int) -> None:
         """Let ``frames`` frames of 20 ms pass unsent: the timestamp moves on, the sequence does not."""
-        self.timestamp = (self.timestamp + 160 * frames) & 0xFFFFFFFF
+        self.timestamp = (self.timestamp + self.ticks * frames) & 0xFFFFFFFF

@@ -1,12 +1,17 @@
 """PURE. What a peer's RTP stream says: packets in, the caller's audio and key presses out.
 
-The jitter buffer makes whole frames, the digit receiver (RFC 4733) tells each press once, a detector finds
-DTMF tones where the peer has no telephone-events. What comes out goes to the port's events at once.
+The jitter buffer makes whole frames of the line's G.711, with the help of a decoder for each codec that is
+not that already; the digit receiver (RFC 4733) tells each press once; a detector finds DTMF tones where the
+peer has no telephone-events. What comes out goes to the port's events at once.
 """
 
 from __future__ import annotations
 
-from voiceagent.media import g711, rtp
+from collections.abc import Mapping
+
+from voiceagent.media import comfort_noise, rtp
+from voiceagent.media.codecs import LAWS, Decoder, decoder_for
+from voiceagent.media.g711 import Law
 from voiceagent.media.jitter import JitterBuffer
 from voiceagent.media.path import MediaPath, PortEvents
 from voiceagent.media.reception import Reception
@@ -21,26 +26,36 @@ class StreamIn:
     """One incoming stream. ``now`` is in seconds on any monotonic clock."""
 
     __slots__ = (
+        "_audio_types",
+        "_decoders",
         "_detector",
+        "_digit_type",
         "_digits",
         "_events",
         "_law",
-        "_path",
+        "_noise_type",
         "hears",
         "jitter",
         "last_audio",
         "on_audio",
+        "plain_type",
         "reception",
     )
 
     def __init__(self, events: PortEvents) -> None:
         self._events = events
-        self._path = MediaPath(None)
-        self._law: g711.Law = "ulaw"
+        self._law: Law = "ulaw"
+        self._audio_types: Mapping[int, str] = {}
+        self._decoders: dict[str, Decoder | None] = {}
+        """By codec; made with the first packet, so that a codec that is never used costs nothing."""
+        self._digit_type: int | None = None
+        self._noise_type = -1
         self._digits = DigitReceiver()
         self._detector: DtmfDetector | None = None
         self.jitter = JitterBuffer()
-        """Packets of the agreed codec may be pushed here directly; what comes out goes to ``on_audio``."""
+        """Packets of ``plain_type`` may be pushed here directly; what comes out goes to ``on_audio``."""
+        self.plain_type: int | None = None
+        """The payload type whose payloads are frames of the line already, if there is one."""
         self.reception = Reception()
         """What the network did to the stream; whoever pushes into ``jitter`` notes the packet here."""
         self.on_audio = events.on_audio
@@ -51,32 +66,42 @@ class StreamIn:
 
     def follow(self, path: MediaPath) -> None:
         """Go on as ``path`` says."""
-        law: g711.Law = "ulaw" if path.codec == "PCMU" else "alaw"
-        if path.codec != self._path.codec:
+        law = path.law
+        if law != self._law:
+            self._law = law
+            self._decoders.clear()
             self.jitter.set_law(law)
+        self._audio_types = path.audio_types
+        self._digit_type = path.digit_type
+        self._noise_type = path.comfort_noise_type
+        self.reception.set_clock_rate(path.clock_rate)
+        self.plain_type = next(
+            (number for number, codec in path.audio_types.items() if LAWS.get(codec) == law), None
+        )
         deaf_before = not self.hears
         self.hears = path.direction in ("sendrecv", "recvonly")
         if self.hears and deaf_before:
             self.jitter.restart()
         self._detector = DtmfDetector(law) if path.inband_digits else None
         self.on_audio = self._events.on_audio if self._detector is None else self._audio_with_tones
-        self._path = path
 
     def packet(self, packet: rtp.RtpPacket, now: float) -> None:
         """Take any packet in whose source is believed."""
         payload_type, marker, sequence, timestamp, ssrc, payload, _, _ = packet
-        path = self._path
         # A telephone-event is stamped with its beginning, so its timestamp says nothing of the way it took.
-        timed = payload_type != path.event_payload_type
+        timed = payload_type != self._digit_type
         self.reception.note((sequence, timestamp if timed else None, ssrc, now))
-        if payload_type == path.payload_type:
+        codec = self._audio_types.get(payload_type)
+        if codec is not None:
             if not payload or not self.hears:
                 return
             self.last_audio = now
-            audio = self.jitter.push(sequence, timestamp, ssrc, payload, now)
+            audio = self.jitter.push(sequence, timestamp, ssrc, payload, now, self._decoder(codec))
+        elif payload_type == self._noise_type and (level := comfort_noise.level_of(payload)) is not None:
+            audio = self.jitter.comfort(sequence, timestamp, ssrc, level, now)
         else:
             audio = self.jitter.skip(sequence, timestamp, ssrc, now)
-            if payload_type == path.event_payload_type:
+            if payload_type == self._digit_type:
                 digit = self._digits.feed(
                     payload, sequence=sequence, timestamp=timestamp, ssrc=ssrc, marker=marker, now=now
                 )
@@ -91,6 +116,13 @@ class StreamIn:
             audio = self.jitter.idle(now)
             if audio:
                 self.on_audio(audio)
+
+    def _decoder(self, codec: str) -> Decoder | None:
+        try:
+            return self._decoders[codec]
+        except KeyError:
+            decoder = self._decoders[codec] = decoder_for(codec, self._law)
+            return decoder
 
     def _audio_with_tones(self, audio: bytes) -> None:
         detector = self._detector

@@ -2,7 +2,8 @@
 
 Audio that comes after silence does not wait for its slot: the owner serves it earlier and counts the ticks
 in ``lead``; the silence that follows begins that much later, so that timestamps never overlap and stay true
-in the long run.
+in the long run. Frames that are not a packet as they are (another codec, law or packet time) pass through an
+encoder, which gives its payloads when they are full.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from voiceagent.media import g711, rtp
+from voiceagent.media.codecs import Encoder, encoder_for
 from voiceagent.media.path import MediaPath, PortEvents
 from voiceagent.media.playout import FRAME, Heard, Playout, Started
 from voiceagent.media.telephone_event import DigitSender
@@ -24,9 +26,11 @@ class StreamOut:
 
     __slots__ = (
         "_digits",
+        "_encoder",
         "_events",
         "_fresh",
         "_law",
+        "_mark",
         "_path",
         "_playout",
         "_send",
@@ -52,6 +56,9 @@ class StreamOut:
         self._law: g711.Law = "ulaw"
         self._silence = bytes((g711.ULAW_SILENCE,)) * FRAME
         self._playout = Playout()
+        self._encoder: Encoder | None = None
+        self._mark = False
+        """The next packet of the encoder begins a talk spurt."""
         self._fresh = True
         self._digits = DigitSender()
         self._tones: list[bytes] = []
@@ -68,7 +75,13 @@ class StreamOut:
 
     def follow(self, path: MediaPath) -> None:
         """Go on as ``path`` says. What plays keeps its place; on hold it waits."""
-        self._law = "ulaw" if path.codec == "PCMU" else "alaw"
+        before = self._path
+        fresh = (before.codec, before.ptime, before.fmtp) != (path.codec, path.ptime, path.fmtp)
+        if fresh or self._law != path.law:
+            self._law = path.law
+            self._encoder = encoder_for(path.codec, path.law, path.ptime, path.fmtp)
+            self.writer.ticks = FRAME * (1 if self._encoder is None else self._encoder.scale)
+        self._digits.rate = path.event_rate
         silence = g711.silence_byte(self._law)
         self._silence = bytes((silence,)) * FRAME
         self._playout.silence = silence
@@ -136,33 +149,45 @@ class StreamOut:
                 shift = self.lead - self._slots
                 self.lead = 0
                 return shift
-            filling = self._silence if self.music is None else self.music()
-            self._send(writer.audio(filling, self._fresh))
-            self._fresh = False
-            return 0
-        if self.talking:
-            self._send(writer.audio(payload))
+            payload = self._silence if self.music is None else self.music()
+            marker = self._fresh
         else:
+            marker = not self.talking
             self.talking = True
-            self._fresh = False
-            self._send(writer.audio(payload, True))
+        self._fresh = False
+        if self._encoder is None:
+            self._send(writer.audio(payload, marker))
+        else:
+            self._encoded(self._encoder, payload, marker)
         if self._playout.facts:
             self._tell()
         return 0
+
+    def _encoded(self, encoder: Encoder, frame: bytes, marker: bool) -> None:
+        self._mark = self._mark or marker
+        for payload in encoder.put(frame):
+            self._send(self.writer.packet(payload, encoder.ticks, self._mark))
+            self._mark = False
 
     def _digit_frame(self) -> None:
         writer = self.writer
         event_type = self._path.event_payload_type
         if self._tones:
-            self._send(writer.audio(self._tones.pop(0)))
+            self._audio(self._tones.pop(0))
             self.dialling = bool(self._tones) or self._digits.busy
             return
         event = self._digits.next(writer.timestamp)
         if event is None or event_type is None:
-            self._send(writer.audio(self._silence))
+            self._audio(self._silence)
         else:
             self._send(writer.event(event_type, event.payload, event.timestamp, event.marker))
         self.dialling = self._digits.busy
+
+    def _audio(self, frame: bytes) -> None:
+        if self._encoder is None:
+            self._send(self.writer.audio(frame))
+        else:
+            self._encoded(self._encoder, frame, False)
 
     def _tell(self) -> None:
         facts = self._playout.facts

@@ -16,10 +16,10 @@ DIGITS = "0123456789*#ABCD"
 """Event codes 0 to 15 (RFC 4733 §3.2)."""
 LOST_END_S = 0.160
 """An event without news for three packet times and 100 ms is over (its end packets were lost)."""
-SLOT = 160
-"""Samples of a 20 ms slot at 8000 Hz."""
+SLOTS_PER_S = 50
+MAX_DURATION = 0xFFFF
 MAX_MS = 8000
-"""Longest tone we send; a duration field holds 8191 ms."""
+"""Longest tone we send; a duration field holds 8191 ms at 8000 Hz."""
 _PAYLOAD = struct.Struct("!BBH")
 
 
@@ -166,6 +166,7 @@ class DigitSender:
         "_slots",
         "_start",
         "_volume",
+        "rate",
     )
 
     def __init__(self, *, tone_ms: int = 100, gap_ms: int = 80, volume: int = 10) -> None:
@@ -186,6 +187,8 @@ class DigitSender:
         self._end_count = 0
         self._pause = 0
         self._start = 0
+        self.rate = 8000
+        """Clock of the durations; a longer tone than 65,535 of them says so and no more."""
 
     @property
     def busy(self) -> bool:
@@ -214,7 +217,8 @@ class DigitSender:
         # An update may say how long the tone will have lasted when this slot is over.
         self._slot = min(self._slot + 1, self._slots)
         end = self._slot == self._slots
-        payload = build_event(EventPayload(self._digit, end, self._volume, self._slot * SLOT))
+        duration = min(self._slot * self.rate // SLOTS_PER_S, MAX_DURATION)
+        payload = build_event(EventPayload(self._digit, end, self._volume, duration))
         marker = self._slot == 1 and self._end_count == 0
         if end:
             self._end_count += 1

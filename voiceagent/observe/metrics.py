@@ -108,6 +108,8 @@ class Metrics:
         )
         # ── the node ─────────────────────────────────────────────────────────────────────────────
         self._loop_lag = histogram("event_loop_lag_seconds", "How late the event loop woke us.", SECONDS_LATE)
+        self._lag = gauge("loop_lag_seconds", "Longest lateness of the event loop in the last second.")
+        self._overloaded = gauge("overloaded", "1 while new calls are refused because the event loop lags.")
         self._provider_up = gauge("provider_up", "1 while the provider can be reached.", "provider")
         self._provider_errors = counter("provider_errors", "Errors the provider sent, by code.", "code")
         self._engine_busy = gauge("engine_busy_workers", "Workers of the embedded provider at work.")
@@ -210,6 +212,14 @@ class Metrics:
     def loop_lagged(self, seconds: float) -> None:
         """The event loop woke a sleeper ``seconds`` late."""
         self._loop_lag.observe(max(0.0, seconds))
+
+    def loop_lag(self, seconds: float) -> None:
+        """The worst of the last second."""
+        self._lag.set(max(0.0, seconds))
+
+    def overloaded(self, on: bool) -> None:
+        """New calls are refused, or taken again."""
+        self._overloaded.set(1 if on else 0)
 
     def provider_up(self, provider: str, up: bool) -> None:
         """The provider can, or cannot, be reached."""

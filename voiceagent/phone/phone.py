@@ -17,6 +17,7 @@ from voiceagent.call.direct_audio import DirectAudio, DirectMedia
 from voiceagent.errors import CallEnded, MediaError, SipError
 from voiceagent.ids import random_token
 from voiceagent.media import g711
+from voiceagent.media.codecs import load
 from voiceagent.media.party_security import SecurityPolicy
 from voiceagent.media.sdp.security import Keying
 from voiceagent.media.srtp import HOW_TO_INSTALL, srtp_available
@@ -83,6 +84,7 @@ class Phone:
         self.address = sip.Address("", 0)
 
     async def __aenter__(self) -> Phone:
+        await load(self._codecs)
         self._wheel = MediaWheel(asyncio.get_running_loop())
         config = EndpointConfig(
             user=self._user,
@@ -265,8 +267,13 @@ class PhoneCall:
 
     @property
     def law(self) -> str:
-        """PCMU or PCMA."""
-        return self._audio.agreement.codec if self._audio.agreement is not None else "PCMU"
+        """PCMU or PCMA: the G.711 of the phone's own side, whatever codec the wire has."""
+        return "PCMA" if self._audio.audio_format == "audio/pcma" else "PCMU"
+
+    @property
+    def codec(self) -> str:
+        """The codec of the wire; empty before it is agreed on."""
+        return self._audio.agreement.codec if self._audio.agreement is not None else ""
 
     def encode(self, pcm: bytes) -> bytes:
         """Return 8 kHz PCM as the call's G.711, in whole frames."""
@@ -419,5 +426,5 @@ def _uri_of(target: str) -> SipUri:
 
 def chosen(codecs: Sequence[str]) -> tuple[str, ...]:
     """Return codec names in SDP spelling; ``ulaw`` and ``alaw`` are understood, too."""
-    names = {"ulaw": "PCMU", "alaw": "PCMA", "pcmu": "PCMU", "pcma": "PCMA"}
+    names = {"ulaw": "PCMU", "alaw": "PCMA", "pcmu": "PCMU", "pcma": "PCMA", "g722": "G722", "opus": "opus"}
     return tuple(names[codec.lower()] for codec in codecs)

@@ -13,7 +13,14 @@ class CallSettings(Section):
     """The call handler."""
 
     max_calls: Annotated[int, Field(ge=1)] = Field(default=100, description="Calls at once; more get 503.")
-    retry_after_s: Annotated[int, Field(ge=1)] = Field(default=10, description="Retry-After of a 503.")
+    retry_after_s: Annotated[int, Field(ge=1)] = Field(
+        default=10, description="Retry-After of a 503, on average: half of it to one and a half, at random."
+    )
+    overload_lag_ms: Annotated[float, Field(ge=0)] = Field(
+        default=20.0,
+        description="Refuse new calls (503) once the event loop was later than this for a second, until ten "
+        "seconds of calm; 0 never.",
+    )
     connect_timeout_s: Annotated[float, Field(gt=0, le=30)] = Field(
         default=3.0, description="How long the provider may take before the caller hears an apology."
     )

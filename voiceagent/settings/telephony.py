@@ -23,6 +23,10 @@ class SipSettings(Section):
         description="Addresses and CIDR blocks that may call us; anyone else is ignored in silence.",
     )
 
+    refuse_unknown_sources: bool = Field(
+        default=False,
+        description="Answer anyone else with 403 instead: ten a second for each host, a hundred in all.",
+    )
     session_expires_s: Annotated[int, Field(ge=0, le=86_400)] = Field(
         default=1800,
         description="Session timers (RFC 4028): interval that we ask for and grant; 0 turns them off.",
@@ -77,6 +81,16 @@ class MediaSettings(Section):
         default="auto",
         description="How keys are sent: as events (RFC 4733) if agreed on, else by INFO, else as tones.",
     )
+    codecs: tuple[Literal["PCMU", "PCMA", "G722", "opus"], ...] = Field(
+        default=(), description="Codecs, the preferred first; default: all that are installed, G.711 first."
+    )
+    codec_preference: Literal["untouched", "theirs", "ours"] = Field(
+        default="untouched",
+        description="Codec taken of an offer: first of `theirs` or `ours`; `untouched`: their first G.711.",
+    )
+    comfort_noise: bool = Field(
+        default=False, description="Name comfort noise in SDP, so that phones may leave silence out?"
+    )
     srtp: Literal["off", "optional", "required"] = Field(
         default="optional",
         description="Encrypted media: never, as the other side offers, or else no call.",
@@ -99,3 +113,10 @@ class MediaSettings(Section):
         if self.port_high <= self.port_low:
             raise ValueError("port_high must be above port_low")
         return self
+
+    @field_validator("codecs")
+    @classmethod
+    def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("names a codec twice")
+        return value

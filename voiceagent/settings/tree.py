@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from voiceagent.errors import ConfigError
+from voiceagent.media.codecs import demand
 from voiceagent.media.srtp import HOW_TO_INSTALL, srtp_available
 from voiceagent.settings.provider import EngineSettings, HostedSettings, RealtimeSettings, SurvivalSettings
 from voiceagent.settings.service import CallSettings, ConsoleSettings, LogSettings
@@ -109,6 +110,7 @@ def bare_settings(flags: Mapping[str, Any]) -> Settings:
         raise _config_error(error) from None
     _check_provider(settings)
     _check_addresses(settings)
+    demand(settings.media.codecs)
     _check_srtp(settings)
     return settings
 
@@ -142,6 +144,7 @@ def load_settings(file: str | Path | None = None, flags: Mapping[str, Any] | Non
     _check_provider(settings)
     _check_hosted(settings)
     _check_addresses(settings)
+    demand(settings.media.codecs)
     _check_srtp(settings)
     return settings
 

@@ -18,6 +18,8 @@ from voiceagent.sip.info import send_info
 from voiceagent.sip.invite import Leg, OurOffer, hang_up_established, probe
 from voiceagent.sip.message import Request, Response
 from voiceagent.sip.parser import Malformed, parse_datagram
+from voiceagent.sip.strangers import ReplyBudget
+from voiceagent.sip.transaction.reply import reply_address
 from voiceagent.sip.update import send_update
 from voiceagent.sip.uri import host_text
 
@@ -50,6 +52,7 @@ class SipEndpoint:
     def __init__(self, config: EndpointConfig, tokens: Tokens) -> None:
         self.config = config
         self._core = Core(config, tokens)
+        self._budget = ReplyBudget()
         gate = self._core.gate
         self._accepts = config.accepts() if gate is None else gate.hears
 
@@ -197,12 +200,16 @@ class SipEndpoint:
         self._core.respond_stateless(message.partial, source, message.reply_status)
 
     def _stranger(self, data: bytes, source: Address) -> None:
-        if self.config.refuse_unknown_sources:
+        core = self._core
+        if self.config.refuse_unknown_sources and self._budget.left(source.host, core.wire.now):
             message = parse_datagram(data)
             if isinstance(message, Request) and message.method != "ACK":
-                self._core.counts["refused_unknown_source"] += 1
-                self._core.respond_stateless(message, source, 403)
-                return
+                reply = core.stateless(message, source, 403)  # without Server: nothing to learn here
+                if len(reply) <= len(data):
+                    self._budget.spend(source.host)
+                    core.counts["refused_unknown_source"] += 1
+                    core.wire.send(reply, reply_address(message, source))
+                    return
         self._drop("unknown_source", source)
 
     def _drop(self, why: str, source: Address) -> None:

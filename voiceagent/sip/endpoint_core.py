@@ -17,7 +17,7 @@ from voiceagent.sip.message import Request, Response
 from voiceagent.sip.multipart import find_body
 from voiceagent.sip.refer_taken import refuse_open
 from voiceagent.sip.transaction import ClientTransaction, InviteClient, ServerTransaction, TransactionLayer
-from voiceagent.sip.transaction.reply import fields_of, reply_address, reply_bytes, reply_head
+from voiceagent.sip.transaction.reply import ReplyHead, fields_of, reply_address, reply_bytes, reply_head
 from voiceagent.sip.transaction.wire import Wire
 
 if TYPE_CHECKING:
@@ -101,6 +101,9 @@ class Core:
             if not leg.established:
                 leg.client.give_up_in(self.wire.values.give_up)
             self.wire.timers.at(self.wire.now + self.wire.values.give_up, lambda: self._part(leg))
+        if leg.our_offer is not None and isinstance(leg.our_offer.client, InviteClient):
+            # A re-INVITE that was ringing has no timer of its own any more.
+            leg.our_offer.client.give_up_in(self.wire.values.give_up)
         self.counts[f"ended_{by}"] += 1
         self.emit(Ended(leg.id, by, status, reason))
         return True
@@ -142,23 +145,37 @@ class Core:
         """Build and send one response; False when a final one went before."""
         if transaction.answered:
             return False
-        head = transaction.head
-        if head is None:
-            head = transaction.head = reply_head(transaction.request, transaction.source)
+        head = self.head_of(transaction)
         if self.config.user_agent and status > 100:
             headers = (*headers, ("Server", self.config.user_agent))
         data = reply_bytes(head, status, reason, tag or self.tokens(), headers, body, content_type)
         return transaction.respond(status, data)
 
+    @staticmethod
+    def head_of(transaction: ServerTransaction) -> ReplyHead:
+        """Return the lines that all responses of an unanswered transaction share."""
+        head = transaction.head
+        if head is None:
+            head = transaction.head = reply_head(transaction.request, transaction.source)
+        return head
+
     def respond_stateless(
         self, request: Request, source: Address, status: int, reason: str = "", headers: HeaderLines = ()
     ) -> None:
-        """Answer without a transaction (§8.2.7): the To tag is the same for every copy of the request."""
-        head = reply_head(request, source)
-        tag = f"{zlib.crc32((head.vias + head.from_ + head.ids).encode('utf-8', 'surrogateescape')):08x}"
+        """Answer without a transaction (§8.2.7)."""
         if self.config.user_agent:
             headers = (*headers, ("Server", self.config.user_agent))
-        self.wire.send(reply_bytes(head, status, reason, tag, headers), reply_address(request, source))
+        data = self.stateless(request, source, status, reason, headers)
+        self.wire.send(data, reply_address(request, source))
+
+    @staticmethod
+    def stateless(
+        request: Request, source: Address, status: int, reason: str = "", headers: HeaderLines = ()
+    ) -> bytes:
+        """Build a response that needs no transaction: its To tag is the same for every copy."""
+        head = reply_head(request, source)
+        tag = f"{zlib.crc32((head.vias + head.from_ + head.ids).encode('utf-8', 'surrogateescape')):08x}"
+        return reply_bytes(head, status, reason, tag, headers)
 
     # Requests.
 

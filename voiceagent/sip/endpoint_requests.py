@@ -14,6 +14,7 @@ from voiceagent.sip.info import take_info
 from voiceagent.sip.invite import Leg, ack_for_2xx, forget_dialog, refuse_pending
 from voiceagent.sip.invite_offer import take_reinvite
 from voiceagent.sip.invite_server import cancelled, new_call
+from voiceagent.sip.limits import DEFAULT
 from voiceagent.sip.message import Request
 from voiceagent.sip.options import answer_options, capabilities
 from voiceagent.sip.refer import take_notify
@@ -95,6 +96,8 @@ def _new_invite(core: Core, server: ServerTransaction, trunk: str) -> None:
     if server.request.contact is None and server.request.via.is_rfc3261:
         # Only a phone of RFC 2543 may leave it out; then From says where the caller is (RFC 4475 §3.4.1).
         core.respond(server, 400, "Missing Contact")
+    elif core.head_of(server).size > DEFAULT.answer_head:
+        core.respond(server, 513)
     elif len(core.legs) >= core.config.max_legs:
         core.counts["over_max_legs"] += 1
         core.respond(server, 503, headers=(("Retry-After", str(5 + core.dice(11))),))

@@ -1,4 +1,4 @@
-"""PURE. Every limit of the SIP message layer, in one place (those of SDP: ``voiceagent.media.sdp.limits``).
+"""PURE. Every limit of SIP messages and connections, in one place (SDP: ``voiceagent.media.sdp.limits``).
 
 A message over a limit is answered (400, 413, 414 or 513) or dropped; it is never processed, and the work
 done before finding out is linear in its size.
@@ -31,6 +31,10 @@ class Limits:
     """Characters of one URI; over it: 400."""
     int_digits: int = 10
     """Digits of any integer, looked at before conversion; over it: 400."""
+    answer_head: int = 32_768
+    """Header lines of an INVITE that its answers and our requests in its dialog repeat; over it: 513."""
+    sent_datagram: int = 65_507
+    """What one UDP datagram over IPv4 carries; nothing larger is sent."""
     multipart_depth: int = 3
     """multipart within multipart; over it: the SDP is not looked for."""
     multipart_parts: int = 8
@@ -38,3 +42,31 @@ class Limits:
 
 
 DEFAULT = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """What TCP and TLS connections may cost us. Times in seconds, all absolute: no byte starts them anew."""
+
+    handshake_s: float = 5.0
+    """TLS handshake of a connection that we accept."""
+    connect_s: float = 5.0
+    """Connecting to a peer, TLS handshake included."""
+    first_message_s: float = 5.0
+    """From accepting a connection to its first whole message."""
+    message_s: float = 5.0
+    """From the first byte of a message to its last."""
+    idle_s: float = 600.0
+    """A connection without messages is closed after this long, unless a call needs it; 0 never."""
+    ping_s: float = 90.0
+    """Silence on a connection that we opened before a keep-alive ping (RFC 5626 §4.4.1); 0 sends none."""
+    pong_s: float = 10.0
+    """How long a peer that has answered pings before may take now; then the connection has failed."""
+    per_address: int = 32
+    """Connections from one IP address."""
+    connections: int = 1024
+    """Connections in all that we accept …"""
+    reserve: int = 64
+    """… of which so many are kept for sources on the allow-list."""
+    write_buffer: int = 1_048_576
+    """Bytes waiting for a peer that does not read; over it the connection is closed."""

@@ -1,10 +1,9 @@
-"""The UDP shell around :class:`~voiceagent.sip.endpoint.SipEndpoint`: a socket, a timer, effects in order."""
+"""The shell around :class:`~voiceagent.sip.endpoint.SipEndpoint`: sockets, one timer, effects in order."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
-import errno
 import logging
 import socket
 from collections import Counter, deque
@@ -13,20 +12,25 @@ from collections.abc import Callable, Iterable, Sequence
 from voiceagent.errors import ConfigError
 from voiceagent.ids import Tokens, random_token
 from voiceagent.sip.config import EndpointConfig
-from voiceagent.sip.effects import Address, SendDatagram, SipEffect, SipEvent
+from voiceagent.sip.effects import Address, SendDatagram, SipEffect, SipEvent, Transport
 from voiceagent.sip.endpoint import SipEndpoint
+from voiceagent.sip.framing import Broken
+from voiceagent.sip.limits import StreamLimits
+from voiceagent.sip.listen import Listen
+from voiceagent.sip.streams import Streams, bind_tcp
+from voiceagent.sip.tls import TlsConfig
+from voiceagent.sip.udp_socket import UdpSocket, bind_udp
 
 _log = logging.getLogger("voiceagent.sip")
 
-_DATAGRAM = 65_535
-_BATCH = 64  # datagrams read per wake-up of the loop, so that a flood cannot starve the calls
-_RECEIVE_BUFFER = 4 * 1024 * 1024
+_SAME_PORT_ATTEMPTS = 20
+_SETTINGS = ("sip.host", "sip.port")
 
 HeaderLines = Iterable[tuple[str, str]]
 
 
 class SipTransport:
-    """Owns a socket and an endpoint. All methods belong to the loop's thread.
+    """Owns an endpoint and its listeners. All methods belong to the loop's thread.
 
     ``on_event`` is called synchronously for every :data:`~voiceagent.sip.effects.SipEvent`, in order, and may
     give commands at once; their effects are performed after those already waiting. What it raises is logged.
@@ -40,19 +44,27 @@ class SipTransport:
         *,
         tokens: Tokens = random_token,
         advertised: Address | None = None,
+        tls: TlsConfig | None = None,
+        stream_limits: StreamLimits | None = None,
     ) -> None:
         self._config = config
         self._on_event = on_event
         self._tokens = tokens
         self._advertised = advertised
-        self._socket: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._endpoint: SipEndpoint | None = None
+        self._udp: dict[int, UdpSocket] = {}
+        """By the flow that names them: 0, or minus the listener's number."""
+        self._first_udp: dict[bool, UdpSocket] = {}
+        """The default for calls we place, by whether it is IPv6."""
+        self.streams = Streams(self, stream_limits or StreamLimits(), tls or TlsConfig())
+        self.bound: tuple[Address, ...] = ()
+        """Where each listener is bound, in the order wished for."""
+        self._running = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
         self._waiting: deque[SipEffect] = deque()
         self._performing = False
-        self._buffer = bytearray(_DATAGRAM)
         self.errors: Counter[str] = Counter()
         """Socket and internal errors by kind; none of them is ever raised."""
 
@@ -64,44 +76,74 @@ class SipTransport:
         return self._endpoint
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> Address:
-        """Bind ``host:port`` (0: a free one) and listen; return the bound address.
+        """Listen by UDP on ``host:port`` (0: a free one); return the bound address. See :meth:`listen`."""
+        return (await self.listen([Listen("udp", host, port)]))[0]
 
-        Raises ConfigError where the address cannot be bound, or is a wildcard and nothing is advertised.
+    async def listen(
+        self, listeners: Sequence[Listen], setting: tuple[str, str] = _SETTINGS
+    ) -> tuple[Address, ...]:
+        """Bind all of ``listeners``; return their addresses. The first is the default of what we tell others.
+
+        Raises ConfigError where one cannot be bound, where its TLS files are no good, or where it is a
+        wildcard and nothing is advertised; ``setting`` names host and port there. Nothing stays open then.
         """
-        if self._socket is not None:
-            raise RuntimeError("the SIP transport runs already")
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_DGRAM)
+        if self._endpoint is not None or not listeners:
+            raise RuntimeError("the SIP transport runs already, or has nowhere to listen")
+        advertised = self._advertised
+        sockets = _bind_all(listeners, setting)
         try:
-            sock.setblocking(False)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-            sock.bind((host, port))
-        except OSError as error:
-            sock.close()
-            setting = "sip.host" if error.errno == errno.EADDRNOTAVAIL else "sip.port"
-            raise ConfigError(setting, f"cannot listen on {host}:{port}: {error.strerror}") from error
-        bound = Address(*sock.getsockname()[:2])
-        if self._advertised is None and bound[0] in ("0.0.0.0", "::"):
-            sock.close()
-            raise ConfigError("sip.advertised_host", "a wildcard address needs an advertised one")
-        told = self._advertised
-        local = bound if told is None else Address(told.host, told.port or bound.port)
-        self._endpoint = SipEndpoint(dataclasses.replace(self._config, local=local), self._tokens)
-        self._socket = sock
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(sock.fileno(), self._readable)
-        return bound
+            self.bound = tuple(
+                _bound_to(sock, wish.transport) for sock, wish in zip(sockets, listeners, strict=True)
+            )
+            told: list[Address] = []
+            for bound, wish in zip(self.bound, listeners, strict=True):
+                address = wish.told(bound.port, None if advertised is None else advertised.host)
+                if advertised is not None and advertised.port and wish.told_host is None and not wish.port:
+                    address = address._replace(port=advertised.port)
+                if address.host in ("0.0.0.0", "::"):
+                    raise ConfigError("sip.advertised_host", "a wildcard address needs an advertised one")
+                told.append(address)
+            self._loop = asyncio.get_running_loop()
+            config = dataclasses.replace(self._config, local=told[0], listeners=tuple(told))
+            self._endpoint = SipEndpoint(config, self._tokens)
+            for number, (sock, bound) in enumerate(zip(sockets, self.bound, strict=True)):
+                self._attend(sock, bound, number)
+        except BaseException:
+            self._endpoint = None
+            self._unlisten()
+            for sock in sockets:
+                sock.close()
+            raise
+        self._running = True
+        return self.bound
+
+    def _attend(self, sock: socket.socket, bound: Address, number: int) -> None:
+        ipv6 = ":" in bound.host
+        if bound.transport == "udp":
+            listener = UdpSocket(sock, number, self.errors, self._datagram, self._unreachable)
+            self._udp[-number] = listener
+            self._first_udp.setdefault(ipv6, listener)
+            return
+        self.streams.listen(sock, number, bound.transport, anybody=self._config.accept_identity is not None)
+        if bound.host not in ("0.0.0.0", "::"):
+            self.streams.local_hosts.setdefault((bound.transport, ipv6), bound.host)
 
     async def close(self) -> None:
         """Stop listening at once. Live calls are not ended; hang up first. Harmless when called again."""
-        sock, self._socket = self._socket, None
-        if sock is not None and self._loop is not None:
-            self._loop.remove_reader(sock.fileno())
-            sock.close()
+        self._running = False
+        self._unlisten()
+        await self.streams.close()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._waiting.clear()
+
+    def _unlisten(self) -> None:
+        for listener in self._udp.values():
+            listener.close()
+        self._udp.clear()
+        self._first_udp.clear()
+        self.streams.unlisten()
 
     # Commands: as on the endpoint, without the time, and performed at once.
 
@@ -199,30 +241,45 @@ class SipTransport:
             raise RuntimeError("the SIP transport was not started")
         return self._loop.time()
 
-    def _readable(self) -> None:
-        buffer = self._buffer
-        view = memoryview(buffer)
-        for _ in range(_BATCH):
-            sock = self._socket
-            if sock is None:
-                return
-            try:
-                size, source = sock.recvfrom_into(buffer)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                self.errors[type(error).__name__] += 1
-                continue
-            try:
-                effects = self.endpoint.receive(
-                    bytes(view[:size]), Address(source[0], source[1]), self._now()
-                )
-            except Exception:
-                # A fault of ours must cost one datagram, never the loop with every other call in it.
-                self.errors["internal"] += 1
-                _log.exception("a datagram of %s could not be handled", source[:2])
-                continue
-            self._perform(effects)
+    def _datagram(self, data: bytes, host: str, port: int, flow: int) -> None:
+        self._receive(data, Address(host, port, "udp", flow))
+
+    def _receive(self, data: bytes, source: Address) -> None:
+        try:
+            effects = self.endpoint.receive(data, source, self._now())
+        except Exception:
+            # A fault of ours must cost one message, never the loop with every other call in it.
+            self.errors["internal"] += 1
+            _log.exception("a message of %s could not be handled", source[:3])
+            return
+        self._perform(effects)
+
+    def _unreachable(self, address: Address, reason: str) -> None:
+        self._perform(self.endpoint.transport_failed(address, self._now(), reason))
+
+    # StreamOwner.
+
+    def stream_allowed(self, source: Address) -> bool:
+        return self.endpoint.accepts_flow(source)
+
+    def stream_opened(self, address: Address, identities: tuple[str, ...], listener: int) -> None:
+        self._perform(self.endpoint.flow_opened(address, self._now(), identities, listener))
+
+    def stream_closed(self, address: Address, reason: str) -> None:
+        self._perform(self.endpoint.flow_closed(address, self._now(), f"connection closed: {reason}"))
+
+    def stream_failed(self, address: Address, reason: str) -> None:
+        self._unreachable(address, reason)
+
+    def stream_message(self, data: bytes, address: Address) -> None:
+        self._receive(data, address)
+
+    def stream_broken(self, broken: Broken, address: Address) -> None:
+        now = self._now()
+        self._perform(self.endpoint.receive_broken(broken.head, address, broken.status, broken.why, now))
+
+    def stream_in_use(self, flow: int) -> bool:
+        return self.endpoint.flow_in_use(flow)
 
     def _perform(self, effects: Iterable[SipEffect]) -> None:
         waiting = self._waiting
@@ -246,19 +303,27 @@ class SipTransport:
         self._arm()
 
     def _send(self, order: SendDatagram) -> None:
-        if self._socket is None:
+        if not self._running:
             return
-        try:
-            self._socket.sendto(order.data, order.destination[:2])
-        except OSError as error:
-            # Refused, unreachable or a full buffer: like a lost datagram, a retransmission heals it.
-            self.errors[type(error).__name__] += 1
+        destination = order.destination
+        if destination.transport != "udp":
+            self.streams.send(order.data, destination)
+            return
+        ipv6 = ":" in destination.host
+        listener = self._udp.get(destination.flow)
+        if listener is None or listener.ipv6 != ipv6:
+            listener = self._first_udp.get(ipv6)
+        if listener is None:
+            self.errors["no_listener"] += 1
+            self._unreachable(destination, "we do not listen on UDP in this address family")
+        else:
+            listener.send(order.data, destination)
 
     def _arm(self) -> None:
         loop = self._loop
         due = self.endpoint.wake_at()
         timer = self._timer
-        if loop is None or self._socket is None or due is None:
+        if loop is None or not self._running or due is None:
             return
         if timer is not None:
             if self._timer_due <= due:
@@ -276,3 +341,37 @@ class SipTransport:
             _log.exception("a SIP timer failed")
             effects = []
         self._perform(effects)
+
+
+def _bound_to(sock: socket.socket, transport: Transport) -> Address:
+    host, port = sock.getsockname()[:2]
+    return Address(host, port, transport)
+
+
+def _bind_all(listeners: Sequence[Listen], setting: tuple[str, str]) -> list[socket.socket]:
+    """Bind everything, or nothing. UDP and TCP on one host that both take a free port get the same one."""
+    last = None
+    for _ in range(_SAME_PORT_ATTEMPTS):
+        made: list[socket.socket] = []
+        taken: dict[tuple[str, bool], int] = {}
+        try:
+            for wish in listeners:
+                key = wish.host, wish.transport == "tls"
+                port = wish.port or taken.get(key, 0)
+                if wish.transport == "udp":
+                    sock = bind_udp(wish.host, port, setting)
+                else:
+                    sock = bind_tcp(wish.host, port, setting, wish.transport)
+                made.append(sock)
+                if not wish.port:
+                    taken.setdefault(key, int(sock.getsockname()[1]))
+        except ConfigError as error:
+            last = error
+            for sock in made:
+                sock.close()
+            if not taken:
+                raise
+            continue  # the free port of the one was not free for the other
+        return made
+    assert last is not None
+    raise last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from voiceagent.media.sdp.choice import CodecPreference
 from voiceagent.media.sdp.limits import SdpLimits
 from voiceagent.media.sdp.offer_answer import (
     Abilities,
@@ -30,6 +31,7 @@ __all__ = [
     "AgreedSecurity",
     "Attribute",
     "AudioAgreement",
+    "CodecPreference",
     "Connection",
     "Direction",
     "MediaDescription",

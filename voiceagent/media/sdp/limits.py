@@ -11,6 +11,8 @@ class SdpLimits:
 
     size: int = 16_384
     """Bytes of one session description."""
+    lines: int = 1_024
+    """Lines of any kind."""
     media: int = 8
     """``m=`` lines."""
     payload_types: int = 64

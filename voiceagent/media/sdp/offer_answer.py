@@ -8,7 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from voiceagent.media.sdp.codecs import TELEPHONE_EVENT, codec_named
+from voiceagent.media.sdp.choice import (
+    CodecPreference,
+    choose,
+    codec_of,
+    event_rates,
+    event_type,
+    find,
+    is_audio,
+    name_of,
+    noise_type,
+    packet_time,
+)
+from voiceagent.media.sdp.codecs import COMFORT_NOISE, TELEPHONE_EVENT, codec_named
 from voiceagent.media.sdp.security import (
     PLAIN,
     AgreedSecurity,
@@ -31,11 +43,15 @@ from voiceagent.media.sdp.values import (
 _FIRST_DYNAMIC = 96
 _EVENT_PAYLOAD_TYPE = 101
 _EVENTS = "0-15"
+_NOISE_PAYLOAD_TYPE = 13
 
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What we can do and where we listen. ``ptime`` in ms; ``ptimes`` those we can send when asked to."""
+    """What we can do and where we listen. ``ptime`` in ms; ``ptimes`` those we can send when asked to.
+
+    ``comfort_noise`` names CN, which lets the peer leave silence out (RFC 3389).
+    """
 
     address: str
     port: int
@@ -48,6 +64,8 @@ class Abilities:
     direction: Direction = Direction.SENDRECV
     rtcp_mux: bool = False
     username: str = "-"
+    preference: CodecPreference = "theirs"
+    comfort_noise: bool = False
     security: SecurityAbilities = PLAIN
 
 
@@ -75,6 +93,13 @@ class AudioAgreement:
     rtcp_mux: bool
     remote_rtcp_port: int
     media_index: int
+    telephone_event_rate: int = 8000
+    """Clock of the telephone-events: that of the codec, or 8000 beside Opus where only that is offered."""
+    fmtp: str = ""
+    """What the peer asks of our stream of this codec."""
+    receive_types: tuple[tuple[int, str], ...] = ()
+    """Payload type and codec of everything that the peer may send."""
+    comfort_noise_pt: int | None = None
     security: AgreedSecurity | None = None
     """None: plain RTP."""
 
@@ -102,8 +127,8 @@ def negotiate(
 ) -> Negotiated:
     """Answer an offer: the first audio section that fits is taken, every other one refused with port 0.
 
-    The codec is the first of the offer's list that we have, under the offer's payload type. ``previous`` is
-    our last description in this dialog. SdpError 488 with code ``sdp_no_common_codec``, ``sdp_protocol``,
+    The codec is chosen as ``abilities.preference`` says, under the offer's payload type. ``previous`` is our
+    last description in this dialog. SdpError 488 with code ``sdp_no_common_codec``, ``sdp_protocol``,
     ``sdp_srtp_unsupported``, ``sdp_srtp_required``, ``sdp_unreachable`` or ``sdp_no_audio`` when nothing
     remains.
     """
@@ -153,9 +178,16 @@ def make_offer(abilities: Abilities, previous: SessionDescription | None = None)
 
 
 def accept_answer(
-    offer: SessionDescription, answer: SessionDescription, security: SecurityAbilities | None = None
+    offer: SessionDescription,
+    answer: SessionDescription,
+    security: SecurityAbilities | None = None,
+    ptimes: tuple[int, ...] = (20,),
 ) -> AudioAgreement:
-    """What the peer's answer to our offer amounts to; SdpError 488 when it takes no audio of ours."""
+    """What the peer's answer to our offer amounts to; SdpError 488 when it takes no audio of ours.
+
+    The answer's first codec is what we send; the peer may send any of its list (RFC 3264 §7). ``ptimes`` are
+    the packet times that we can send when asked to.
+    """
     index = next((i for i, media in enumerate(offer.media) if media.kind == "audio" and media.port), None)
     if index is None or index >= len(answer.media):
         raise SdpError("SDP: the answer has no section for our audio", status=488, code="sdp_no_audio")
@@ -167,33 +199,38 @@ def accept_answer(
     if connection is None or not connection.is_reachable:
         raise SdpError("SDP: the answer has no usable address", status=488, code="sdp_unreachable")
     offered = ours.rtpmaps
-    for entry in theirs.rtpmaps:
-        if entry.encoding.lower() == TELEPHONE_EVENT:
-            continue
-        mine = _find(offered, entry)
-        if mine is not None:
-            break
-    else:
+    pairs = [(entry, find(offered, entry)) for entry in theirs.rtpmaps if is_audio(entry)]
+    shared = [(entry, mine) for entry, mine in pairs if mine is not None]
+    if not shared:
         raise SdpError("SDP: the answer names no codec of ours", status=488, code="sdp_no_common_codec")
-    their_event = _event(theirs.rtpmaps, entry.clock_rate)
-    our_event = _event(offered, entry.clock_rate)
+    entry, mine = shared[0]
+    their_event, our_event, event_rate = None, None, entry.clock_rate
+    for event_rate in event_rates(entry.clock_rate):
+        their_event, our_event = event_type(theirs.rtpmaps, event_rate), event_type(offered, event_rate)
+        if their_event is not None and our_event is not None:
+            break
+    noise = noise_type(theirs.rtpmaps, entry.clock_rate) is not None
     wanted = _effective(answer, theirs, connection)
     return AudioAgreement(
         remote_address=connection.address,
         remote_port=theirs.port,
-        codec=_name(entry),
+        codec=name_of(entry),
         clock_rate=entry.clock_rate,
         channels=entry.channels,
         payload_type=entry.payload_type,
         receive_payload_type=mine.payload_type,
         telephone_event_pt=their_event if our_event is not None else None,
         receive_telephone_event_pt=our_event if their_event is not None else None,
-        ptime=_ptime(theirs, ours.ptime or 20, (ours.ptime or 20,)),
+        ptime=packet_time(theirs, ours.ptime or 20, ptimes, codec_of(entry)),
         local_direction=offer.direction_of(ours).narrowed(wanted.reversed),
         remote_direction=wanted,
         rtcp_mux=ours.rtcp_mux and theirs.rtcp_mux,
         remote_rtcp_port=theirs.rtcp_port,
         media_index=index,
+        telephone_event_rate=event_rate,
+        fmtp=theirs.fmtp(entry.payload_type) or "",
+        receive_types=tuple((mine.payload_type, name_of(mine)) for _, mine in shared),
+        comfort_noise_pt=noise_type(offered, entry.clock_rate) if noise else None,
         security=agreed,
     )
 
@@ -210,28 +247,38 @@ def _agree(
         return "sdp_unreachable"
     entries = media.rtpmaps
     known = [codec_named(name) for name in abilities.codecs]
-    chosen = next((entry for entry in entries if any(codec.is_same(entry) for codec in known)), None)
-    if chosen is None:
+    pair = choose(entries, known, abilities.preference)
+    if pair is None:
         return "sdp_no_common_codec"
-    event = _event(entries, chosen.clock_rate) if abilities.telephone_event else None
+    chosen, codec = pair
+    event, event_rate = None, chosen.clock_rate
+    if abilities.telephone_event:
+        for event_rate in event_rates(chosen.clock_rate):
+            event = event_type(entries, event_rate)
+            if event is not None:
+                break
     wanted = _effective(offer, media, connection)
     mux = media.rtcp_mux and abilities.rtcp_mux
     return AudioAgreement(
         remote_address=connection.address,
         remote_port=media.port,
-        codec=_name(chosen),
+        codec=codec.name,
         clock_rate=chosen.clock_rate,
         channels=chosen.channels,
         payload_type=chosen.payload_type,
         receive_payload_type=chosen.payload_type,
         telephone_event_pt=event,
         receive_telephone_event_pt=event,
-        ptime=_ptime(media, abilities.ptime, abilities.ptimes),
+        ptime=packet_time(media, abilities.ptime, abilities.ptimes, codec),
         local_direction=wanted.reversed.narrowed(abilities.direction),
         remote_direction=wanted,
         rtcp_mux=mux,
         remote_rtcp_port=media.port if mux else _rtcp_port_without_mux(media),
         media_index=index,
+        telephone_event_rate=event_rate,
+        fmtp=media.fmtp(chosen.payload_type) or "",
+        receive_types=((chosen.payload_type, codec.name),),
+        comfort_noise_pt=noise_type(entries, chosen.clock_rate) if abilities.comfort_noise else None,
         security=security,
     )
 
@@ -258,9 +305,12 @@ def _answer_section(
         media.protocol,
         abilities,
         [(entries[0], codec.fmtp)],
-        [] if agreed.telephone_event_pt is None else [(agreed.telephone_event_pt, agreed.clock_rate)],
+        []
+        if agreed.telephone_event_pt is None
+        else [(agreed.telephone_event_pt, agreed.telephone_event_rate)],
         agreed.local_direction,
         rtcp_mux=agreed.rtcp_mux,
+        noise=agreed.comfort_noise_pt,
         security=() if agreed.security is None else agreed.security.attributes,
     )
 
@@ -293,6 +343,9 @@ def _offer_section(abilities: Abilities, previous: MediaDescription | None) -> M
         for rate in sorted({codec.clock_rate for codec in codecs}):
             usual = _EVENT_PAYLOAD_TYPE + len(events)
             events.append((number_for(TELEPHONE_EVENT, rate, usual), rate))
+    noise = None
+    if abilities.comfort_noise and any(codec.clock_rate == 8000 for codec in codecs):
+        noise = number_for(COMFORT_NOISE, 8000, _NOISE_PAYLOAD_TYPE)
     protocol, security = offer_security(abilities.security, previous)
     return _section(
         protocol,
@@ -302,6 +355,7 @@ def _offer_section(abilities: Abilities, previous: MediaDescription | None) -> M
         abilities.direction,
         rtcp_mux=abilities.rtcp_mux,
         security=security,
+        noise=noise,
     )
 
 
@@ -313,6 +367,7 @@ def _section(
     direction: Direction,
     *,
     rtcp_mux: bool,
+    noise: int | None,
     security: tuple[Attribute, ...],
 ) -> MediaDescription:
     attributes: list[Attribute] = []
@@ -322,6 +377,9 @@ def _section(
         attributes.append(Attribute("rtpmap", str(entry)))
         if fmtp is not None:
             attributes.append(Attribute("fmtp", f"{entry.payload_type} {fmtp}"))
+    if noise is not None:
+        formats.append(str(noise))
+        attributes.append(Attribute("rtpmap", str(RtpMap(noise, COMFORT_NOISE, 8000))))
     for number, rate in events:
         formats.append(str(number))
         attributes.append(Attribute("rtpmap", str(RtpMap(number, TELEPHONE_EVENT, rate))))
@@ -337,34 +395,6 @@ def _section(
 def _refused(media: MediaDescription) -> MediaDescription:
     """The mirror of a section we do not take (§6): port 0, kind, protocol and one format as offered."""
     return MediaDescription(media.kind, 0, media.protocol, media.formats[:1] or ("0",))
-
-
-def _ptime(media: MediaDescription, ours: int, possible: tuple[int, ...]) -> int:
-    asked = media.ptime
-    return asked if asked is not None and asked in possible else ours
-
-
-def _find(entries: list[RtpMap], wanted: RtpMap) -> RtpMap | None:
-    for entry in entries:
-        same_name = entry.encoding.lower() == wanted.encoding.lower()
-        if same_name and entry.clock_rate == wanted.clock_rate and entry.channels == wanted.channels:
-            return entry
-    return None
-
-
-def _event(entries: list[RtpMap], clock_rate: int) -> int | None:
-    """The telephone-event payload type at the audio's clock rate (RFC 4733 §2.1: they must match)."""
-    for entry in entries:
-        if entry.encoding.lower() == TELEPHONE_EVENT and entry.clock_rate == clock_rate:
-            return entry.payload_type
-    return None
-
-
-def _name(entry: RtpMap) -> str:
-    try:
-        return codec_named(entry.encoding).name
-    except ValueError:
-        return entry.encoding
 
 
 def _origin(abilities: Abilities) -> Origin:

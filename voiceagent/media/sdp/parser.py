@@ -38,6 +38,8 @@ def parse_sdp(data: bytes, limits: SdpLimits = DEFAULT) -> SessionDescription:
         lines.pop()
     if not lines or lines[0].rstrip(" \t") != "v=0":
         raise _bad("version", "does not begin with v=0")
+    if len(lines) > limits.lines:
+        raise _bad("too_many_lines", f"over {limits.lines} lines")
     session = _Section()
     sections: list[_Section] = []
     current = session

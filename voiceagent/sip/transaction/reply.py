@@ -65,6 +65,11 @@ class ReplyHead:
     has_tag: bool
     ids: str
 
+    @property
+    def size(self) -> int:
+        """Characters of all these lines."""
+        return len(self.vias) + len(self.routes) + len(self.from_) + len(self.to) + len(self.ids)
+
 
 def reply_head(request: Request, source: Address) -> ReplyHead:
     """Read off ``request`` what its responses repeat (§8.2.6.2). Works for a malformed request as well."""

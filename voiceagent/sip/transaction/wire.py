@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 
 from voiceagent.sip.effects import Address, Retransmitted, SendDatagram, SipEffect
+from voiceagent.sip.limits import DEFAULT
 from voiceagent.sip.timers import TimerHeap, TimerValues
 
 Key = Hashable
@@ -16,7 +17,7 @@ class Wire:
     ``now`` is set by the endpoint at every entry; ``out`` collects the effects of that entry in order.
     """
 
-    __slots__ = ("live", "now", "out", "retransmissions", "timers", "values")
+    __slots__ = ("live", "now", "out", "oversize", "retransmissions", "timers", "values")
 
     def __init__(self, values: TimerValues, live: Mapping[int, object] | None = None) -> None:
         self.live: Mapping[int, object] = {} if live is None else live
@@ -26,9 +27,13 @@ class Wire:
         self.timers = TimerHeap()
         self.values = values
         self.retransmissions = 0
+        self.oversize = 0
 
     def send(self, data: bytes, destination: Address) -> None:
-        """Order one datagram."""
+        """Order one datagram; one that UDP cannot carry is counted and not sent."""
+        if len(data) > DEFAULT.sent_datagram and not destination.reliable:
+            self.oversize += 1
+            return
         self.out.append(SendDatagram(data, destination))
 
     def repeat(self, data: bytes, destination: Address, what: str) -> None:
