@@ -34,6 +34,7 @@ from voiceagent.sip.effects import (
     SessionRefreshed,
     SipEffect,
     TrunkJudged,
+    TrunkState,
 )
 from voiceagent.sip.endpoint import SipEndpoint
 from voiceagent.sip.message import Request, Response
@@ -78,6 +79,8 @@ def label(effect: SipEffect) -> str | None:
             return f"** InfoReceived {content_type}"
         case TrunkJudged(_, what, _):
             return f"** TrunkJudged {what}"
+        case TrunkState(_, _, state, _):
+            return f"** TrunkState {state}"
         case Dropped(why, _):
             return f"** Dropped {why}"
         case _:

@@ -177,6 +177,7 @@ class NodeDirectory:
         self._metrics.rtp(
             received=media.received, sent=media.sent, lost=media.lost, late=media.late, foreign=media.foreign
         )
+        self._metrics.call_quality(media.details)
         if call.outcome is not None and call.outcome.kind is OutcomeClass.PROVIDER:
             self._metrics.provider_failed(call.outcome.reason)
         self._publish("call.ended", call)
@@ -212,6 +213,7 @@ class NodeDirectory:
                 "late": figures.late,
                 "foreign": figures.foreign,
                 "barge_ins": call.barge_ins,
+                **({} if brief else figures.details),
             },
         )
 

@@ -289,6 +289,7 @@ class Service:
             user_agent=f"voiceagent/{voiceagent.__version__}",
             accept_source=settings.allowed_sources,
             refuse_unknown_sources=settings.refuse_unknown_sources,
+            reliable_provisionals=settings.reliable_provisionals,
             session_expires=settings.session_expires_s,
             min_se=settings.min_se_s,
             session_refresher=settings.session_refresher,

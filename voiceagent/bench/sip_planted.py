@@ -133,9 +133,7 @@ def _offer_over_offer(patches: Patches) -> None:
 
 def _no_glare(patches: Patches) -> None:
     def take_reinvite(core: Core, leg: Any, server: InviteServer) -> None:
-        if leg.ack_wait is not None:
-            leg.ack_wait.stop()
-        leg.our_offer = leg.ack_wait = leg.peer_offer = None
+        leg.our_offer = leg.peer_offer = None
         sound(core, leg, server)
 
     sound = invite_offer.take_reinvite

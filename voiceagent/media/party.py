@@ -11,7 +11,7 @@ from voiceagent.errors import SipError
 from voiceagent.media import codecs as wire
 from voiceagent.media import comfort_noise
 from voiceagent.media.dtls import process_identity
-from voiceagent.media.fingerprint import Fingerprint
+from voiceagent.media.fingerprint import DtlsParameters, Fingerprint
 from voiceagent.media.g711 import Law
 from voiceagent.media.music import HoldMusic
 from voiceagent.media.party_security import PartySecurity, SecurityPolicy
@@ -199,7 +199,9 @@ class RtpParty:
     def _follow(self, agreed: AudioAgreement) -> None:
         self.agreement = agreed
         self._security.agreed = agreed.security
-        rtcp = self._media.rtcp and not agreed.rtcp_mux
+        security = None if agreed.security is None else agreed.security.security
+        # With DTLS a second port needs a second handshake (RFC 5764 §4.1): then RTCP shares RTP's or is none.
+        rtcp = self._media.rtcp and not agreed.rtcp_mux and not isinstance(security, DtlsParameters)
         direction: PortDirection = agreed.local_direction.value
         path = MediaPath(
             remote=(agreed.remote_address, agreed.remote_port),
@@ -215,7 +217,7 @@ class RtpParty:
             receives=dict(agreed.receive_types),
             receive_event_type=agreed.receive_telephone_event_pt,
             comfort_noise_type=agreed.comfort_noise_pt or comfort_noise.PAYLOAD_TYPE,
-            security=None if agreed.security is None else agreed.security.security,
+            security=security,
             rtcp=(agreed.remote_address, agreed.remote_rtcp_port) if rtcp else None,
             rtcp_mux=self._media.rtcp and agreed.rtcp_mux,
         )

@@ -298,7 +298,7 @@ class MediaPort:
             details["srtp_refused"] = float(guard.refused)
             details["srtp_replayed"] = float(guard.replayed)
         session = control.session if control is not None else None
-        details.update(quality_details(reception, session, self._path.codec))
+        details.update(quality_details(reception, session, self._path.codec, self._path.ptime))
         return PortFigures(
             received=self._received,
             sent=self._sent,

@@ -152,7 +152,9 @@ class RtcpSession:
         return None if self.round_trip_s is None else self.round_trip_s * 1000
 
 
-def quality_details(reception: Reception, session: RtcpSession | None, codec: str) -> dict[str, float]:
+def quality_details(
+    reception: Reception, session: RtcpSession | None, codec: str, ptime: int = 20
+) -> dict[str, float]:
     """What is known of both directions as named numbers: ``…_ms``, ``…_percent``, ``mos``.
 
     Without any packet nothing is known; ``remote_…`` and ``round_trip_ms`` need the peer's reports.
@@ -161,7 +163,9 @@ def quality_details(reception: Reception, session: RtcpSession | None, codec: st
     trip = None if session is None or session.round_trip_s is None else session.round_trip_s * 1000
     if reception.expected:
         loss = reception.lost / reception.expected
-        heard = estimate(loss=loss, jitter_ms=reception.jitter_ms, round_trip_ms=trip, codec=codec)
+        heard = estimate(
+            loss=loss, jitter_ms=reception.jitter_ms, round_trip_ms=trip, codec=codec, ptime=ptime
+        )
         found["loss_percent"] = round(100 * heard.loss, 2)
         found["jitter_ms"] = round(heard.jitter_ms, 2)
         found["jitter_peak_ms"] = round(reception.peak_jitter_ms, 2)
@@ -173,7 +177,7 @@ def quality_details(reception: Reception, session: RtcpSession | None, codec: st
     found["rtcp_malformed"] = float(session.malformed)
     if trip is not None:
         found["round_trip_ms"] = round(trip, 1)
-    remote = session.remote(reception.clock_rate, codec)
+    remote = session.remote(reception.clock_rate, codec, ptime)
     if remote is not None:
         found["remote_loss_percent"] = round(100 * remote.loss, 2)
         found["remote_jitter_ms"] = round(remote.jitter_ms, 2)

@@ -27,6 +27,10 @@ class SipSettings(Section):
         default=False,
         description="Answer anyone else with 403 instead: ten a second for each host, a hundred in all.",
     )
+    reliable_provisionals: Literal["off", "supported", "required"] = Field(
+        default="supported",
+        description="100rel and PRACK. supported: on demand, and for early media; required: of everyone.",
+    )
     session_expires_s: Annotated[int, Field(ge=0, le=86_400)] = Field(
         default=1800,
         description="Session timers (RFC 4028): interval that we ask for and grant; 0 turns them off.",

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from voiceagent.sip.authorise import once_more
+from voiceagent.sip.digest_account import Chain, DigestAccount
 from voiceagent.sip.effects import Address
 from voiceagent.sip.endpoint_core import Core, HeaderLines
 from voiceagent.sip.message import Request, Response
@@ -27,8 +29,11 @@ class Attempts:
     """
 
     __slots__ = (
+        "_account",
         "_build",
+        "_chain",
         "_core",
+        "_number",
         "_on_failure",
         "_on_response",
         "_on_start",
@@ -46,13 +51,21 @@ class Attempts:
         on_response: Callable[[Response, ClientTransaction], None],
         on_failure: Callable[[int, str], None],
         on_start: Callable[[ClientTransaction], None] = lambda client: None,
+        account: DigestAccount | None = None,
     ) -> None:
-        """``on_start`` is told each transaction before its request leaves. ``candidates`` is not empty."""
+        """``on_start`` is told each transaction before its request leaves. ``candidates`` is not empty.
+
+        With an ``account`` the challenges of its trunk are answered, or answered ahead of being asked.
+        """
         self._core = core
         self._build = build
         self._on_response = on_response
         self._on_failure = on_failure
         self._on_start = on_start
+        self._account = account
+        self._chain = Chain()
+        self._number = 0
+        """CSeq number of the last repetition with credentials: no candidate after it may get a lower one."""
         self._waiting = list(reversed(candidates))
         self.stopped = False
         """Set by the owner: the request is not wanted any more, no further candidate is tried."""
@@ -62,7 +75,17 @@ class Attempts:
         """Open the next candidate's transaction, to be started by :meth:`start`."""
         core = self._core
         destination = core.flows.through(self._waiting.pop())
-        client = core.open_client(self._build(destination), destination)
+        request = self._build(destination)
+        if self._number:
+            self._number += 1
+            request.headers.set("CSeq", f"{self._number} {request.method}")
+        if self._account is not None:
+            self._chain = Chain()
+            self._account.prepare(request, destination.host)
+        return self._open(request, destination)
+
+    def _open(self, request: Request, destination: Address) -> ClientTransaction:
+        client = self._core.open_client(request, destination)
         client.on_response = lambda response: self._answered(client, response)
         client.on_timeout = lambda: self._failed(SILENT, "Request Timeout")
         client.on_unreachable = lambda why: self._failed(UNREACHABLE, why)
@@ -74,9 +97,26 @@ class Attempts:
         self.client.start()
 
     def _answered(self, client: ClientTransaction, response: Response) -> None:
-        if response.status == UNREACHABLE and client is self.client and self._go_on():
-            return
+        if client is self.client:
+            if response.status == UNREACHABLE and self._go_on():
+                return
+            if response.status in (401, 407) and self._answer(client, response):
+                return
         self._on_response(response, client)
+
+    def _answer(self, client: ClientTransaction, response: Response) -> bool:
+        """Send the request again with what the challenge asks for; False where we have no answer to it."""
+        if self._account is None or self.stopped:
+            return False
+        number = client.request.cseq.number + 1
+        again = once_more(self._core, client, number)
+        if not self._account.answer(again, response, client.destination.host, self._chain):
+            return False
+        self._core.counts["challenges_answered"] += 1
+        self._number = number
+        self.client = self._open(again, client.destination)
+        self.start()
+        return True
 
     def _failed(self, status: int, why: str) -> None:
         if not self._go_on():
@@ -108,6 +148,7 @@ def send_outside(
     headers: HeaderLines = (),
     body: bytes = b"",
     content_type: str = "",
+    account: DigestAccount | None = None,
 ) -> Attempts:
     """Send a request outside of dialogs (REGISTER, OPTIONS …) and return it.
 
@@ -129,6 +170,8 @@ def send_outside(
             lines.append(("Content-Type", content_type))
         return Request(method, uri, fields_of(lines), body)
 
-    attempts = Attempts(core, candidates, build, on_response=on_response, on_failure=on_failure)
+    attempts = Attempts(
+        core, candidates, build, on_response=on_response, on_failure=on_failure, account=account
+    )
     attempts.start()
     return attempts

@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Container
 
 from voiceagent.errors import SipError
+from voiceagent.sip.digest_account import DigestAccount
 from voiceagent.sip.effects import Address, Transport
 from voiceagent.sip.flows import DEFAULT_PORTS
 from voiceagent.sip.grammar import NameAddr
@@ -78,6 +79,7 @@ class Dialog:
     """
 
     __slots__ = (
+        "account",
         "alias",
         "call_id",
         "home",
@@ -124,6 +126,8 @@ class Dialog:
         self.peer = peer
         self.home = home or peer._replace(flow=min(peer.flow, 0))
         self.alias = alias
+        self.account: DigestAccount | None = None
+        """Whose credentials its requests may use: only in a dialog that we began, over a trunk of ours."""
         self.initiator = initiator
         """Whether we chose the Call-ID (decides the glare back-off, §14.1)."""
 

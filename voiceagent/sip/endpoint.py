@@ -17,11 +17,13 @@ from voiceagent.sip.grammar import NameAddr
 from voiceagent.sip.info import send_info
 from voiceagent.sip.invite import Leg, OurOffer, hang_up_established, probe
 from voiceagent.sip.message import Request, Response
+from voiceagent.sip.numbers import any_matches
 from voiceagent.sip.parser import Malformed, parse_datagram
 from voiceagent.sip.strangers import ReplyBudget
 from voiceagent.sip.transaction.reply import reply_address
+from voiceagent.sip.trunk_keeper import TrunkKeeper, TrunkStatus
 from voiceagent.sip.update import send_update
-from voiceagent.sip.uri import host_text
+from voiceagent.sip.uri import SipUri, host_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class SipEndpoint:
     def __init__(self, config: EndpointConfig, tokens: Tokens) -> None:
         self.config = config
         self._core = Core(config, tokens)
+        self._keeper = TrunkKeeper(self._core)
         self._budget = ReplyBudget()
         gate = self._core.gate
         self._accepts = config.accepts() if gate is None else gate.hears
@@ -126,6 +129,7 @@ class SipEndpoint:
         core.wire.now = now
         core.flows.closed(address.flow)
         core.layer.unreachable(address, reason)
+        self._keeper.flow_lost(address.flow)
         return core.wire.take()
 
     def transport_failed(self, address: Address, now: float, reason: str = "unreachable") -> list[SipEffect]:
@@ -140,8 +144,10 @@ class SipEndpoint:
         return core.wire.take()
 
     def flow_in_use(self, flow: int) -> bool:
-        """Tell whether a call or an open transaction needs this connection."""
+        """Tell whether a call, an open transaction or a registration needs this connection."""
         core = self._core
+        if self._keeper.holds(flow):
+            return True
         dialogs = (leg.dialog for leg in core.legs.values())
         return (
             any(dialog is not None and dialog.peer.flow == flow for dialog in dialogs)
@@ -226,9 +232,13 @@ class SipEndpoint:
         return self._core.wire.take()
 
     def accept(self, leg: str, sdp: bytes, now: float) -> list[SipEffect]:
-        """Answer with 200 and ``sdp`` (our offer, to an INVITE without one). Confirmed follows."""
+        """Answer with 200 and ``sdp`` (our offer, to an INVITE without one). Confirmed follows.
+
+        The 200 waits for the PRACK of early media, and ``sdp`` is not repeated then (RFC 3262 §5).
+        """
         found = self._required(leg, now)
-        if not found.inbound or found.established:
+        waiting = found.reliable is not None and found.reliable.accepting is not None
+        if not found.inbound or found.established or waiting:
             raise SipError("the call cannot be accepted", status=491, code="bad_state")
         invite_server.accept(self._core, found, sdp)
         return self._core.wire.take()
@@ -252,11 +262,16 @@ class SipEndpoint:
         from_uri: str,
         from_name: str = "",
         sdp: bytes,
-        destination: Address | Sequence[Address],
+        destination: Address | Sequence[Address] = (),
         now: float,
         headers: Iterable[tuple[str, str]] = (),
+        trunk: str = "",
     ) -> tuple[str, list[SipEffect]]:
         """Call ``target_uri`` through ``destination`` with our offer; return the new leg and what to do.
+
+        With a ``trunk`` its rules and our account there hold, and without a destination the call goes to its
+        servers, those that are not known to be down first. SipError: ``no_such_trunk`` (404),
+        ``number_not_allowed`` (403), ``trunk_full`` (503), ``no_destination`` (503).
 
         Of several destinations the next one is tried after a transport failure, a 503, or silence
         (RFC 3263 §4.3). Ended(by="failed", status=503) follows when none can be reached.
@@ -267,8 +282,44 @@ class SipEndpoint:
         if len(core.legs) >= self.config.max_legs:
             raise SipError("too many legs", status=503, code="too_many_legs")
         candidates = [destination] if isinstance(destination, Address) else list(destination)
-        leg = invite_client.start(core, target_uri, from_uri, from_name, sdp, candidates, tuple(headers))
+        if trunk:
+            candidates = self._over_trunk(trunk, target_uri, candidates)
+        if not candidates:
+            raise SipError("nowhere to send the call", status=503, code="no_destination")
+        leg = invite_client.start(
+            core, target_uri, from_uri, from_name, sdp, candidates, tuple(headers), trunk
+        )
         return leg.id, core.wire.take()
+
+    def _over_trunk(self, name: str, target_uri: str, given: list[Address]) -> list[Address]:
+        core, table = self._core, self.config.trunks
+        trunk = None if table is None else table.get(name)
+        if trunk is None:
+            raise SipError(f"no trunk {name!r}", status=404, code="no_such_trunk")
+        user = SipUri.parse(target_uri).user
+        if not any_matches(trunk.numbers_out, user):
+            raise SipError(f"{user!r} may not be called over {name}", status=403, code="number_not_allowed")
+        if core.gate is not None and trunk.max_calls and core.gate.calls[name] >= trunk.max_calls:
+            raise SipError(f"{name} has as many calls as it may", status=503, code="trunk_full")
+        return given or self._keeper.destinations(trunk)
+
+    # Trunks.
+
+    def open_trunks(self, now: float) -> list[SipEffect]:
+        """Begin to register, and to ask the trunks' servers whether they live; TrunkState tells the rest."""
+        self._core.wire.now = now
+        self._keeper.open()
+        return self._core.wire.take()
+
+    def close_trunks(self, now: float) -> list[SipEffect]:
+        """Take back our registrations, ask no more; TrunkState ``unregistered`` tells each that is done."""
+        self._core.wire.now = now
+        self._keeper.close()
+        return self._core.wire.take()
+
+    def trunk_status(self) -> tuple[TrunkStatus, ...]:
+        """Return how every trunk stands."""
+        return self._keeper.status()
 
     def cancel(self, leg: str, now: float) -> list[SipEffect]:
         """Give up an unanswered outbound call: CANCEL, as soon as it may go. Ended(by="us") comes at once."""

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from voiceagent.errors import SipError
 from voiceagent.ids import Tokens
+from voiceagent.sip.authorise import answer_in_dialog
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.dialog import Dialog, DialogKey
+from voiceagent.sip.digest_account import DigestAccount
 from voiceagent.sip.effects import Address, Ended, SipEvent
 from voiceagent.sip.flows import Flows
 from voiceagent.sip.gatekeeper import Gatekeeper
@@ -19,6 +21,7 @@ from voiceagent.sip.refer_taken import refuse_open
 from voiceagent.sip.transaction import ClientTransaction, InviteClient, ServerTransaction, TransactionLayer
 from voiceagent.sip.transaction.reply import ReplyHead, fields_of, reply_address, reply_bytes, reply_head
 from voiceagent.sip.transaction.wire import Wire
+from voiceagent.sip.trunks import TrunkTable
 
 if TYPE_CHECKING:
     from voiceagent.sip.invite import Leg
@@ -31,6 +34,7 @@ class Core:
     """The endpoint's insides, handed to every part of it. Not for use outside of this package."""
 
     __slots__ = (
+        "accounts",
         "callees",
         "config",
         "counts",
@@ -39,6 +43,7 @@ class Core:
         "gate",
         "layer",
         "legs",
+        "methods",
         "referrers",
         "supported",
         "tokens",
@@ -50,6 +55,8 @@ class Core:
         self.tokens = tokens
         self.supported = supported_tags(config)
         """Option tags that we understand."""
+        self.methods = methods_of(config)
+        """Methods that we take."""
         self.flows = Flows(config.listeners or (config.local,))
         self.wire = Wire(config.timers, self.flows.live)
         self.layer = TransactionLayer(self.wire, ack_for_refusal)
@@ -65,7 +72,10 @@ class Core:
 
         self.gate: Gatekeeper | None = None
         """Judges who may come in; None where there are no trunks, only addresses."""
+        self.accounts: dict[str, DigestAccount] = {}
+        """Our accounts at trunks, by the trunk's name."""
         if config.trunks is not None:
+            self._know_trunks(config.trunks)
             self.gate = Gatekeeper(
                 config.trunks,
                 secret="".join(tokens() for _ in range(4)).encode(),
@@ -75,6 +85,19 @@ class Core:
                 dice=self.dice,
                 identities=self.flows.identities,
             )
+
+    def _know_trunks(self, table: TrunkTable) -> None:
+        """Hear the servers of trunks for their responses, and hold our accounts there."""
+        for trunk in table.by_name.values():
+            self.callees.update(trunk.hosts)
+            if trunk.username:
+                self.accounts[trunk.name] = DigestAccount(
+                    trunk.username,
+                    trunk.password,
+                    hosts=trunk.hosts,
+                    realm=trunk.realm,
+                    tokens=self.tokens,
+                )
 
     # Effects.
 
@@ -229,37 +252,48 @@ class Core:
         request = dialog.request(
             method, self.via(hop), contact=contact, headers=headers, body=body, content_type=content_type
         )
+        account = dialog.account
+        if account is not None:
+            account.prepare(request, hop.host)
         client = self.open_client(request, hop)
         if hop.flow > 0:
             client.otherwise = request, dialog.home
+        if account is not None:
+            answer_in_dialog(self, dialog, client, account)
         return client
 
     def next_hop(self, dialog: Dialog) -> Address:
         """Return where the next request of ``dialog`` goes, by its own connection while that stands."""
         return self.flows.through(dialog.next_hop(self.flows.live))
 
-    def ack_2xx(self, dialog: Dialog, number: int) -> tuple[bytes, Address]:
+    def ack_2xx(self, dialog: Dialog, number: int, headers: HeaderLines = ()) -> tuple[bytes, Address]:
         """Build the ACK for a 2xx to our INVITE number ``number``: a request of its own (§13.2.2.4)."""
         hop = self.next_hop(dialog)
-        ack = dialog.request("ACK", self.via(hop), contact="", number=number)
+        ack = dialog.request("ACK", self.via(hop), contact="", number=number, headers=headers)
         return ack.to_bytes(), hop
 
     @property
     def allow(self) -> str:
         """The Allow value."""
-        methods = self.config.allowed
-        if self.config.allow_refer and "REFER" not in methods:
-            methods = (*methods, "REFER")
-        return ", ".join(methods)
+        return ", ".join(self.methods)
 
     def takes(self, method: str) -> bool:
         """Tell whether ``method`` is one of ours."""
-        return method in self.config.allowed or (method == "REFER" and self.config.allow_refer)
+        return method in self.methods
+
+
+def methods_of(config: EndpointConfig) -> tuple[str, ...]:
+    """Return the methods that an endpoint so configured takes."""
+    more = [("REFER", config.allow_refer), ("PRACK", config.reliable_provisionals != "off")]
+    added = [method for method, wanted in more if wanted and method not in config.allowed]
+    return (*config.allowed, *added)
 
 
 def supported_tags(config: EndpointConfig) -> tuple[str, ...]:
     """Return the option tags of an endpoint so configured."""
-    return (*config.supported, *(("timer",) if config.session_expires else ()))
+    timer = ("timer",) if config.session_expires else ()
+    reliable = () if config.reliable_provisionals == "off" else ("100rel",)
+    return (*config.supported, *timer, *reliable)
 
 
 def sdp_of(message: Request | Response) -> bytes | None:

@@ -14,7 +14,7 @@ from voiceagent.sip.effects import (
 from voiceagent.sip.endpoint_core import SDP, Core, HeaderLines, sdp_of, sdp_or_none
 from voiceagent.sip.invite import Leg, OurOffer, PeerOffer, forget_dialog, send_bye, wait_for_ack
 from voiceagent.sip.message import Response
-from voiceagent.sip.transaction import InviteServer, ServerTransaction
+from voiceagent.sip.transaction import ClientTransaction, InviteServer, ServerTransaction
 
 _GLARE_STEP = 0.01  # RFC 3261 §14.1 counts the back-off in units of 10 ms
 
@@ -68,6 +68,7 @@ def answer(core: Core, leg: Leg, sdp: bytes) -> None:
         leg.local_sdp = sdp
         if isinstance(server, InviteServer):
             wait_for_ack(core, leg, server, late_offer=pending.late)
+        _settled(leg)
 
 
 def accepting_headers(core: Core, leg: Leg, transaction: ServerTransaction) -> HeaderLines:
@@ -93,6 +94,13 @@ def refuse(core: Core, leg: Leg, status: int) -> None:
     pending, leg.peer_offer = leg.peer_offer, None
     if pending is not None:
         core.respond(pending.server, status, tag=tag_of(leg))
+        _settled(leg)
+
+
+def _settled(leg: Leg) -> None:
+    """An exchange before the 2xx of the call is over: the 2xx may have waited for it."""
+    if leg.reliable is not None and not leg.established:
+        leg.reliable.go_on()
 
 
 # Ours.
@@ -148,6 +156,11 @@ def send_offer(core: Core, leg: Leg, ours: OurOffer) -> None:
                 core.wire.send(*acked[0])
             _accepted(core, leg, ours, response)
 
+    def replaced(again: ClientTransaction) -> None:
+        nonlocal number
+        ours.client, number = again, again.request.cseq.number
+
+    client.on_replaced = replaced
     client.on_response = answered
     client.on_timeout = lambda: _refused(core, leg, ours, 408)
     client.start()
@@ -174,6 +187,7 @@ def _accepted(core: Core, leg: Leg, ours: OurOffer, response: Response) -> None:
 
 
 def _next(core: Core, leg: Leg, ours: OurOffer) -> None:
+    _settled(leg)
     if ours.then is not None and not leg.ended:
         _retry(core, leg, ours.then)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from voiceagent.sip.effects import ReferProgress
 from voiceagent.sip.message import Response
 from voiceagent.sip.timers import Timer
-from voiceagent.sip.transaction import ServerTransaction
+from voiceagent.sip.transaction import ClientTransaction, ServerTransaction
 
 if TYPE_CHECKING:
     from voiceagent.sip.endpoint_core import Core, HeaderLines
@@ -70,6 +70,13 @@ def send_refer(core: Core, leg: Leg, target: str, headers: HeaderLines) -> None:
         else:
             finish(status, response.reason)
 
+    def replaced(again: ClientTransaction) -> None:
+        """The REFER was challenged and goes out again: its new number names the subscription."""
+        leg.referrals.pop(referral.number, None)
+        referral.number = again.request.cseq.number
+        leg.referrals[referral.number] = referral
+
+    client.on_replaced = replaced
     client.on_response = lambda response: None if leg.ended else answered(response)
     client.on_timeout = lambda: finish(408, "Request Timeout")
     referral.timer = core.wire.timers.at(

@@ -2,7 +2,8 @@
 
 The transaction user gets every response it must see through ``on_response`` (never a repetition, except a
 2xx to INVITE), ``on_timeout`` when timers B or F strike, and ``on_unreachable`` (else ``on_timeout``) when
-the transport cannot deliver (§17.1.4).
+the transport cannot deliver (§17.1.4). Where ``on_challenge`` gives another transaction for a 401 or 407,
+that one takes over all of these, and ``on_replaced`` is told.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class ClientTransaction(ABC):
         "data",
         "destination",
         "key",
+        "on_challenge",
         "on_end",
+        "on_replaced",
         "on_response",
         "on_timeout",
         "on_unreachable",
@@ -72,6 +75,8 @@ class ClientTransaction(ABC):
         self.otherwise: tuple[Request, Address] | None = None
         """What to send, and where, when this way fails: by UDP where TCP was taken for the size only
         (§18.1.1), to where the peer listens where its connection was taken. Its branch stays the same."""
+        self.on_challenge: Callable[[Response], ClientTransaction | None] | None = None
+        self.on_replaced: Callable[[ClientTransaction], None] | None = None
         self.on_end: Callable[[], None] | None = None
         self._remove = remove
         self._timer: Timer | None = None
@@ -148,12 +153,28 @@ class ClientTransaction(ABC):
         self._remove(self)
         callback = self.on_end
         self.on_end = self.on_response = self.on_timeout = self.on_unreachable = None
+        self.on_challenge = self.on_replaced = None
         if callback is not None:
             callback()
 
     def _deliver(self, response: Response) -> None:
         if self.on_response is not None:
             self.on_response(response)
+
+    def _conclude(self, response: Response, linger: float) -> None:
+        """Take the final refusal or answer; repetitions of it are absorbed for ``linger`` seconds."""
+        told, silent, failed = self.on_response, self.on_timeout, self.on_unreachable
+        challenged, replaced = self.on_challenge, self.on_replaced
+        self._terminate_in(linger)
+        successor = challenged(response) if challenged and response.status in (401, 407) else None
+        if successor is not None:
+            successor.on_response, successor.on_timeout, successor.on_unreachable = told, silent, failed
+            successor.on_replaced = replaced
+            if replaced is not None:
+                replaced(successor)
+            successor.start()
+        elif told is not None:
+            told(response)
 
 
 class NonInviteClient(ClientTransaction):
@@ -181,10 +202,7 @@ class NonInviteClient(ClientTransaction):
             self._deliver(response)
             return
         self.state = ClientState.COMPLETED
-        callback = self.on_response
-        self._terminate_in(0 if self.reliable else self.wire.values.t4)
-        if callback is not None:
-            callback(response)
+        self._conclude(response, 0 if self.reliable else self.wire.values.t4)
 
 
 class InviteClient(ClientTransaction):
@@ -253,7 +271,4 @@ class InviteClient(ClientTransaction):
             self.state = ClientState.COMPLETED
             self._ack = self.make_ack(self.request, response)
             self.wire.send(self._ack, self.destination)
-            callback = self.on_response
-            self._terminate_in(0 if self.reliable else self.wire.values.timer_d)
-            if callback is not None:
-                callback(response)
+            self._conclude(response, 0 if self.reliable else self.wire.values.timer_d)

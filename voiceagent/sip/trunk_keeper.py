@@ -1,0 +1,120 @@
+"""PURE. How we stand with our trunks: registrations, keep-alives, and which servers calls go to first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from voiceagent.sip.effects import Address, TrunkState
+from voiceagent.sip.endpoint_core import Core
+from voiceagent.sip.keepalive import Pinger
+from voiceagent.sip.register import Registration
+from voiceagent.sip.trunks import Trunk
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkStatus:
+    """How one trunk stands."""
+
+    name: str
+    up: bool
+    """Nothing that we asked says otherwise: registered where we register, alive where we ask."""
+    registration: str
+    """As in :class:`~voiceagent.sip.effects.TrunkState`; ``off`` where we do not register."""
+    keepalive: str
+    """up, down, unknown; ``off`` where we do not ask."""
+    detail: str
+    calls: int
+    servers: tuple[tuple[str, str], ...]
+    """Each server as host:port/transport, and up, down or unknown."""
+
+
+class TrunkKeeper:
+    """Owns what runs for the trunks of an endpoint."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        table = core.config.trunks
+        self._trunks = () if table is None else tuple(table.by_name.values())
+        self._registrations: dict[str, Registration] = {}
+        self._pingers: dict[str, list[Pinger]] = {}
+        self._told: dict[str, bool | None] = {}
+
+    def open(self) -> None:
+        """Begin to register and to ask. Harmless when called again."""
+        for trunk in self._trunks:
+            if not trunk.servers or trunk.name in self._registrations or trunk.name in self._pingers:
+                continue
+            if trunk.keepalive_s > 0:
+                self._told[trunk.name] = None
+                pingers = [Pinger(self._core, trunk, server, self._changed) for server in trunk.servers]
+                self._pingers[trunk.name] = pingers
+                for pinger in pingers:
+                    pinger.open()
+            if trunk.register:
+                self._registrations[trunk.name] = Registration(self._core, trunk)
+                self._registrations[trunk.name].open()
+
+    def close(self) -> None:
+        """Take back the registrations, ask no more."""
+        for pingers in self._pingers.values():
+            for pinger in pingers:
+                pinger.close()
+        self._pingers.clear()
+        for registration in self._registrations.values():
+            if registration.state != "unregistered":
+                registration.close()
+
+    def flow_lost(self, flow: int) -> None:
+        """A connection is gone; registrations that held to it are made anew."""
+        for registration in self._registrations.values():
+            registration.flow_lost(flow)
+
+    def holds(self, flow: int) -> bool:
+        """Tell whether a registration holds to this connection."""
+        return any(one.server is not None and one.server.flow == flow for one in self._registrations.values())
+
+    def destinations(self, trunk: Trunk) -> list[Address]:
+        """Return the servers of ``trunk`` in order of preference, those that are down last."""
+        down = {one.server for one in self._pingers.get(trunk.name, ()) if one.up is False}
+        return sorted(trunk.servers, key=lambda server: server in down)
+
+    def status(self) -> tuple[TrunkStatus, ...]:
+        """Return how every trunk stands, in the order of the settings."""
+        return tuple(self._status(trunk) for trunk in self._trunks)
+
+    def _status(self, trunk: Trunk) -> TrunkStatus:
+        registration = self._registrations.get(trunk.name)
+        alive = self._alive(trunk.name)
+        state = (
+            "off" if not trunk.register else "unregistered" if registration is None else registration.state
+        )
+        words = ["" if registration is None else registration.detail]
+        words += [one.detail for one in self._pingers.get(trunk.name, ()) if one.up is False]
+        gate = self._core.gate
+        known = {one.server: _WORD[one.up] for one in self._pingers.get(trunk.name, ())}
+        return TrunkStatus(
+            name=trunk.name,
+            up=state in ("off", "registered") and alive is not False,
+            registration=state,
+            keepalive=_WORD[alive] if trunk.keepalive_s > 0 and trunk.servers else "off",
+            detail="; ".join(word for word in words if word),
+            calls=0 if gate is None else gate.calls[trunk.name],
+            servers=tuple(
+                (f"{one.host}:{one.port}/{one.transport}", known.get(one, "unknown")) for one in trunk.servers
+            ),
+        )
+
+    def _alive(self, name: str) -> bool | None:
+        verdicts = {one.up for one in self._pingers.get(name, ())}
+        return True if True in verdicts else None if None in verdicts or not verdicts else False
+
+    def _changed(self, pinger: Pinger) -> None:
+        """Tell when the trunk as a whole came up or went down."""
+        name = pinger.trunk
+        alive = self._alive(name)
+        if alive is not None and alive is not self._told.get(name):
+            self._told[name] = alive
+            self._core.emit(TrunkState(name, "keepalive", _WORD[alive], pinger.detail))
+
+
+_WORD = {True: "up", False: "down", None: "unknown"}
