@@ -75,6 +75,7 @@ class Story:
         second: bool = False,
         wall: Callable[[], float] | None = None,
         dial: Dial | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         self.provider = ScriptedProvider()
         self.second = ScriptedProvider() if second else None
@@ -100,6 +101,7 @@ class Story:
             transcription=TRANSCRIPTION,
             open_second=self._open_second if second else None,
             dial=dial,
+            metadata=metadata,
         )
         self._run: asyncio.Task[CallOutcome] | None = None
         self._turns = 0

@@ -174,6 +174,7 @@ class Service:
             on_idle=self._idle.set,
         )
         host, port = await self._start_sip(self._reception)
+        self._open_dialling(self._reception)
         if self.hosted is not None:
             self.hosted.open(self._reception)
             if self._engine is not None:
@@ -303,6 +304,19 @@ class Service:
         self._gateway.transport = self.sip
         bound = await self.sip.start(settings.host, settings.port)
         return bound.host, bound.port
+
+    def _open_dialling(self, reception: Reception) -> None:
+        from voiceagent.app.outbound import Dialler
+
+        assert self._gateway is not None
+        dialler = Dialler(
+            self.settings.outbound,
+            flows=self.flows,
+            gateway=self._gateway,
+            reception=reception,
+            metrics=self.metrics,
+        )
+        self.directory.place = dialler.place
 
     async def ready(self) -> None:
         """Wait until the first call would be answered without delay (the embedded provider is warm)."""

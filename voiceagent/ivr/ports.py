@@ -26,6 +26,8 @@ class CallFacts:
     """Outbound: the URI that we called."""
     claims: CallerClaims = NO_CLAIMS
     """What the headers say about the caller."""
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Outbound: what whoever asked for the call gave with it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,12 @@ class Call:
         """Headers of the call, as the caller's side sent them: data, like everything the caller says."""
         self.claims = facts.claims
         """What they say about the caller: asserted identity, diversions, attestation."""
+        self.direction = facts.direction
+        """``inbound`` or ``outbound``."""
+        self.dialled = facts.dialled
+        """Outbound: the URI that was called."""
+        self.metadata = facts.metadata
+        """Outbound: what came with the request to place the call."""
 
     # ── speaking ────────────────────────────────────────────────────────────────────────────────
     async def respond(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from voiceagent.settings.outbound import OutboundSettings
 from voiceagent.settings.provider import (
     EngineSettings,
     HostedSettings,
@@ -20,6 +21,7 @@ __all__ = [
     "HostedSettings",
     "LogSettings",
     "MediaSettings",
+    "OutboundSettings",
     "RealtimeSettings",
     "SecondSettings",
     "Settings",

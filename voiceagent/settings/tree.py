@@ -24,6 +24,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from voiceagent.errors import ConfigError
 from voiceagent.media.codecs import demand
 from voiceagent.media.srtp import HOW_TO_INSTALL, srtp_available
+from voiceagent.settings.outbound import OutboundSettings
 from voiceagent.settings.provider import EngineSettings, HostedSettings, RealtimeSettings, SurvivalSettings
 from voiceagent.settings.service import CallSettings, ConsoleSettings, LogSettings
 from voiceagent.settings.telephony import MediaSettings, SipSettings
@@ -45,6 +46,7 @@ class Settings(BaseSettings):
     realtime: RealtimeSettings = Field(default_factory=RealtimeSettings)
     engine: EngineSettings = Field(default_factory=EngineSettings)
     call: CallSettings = Field(default_factory=CallSettings)
+    outbound: OutboundSettings = Field(default_factory=OutboundSettings)
     survival: SurvivalSettings = Field(default_factory=SurvivalSettings)
     console: ConsoleSettings = Field(default_factory=ConsoleSettings)
     hosted: HostedSettings = Field(default_factory=HostedSettings)
