@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from voiceagent.app.outbound import lookup
 from voiceagent.call.leg import Leg
 from voiceagent.call.outbound_leg import DialPlan
 from voiceagent.call.sip_gateway import SipGateway
 from voiceagent.call.targets import parse_target
 from voiceagent.errors import SipError
-from voiceagent.sip.dialog import address_of
 
 
 class SecondLegs:
@@ -20,15 +20,14 @@ class SecondLegs:
 
     def dial(self, target: str, headers: Sequence[tuple[str, str]], for_leg: Leg) -> Leg:
         """Return the leg of a call to ``target``. Fulfils :data:`voiceagent.call.transfers.Dial`."""
-        uri = parse_target(target).uri
-        destination = address_of(uri)
-        if destination is None:
+        parsed = parse_target(target)
+        if not parsed.host:
             raise SipError(f"no way to {target} is known", status=404, code="no_route")
         transport = self._gateway.transport
         assert transport is not None
         plan = DialPlan(
-            target=uri,
-            destination=destination,
+            target=parsed.uri,
+            destination=lookup(parsed),
             from_uri=transport.endpoint.identity(for_leg.info.id),
             headers=headers,
             line=for_leg.audio_format,

@@ -24,7 +24,7 @@ from voiceagent.call.flow_port import FlowPort, facts_of
 from voiceagent.call.holding import Holding
 from voiceagent.call.last_words import last_words
 from voiceagent.call.ledger import Ledger, LedgerEntry
-from voiceagent.call.leg import G711, Leg, TransferResult, with_party
+from voiceagent.call.leg import G711, Leg, LegInfo, TransferResult
 from voiceagent.call.leg_ear import LegEar
 from voiceagent.call.model_ear import ModelEar
 from voiceagent.call.observer import CallObserver
@@ -34,7 +34,7 @@ from voiceagent.call.provider_health import ProviderHealth
 from voiceagent.call.record import write_end, write_offer
 from voiceagent.call.recovery import Recovery
 from voiceagent.call.speech import CallSpeech
-from voiceagent.call.succession import Former, Succession
+from voiceagent.call.succession import Succession
 from voiceagent.call.transcript import Transcript, Utterance
 from voiceagent.call.transfers import Dial, Transfers
 from voiceagent.call.triggers import submit_wish
@@ -426,27 +426,14 @@ class Call:
             self._bridge.leg = leg or self.leg
         self.holding.apply()
 
-    def change_leg(self, leg: Leg) -> Leg:
-        """Go on with ``leg``, which stands; return the one before, which nobody listens to any more."""
-        former, before = self.leg, self.info
-        self._interrupt()
-        former.listen(Former())
-        self.leg = leg
+    def use_leg(self, leg: Leg, info: LegInfo) -> None:
+        """Go on with ``leg``, which stands; see :mod:`voiceagent.call.succession`."""
+        self.leg, self.info = leg, info
         if self._bridge is not None:
             self._bridge.leg = leg
-        self.info = with_party(before, leg.info)
-        self.holding.reset()
         leg.listen(self.ear)
-        self.journal.write(
-            "call.party_changed",
-            caller=self.info.caller,
-            before=before.caller,
-            protocol_call_id=leg.info.protocol_call_id,
-        )
-        self._observer.call_changed(self)
-        return former
 
-    def _interrupt(self) -> None:
+    def interrupt(self) -> None:
         """Stop the voice, and have the record say how much of it was heard."""
         if self.session is not None and not self.session.closed:
             self.session.model.send(RealtimeModelSendInterrupt(self._tokens(), InterruptedBy.CALLER))
@@ -468,7 +455,7 @@ class Call:
 
     def leg_has_ended(self, outcome: CallOutcome) -> None:
         """Nobody listens any more."""
-        self._interrupt()
+        self.interrupt()
         self._finish(outcome)
 
     # ── inner workings ──────────────────────────────────────────────────────────────────────────

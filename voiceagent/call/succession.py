@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
-from voiceagent.call.leg import Leg, ReferAsked, TransferResult
+from voiceagent.call.leg import Leg, ReferAsked, TransferResult, with_party
 from voiceagent.call.outcome import CallOutcome
 from voiceagent.call.targets import allowed_target
 from voiceagent.call.transfers import Dial, SecondLeg
@@ -62,7 +62,7 @@ class Succession:
             second = SecondLeg(self._dial(asked.target, asked.headers, call.leg), call.ear, asked.tell)
             result = await second.answered(self._timeout_s)
             if result.accepted:
-                former = call.change_leg(second.leg)
+                former = self._change_leg(second.leg)
                 if not any(status >= 200 for status, _ in second.steps):
                     asked.tell(200, "OK")
                 await former.hang_up("transferred")
@@ -95,12 +95,29 @@ class Succession:
             await by.answer()
             stands = not second.ended.done()
             if stands:
-                former = call.change_leg(by)
+                former = self._change_leg(by)
                 await former.hang_up("replaced")
         except (MediaError, SipError) as error:
             await by.reject(error.status if isinstance(error, SipError) else 503, "")
         finally:
             self._done(stands)
+
+    def _change_leg(self, leg: Leg) -> Leg:
+        """Go on with ``leg``, which stands; return the one before, which nobody listens to any more."""
+        call = self._call
+        former, before = call.leg, call.info
+        call.interrupt()
+        former.listen(Former())
+        call.holding.reset()
+        call.use_leg(leg, with_party(before, leg.info))
+        call.journal.write(
+            "call.party_changed",
+            caller=call.info.caller,
+            before=before.caller,
+            protocol_call_id=leg.info.protocol_call_id,
+        )
+        call.holding.apply()
+        return former
 
     # ── the party before ────────────────────────────────────────────────────────────────────────
     def party_left(self, outcome: CallOutcome) -> bool:
