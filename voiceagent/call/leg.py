@@ -198,6 +198,10 @@ class LegListener(Protocol):
         """``by``, which is not answered yet, wants this leg's place (RFC 3891). False: it may not have it."""
         ...
 
+    def leg_noted(self, kind: str, **facts: object) -> None:
+        """Something for the journal that changes nothing: ``media.silent``, ``session.refresh_refused`` …"""
+        ...
+
     def leg_ended(self, end: LegEnd, status: int | None, reason: str) -> None:
         """The leg is gone; told exactly once."""
         ...

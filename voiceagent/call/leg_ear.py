@@ -93,6 +93,9 @@ class LegEar:
     def leg_replaced(self, by: Leg) -> bool:
         return self._call.succession.replaced(by)
 
+    def leg_noted(self, kind: str, **facts: object) -> None:
+        self._call.journal.write(kind, **facts)
+
     def leg_ended(self, end: LegEnd, status: int | None, reason: str) -> None:
         if self._call.ended:
             return

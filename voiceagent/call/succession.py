@@ -157,6 +157,8 @@ class Former:
 
     def leg_held(self, held: bool) -> None: ...
 
+    def leg_noted(self, kind: str, **facts: object) -> None: ...
+
     def leg_refer(self, asked: ReferAsked) -> None:
         asked.refuse(491)
 

@@ -275,6 +275,20 @@ def bench_setup(
     report("setup", lambda: run_setup_bench(rate=rate, calls=calls, loss=loss), as_json=json)
 
 
+@bench.command("media")
+def bench_media(
+    seeds: Annotated[int, typer.Option(help="Lines of 16 digits each, four times.")] = 1000,
+    minutes: Annotated[float, typer.Option(help="Of speech-like audio for the tone detector.")] = 30.0,
+    cases: Annotated[int, typer.Option(help="Jumps of SSRC, sequence and timestamp.")] = 100_000,
+    json: Json = False,
+) -> None:
+    """Codecs' costs; jitter buffer, concealment and digits on bad lines, in virtual time."""
+    from voiceagent.bench.media import run_media_bench
+    from voiceagent.cli.bench import report
+
+    report("media", lambda: run_media_bench(seeds=seeds, minutes=minutes, cases=cases), as_json=json)
+
+
 @bench.command("conversation")
 def bench_conversation(
     turns: Annotated[int, typer.Option(help="Turns of the caller.")] = 20, json: Json = False

@@ -93,6 +93,11 @@ class Metrics:
         # ── telephony ────────────────────────────────────────────────────────────────────────────
         self._sip_drops = counter("sip_dropped", "SIP messages dropped, by why.", "why")
         self._sip_retransmissions = counter("sip_retransmissions", "SIP messages sent again.", "kind")
+        self._sip_connections = gauge("sip_connections", "SIP connections over TCP and TLS.")
+        self._sip_connection_events = counter(
+            "sip_connection_events", "SIP connections opened, accepted, refused and closed, by why.", "what"
+        )
+        self._sip_socket_errors = counter("sip_socket_errors", "Errors of SIP sockets, by kind.", "kind")
         self._rtp_received = counter("rtp_packets_received", "RTP packets taken.")
         self._rtp_sent = counter("rtp_packets_sent", "RTP packets sent.")
         self._rtp_lost = counter("rtp_packets_lost", "RTP packets that never came.")
@@ -215,6 +220,18 @@ class Metrics:
     def sip_retransmitted(self, kind: str, count: int = 1) -> None:
         """SIP messages went out again; ``kind`` is request or response."""
         self._sip_retransmissions.labels(kind if kind in ("request", "response") else OTHER).inc(count)
+
+    def sip_connections(self, live: int) -> None:
+        """So many stream connections stand."""
+        self._sip_connections.set(live)
+
+    def sip_connection_event(self, what: str, count: int = 1) -> None:
+        """Connections were opened, accepted, refused or closed; ``what`` says which and why, as a code."""
+        self._sip_connection_events.labels(self._code("sip_connection", what)).inc(count)
+
+    def sip_socket_error(self, kind: str, count: int = 1) -> None:
+        """A SIP socket failed to send or receive."""
+        self._sip_socket_errors.labels(self._code("sip_socket", kind)).inc(count)
 
     def rtp(
         self, *, received: int = 0, sent: int = 0, lost: int = 0, late: int = 0, foreign: int = 0

@@ -12,6 +12,7 @@ from voiceagent.settings.provider import (
 )
 from voiceagent.settings.service import CallSettings, ConsoleSettings, LogSettings
 from voiceagent.settings.telephony import MediaSettings, SipSettings
+from voiceagent.settings.transport import StreamSettings, TlsSettings
 from voiceagent.settings.tree import Settings, bare_settings, load_settings
 
 __all__ = [
@@ -26,7 +27,9 @@ __all__ = [
     "SecondSettings",
     "Settings",
     "SipSettings",
+    "StreamSettings",
     "SurvivalSettings",
+    "TlsSettings",
     "bare_settings",
     "load_settings",
 ]

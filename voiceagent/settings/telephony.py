@@ -8,13 +8,19 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from voiceagent.settings.base import Port, Section, ip_address
+from voiceagent.settings.transport import StreamSettings, TlsSettings
+from voiceagent.sip.listen import parse_listen
 
 
 class SipSettings(Section):
     """Our SIP user agent."""
 
-    host: str = Field(default="127.0.0.1", description="Address to listen on (UDP).")
+    host: str = Field(default="127.0.0.1", description="Address to listen on, by UDP and TCP.")
     port: Port = Field(default=5060, description="Port to listen on; 0 takes a free one.")
+    listen: tuple[str, ...] = Field(
+        default=(),
+        description="Listeners instead of that: udp:HOST:PORT, tcp:…, tls:…; with =HOST:PORT told to others.",
+    )
     advertised_host: str | None = Field(
         default=None, description="Address told to others, behind a NAT or on 0.0.0.0."
     )
@@ -22,7 +28,9 @@ class SipSettings(Section):
         default=("127.0.0.0/8", "::1/128"),
         description="Addresses and CIDR blocks that may call us; anyone else is ignored in silence.",
     )
-
+    udp_limit: Annotated[int, Field(ge=200, le=65_535)] = Field(
+        default=1300, description="Longest request in bytes that goes by UDP; longer ones take TCP."
+    )
     refuse_unknown_sources: bool = Field(
         default=False,
         description="Answer anyone else with 403 instead: ten a second for each host, a hundred in all.",
@@ -46,11 +54,25 @@ class SipSettings(Section):
         default=False,
         description="May the other side have the call go on with a target of call.transfer_targets (REFER)?",
     )
+    tls: TlsSettings = Field(default_factory=TlsSettings)
+    stream: StreamSettings = Field(default_factory=StreamSettings)
 
     @field_validator("host", "advertised_host")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
         return ip_address(value)
+
+    @field_validator("listen")
+    @classmethod
+    def _listen(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            parse_listen(one)
+        return value
+
+    @property
+    def first_host(self) -> str:
+        """The address of the first listener."""
+        return parse_listen(self.listen[0]).host if self.listen else self.host
 
     @model_validator(mode="after")
     def _session_times(self) -> SipSettings:
@@ -69,7 +91,9 @@ class SipSettings(Section):
 class MediaSettings(Section):
     """RTP."""
 
-    host: str | None = Field(default=None, description="Address for RTP sockets; default: sip.host.")
+    host: str | None = Field(
+        default=None, description="Address for RTP sockets; default: that of the first SIP listener."
+    )
     advertised_host: str | None = Field(
         default=None, description="Address in our SDP; default: sip.advertised_host."
     )
@@ -79,7 +103,18 @@ class MediaSettings(Section):
         default=True, description="May a phone behind a NAT send from an address its SDP hides?"
     )
     silence_limit_s: Annotated[float, Field(ge=0)] = Field(
-        default=60.0, description="End a call whose caller sends no RTP for so long; 0 never."
+        default=20.0,
+        description="Silence of the caller's RTP after which its phone is asked (OPTIONS); 0 never.",
+    )
+    first_packet_limit_s: Annotated[float, Field(ge=0)] = Field(
+        default=30.0, description="The same before the first RTP packet; 0 never."
+    )
+    silence_probes: Annotated[int, Field(ge=0)] = Field(
+        default=15,
+        description="End the call after so many answered questions in one silence; 0: ask for ever.",
+    )
+    hold_probe_s: Annotated[float, Field(ge=0)] = Field(
+        default=300.0, description="How often a phone on hold is asked where no session timer runs; 0 never."
     )
     digits: Literal["auto", "rfc4733", "info", "inband"] = Field(
         default="auto",
