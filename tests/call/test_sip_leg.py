@@ -11,6 +11,8 @@ from voiceagent.call.direct_audio import DirectMedia
 from voiceagent.call.leg import Heard, LegEnd, TransferResult
 from voiceagent.call.sip_gateway import SipGateway
 from voiceagent.call.sip_leg import SipLeg
+from voiceagent.errors import MediaError
+from voiceagent.media.ports import PortRange
 from voiceagent.media.wheel import MediaWheel
 from voiceagent.sip import effects as sip
 
@@ -150,6 +152,21 @@ async def test_a_reinvite_with_an_offer_is_no_reason_to_end_a_call_that_began_wi
     bench.gateway.on_event(sip.Confirmed("leg", None))
     assert bench.listener.log == [("held", True)]
     assert not any(entry[0] == "hang_up" for entry in bench.transport.log)
+
+
+async def test_without_a_free_port_nothing_rings_and_nothing_is_answered(bench: Bench) -> None:
+    bench.gateway = SipGateway(
+        DirectMedia(bench.wheel, PortRange(43990, 43991), "127.0.0.1", "127.0.0.1"),
+        bench.offered.append,
+        lambda _event: None,
+    )
+    bench.gateway.transport = bench.transport  # type: ignore[assignment]
+    await bench.answered(OFFER)
+    bench.transport.log.clear()
+    with pytest.raises(MediaError) as caught:
+        await bench.answered(OFFER)
+    assert caught.value.code == "no_port"  # which the call turns into 503
+    assert bench.transport.log == []
 
 
 async def test_the_codec_may_change_within_the_call_and_the_line_does_not(bench: Bench) -> None:

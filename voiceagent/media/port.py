@@ -444,15 +444,24 @@ class MediaPort:
             self._out.lead += self._wheel.hasten(self)
 
     def _send(self, packet: bytearray) -> None:
-        size = len(packet)
+        sock = self._socket
+        if sock is None:
+            return
         data: bytes | bytearray | None = packet
         if self._guard is not None:
             data = self._guard.seal(packet)
             if data is None:
                 return
-        if self._send_raw(data):
-            self._sent += 1
-            self._octets += size - rtp.HEADER
+        if self._connected:
+            try:
+                sock.send(data)
+            except OSError:
+                self._refused += 1
+                return
+        elif not self._send_raw(data):
+            return
+        self._sent += 1
+        self._octets += len(packet)
 
     def _send_raw(self, data: bytes | bytearray) -> bool:
         """Put a datagram on the wire; True when the system took it."""
@@ -487,7 +496,9 @@ class MediaPort:
             return
         reception = self._in.reception
         reception.settle()
-        sent = Sent(self._sent, self._octets, self._out.writer.timestamp)
+        octets = self._octets - self._sent * rtp.HEADER
+        writer = self._out.writer
+        sent = Sent(self._sent, octets, writer.timestamp, writer.sequence)
         control.report(sent, reception, now, seal=self._seal_rtcp, mux=self._send_raw, leaving=leaving)
 
     def _check(self, now: float) -> None:
