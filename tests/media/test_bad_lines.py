@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from voiceagent.bench.media import BAD, KEYS, PATHS, inband
+from voiceagent.bench.media import BAD, KEYS, PATHS, inband, run_media_bench
 from voiceagent.bench.media_lines import Line, digits_heard, digits_wrong, jitter_run, jumps, our_digits
 
 
@@ -56,6 +56,15 @@ def test_a_perfect_line_and_one_that_loses_every_end_packet() -> None:
     without_ends = [(at, data) for at, data in sent if len(data) != 16 or not data[13] & 0x80]
     assert len(without_ends) < len(sent)
     assert digits_heard(without_ends, path, KEYS, random.Random(2)) == "1123*#AD"
+
+
+def test_the_bench_has_its_figures() -> None:
+    figures = run_media_bench(frames=20, seeds=1, minutes=0.01, cases=20, hours=0.005)
+    assert {"PCMU", "PCMA"} <= set(figures["codecs"])
+    assert figures["digits"]["ours_8000"] == {"digits": 16, "seeds_wrong": 0}
+    assert figures["drift"]["-300_ppm"]["resyncs"] == 0
+    assert figures["jitter_buffer"]["ptime_20"]["in_order"]
+    assert figures["jumps"]["cases"] == 20
 
 
 def test_speech_like_audio_is_no_digit() -> None:
