@@ -276,6 +276,7 @@ class Call:
             transferred=self._transferred,
             transfer_targets=self._config.transfer_targets,
             transcription=self._transcription,
+            greeting=None if self.placing is None else self.placing.greeting,
         )
         self.ear.attach(self._bridge, self._port)
         ear = ModelEar(self, self._bridge, self.speech, self._port, self._observer)
