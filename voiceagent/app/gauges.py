@@ -25,6 +25,8 @@ async def keep_figures(service: Service) -> None:
     while True:
         due = loop.time() + PERIOD_S
         await asyncio.sleep(PERIOD_S)
+        if service.trunks is not None:
+            service.trunks.measure()
         metrics.loop_lagged(max(0.0, loop.time() - due))
         if service.wheel is not None and service.wheel.lateness.count:
             metrics.wheel_turned(service.wheel.lateness.percentile(99) / 1000)

@@ -11,8 +11,9 @@ import asyncio
 import gc
 import ipaddress
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from voiceagent.app.events import EventHub
 from voiceagent.app.gauges import guard_against_overload, keep_figures
 from voiceagent.app.incoming import Reception
 from voiceagent.app.provider import SessionFactory
+from voiceagent.app.trunking import TrunkDesk, media_of, trunk_table, trunk_views
 from voiceagent.call.admission import Admission
 from voiceagent.call.config import AdmissionConfig, CallConfig, SurvivalConfig
 from voiceagent.call.direct_audio import DirectMedia
@@ -45,8 +47,9 @@ from voiceagent.realtime.webhook_signature import PREFIX
 from voiceagent.records.journal import JournalWriter
 from voiceagent.settings import MediaSettings, Settings
 from voiceagent.sip.config import EndpointConfig
-from voiceagent.sip.effects import Address, Dropped, Retransmitted, SipEvent
+from voiceagent.sip.effects import Address, Dropped, Retransmitted, SipEvent, TrunkJudged, TrunkState
 from voiceagent.sip.transport import SipTransport
+from voiceagent.sip.trunks import SrtpMode
 from voiceagent.tasks import TaskNest
 
 if TYPE_CHECKING:
@@ -98,7 +101,12 @@ class Service:
             dice=secrets.randbelow,
         )
         self.directory = NodeDirectory(
-            self.hub, self.metrics, tokens, provider=settings.provider, readiness=self._readiness
+            self.hub,
+            self.metrics,
+            tokens,
+            provider=settings.provider,
+            readiness=self._readiness,
+            trunks=self._trunks,
         )
         self._tokens = tokens
         self._nest = TaskNest("service")
@@ -114,6 +122,7 @@ class Service:
         self._gateway: SipGateway | None = None
         self.wheel: MediaWheel | None = None
         self.sip: SipTransport | None = None
+        self.trunks: TrunkDesk | None = None
         self.addresses: Addresses | None = None
 
     async def __aenter__(self) -> Service:
@@ -277,10 +286,14 @@ class Service:
             security=_security_policy(media),
             rtcp=media.rtcp,
         )
-        self._gateway = SipGateway(direct, self._offered, self._sip_event)
+        table = await trunk_table(self.settings)
+        policy = partial(_security_policy, media)
+        self._gateway = SipGateway(direct, self._offered, self._sip_event, media_of(table, direct, policy))
         config = EndpointConfig(
             user_agent=f"voiceagent/{voiceagent.__version__}",
-            accept_source=settings.allowed_sources,
+            trunks=table,
+            digest_realm=settings.realm,
+            nonce_life=settings.nonce_life_s,
             refuse_unknown_sources=settings.refuse_unknown_sources,
             session_expires=settings.session_expires_s,
             min_se=settings.min_se_s,
@@ -292,6 +305,8 @@ class Service:
         self.sip = SipTransport(config, self._gateway.on_event, advertised=advertised_sip)
         self._gateway.transport = self.sip
         bound = await self.sip.start(settings.host, settings.port)
+        self.trunks = TrunkDesk(self.sip, self.metrics)
+        self.trunks.open()
         return bound.host, bound.port
 
     async def ready(self) -> None:
@@ -305,6 +320,8 @@ class Service:
         self.admission.draining = True
         self.metrics.draining(True)
         _log.info("draining", calls=self.admission.live)
+        if self.trunks is not None:
+            await self.trunks.close()
         if self.admission.live == 0:
             return True
         self._idle.clear()
@@ -333,6 +350,9 @@ class Service:
             await self.hosted.close()
         self.hub.close()
         await self._nest.close()
+        if self.trunks is not None:
+            await self.trunks.close()
+            self.trunks = None
         if self.sip is not None:
             await self.sip.close()
         if self.wheel is not None:
@@ -355,8 +375,14 @@ class Service:
     def _sip_event(self, event: SipEvent) -> None:
         if isinstance(event, Dropped):
             self.metrics.sip_dropped(event.why)
+        elif isinstance(event, TrunkJudged | TrunkState):
+            if self.trunks is not None:
+                self.trunks.on_event(event)
         elif isinstance(event, Retransmitted):
             self.metrics.sip_retransmitted("response" if event.what.isdigit() else "request")
+
+    def _trunks(self) -> Sequence[Mapping[str, Any]]:
+        return () if self.trunks is None else trunk_views(self.trunks.status())
 
     def _readiness(self) -> tuple[bool, Mapping[str, Any]]:
         full = self.admission.live >= self.admission.config.max_calls
@@ -367,6 +393,7 @@ class Service:
             "max_calls": self.admission.config.max_calls,
             "provider": self.settings.provider,
             "provider_state": self._warmth,
+            "trunks": {one["name"]: "up" if one["up"] else one["detail"] or "down" for one in self._trunks()},
             "journal": (self._journals.failed or "ok") if self._journals is not None else "closed",
         }
         ready = bool(parts["sip"]) and self._warmth == "ok" and not self.admission.draining and not full
@@ -382,13 +409,14 @@ def book_of_flows(settings: Settings) -> FlowBook:
     return FlowBook([front_desk])
 
 
-def _security_policy(media: MediaSettings) -> SecurityPolicy:
-    """What the settings allow and the installed packages make possible."""
-    if media.srtp == "off" or not srtp_available():
+def _security_policy(media: MediaSettings, mode: SrtpMode | None = None) -> SecurityPolicy:
+    """What the settings (or ``mode`` instead) allow and the installed packages make possible."""
+    mode = mode or media.srtp
+    if mode == "off" or not srtp_available():
         return SecurityPolicy()
     if "dtls" in media.srtp_keying:
         process_identity()  # a tenth of a second, which no call should wait for
-    return SecurityPolicy(media.srtp, media.srtp_keying, media.sdes_over)
+    return SecurityPolicy(mode, media.srtp_keying, media.sdes_over)
 
 
 def _call_config(settings: Settings) -> CallConfig:

@@ -30,6 +30,7 @@ class InboundLeg(SipLeg):
             protocol_call_id=invite.call_id,
             source=f"{invite.source[0]}:{invite.source[1]}",
             headers=invite.headers,
+            trunk=invite.trunk,
         )
         super().__init__(info, transport, media, gone, None)
         self._audio.tls_signalling = invite.source.transport == "tls"

@@ -27,6 +27,8 @@ class DialPlan:
     from_name: str = ""
     headers: Sequence[tuple[str, str]] = ()
     ring_timeout_s: float = 45.0
+    trunk: str = ""
+    """Over which trunk it goes, by that trunk's rules and with our account there; empty: over none."""
     codecs: tuple[str, ...] | None = None
     """In our order; None: those of the media settings."""
 
@@ -59,6 +61,7 @@ class OutboundLeg(SipLeg):
             caller_name=plan.from_name,
             direction="outbound",
             dialled=plan.target,
+            trunk=plan.trunk,
         )
         super().__init__(info, transport, media, gone, plan.codecs)
         self._audio.tls_signalling = plan.destination.transport == "tls"
@@ -98,6 +101,7 @@ class OutboundLeg(SipLeg):
                         sdp=offer,
                         destination=plan.destination,
                         headers=tuple(plan.headers),
+                        trunk=plan.trunk,
                     )
                 ),
             )

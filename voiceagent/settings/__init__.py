@@ -12,6 +12,7 @@ from voiceagent.settings.provider import (
 from voiceagent.settings.service import CallSettings, ConsoleSettings, LogSettings
 from voiceagent.settings.telephony import MediaSettings, SipSettings
 from voiceagent.settings.tree import Settings, bare_settings, load_settings
+from voiceagent.settings.trunks import TrunkSettings
 
 __all__ = [
     "CallSettings",
@@ -25,6 +26,7 @@ __all__ = [
     "Settings",
     "SipSettings",
     "SurvivalSettings",
+    "TrunkSettings",
     "bare_settings",
     "load_settings",
 ]

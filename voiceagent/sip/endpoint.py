@@ -158,9 +158,7 @@ class SipEndpoint:
 
     def accepts_flow(self, source: Address) -> bool:
         """Tell whether ``source`` may connect to us: it is on the allow-list, or we are calling it."""
-        gate = self._core.gate
-        allowed = self._accepts(source) if gate is None else gate.may_connect(source)
-        return allowed or source.host in self._core.callees
+        return self._accepts(source) or source.host in self._core.callees
 
     def _known(self, source: Address) -> bool:
         return self._accepts(source) or (source.flow > 0 and self._vouched_for(source))
