@@ -69,6 +69,9 @@ class Listener:
 
     def leg_playback_ended(self, heard: Heard) -> None: ...
 
+    def leg_noted(self, kind: str, **facts: object) -> None:
+        self.log.append(("noted", kind))
+
     def leg_held(self, held: bool) -> None:
         self.log.append(("held", held))
 
@@ -122,7 +125,7 @@ async def bench() -> Any:
 async def test_from_the_invite_to_the_bye(bench: Bench) -> None:
     await bench.leg.prepare()
     assert bench.transport.log == [
-        ("invite", "sip:100@127.0.0.1:5090", "sip:agent@127.0.0.1", sip.Address("127.0.0.1", 5090))
+        ("invite", "sip:100@127.0.0.1:5090", "sip:agent@127.0.0.1", (sip.Address("127.0.0.1", 5090),))
     ]
     assert b"m=audio" in bench.transport.offer
     assert bench.transport.headers == (("X-Job", "42"),)
@@ -243,8 +246,9 @@ async def test_hanging_up_while_it_rings_is_our_own_end(bench: Bench) -> None:
 
 async def test_an_invite_that_cannot_leave_lets_go_of_its_port(bench: Bench) -> None:
     bench.transport.refuse = SipError("too many legs", status=503)
-    with pytest.raises(SipError):
-        await bench.leg.prepare()
+    await bench.leg.prepare()
+    await bench.leg.answer()
+    assert bench.listener.log == [("ended", LegEnd.UNREACHABLE, 503)]
     assert len(bench.gateway) == 0
     assert bench.leg._audio.port._socket is None  # pyright: ignore[reportPrivateUsage]
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from voiceagent.console.ports import CallView, LiveEvent, ResponseView, TranscriptLine, Trigger
+from voiceagent.console.ports import CallView, DialWish, LiveEvent, ResponseView, TranscriptLine, Trigger
 from voiceagent.console.views import call_data, line_data, response_data
 from voiceagent.errors import CallEnded, RequestRefused
 
@@ -27,6 +27,8 @@ class FakeDirectory:
         self.hung_up: list[tuple[str, str]] = []
         self.is_ready = True
         self.refuse: RequestRefused | None = None
+        self.dialled: list[tuple[DialWish, str]] = []
+        self._dial_keys: dict[str, str] = {}
 
     # ── the port ─────────────────────────────────────────────────────────────────────────────────
     def calls(self) -> Sequence[CallView]:
@@ -60,6 +62,32 @@ class FakeDirectory:
         if idempotency_key is not None:
             self._keys[call_id, idempotency_key] = view.id
         self.put_response(view)
+        return view
+
+    def dial(self, wish: DialWish, *, idempotency_key: str | None, operator: str) -> CallView:
+        if idempotency_key in self._dial_keys:
+            return self._calls[self._dial_keys[idempotency_key]]
+        if self.refuse is not None:
+            raise self.refuse
+        self.dialled.append((wish, operator))
+        call_id = f"out{len(self.dialled)}"
+        view = CallView(
+            id=call_id,
+            caller=wish.from_user,
+            called=wish.to,
+            kind="direct",
+            direction="outbound",
+            flow=wish.flow,
+            step="",
+            state="dialling",
+            started_at=1.0,
+            duration_s=0.0,
+            floor="nobody",
+            last_words="",
+        )
+        self._calls[call_id] = view
+        if idempotency_key is not None:
+            self._dial_keys[idempotency_key] = call_id
         return view
 
     def response(self, call_id: str, response_id: str) -> ResponseView:

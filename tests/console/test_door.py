@@ -41,6 +41,7 @@ TABLE: dict[tuple[str, str], tuple[object, ...]] = {
     ("GET", "/metrics"): VIEW,
     ("GET", "/v1/events"): VIEW,
     ("GET", "/v1/calls"): VIEW,
+    ("POST", "/v1/calls"): ACT,
     ("GET", "/v1/calls/{call_id}"): VIEW,
     ("GET", "/v1/calls/{call_id}/responses"): VIEW,
     ("GET", "/v1/calls/{call_id}/responses/{response_id}"): VIEW,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from voiceagent.call.leg import (
     G711,
@@ -22,9 +23,21 @@ from voiceagent.media.playout import Playout, Started
 class FakeLeg:
     """Fulfils ``voiceagent.call.leg.Leg``. ``log`` holds what the call did with it, in order."""
 
-    def __init__(self, called: str = "100", *, fail: MediaError | SipError | None = None) -> None:
+    def __init__(
+        self,
+        called: str = "100",
+        *,
+        fail: MediaError | SipError | None = None,
+        direction: Literal["inbound", "outbound"] = "inbound",
+    ) -> None:
         self.info = LegInfo(
-            id="leg-1", kind="direct", caller="alice", called=called, protocol_call_id="c1@test"
+            id="leg-1",
+            kind="direct",
+            caller="alice",
+            called=called,
+            protocol_call_id="c1@test",
+            direction=direction,
+            dialled=f"sip:{called}@callee.example" if direction == "outbound" else "",
         )
         self.capabilities = LegCapabilities()
         self.log: list[str] = []
@@ -89,6 +102,14 @@ class FakeLeg:
         return MediaFigures(sent=len(self.played) // 160)
 
     # ── the caller's side, for tests ────────────────────────────────────────────────────────────
+    def callee(self, status: int, early_media: bool = False) -> None:
+        """The callee's phone rings (18x), or is picked up (200)."""
+        self.listener.leg_progress(status, early_media)
+
+    def callee_refuses(self, end: LegEnd, status: int) -> None:
+        """The callee is busy, does not want us, or is not there."""
+        self._over(end, status, "")
+
     def caller_hangs_up(self, end: LegEnd = LegEnd.CALLER_HUNG_UP) -> None:
         """The caller's BYE (or CANCEL) arrives."""
         self._over(end, None, "")

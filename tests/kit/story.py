@@ -73,6 +73,7 @@ class Story:
         refuse: ProviderError | None = None,
         second: bool = False,
         wall: Callable[[], float] | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         self.provider = ScriptedProvider()
         self.second = ScriptedProvider() if second else None
@@ -97,6 +98,7 @@ class Story:
             tokens=counted_tokens("r"),
             transcription=TRANSCRIPTION,
             open_second=self._open_second if second else None,
+            metadata=metadata,
         )
         self._run: asyncio.Task[CallOutcome] | None = None
         self._turns = 0

@@ -13,7 +13,7 @@ from voiceagent.call.call import Call, CallState
 from voiceagent.call.ledger import LedgerEntry
 from voiceagent.call.outcome import CallOutcome, OutcomeClass
 from voiceagent.call.transcript import Utterance
-from voiceagent.console.ports import CallView, LiveEvent, ResponseView, TranscriptLine, Trigger
+from voiceagent.console.ports import CallView, DialWish, LiveEvent, ResponseView, TranscriptLine, Trigger
 from voiceagent.console.views import call_data, line_data, response_data
 from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.ids import Tokens
@@ -48,6 +48,9 @@ class NodeDirectory:
         self._ended: OrderedDict[str, Call] = OrderedDict()
         self._keys: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._ended_waiters: dict[str, list[asyncio.Future[None]]] = {}
+        self._dialled: OrderedDict[str, str] = OrderedDict()
+        self.place: Callable[[DialWish], Call] | None = None
+        """Places a call; None until calls can be placed."""
 
     # ── the console asks ────────────────────────────────────────────────────────────────────────
     def calls(self) -> Sequence[CallView]:
@@ -90,6 +93,20 @@ class NodeDirectory:
             "operator.trigger", operator=operator, request_id=request_id, instructions=trigger.instructions
         )
         return response_view(call, entry)
+
+    def dial(self, wish: DialWish, *, idempotency_key: str | None, operator: str) -> CallView:
+        known = self._dialled.get(idempotency_key or "")
+        if known is not None:
+            return self._view(self.find(known), brief=True)
+        if self.place is None:
+            raise RequestRefused("to", "the service is not up yet", code="not_listening")
+        call = self.place(wish)
+        call.journal.write("operator.dial", operator=operator, consent_reference=wish.consent_reference)
+        if idempotency_key is not None:
+            self._dialled[idempotency_key] = call.id
+            while len(self._dialled) > IDEMPOTENCY_KEPT:
+                self._dialled.popitem(last=False)
+        return self._view(call, brief=True)
 
     def response(self, call_id: str, response_id: str) -> ResponseView:
         call = self.find(call_id)
@@ -182,6 +199,7 @@ class NodeDirectory:
         self._metrics.rtp(
             received=media.received, sent=media.sent, lost=media.lost, late=media.late, foreign=media.foreign
         )
+        self._metrics.call_quality(media.details)
         if call.outcome is not None and call.outcome.kind is OutcomeClass.PROVIDER:
             self._metrics.provider_failed(call.outcome.reason)
         self._publish("call.ended", call)
@@ -199,6 +217,7 @@ class NodeDirectory:
             caller=call.info.caller,
             called=call.info.called,
             kind=call.info.kind,
+            direction=call.info.direction,
             flow=call.flow.name,
             step=call.step,
             state=call.state.value,
@@ -218,6 +237,7 @@ class NodeDirectory:
                 "late": figures.late,
                 "foreign": figures.foreign,
                 "barge_ins": call.barge_ins,
+                **({} if brief else figures.details),
             },
         )
 

@@ -1,4 +1,4 @@
-"""From an offered SIP leg to a running call, or to a refusal that says why."""
+"""From a leg, offered or to be placed, to a running call, or to a refusal that says why."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from voiceagent.app.directory import NodeDirectory
-from voiceagent.call.admission import Admission
+from voiceagent.call.admission import Admission, Refusal
 from voiceagent.call.call import Call, OpenSession
 from voiceagent.call.config import CallConfig
 from voiceagent.call.leg import Leg
@@ -67,6 +67,32 @@ class Reception:
         if refusal is not None:
             self._refuse(leg, refusal.status, refusal.reason, refusal.code, refusal.retry_after_s)
             return
+        self._start(leg, flow, open_session)
+
+    def place(
+        self,
+        make_leg: Callable[[], Leg],
+        flow: Flow,
+        *,
+        metadata: Mapping[str, str],
+        over: Callable[[], None],
+    ) -> Call | Refusal:
+        """Start a call of ours, if there is a place for it; ``over`` is called when it has ended."""
+        refusal = self._admission.enter()
+        if refusal is not None:
+            self._metrics.limit_reached(refusal.code)
+            return refusal
+        return self._start(make_leg(), flow, None, metadata=metadata, over=over)
+
+    def _start(
+        self,
+        leg: Leg,
+        flow: Flow,
+        open_session: OpenSession | None,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        over: Callable[[], None] = lambda: None,
+    ) -> Call:
         call_id = f"call_{time.strftime('%y%m%d', time.gmtime())}_{self._tokens()}"
         call = Call(
             call_id,
@@ -79,12 +105,14 @@ class Reception:
             observer=self._directory,
             tokens=self._tokens,
             transcription=self._transcription,
+            metadata=metadata,
         )
         self._directory.add(call)
-        self._nest.start(f"call {call_id}", self._run(call))
+        self._nest.start(f"call {call_id}", self._run(call, over))
+        return call
 
-    async def _run(self, call: Call) -> None:
-        log = _log.bind(call_id=call.id)
+    async def _run(self, call: Call, over: Callable[[], None]) -> None:
+        log = _log.bind(call_id=call.id, direction=call.info.direction)
         log.info("call started", caller=call.info.caller, called=call.info.called, flow=call.flow.name)
         try:
             outcome = await call.run()
@@ -100,6 +128,7 @@ class Reception:
             # One call's fault ends that call; the record says "ours", the others go on.
             log.exception("call failed")
         finally:
+            over()
             self._admission.leave()
             if self._admission.live == 0:
                 self._on_idle()

@@ -25,6 +25,7 @@ from voiceagent.app.events import EventHub
 from voiceagent.app.gauges import guard_against_overload, keep_figures
 from voiceagent.app.incoming import Reception
 from voiceagent.app.provider import SessionFactory
+from voiceagent.app.sip_listeners import listeners_of, setting_of, stream_limits_of, tls_of
 from voiceagent.app.trunking import TrunkDesk, media_of, trunk_table, trunk_views
 from voiceagent.call.admission import Admission
 from voiceagent.call.config import AdmissionConfig, CallConfig, SurvivalConfig
@@ -49,7 +50,8 @@ from voiceagent.settings import MediaSettings, Settings
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Dropped, Retransmitted, SipEvent, TrunkJudged, TrunkState
 from voiceagent.sip.transport import SipTransport
-from voiceagent.sip.trunks import SrtpMode
+from voiceagent.sip.trunks import SrtpMode, TrunkTable
+from voiceagent.sip.uri import host_text
 from voiceagent.tasks import TaskNest
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ class Addresses:
     """Where a running service can be reached."""
 
     sip: str
-    """host:port of the SIP listener."""
+    """host:port of the first UDP listener (of the first of all, where there is none)."""
     console: str | None
     """Base URL of the console."""
     console_token: str | None
@@ -74,6 +76,8 @@ class Addresses:
     engine: str | None
     hosted_sip: str | None = None
     """host:port where the embedded provider takes calls by itself and offers them to us."""
+    listeners: tuple[str, ...] = ()
+    """Every SIP listener, as ``tls:127.0.0.1:5061``."""
 
 
 class Service:
@@ -123,6 +127,7 @@ class Service:
         self.wheel: MediaWheel | None = None
         self.sip: SipTransport | None = None
         self.trunks: TrunkDesk | None = None
+        self._table: TrunkTable | None = None
         self.addresses: Addresses | None = None
 
     async def __aenter__(self) -> Service:
@@ -177,7 +182,8 @@ class Service:
             tokens=self._tokens,
             on_idle=self._idle.set,
         )
-        host, port = await self._start_sip(self._reception)
+        bound = await self._start_sip(self._reception)
+        self._open_dialling(self._reception)
         if self.hosted is not None:
             self.hosted.open(self._reception)
             if self._engine is not None:
@@ -187,10 +193,18 @@ class Service:
         gc.collect()
         gc.freeze()  # what stands now stays: later full collections need not look at it
         hosted_sip = (self._engine.sip if self._engine is not None else "") or None
+        first = next((one for one in bound if one.transport == "udp"), bound[0])
+        listeners = tuple(f"{one.transport}:{host_text(one.host, one.port)}" for one in bound)
         self.addresses = Addresses(
-            f"{host}:{port}", console_url, token, settings.provider, engine_url, hosted_sip
+            host_text(first.host, first.port),
+            console_url,
+            token,
+            settings.provider,
+            engine_url,
+            hosted_sip,
+            listeners,
         )
-        _log.info("listening", sip=self.addresses.sip, console=console_url, provider=settings.provider)
+        _log.info("listening", sip=listeners, console=console_url, provider=settings.provider)
         return self.addresses
 
     async def _start_engine(self) -> str:
@@ -264,9 +278,9 @@ class Service:
         self._console = ConsoleServer(app, settings.host, settings.port)
         return await self._console.start(), token
 
-    async def _start_sip(self, reception: Reception) -> tuple[str, int]:
+    async def _start_sip(self, reception: Reception) -> tuple[Address, ...]:
         settings, media = self.settings.sip, self.settings.media
-        media_host = media.host or settings.host
+        media_host = media.host or settings.first_host
         advertised = media.advertised_host or settings.advertised_host or media_host
         if ipaddress.ip_address(advertised).is_unspecified:
             raise ConfigError(
@@ -280,13 +294,16 @@ class Service:
             advertised_host=advertised,
             learn_source=media.learn_source,
             silence_limit_s=media.silence_limit_s,
+            first_packet_limit_s=media.first_packet_limit_s,
+            silence_probes=media.silence_probes,
+            hold_probe_s=media.hold_probe_s,
             codecs=media.codecs or available(),
             preference=media.codec_preference,
             comfort_noise=media.comfort_noise,
             security=_security_policy(media),
             rtcp=media.rtcp,
         )
-        table = await trunk_table(self.settings)
+        table = self._table = await trunk_table(self.settings)
         policy = partial(_security_policy, media)
         self._gateway = SipGateway(direct, self._offered, self._sip_event, media_of(table, direct, policy))
         config = EndpointConfig(
@@ -294,20 +311,40 @@ class Service:
             trunks=table,
             digest_realm=settings.realm,
             nonce_life=settings.nonce_life_s,
+            udp_limit=settings.udp_limit,
             refuse_unknown_sources=settings.refuse_unknown_sources,
+            reliable_provisionals=settings.reliable_provisionals,
             session_expires=settings.session_expires_s,
             min_se=settings.min_se_s,
             session_refresher=settings.session_refresher,
         )
-        advertised_sip = (
-            Address(settings.advertised_host, settings.port) if settings.advertised_host else None
+        advertised_sip = Address(settings.advertised_host, 0) if settings.advertised_host else None
+        self.sip = SipTransport(
+            config,
+            self._gateway.on_event,
+            advertised=advertised_sip,
+            tls=tls_of(settings),
+            stream_limits=stream_limits_of(settings),
         )
-        self.sip = SipTransport(config, self._gateway.on_event, advertised=advertised_sip)
         self._gateway.transport = self.sip
-        bound = await self.sip.start(settings.host, settings.port)
+        bound = await self.sip.listen(listeners_of(settings), setting_of(settings))
         self.trunks = TrunkDesk(self.sip, self.metrics)
         self.trunks.open()
-        return bound.host, bound.port
+        return bound
+
+    def _open_dialling(self, reception: Reception) -> None:
+        from voiceagent.app.outbound import Dialler
+
+        assert self._gateway is not None
+        dialler = Dialler(
+            self.settings.outbound,
+            flows=self.flows,
+            gateway=self._gateway,
+            reception=reception,
+            metrics=self.metrics,
+            trunks=self._table,
+        )
+        self.directory.place = dialler.place
 
     async def ready(self) -> None:
         """Wait until the first call would be answered without delay (the embedded provider is warm)."""

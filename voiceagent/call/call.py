@@ -83,12 +83,17 @@ class Call:
         tokens: Tokens,
         transcription: Mapping[str, Any] | None,
         open_second: OpenSession | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
-        """``open_second`` opens a session with the provider that stands in for the first."""
+        """``open_second`` opens a session with the provider that stands in for the first.
+
+        ``metadata`` is what came with the request to place this call; every response carries it.
+        """
         self.id = call_id
         self.leg = leg
         self.flow = flow
         self.journal = journal
+        self.metadata = dict(metadata or {})
         self.placing = Placing(self) if leg.info.direction == "outbound" else None
         self.state = CallState.OFFERED if self.placing is None else CallState.DIALLING
         self.step = ""
@@ -259,9 +264,10 @@ class Call:
             settled=self.request_settled,
             tool_ended=self._tool_ended,
             run=self._tasks.start,
+            standing=self.metadata,
         )
         self._port = FlowPort(
-            facts_of(self.id, self.info),
+            facts_of(self.id, self.info, self.metadata),
             self.leg,
             session,
             self.speech,

@@ -17,10 +17,17 @@ INPUT_LIMIT = 256
 """Unread inputs kept; a flow that never listens loses the oldest."""
 
 
-def facts_of(call_id: str, info: LegInfo) -> CallFacts:
+def facts_of(call_id: str, info: LegInfo, metadata: Mapping[str, str]) -> CallFacts:
     """Return who calls whom, as flows are told."""
     return CallFacts(
-        call_id, info.caller, info.called, info.caller_name, tuple(info.headers), info.direction, info.dialled
+        call_id=call_id,
+        caller=info.caller,
+        called=info.called,
+        caller_name=info.caller_name,
+        headers=tuple(info.headers),
+        direction=info.direction,
+        dialled=info.dialled,
+        metadata=dict(metadata),
     )
 
 

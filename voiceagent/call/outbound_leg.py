@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from voiceagent.call.direct_audio import DirectMedia
@@ -15,6 +15,9 @@ from voiceagent.sip import effects as sip
 from voiceagent.sip.transport import SipTransport
 from voiceagent.sip.uri import SipUri
 
+Lookup = Callable[[], Awaitable[Sequence[sip.Address]]]
+"""Finds where a target lives. Raises SipError."""
+
 
 @dataclass(frozen=True, slots=True)
 class DialPlan:
@@ -22,7 +25,8 @@ class DialPlan:
 
     target: str
     """Request-URI."""
-    destination: sip.Address
+    destination: sip.Address | Sequence[sip.Address] | Lookup
+    """Where the INVITE goes; several are tried in order (RFC 3263 §4.3)."""
     from_uri: str
     from_name: str = ""
     headers: Sequence[tuple[str, str]] = ()
@@ -64,7 +68,6 @@ class OutboundLeg(SipLeg):
             trunk=plan.trunk,
         )
         super().__init__(info, transport, media, gone, plan.codecs)
-        self._audio.tls_signalling = plan.destination.transport == "tls"
         self._plan = plan
         self._place = place
         self._loop = asyncio.get_running_loop()
@@ -85,12 +88,19 @@ class OutboundLeg(SipLeg):
             listener.leg_progress(200, False)
 
     async def prepare(self) -> None:
-        """Bind RTP and send the INVITE with our offer. Raises MediaError, or SipError (503)."""
-        self._open()
-        await self._audio.load()
-        offer = self._audio.offer()
+        """Bind RTP and send the INVITE with our offer. Raises MediaError.
+
+        A target that has no address, or cannot be called at all, has ended when this returns.
+        """
         plan = self._plan
         try:
+            destinations = await _addresses(plan.destination)
+            if self._decided.done():
+                return  # hung up meanwhile
+            self._audio.tls_signalling = all(one.transport == "tls" for one in destinations)
+            self._open()
+            await self._audio.load()
+            offer = self._audio.offer()
             self._place(
                 self,
                 lambda: self._named(
@@ -99,15 +109,14 @@ class OutboundLeg(SipLeg):
                         from_uri=plan.from_uri,
                         from_name=plan.from_name,
                         sdp=offer,
-                        destination=plan.destination,
+                        destination=destinations,
                         headers=tuple(plan.headers),
                         trunk=plan.trunk,
                     )
                 ),
             )
-        except SipError:
-            self._close()
-            raise
+        except SipError as error:
+            self._ended(LegEnd.UNREACHABLE, error.status, str(error))
         if not self._decided.done():
             self._ring_timer = self._loop.call_later(plan.ring_timeout_s, self._rang_out)
 
@@ -218,6 +227,12 @@ class OutboundLeg(SipLeg):
     def on_media_lost(self, silence_s: float) -> None:
         if self.answered:  # who only rings need not send anything
             super().on_media_lost(silence_s)
+
+
+async def _addresses(destination: sip.Address | Sequence[sip.Address] | Lookup) -> Sequence[sip.Address]:
+    if isinstance(destination, sip.Address):
+        return (destination,)
+    return await destination() if callable(destination) else destination
 
 
 _DECLINED = frozenset({401, 403, 407, 603, 607, 608})

@@ -20,7 +20,7 @@ def write_offer(call: Call) -> None:
         direction=info.direction,
         caller=info.caller,
         called=info.called,
-        **({"dialled": info.dialled} if info.dialled else {}),
+        **({"dialled": info.dialled, "metadata": call.metadata} if info.dialled else {}),
         **({"trunk": info.trunk} if info.trunk else {}),
         flow=call.flow.name,
         protocol_call_id=info.protocol_call_id,

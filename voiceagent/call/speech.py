@@ -44,7 +44,9 @@ class CallSpeech:
         settled: Callable[[str, Outcome], None],
         tool_ended: Callable[[str, bool, float], None],
         run: Callable[[str, Coroutine[Any, Any, Any]], asyncio.Task[Any]],
+        standing: Mapping[str, str] | None = None,
     ) -> None:
+        """``standing`` is metadata for every response, where it fits."""
         self._call_id = call_id
         self._session = session
         self._ledger = ledger
@@ -52,6 +54,7 @@ class CallSpeech:
         self._settled = settled
         self._tool_ended = tool_ended
         self._run = run
+        self._standing = dict(standing or {})
         self._turn = 0
         self._tools: dict[str, Sequence[Tool]] = {}
         self._tool_tasks: dict[str, list[asyncio.Task[ResponseHandle | None]]] = {}
@@ -182,7 +185,7 @@ class CallSpeech:
         """Add the call's own keys where they fit; what the asker gave is never displaced."""
         merged = dict(given)
         own = {"call_id": self._call_id, "turn": str(self._turn), "origin": origin.value}
-        for key, value in own.items():
+        for key, value in (*own.items(), *self._standing.items()):
             if len(merged) < METADATA_PAIRS - RESERVED_KEYS:
                 merged.setdefault(key, value)
         return merged

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 from voiceagent.cli.run import fail_with, parse_overrides, show_json
 from voiceagent.errors import ConfigError, ProviderError, VoiceAgentError
 from voiceagent.loops import run_loop
+
+EXPIRES_SOON_DAYS = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,8 @@ def run_doctor(config: Path | None, overrides: list[str], *, as_json: bool) -> N
     except ConfigError as error:
         fail_with(error, as_json=as_json)
     findings = [Finding("settings", True, f"provider {settings.provider}")]
-    findings += [_flows(settings), *_ports(settings), _codecs(), _loop()]
+    findings += [_flows(settings), *listener_findings(settings), *_ports(settings)]
+    findings += [_codecs(), _srtp(settings), _loop()]
     if settings.trunks:
         findings += run_loop(lambda: _trunks(settings))
     findings += run_loop(lambda: _provider(settings))
@@ -54,13 +58,54 @@ def _flows(settings: Any) -> Finding:
 
 
 def _ports(settings: Any) -> list[Finding]:
-    wanted = [("sip", socket.SOCK_DGRAM, settings.sip.host, settings.sip.port)]
+    wanted: list[tuple[str, int, str, int]] = []
     if settings.console.enabled:
         wanted.append(("console", socket.SOCK_STREAM, settings.console.host, settings.console.port))
     wanted.append(
-        ("rtp", socket.SOCK_DGRAM, settings.media.host or settings.sip.host, settings.media.port_low)
+        ("rtp", socket.SOCK_DGRAM, settings.media.host or settings.sip.first_host, settings.media.port_low)
     )
     return [_port(*one) for one in wanted]
+
+
+def listener_findings(settings: Any) -> list[Finding]:
+    """Each SIP listener: its port is free, and its certificate can be shown to peers today."""
+    from voiceagent.app.sip_listeners import listeners_of, setting_of, tls_of
+    from voiceagent.sip.streams import bind_tcp
+    from voiceagent.sip.udp_socket import bind_udp
+
+    findings: list[Finding] = []
+    names = setting_of(settings.sip)
+    listeners = listeners_of(settings.sip)
+    for one in listeners:
+        try:
+            if one.transport == "udp":
+                bind_udp(one.host, one.port, names).close()
+            else:
+                bind_tcp(one.host, one.port, names, one.transport).close()
+        except ConfigError as error:
+            findings.append(Finding("sip", False, f"{error}; change it or stop who holds it"))
+        else:
+            findings.append(Finding("sip", True, f"{one} is free"))
+    tls = tls_of(settings.sip)
+    if tls.certificate is not None or any(one.transport == "tls" for one in listeners):
+        findings.append(_certificate(tls))
+    return findings
+
+
+def _certificate(tls: Any) -> Finding:
+    from voiceagent.sip.tls import client_context, inspect_certificate, server_context
+
+    try:
+        server_context(tls)
+        client_context(tls)
+        facts = inspect_certificate(tls)
+    except ConfigError as error:
+        return Finding("certificate", False, str(error))
+    days = int((facts.expires - time.time()) // 86_400)
+    names = ", ".join(facts.names) or "no name at all"
+    if days < EXPIRES_SOON_DAYS:
+        return Finding("certificate", False, f"of {names} expires in {days} days; renew sip.tls.certificate")
+    return Finding("certificate", True, f"of {names}, valid for {days} days")
 
 
 def _port(part: str, kind: int, host: str, port: int) -> Finding:
@@ -86,6 +131,18 @@ def _codecs() -> Finding:
     well = g711.encode(g711.decode(tone, "ulaw"), "ulaw")[:100] == tone[:100]
     more = "" if have_wide() else "; G722 and opus: pip install 'voiceagent[codecs]'"
     return Finding("codecs", well, f"{', '.join(available())}, telephone-event{more}")
+
+
+def _srtp(settings: Any) -> Finding:
+    from voiceagent.media.srtp import HOW_TO_INSTALL, srtp_available
+
+    mode, keying = settings.media.srtp, ", ".join(settings.media.srtp_keying)
+    if mode == "off":
+        return Finding("srtp", True, "off")
+    if not srtp_available():
+        return Finding("srtp", True, f"not offered. {HOW_TO_INSTALL}")
+    over = " (SDES over TLS only)" if settings.media.sdes_over == "tls" else ""
+    return Finding("srtp", True, f"{mode} by {keying}{over}")
 
 
 def _loop() -> Finding:

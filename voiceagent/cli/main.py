@@ -259,20 +259,30 @@ def bench_calls(
     report("calls", lambda: run_calls_bench(calls, seconds), as_json=json)
 
 
-@bench.command("setup")
-def bench_setup(
-    rate: Annotated[float, typer.Option(help="Calls per second.")] = 300.0,
-    calls: Annotated[int, typer.Option(help="Calls in all.")] = 3000,
-    loss: Annotated[
-        float, typer.Option(help="Share of datagrams lost on purpose, each way (0.1 = 10 %).")
-    ] = 0.0,
+@bench.command("srtp")
+def bench_srtp(
+    runs: Annotated[int, typer.Option(help="Short runs of each measurement.")] = 200,
     json: Json = False,
 ) -> None:
-    """INVITE, 200, ACK, BYE at a given rate from a second process."""
-    from voiceagent.bench.setup import run_setup_bench
+    """What encrypted media costs: microseconds per packet pair and profile, DTLS handshakes, forgeries."""
+    from voiceagent.bench.srtp import run_srtp_bench
     from voiceagent.cli.bench import report
 
-    report("setup", lambda: run_setup_bench(rate=rate, calls=calls, loss=loss), as_json=json)
+    report("srtp", lambda: run_srtp_bench(runs=runs), as_json=json)
+
+
+@bench.command("media")
+def bench_media(
+    seeds: Annotated[int, typer.Option(help="Lines of 16 digits each.")] = 1000,
+    minutes: Annotated[float, typer.Option(help="Of speech-like audio for the tone detector.")] = 30.0,
+    cases: Annotated[int, typer.Option(help="Jumps of SSRC, sequence and timestamp.")] = 100_000,
+    json: Json = False,
+) -> None:
+    """Codecs' costs; jitter buffer, concealment and digits on bad lines, in virtual time."""
+    from voiceagent.bench.media import run_media_bench
+    from voiceagent.cli.bench import report
+
+    report("media", lambda: run_media_bench(seeds=seeds, minutes=minutes, cases=cases), as_json=json)
 
 
 @bench.command("conversation")

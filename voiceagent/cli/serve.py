@@ -88,6 +88,7 @@ def _announce(addresses: Any, service: Any, *, as_json: bool) -> None:
                 {
                     "event": "listening",
                     "sip": addresses.sip,
+                    "listeners": addresses.listeners,
                     "console": addresses.console,
                     "token": token,
                     "provider": addresses.provider,
@@ -108,6 +109,9 @@ def _announce(addresses: Any, service: Any, *, as_json: bool) -> None:
         f"  dial    sip:{user}@{addresses.sip}   from any softphone on this machine, or:",
         f"          .venv/bin/voiceagent call sip:{user}@{addresses.sip} --do listen --do say:billing",
     ]
+    more = [one for one in addresses.listeners if one != f"udp:{addresses.sip}"]
+    if more:
+        lines.append(f"  also    {', '.join(more)}")
     if addresses.hosted_sip:
         lines.append(
             f"  hosted  sip:{user}@{addresses.hosted_sip}   the provider takes it and offers it to us"

@@ -49,6 +49,51 @@ class TriggerBody(BaseModel):
     )
 
 
+class DialBody(BaseModel):
+    """A call to be placed."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        populate_by_name=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "to": "sip:100@127.0.0.1:5070",
+                    "flow": "front-desk",
+                    "metadata": {"appointment": "tomorrow at three"},
+                }
+            ]
+        },
+    )
+
+    to: Annotated[str, Field(min_length=1, max_length=256)] = Field(
+        description="Whom to call: a number or a SIP URI that `outbound.allowed` covers."
+    )
+    flow: Annotated[str, Field(min_length=1, max_length=128)] = Field(description="Name of the flow.")
+    from_: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
+        default=None, alias="from", description="Number or name that we call as; default: the trunk's."
+    )
+    from_name: Annotated[str, Field(max_length=128)] | None = Field(
+        default=None, description="Name to be displayed."
+    )
+    headers: dict[str, str] | None = Field(
+        default=None, description="Headers of the INVITE, up to 20; none of SIP's own."
+    )
+    trunk: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
+        default=None, description="Name of the trunk; default: by number, or straight to the URI's host."
+    )
+    metadata: dict[str, str] | None = Field(
+        default=None, description="Up to 8 pairs for the flow (`call.metadata`) and every response."
+    )
+    ring_timeout_s: Annotated[float, Field(gt=0, le=290)] | None = Field(
+        default=None, description="How long it may ring; default: `outbound.ring_timeout_s`."
+    )
+    consent_reference: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
+        default=None, description="Where the callee's consent is kept; it stands in the journal."
+    )
+
+
 class SignInBody(BaseModel):
     """The token, to be exchanged for a session cookie."""
 
@@ -109,9 +154,10 @@ class CallModel(BaseModel):
     caller: str
     called: str
     kind: str
+    direction: str = Field(description="inbound or outbound.")
     flow: str
     step: str
-    state: str = Field(description="offered, answered, talking, closing or ended.")
+    state: str = Field(description="offered, dialling, ringing, talking, closing or ended.")
     started_at: float = Field(description="Unix time.")
     duration_s: float
     floor: str = Field(description="Who speaks now: caller, agent or nobody.")
@@ -121,6 +167,12 @@ class CallModel(BaseModel):
     outcome: dict[str, Any] | None
     figures: dict[str, float | None]
     links: dict[str, str]
+
+
+class Dialling(CallModel):
+    """A call is being placed; ``call_id`` is its ``id``."""
+
+    call_id: str
 
 
 class CallDetail(CallModel):
@@ -190,10 +242,10 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         413: "The body is too large",
         401: "No valid credential",
         403: "Not with this credential, or not from our page",
-        404: "Unknown call or response",
+        404: "Unknown call, response or flow",
         409: "The call has ended; `outcome` says how",
         422: "A part of the request is wrong; `field` names it",
         429: "Too fast; see Retry-After",
-        503: "Closing, or too many streams",
+        503: "Closing, or no place for one more",
     }
     return {status: {"description": words[status], "content": content} for status in statuses}

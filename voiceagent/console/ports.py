@@ -53,7 +53,7 @@ class CallView:
     flow: str
     step: str
     state: str
-    """offered, answered, talking, closing, ended."""
+    """offered; dialling, ringing; talking, closing, ended."""
     started_at: float
     """Unix time."""
     duration_s: float
@@ -62,6 +62,8 @@ class CallView:
     last_words: str
     outcome: Mapping[str, Any] | None = None
     provider: str = ""
+    direction: str = "inbound"
+    """inbound or outbound."""
     trunk: str = ""
     """Over which trunk it came or goes; empty on hosted calls."""
     transcript: Sequence[TranscriptLine] = ()
@@ -78,6 +80,21 @@ class Trigger:
     when: str = "idle"
     deadline_ms: int | None = None
     coalesce: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DialWish:
+    """Somebody's wish that we call somebody."""
+
+    to: str
+    flow: str
+    from_user: str = ""
+    from_name: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    trunk: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    ring_timeout_s: float | None = None
+    consent_reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +152,15 @@ class Directory(Protocol):
         """Accept a wish once. The same key on the same call returns the same request, spoken once.
 
         That holds after the call has ended, too: a retry must learn what became of its request.
+        """
+        ...
+
+    def dial(self, wish: DialWish, *, idempotency_key: str | None, operator: str) -> CallView:
+        """Place a call, once for a key; what became of it is told by :meth:`call` and the events.
+
+        Raises RequestRefused, by ``code``: ``denied_target`` and ``target_not_allowed`` (policy),
+        ``unknown_flow``, ``draining`` and ``capacity`` and ``outbound_capacity`` (no place),
+        ``destination_busy`` and ``destination_calls`` (caps), any other for a field that is wrong.
         """
         ...
 

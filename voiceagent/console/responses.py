@@ -47,6 +47,15 @@ class KeyMemory:
             self._seen.popitem(last=False)
 
 
+def checked_key(key: str | None) -> str | None:
+    """Return an Idempotency-Key that is one. Raises the 422."""
+    if key is not None and not (1 <= len(key) <= KEY_CHARS and key.isascii() and key.isprintable()):
+        raise refused(
+            RequestRefused("Idempotency-Key", f"must be 1 to {KEY_CHARS} printable ASCII characters")
+        )
+    return key
+
+
 @router.post(
     "/v1/calls/{call_id}/responses",
     status_code=202,
@@ -65,12 +74,7 @@ async def trigger(
     """Ask the model to speak. The wish enters the call's one queue and ends in exactly one outcome."""
     limit(parts.triggers, f"{visitor.role}:{visitor.session}", "triggers")
     call_or_404(parts.directory, call_id)
-    if idempotency_key is not None and not (
-        1 <= len(idempotency_key) <= KEY_CHARS and idempotency_key.isascii() and idempotency_key.isprintable()
-    ):
-        raise refused(
-            RequestRefused("Idempotency-Key", f"must be 1 to {KEY_CHARS} printable ASCII characters")
-        )
+    checked_key(idempotency_key)
     metadata = body.metadata or {}
     printed = body.model_dump_json()
     memory: KeyMemory = request.app.state.keys

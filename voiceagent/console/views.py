@@ -75,6 +75,7 @@ def call_data(view: CallView) -> Json:
         "caller": plain(view.caller),
         "called": plain(view.called),
         "kind": view.kind,
+        "direction": view.direction,
         "flow": plain(view.flow),
         "step": plain(view.step),
         "state": view.state,

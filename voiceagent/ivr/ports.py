@@ -21,6 +21,8 @@ class CallFacts:
     direction: Literal["inbound", "outbound"] = "inbound"
     dialled: str = ""
     """Outbound: the URI that we called."""
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Outbound: what whoever asked for the call gave with it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,12 @@ class Call:
         self.called = facts.called
         self.caller_name = facts.caller_name
         self.headers = facts.headers
+        self.direction = facts.direction
+        """``inbound`` or ``outbound``."""
+        self.dialled = facts.dialled
+        """Outbound: the URI that was called."""
+        self.metadata = facts.metadata
+        """Outbound: what came with the request to place the call."""
 
     # ── speaking ────────────────────────────────────────────────────────────────────────────────
     async def respond(

@@ -31,6 +31,8 @@ class Sent(NamedTuple):
     octets: int
     timestamp: int
     """Of the next packet."""
+    sequence: int = 0
+    """Of the next packet."""
 
 
 class RtcpSession:
@@ -45,8 +47,10 @@ class RtcpSession:
         self._sent_packets = 0
         self._their_report: tuple[int, float] | None = None
         """Middle bits of the last sender report that came, and when."""
-        self._our_reports: dict[int, int] = {}
-        """Middle bits of our last sender reports → packets sent by then: only these can be answered."""
+        self._base = 0
+        """The sequence number that our stream began with."""
+        self._our_reports: dict[int, None] = {}
+        """Middle bits of our last sender reports, in order: only these can be answered."""
         self.sent = 0
         self.received = 0
         self.malformed = 0
@@ -54,7 +58,7 @@ class RtcpSession:
         self.remote_lost: int | None = None
         """Of our packets, by the peer's last report."""
         self.remote_loss = 0.0
-        """The same as a share of what we had sent."""
+        """The same as a share of what it should have had by then."""
         self.remote_jitter: float | None = None
         """Of our packets at the peer, in our timestamp units."""
 
@@ -79,7 +83,8 @@ class RtcpSession:
             sender = rtcp.SenderInfo(ntp, sent.timestamp, sent.packets, sent.octets)
             while len(self._our_reports) >= _REPORTS_KEPT:
                 self._our_reports.pop(next(iter(self._our_reports)))
-            self._our_reports[ntp >> 16 & 0xFFFFFFFF] = sent.packets
+            self._our_reports[ntp >> 16 & 0xFFFFFFFF] = None
+            self._base = sent.sequence - sent.packets & 0xFFFF
         blocks = () if reception.ssrc < 0 else (self._block(reception, now),)
         self.sent += 1
         data = rtcp.build_report(rtcp.Report(self._ssrc, sender, blocks))
@@ -121,16 +126,15 @@ class RtcpSession:
     def _told(self, block: rtcp.ReportBlock, now: float) -> None:
         self.remote_lost = block.cumulative_lost
         self.remote_jitter = float(block.jitter)
-        sent = self._our_reports.get(block.last_sr)
-        if sent is None:
-            sent = self._sent_packets
-        else:
+        if block.last_sr in self._our_reports:
             trip = (self._ntp(now) >> 16) - block.last_sr - block.delay_since_last_sr & 0xFFFFFFFF
             # A little below zero is what rounding and our 2 ms ticks make of a round trip in no time.
             seconds = trip / 65536 if trip < 0xFFFF0000 else 0.0
             if seconds <= _LONGEST_TRIP_S:
                 self.round_trip_s = seconds
-        self.remote_loss = min(1.0, max(0.0, block.cumulative_lost / sent)) if sent else 0.0
+        # How many it should have had by then: the numbers count from the first of ours (RFC 3550 A.3).
+        expected = block.highest_sequence - self._base + 1
+        self.remote_loss = min(1.0, max(0.0, block.cumulative_lost / expected)) if expected > 0 else 0.0
 
     def _ntp(self, now: float) -> int:
         return int((self._epoch + now) * 0x100000000) & 0xFFFFFFFFFFFFFFFF
@@ -152,7 +156,9 @@ class RtcpSession:
         return None if self.round_trip_s is None else self.round_trip_s * 1000
 
 
-def quality_details(reception: Reception, session: RtcpSession | None, codec: str) -> dict[str, float]:
+def quality_details(
+    reception: Reception, session: RtcpSession | None, codec: str, ptime: int = 20
+) -> dict[str, float]:
     """What is known of both directions as named numbers: ``…_ms``, ``…_percent``, ``mos``.
 
     Without any packet nothing is known; ``remote_…`` and ``round_trip_ms`` need the peer's reports.
@@ -161,7 +167,9 @@ def quality_details(reception: Reception, session: RtcpSession | None, codec: st
     trip = None if session is None or session.round_trip_s is None else session.round_trip_s * 1000
     if reception.expected:
         loss = reception.lost / reception.expected
-        heard = estimate(loss=loss, jitter_ms=reception.jitter_ms, round_trip_ms=trip, codec=codec)
+        heard = estimate(
+            loss=loss, jitter_ms=reception.jitter_ms, round_trip_ms=trip, codec=codec, ptime=ptime
+        )
         found["loss_percent"] = round(100 * heard.loss, 2)
         found["jitter_ms"] = round(heard.jitter_ms, 2)
         found["jitter_peak_ms"] = round(reception.peak_jitter_ms, 2)
@@ -173,7 +181,7 @@ def quality_details(reception: Reception, session: RtcpSession | None, codec: st
     found["rtcp_malformed"] = float(session.malformed)
     if trip is not None:
         found["round_trip_ms"] = round(trip, 1)
-    remote = session.remote(reception.clock_rate, codec)
+    remote = session.remote(reception.clock_rate, codec, ptime)
     if remote is not None:
         found["remote_loss_percent"] = round(100 * remote.loss, 2)
         found["remote_jitter_ms"] = round(remote.jitter_ms, 2)

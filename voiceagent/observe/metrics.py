@@ -7,7 +7,7 @@ provider says can grow the number of series. No call id, number or text is ever 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -97,6 +97,11 @@ class Metrics:
         # ── telephony ────────────────────────────────────────────────────────────────────────────
         self._sip_drops = counter("sip_dropped", "SIP messages dropped, by why.", "why")
         self._sip_retransmissions = counter("sip_retransmissions", "SIP messages sent again.", "kind")
+        self._sip_connections = gauge("sip_connections", "SIP connections over TCP and TLS.")
+        self._sip_connection_events = counter(
+            "sip_connection_events", "SIP connections opened, accepted, refused and closed, by why.", "what"
+        )
+        self._sip_socket_errors = counter("sip_socket_errors", "Errors of SIP sockets, by kind.", "kind")
         self._trunk_up = gauge("trunk_up", "1 unless registration or keep-alive says otherwise.", "trunk")
         self._trunk_calls = gauge("trunk_calls", "Live calls, both ways.", "trunk")
         self._trunk_states = counter(
@@ -115,6 +120,36 @@ class Metrics:
         self._rtp_late = counter("audio_late_frames", "Audio frames that came too late to be used.")
         self._rtp_foreign = counter(
             "rtp_packets_foreign", "RTP packets from a source that is not the call's."
+        )
+        self._quality = {
+            "mos": histogram(
+                "call_mos",
+                "How good the caller's voice arrived, estimated by the E-model, of each call.",
+                (1.5, 2.0, 2.5, 3.0, 3.3, 3.6, 3.8, 4.0, 4.1, 4.2, 4.3, 4.4),
+            ),
+            "jitter_ms": histogram(
+                "call_jitter_seconds",
+                "Jitter of the caller's RTP (RFC 3550) at the end of each call.",
+                SECONDS_LATE,
+            ),
+            "loss_percent": histogram(
+                "call_loss_ratio",
+                "Share of each call's packets that the network lost, towards us.",
+                (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
+            ),
+            "remote_loss_percent": histogram(
+                "call_remote_loss_ratio",
+                "Share of our packets that the other side says it lost, of each call.",
+                (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
+            ),
+            "round_trip_ms": histogram(
+                "call_round_trip_seconds",
+                "Round trip by RTCP at the end of each call.",
+                (0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0),
+            ),
+        }
+        self._srtp_refused = counter(
+            "srtp_packets_refused", "SRTP packets that were forged, replayed or broken."
         )
         self._wheel = histogram("wheel_lateness_seconds", "How late the 20 ms wheel turned.", SECONDS_LATE)
         # ── hosted calls ─────────────────────────────────────────────────────────────────────────
@@ -202,6 +237,18 @@ class Metrics:
         """SIP messages went out again; ``kind`` is request or response."""
         self._sip_retransmissions.labels(kind if kind in ("request", "response") else OTHER).inc(count)
 
+    def sip_connections(self, live: int) -> None:
+        """So many stream connections stand."""
+        self._sip_connections.set(live)
+
+    def sip_connection_event(self, what: str, count: int = 1) -> None:
+        """Connections were opened, accepted, refused or closed; ``what`` says which and why, as a code."""
+        self._sip_connection_events.labels(self._code("sip_connection", what)).inc(count)
+
+    def sip_socket_error(self, kind: str, count: int = 1) -> None:
+        """A SIP socket failed to send or receive."""
+        self._sip_socket_errors.labels(self._code("sip_socket", kind)).inc(count)
+
     def trunk(self, name: str, *, up: bool, calls: int) -> None:
         """How a trunk of the settings stands."""
         label = self._code("trunk", name)
@@ -229,6 +276,15 @@ class Metrics:
         self._rtp_lost.inc(max(0, lost))
         self._rtp_late.inc(max(0, late))
         self._rtp_foreign.inc(max(0, foreign))
+
+    def call_quality(self, details: Mapping[str, float]) -> None:
+        """Take in a call's figures by their names in the record; names that are not there count nothing."""
+        for name, metric in self._quality.items():
+            value = details.get(name)
+            if value is not None:
+                scale = 0.001 if name.endswith("_ms") else 0.01 if name.endswith("_percent") else 1.0
+                metric.observe(value * scale)
+        self._srtp_refused.inc(max(0.0, details.get("srtp_refused", 0.0)))
 
     def wheel_turned(self, late_s: float) -> None:
         """The 20 ms wheel turned ``late_s`` after its time."""

@@ -22,6 +22,8 @@ _SECRET_NAME = re.compile(
 _SECRET_TEXT = (
     # Schemes of Authorization headers, provider keys, and name=value pairs that name a secret.
     (re.compile(r"\b(Bearer|Basic|Digest)\s+[^\s,;]{6,}(?:,[^\n]*)?", re.IGNORECASE), r"\1 " + HIDDEN),
+    # Keys of SDP security descriptions (RFC 4568).
+    (re.compile(r"\b(inline:)\s*[A-Za-z0-9+/=]{8,}[^\s,;]*", re.IGNORECASE), r"\1" + HIDDEN),
     (re.compile(r"\b(?:sk|ek|pk|rk|xai|whsec)[-_][A-Za-z0-9_\-/+=]{8,}"), HIDDEN),
     (
         re.compile(

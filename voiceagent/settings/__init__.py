@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from voiceagent.settings.outbound import OutboundSettings
 from voiceagent.settings.provider import (
     EngineSettings,
     HostedSettings,
@@ -11,6 +12,7 @@ from voiceagent.settings.provider import (
 )
 from voiceagent.settings.service import CallSettings, ConsoleSettings, LogSettings
 from voiceagent.settings.telephony import MediaSettings, SipSettings
+from voiceagent.settings.transport import StreamSettings, TlsSettings
 from voiceagent.settings.tree import Settings, bare_settings, load_settings
 from voiceagent.settings.trunks import TrunkSettings
 
@@ -21,11 +23,14 @@ __all__ = [
     "HostedSettings",
     "LogSettings",
     "MediaSettings",
+    "OutboundSettings",
     "RealtimeSettings",
     "SecondSettings",
     "Settings",
     "SipSettings",
+    "StreamSettings",
     "SurvivalSettings",
+    "TlsSettings",
     "TrunkSettings",
     "bare_settings",
     "load_settings",

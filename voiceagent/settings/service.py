@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
+from voiceagent.call.targets import TargetRules
 from voiceagent.settings.base import Port, Section
 
 
@@ -30,7 +31,7 @@ class CallSettings(Section):
         default=20.0, description="Wait for a transfer."
     )
     transfer_targets: tuple[str, ...] = Field(
-        default=(), description="URIs that flows may transfer to; a trailing * matches any rest. Empty: none."
+        default=(), description="Whom flows may transfer to, written as in outbound.allowed. Empty: nobody."
     )
     filler_s: Annotated[float, Field(ge=0)] = Field(
         default=1.2, description='Silence while it is our turn before "One moment, please."; 0 never.'
@@ -44,6 +45,12 @@ class CallSettings(Section):
     drain_limit_s: Annotated[float, Field(ge=0)] = Field(
         default=600.0, description="After SIGTERM, how long running calls may go on."
     )
+
+    @field_validator("transfer_targets")
+    @classmethod
+    def _patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        TargetRules(value)
+        return value
 
 
 class ConsoleSettings(Section):

@@ -8,13 +8,19 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from voiceagent.settings.base import Port, Section, ip_address
+from voiceagent.settings.transport import StreamSettings, TlsSettings
+from voiceagent.sip.listen import parse_listen
 
 
 class SipSettings(Section):
     """Our SIP user agent."""
 
-    host: str = Field(default="127.0.0.1", description="Address to listen on (UDP).")
+    host: str = Field(default="127.0.0.1", description="Address to listen on, by UDP and TCP.")
     port: Port = Field(default=5060, description="Port to listen on; 0 takes a free one.")
+    listen: tuple[str, ...] = Field(
+        default=(),
+        description="Listeners instead of that: udp:HOST:PORT, tcp:…, tls:…; with =HOST:PORT told to others.",
+    )
     advertised_host: str | None = Field(
         default=None, description="Address told to others, behind a NAT or on 0.0.0.0."
     )
@@ -29,9 +35,16 @@ class SipSettings(Section):
     nonce_life_s: Annotated[float, Field(ge=1, le=3600)] = Field(
         default=30.0, description="How long a digest challenge of ours may be answered."
     )
+    udp_limit: Annotated[int, Field(ge=200, le=65_535)] = Field(
+        default=1300, description="Longest request in bytes that goes by UDP; longer ones take TCP."
+    )
     refuse_unknown_sources: bool = Field(
         default=False,
         description="Answer anyone else with 403 instead: ten a second for each host, a hundred in all.",
+    )
+    reliable_provisionals: Literal["off", "supported", "required"] = Field(
+        default="supported",
+        description="100rel and PRACK. supported: on demand, and for early media; required: of everyone.",
     )
     session_expires_s: Annotated[int, Field(ge=0, le=86_400)] = Field(
         default=1800,
@@ -44,10 +57,25 @@ class SipSettings(Section):
         default="auto", description="Who refreshes: auto is the peer if it can, else we; peer: never we."
     )
 
+    tls: TlsSettings = Field(default_factory=TlsSettings)
+    stream: StreamSettings = Field(default_factory=StreamSettings)
+
     @field_validator("host", "advertised_host")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
         return ip_address(value)
+
+    @field_validator("listen")
+    @classmethod
+    def _listen(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            parse_listen(one)
+        return value
+
+    @property
+    def first_host(self) -> str:
+        """The address of the first listener."""
+        return parse_listen(self.listen[0]).host if self.listen else self.host
 
     @model_validator(mode="after")
     def _session_times(self) -> SipSettings:
@@ -66,7 +94,9 @@ class SipSettings(Section):
 class MediaSettings(Section):
     """RTP."""
 
-    host: str | None = Field(default=None, description="Address for RTP sockets; default: sip.host.")
+    host: str | None = Field(
+        default=None, description="Address for RTP sockets; default: that of the first SIP listener."
+    )
     advertised_host: str | None = Field(
         default=None, description="Address in our SDP; default: sip.advertised_host."
     )
@@ -76,7 +106,18 @@ class MediaSettings(Section):
         default=True, description="May a phone behind a NAT send from an address its SDP hides?"
     )
     silence_limit_s: Annotated[float, Field(ge=0)] = Field(
-        default=60.0, description="End a call whose caller sends no RTP for so long; 0 never."
+        default=20.0,
+        description="Silence of the caller's RTP after which its phone is asked (OPTIONS); 0 never.",
+    )
+    first_packet_limit_s: Annotated[float, Field(ge=0)] = Field(
+        default=30.0, description="The same before the first RTP packet; 0 never."
+    )
+    silence_probes: Annotated[int, Field(ge=0)] = Field(
+        default=15,
+        description="End the call after so many answered questions in one silence; 0: ask for ever.",
+    )
+    hold_probe_s: Annotated[float, Field(ge=0)] = Field(
+        default=300.0, description="How often a phone on hold is asked where no session timer runs; 0 never."
     )
     codecs: tuple[Literal["PCMU", "PCMA", "G722", "opus"], ...] = Field(
         default=(), description="Codecs, the preferred first; default: all that are installed, G.711 first."

@@ -25,10 +25,12 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from voiceagent.errors import ConfigError
 from voiceagent.media.codecs import demand
 from voiceagent.media.srtp import HOW_TO_INSTALL, srtp_available
+from voiceagent.settings.outbound import OutboundSettings
 from voiceagent.settings.provider import EngineSettings, HostedSettings, RealtimeSettings, SurvivalSettings
 from voiceagent.settings.service import CallSettings, ConsoleSettings, LogSettings
 from voiceagent.settings.telephony import MediaSettings, SipSettings
 from voiceagent.settings.trunks import TrunkSettings, read_trunks
+from voiceagent.sip.listen import parse_listen
 
 
 class Settings(BaseSettings):
@@ -50,6 +52,7 @@ class Settings(BaseSettings):
     realtime: RealtimeSettings = Field(default_factory=RealtimeSettings)
     engine: EngineSettings = Field(default_factory=EngineSettings)
     call: CallSettings = Field(default_factory=CallSettings)
+    outbound: OutboundSettings = Field(default_factory=OutboundSettings)
     survival: SurvivalSettings = Field(default_factory=SurvivalSettings)
     console: ConsoleSettings = Field(default_factory=ConsoleSettings)
     hosted: HostedSettings = Field(default_factory=HostedSettings)
@@ -187,13 +190,17 @@ def _check_srtp(settings: Settings) -> None:
 def _check_addresses(settings: Settings) -> None:
     """What we tell others must be an address that they can reach: never a wildcard."""
     sip, media = settings.sip, settings.media
-    media_told = media.advertised_host or sip.advertised_host or media.host or sip.host
+    media_told = media.advertised_host or sip.advertised_host or media.host or sip.first_host
+    listeners = [parse_listen(one) for one in sip.listen]
     for name, told in (
-        ("sip.advertised_host", sip.advertised_host or sip.host),
+        *([] if listeners else [("sip.advertised_host", sip.advertised_host or sip.host)]),
+        *(("sip.listen", one.told(0, sip.advertised_host).host) for one in listeners),
         ("media.advertised_host", media_told),
     ):
         if ipaddress.ip_address(told).is_unspecified:
             raise ConfigError(name, f"{told} cannot be told to others; name an address")
+    if sip.tls.certificate is None and any(one.transport == "tls" for one in listeners):
+        raise ConfigError("sip.tls.certificate", "a tls listener needs a certificate")
 
 
 def _read_file(file: str | Path | None) -> Mapping[str, Any]:

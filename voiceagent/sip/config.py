@@ -5,11 +5,14 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from voiceagent.sip.effects import Address
 from voiceagent.sip.session_timer import Refresher
 from voiceagent.sip.timers import TimerValues
 from voiceagent.sip.trunks import TrunkTable
+
+ReliableMode = Literal["off", "supported", "required"]
 
 AcceptSource = Callable[[Address], bool]
 
@@ -89,6 +92,10 @@ class EndpointConfig:
 
     session_refresher: Refresher = "auto"
     """Who refreshes where we may choose. ``auto``: the peer if it can, else we; ``us``; ``peer``: only it."""
+
+    reliable_provisionals: ReliableMode = "off"
+    """100rel (RFC 3262). ``supported``: used where the caller requires it, and for early media where it can;
+    ``required``: always, in both roles."""
 
     body_types: tuple[str, ...] = ("application/sdp",)
     """Content types taken in INVITE and UPDATE (the Accept header)."""

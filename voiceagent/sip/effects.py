@@ -77,7 +77,10 @@ class InviteProgress:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Outbound: 2xx came, ACK has been sent. ``sdp`` is its body (the answer, or the late offer's offer)."""
+    """Outbound: 2xx came, ACK has been sent. ``sdp`` is its body (the answer, or the late offer's offer).
+
+    None where the answer was given reliably before: what InviteProgress of this fork told holds.
+    """
 
     leg: str
     sdp: bytes | None
@@ -95,7 +98,7 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class OfferReceived:
-    """A re-INVITE or UPDATE within the dialog; reply with ``answer_offer`` or ``refuse_offer``.
+    """A re-INVITE, UPDATE or PRACK within the dialog; reply with ``answer_offer`` or ``refuse_offer``.
 
     ``offer`` is None when a re-INVITE came without SDP: answer with a fresh offer of ours.
     """
@@ -107,7 +110,10 @@ class OfferReceived:
 
 @dataclass(frozen=True, slots=True)
 class AnswerReceived:
-    """The peer answered a re-INVITE of ours (``sdp``), or refused it (``status`` ≥ 300)."""
+    """The peer answered a re-INVITE or UPDATE of ours (``sdp``), or refused it (``status`` ≥ 300).
+
+    For an inbound call that came without an offer also the answer in PRACK to what our early media offered.
+    """
 
     leg: str
     status: int

@@ -229,9 +229,13 @@ class SipEndpoint:
         return self._core.wire.take()
 
     def accept(self, leg: str, sdp: bytes, now: float) -> list[SipEffect]:
-        """Answer with 200 and ``sdp`` (our offer, to an INVITE without one). Confirmed follows."""
+        """Answer with 200 and ``sdp`` (our offer, to an INVITE without one). Confirmed follows.
+
+        The 200 waits for the PRACK of early media, and ``sdp`` is not repeated then (RFC 3262 §5).
+        """
         found = self._required(leg, now)
-        if not found.inbound or found.established:
+        waiting = found.reliable is not None and found.reliable.accepting is not None
+        if not found.inbound or found.established or waiting:
             raise SipError("the call cannot be accepted", status=491, code="bad_state")
         invite_server.accept(self._core, found, sdp)
         return self._core.wire.take()
@@ -294,7 +298,7 @@ class SipEndpoint:
             raise SipError(f"{user!r} may not be called over {name}", status=403, code="number_not_allowed")
         if core.gate is not None and trunk.max_calls and core.gate.calls[name] >= trunk.max_calls:
             raise SipError(f"{name} has as many calls as it may", status=503, code="trunk_full")
-        return given or self._keeper.destinations(trunk)
+        return self._keeper.destinations(trunk, given)
 
     # Trunks.
 

@@ -43,6 +43,7 @@ class Core:
         "gate",
         "layer",
         "legs",
+        "methods",
         "referrers",
         "supported",
         "tokens",
@@ -54,6 +55,8 @@ class Core:
         self.tokens = tokens
         self.supported = supported_tags(config)
         """Option tags that we understand."""
+        self.methods = methods_of(config)
+        """Methods that we take."""
         self.flows = Flows(config.listeners or (config.local,))
         self.wire = Wire(config.timers, self.flows.live)
         self.layer = TransactionLayer(self.wire, ack_for_refusal)
@@ -272,19 +275,25 @@ class Core:
     @property
     def allow(self) -> str:
         """The Allow value."""
-        methods = self.config.allowed
-        if self.config.allow_refer and "REFER" not in methods:
-            methods = (*methods, "REFER")
-        return ", ".join(methods)
+        return ", ".join(self.methods)
 
     def takes(self, method: str) -> bool:
         """Tell whether ``method`` is one of ours."""
-        return method in self.config.allowed or (method == "REFER" and self.config.allow_refer)
+        return method in self.methods
+
+
+def methods_of(config: EndpointConfig) -> tuple[str, ...]:
+    """Return the methods that an endpoint so configured takes."""
+    more = [("REFER", config.allow_refer), ("PRACK", config.reliable_provisionals != "off")]
+    added = [method for method, wanted in more if wanted and method not in config.allowed]
+    return (*config.allowed, *added)
 
 
 def supported_tags(config: EndpointConfig) -> tuple[str, ...]:
     """Return the option tags of an endpoint so configured."""
-    return (*config.supported, *(("timer",) if config.session_expires else ()))
+    timer = ("timer",) if config.session_expires else ()
+    reliable = () if config.reliable_provisionals == "off" else ("100rel",)
+    return (*config.supported, *timer, *reliable)
 
 
 def sdp_of(message: Request | Response) -> bytes | None:

@@ -17,6 +17,7 @@ from voiceagent.sip.invite_server import cancelled, new_call
 from voiceagent.sip.limits import DEFAULT
 from voiceagent.sip.message import Request
 from voiceagent.sip.options import answer_options, capabilities
+from voiceagent.sip.prack import take_prack
 from voiceagent.sip.refer import take_notify
 from voiceagent.sip.refer_taken import take_refer, tell_refused
 from voiceagent.sip.replaces import replaced_leg
@@ -181,6 +182,8 @@ def _within_dialog(core: Core, request: Request, source: Address, transaction: S
         take_reinvite(core, leg, transaction)
     elif method == "UPDATE" and dialog is not None:
         take_update(core, leg, transaction, dialog)
+    elif method == "PRACK" and dialog is not None:
+        take_prack(core, leg, transaction, dialog.local_tag)
     elif method == "INFO":
         take_info(core, leg, transaction)
     elif method == "OPTIONS":

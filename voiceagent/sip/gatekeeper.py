@@ -24,7 +24,7 @@ from voiceagent.sip.trunks import Candidates, Trunk, TrunkTable
 CHALLENGES_PER_SECOND = 10.0
 """To one source whose address is on no list; its further requests are dropped."""
 _SOURCES = 4096
-_ALWAYS = frozenset({"ACK", "BYE", "CANCEL"})  # a call that may begin may end
+_ALWAYS = frozenset({"ACK", "BYE", "CANCEL", "PRACK"})  # a call that may begin may go on and end
 _NEVER_SHOWN = frozenset({"Authorization", "Proxy-Authorization"})
 _IDENTITY_HEADERS = frozenset(
     {"Remote-Party-ID", "Diversion", "History-Info", "Identity", "Identity-Info", "Geolocation"}

@@ -14,6 +14,8 @@ from voiceagent.sip.grammar import quote
 from voiceagent.sip.message import Request, Response
 from voiceagent.sip.refer import Referral
 from voiceagent.sip.refer_taken import ReferSubscription
+from voiceagent.sip.reliable_client import ReliableBranch
+from voiceagent.sip.reliable_server import ReliableResponses
 from voiceagent.sip.session_timer import SessionTimer
 from voiceagent.sip.timers import Timer
 from voiceagent.sip.transaction import ClientTransaction, InviteServer, ServerTransaction
@@ -110,6 +112,8 @@ class Leg:
     forks: dict[str, tuple[bytes, Address]] = field(default_factory=dict[str, tuple[bytes, Address]])
     """ACKs of the 2xx responses to our INVITE, by To tag: sent again for each repetition."""
     early: dict[str, Dialog] = field(default_factory=dict[str, Dialog])
+    early_numbers: dict[str, int] = field(default_factory=dict[str, int])
+    """Of early dialogs that were left: our last CSeq number, should their branch answer after all."""
     """Early dialogs of our INVITE by To tag."""
     cancel_wanted: bool = False
     cancel_sent: bool = False
@@ -122,17 +126,28 @@ class Leg:
     """What the peer said it can do."""
     session: SessionTimer | None = None
     """Where session timers are on."""
+    reliable: ReliableResponses | None = None
+    """Inbound: where our provisional responses may be reliable."""
+    branches: dict[str, ReliableBranch] = field(default_factory=dict[str, ReliableBranch])
+    """Outbound: what was told reliably, by To tag."""
     local_sdp: bytes | None = None
     """The session description of ours that holds now: a refresh repeats it."""
     setup_timer: Timer | None = None
     ring_timer: Timer | None = None
 
-    def stop_timers(self, core: Core) -> None:
-        """Stop what only serves the living call. ACK waits and transactions go on."""
+    def stop_setup(self, core: Core) -> None:
+        """Stop what only serves the unanswered call."""
         timers = core.wire.timers
         timers.cancel(self.setup_timer)
         timers.cancel(self.ring_timer)
         self.setup_timer = self.ring_timer = None
+        if self.reliable is not None:
+            self.reliable.stop()
+
+    def stop_timers(self, core: Core) -> None:
+        """Stop what only serves the living call. ACK waits and transactions go on."""
+        timers = core.wire.timers
+        self.stop_setup(core)
         if self.session is not None:
             self.session.stop()
         if self.our_offer is not None:
@@ -144,9 +159,11 @@ class Leg:
 
 def forget_dialog(core: Core, leg: Leg) -> None:
     """Take no more requests for this leg: they get 481 from now on."""
-    for dialog in leg.early.values():
+    for tag, dialog in leg.early.items():
         core.dialogs.pop(dialog.key, None)
+        leg.early_numbers[tag] = dialog.local_seq
     leg.early.clear()
+    leg.branches.clear()
     if leg.dialog is not None and core.dialogs.get(leg.dialog.key) is leg:
         del core.dialogs[leg.dialog.key]
 

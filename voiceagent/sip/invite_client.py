@@ -9,11 +9,12 @@ from voiceagent.sip import session_timer
 from voiceagent.sip.attempts import SILENT, Attempts
 from voiceagent.sip.authorise import credentials_of
 from voiceagent.sip.dialog import Dialog
-from voiceagent.sip.effects import Address, Answered, InviteProgress
+from voiceagent.sip.effects import Address, Answered, AnswerReceived, InviteProgress
 from voiceagent.sip.endpoint_core import SDP, Core, HeaderLines, cancel_for, sdp_or_none
 from voiceagent.sip.grammar import quote
 from voiceagent.sip.invite import Leg, forget_dialog, send_bye
 from voiceagent.sip.message import Request, Response
+from voiceagent.sip.reliable_client import rseq_of, take_reliable
 from voiceagent.sip.session_refresh import watch_session
 from voiceagent.sip.transaction import ClientTransaction, InviteClient
 from voiceagent.sip.transaction.reply import fields_of
@@ -61,6 +62,8 @@ def start(
     )
     invitation = Invitation(target_uri, identity, sdp, extra=headers)
     invitation.put(session_timer.request_headers(leg))
+    if core.config.reliable_provisionals == "required":
+        invitation.put((("Require", "100rel"),))
     core.begin(leg)
     leg.setup_timer = core.wire.timers.at(
         core.wire.now + core.config.setup_limit, lambda: give_up(core, leg, "timeout", 408, "no answer")
@@ -149,6 +152,9 @@ def _provisional(core: Core, leg: Leg, client: ClientTransaction, response: Resp
         leg.early[tag] = dialog
         core.dialogs[dialog.key] = leg
     if response.status > 100 and not leg.established:
+        rseq = rseq_of(response) if tag is not None and "100rel" in core.supported else None
+        if rseq is not None and not take_reliable(core, leg.branches, leg.early[tag or ""], response, rseq):
+            return
         core.emit(InviteProgress(leg.id, response.status, response.reason, sdp_or_none(response), tag or ""))
 
 
@@ -162,9 +168,11 @@ def _success(core: Core, leg: Leg, client: ClientTransaction, response: Response
     request = client.request
     dialog = Dialog.as_uac(request, response, client.destination)
     early = leg.early.get(tag)
+    branch = leg.branches.get(tag)
     if early is not None:
         dialog.remote_seq = early.remote_seq
         dialog.local_seq = max(dialog.local_seq, early.local_seq)
+    dialog.local_seq = max(dialog.local_seq, leg.early_numbers.get(tag, 0))
     dialog.account = core.accounts.get(leg.trunk)
     ack = core.ack_2xx(dialog, request.cseq.number, credentials_of(request))
     leg.forks[tag] = ack
@@ -176,11 +184,23 @@ def _success(core: Core, leg: Leg, client: ClientTransaction, response: Response
     forget_dialog(core, leg)
     leg.established = True
     leg.dialog = dialog
-    leg.stop_timers(core)
+    leg.stop_setup(core)
     core.dialogs[dialog.key] = leg
+    _leave_other_branches(core, leg, early)
     leg.abilities.learn(response)
     session_timer.agree_as_uac(core, leg, response)
-    core.emit(Answered(leg.id, sdp_or_none(response), tag))
+    # What follows a reliable answer may not say anything else (§13.2.1).
+    told = branch is not None and branch.answer is not None
+    core.emit(Answered(leg.id, None if told else sdp_or_none(response), tag))
+
+
+def _leave_other_branches(core: Core, leg: Leg, early: Dialog | None) -> None:
+    """An UPDATE of ours in the early dialog of a branch that lost the race has no meaning any more."""
+    ours = leg.our_offer
+    if ours is not None and ours.dialog is not early:
+        core.wire.timers.cancel(ours.retry)
+        leg.our_offer = None
+        core.emit(AnswerReceived(leg.id, 487, None))
 
 
 def _failed(core: Core, leg: Leg, status: int, why: str) -> None:

@@ -68,6 +68,7 @@ def answer(core: Core, leg: Leg, sdp: bytes) -> None:
         leg.local_sdp = sdp
         if isinstance(server, InviteServer):
             wait_for_ack(core, leg, server, late_offer=pending.late)
+        _settled(leg)
 
 
 def accepting_headers(core: Core, leg: Leg, transaction: ServerTransaction) -> HeaderLines:
@@ -93,6 +94,13 @@ def refuse(core: Core, leg: Leg, status: int) -> None:
     pending, leg.peer_offer = leg.peer_offer, None
     if pending is not None:
         core.respond(pending.server, status, tag=tag_of(leg))
+        _settled(leg)
+
+
+def _settled(leg: Leg) -> None:
+    """An exchange before the 2xx of the call is over: the 2xx may have waited for it."""
+    if leg.reliable is not None and not leg.established:
+        leg.reliable.go_on()
 
 
 # Ours.
@@ -179,6 +187,7 @@ def _accepted(core: Core, leg: Leg, ours: OurOffer, response: Response) -> None:
 
 
 def _next(core: Core, leg: Leg, ours: OurOffer) -> None:
+    _settled(leg)
     if ours.then is not None and not leg.ended:
         _retry(core, leg, ours.then)
 

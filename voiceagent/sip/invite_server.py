@@ -9,6 +9,7 @@ from voiceagent.sip.effects import InviteReceived
 from voiceagent.sip.endpoint_core import SDP, Core, HeaderLines, sdp_of
 from voiceagent.sip.invite import Leg, forget_dialog, wait_for_ack
 from voiceagent.sip.message import Request
+from voiceagent.sip.reliable_server import ReliableResponses, wants_reliable
 from voiceagent.sip.session_refresh import watch_session
 from voiceagent.sip.transaction import InviteServer
 
@@ -23,6 +24,10 @@ def new_call(core: Core, server: InviteServer, *, trunk: str = "", replaces: str
     ``replaces`` is the leg that it is to take the place of.
     """
     request = server.request
+    reliable = wants_reliable(core, request)
+    if reliable is None and core.config.reliable_provisionals == "required":
+        core.respond(server, 421, headers=(("Require", "100rel"),))
+        return
     too_small = session_timer.too_small(core, request)
     if too_small:
         core.respond(server, 422, headers=too_small)
@@ -38,6 +43,14 @@ def new_call(core: Core, server: InviteServer, *, trunk: str = "", replaces: str
     leg.late_offer = offer is None
     leg.abilities.learn(request)
     watch_session(core, leg)
+    if reliable is not None:
+        leg.reliable = ReliableResponses(
+            core,
+            leg,
+            always=reliable,
+            on_accept=lambda sdp: accept(core, leg, sdp),
+            on_no_prack=lambda: refuse(core, leg, 504, "No PRACK", by="no_ack"),
+        )
     core.begin(leg)
     core.dialogs[leg.dialog.key] = leg
     leg.setup_timer = core.wire.timers.at(
@@ -92,39 +105,58 @@ def progress(core: Core, leg: Leg, status: int, sdp: bytes | None) -> None:
     server, dialog = leg.server, leg.dialog
     if server is None or dialog is None or server.answered:
         return
+    reliable = leg.reliable
+    if reliable is not None and reliable.accepting is not None:
+        return
+    if reliable is not None and (reliable.always or sdp is not None):
+        reliable.send(status, sdp)
+        _keep_ringing(core, leg, server, status)
+        return
     headers = (("Contact", leg.contact), ("Allow", core.allow))
     if core.respond(server, status, "", headers, sdp or b"", SDP, tag=dialog.local_tag):
-        _keep_ringing(core, leg, server)
+        _keep_ringing(core, leg, server, status)
 
 
-def _keep_ringing(core: Core, leg: Leg, server: InviteServer) -> None:
+def _keep_ringing(core: Core, leg: Leg, server: InviteServer, status: int) -> None:
     timers = core.wire.timers
     timers.cancel(leg.ring_timer)
 
     def again() -> None:
-        if not server.answered and server.last_response is not None:
+        if server.answered or server.last_response is None:
+            return
+        if leg.reliable is not None:
+            progress(core, leg, status, None)  # an acknowledged one may not be repeated (RFC 3262 §3)
+        else:
             server.repeated()
-            _keep_ringing(core, leg, server)
+            _keep_ringing(core, leg, server, status)
 
     leg.ring_timer = timers.at(core.wire.now + core.config.ring_refresh, again)
 
 
 def accept(core: Core, leg: Leg, sdp: bytes) -> None:
-    """Send 200 with ``sdp``: our answer, or our offer where the INVITE had none. Once only."""
+    """Send 200 with ``sdp``: our answer, or our offer where the INVITE had none. Once only.
+
+    It waits for the PRACK of a provisional response with SDP, and has no SDP itself after one.
+    """
     server, dialog = leg.server, leg.dialog
     if server is None or dialog is None or server.answered:
         return
+    reliable = leg.reliable
+    if reliable is not None and not reliable.may_accept(sdp):
+        return
     leg.established = True
-    leg.stop_timers(core)
-    leg.local_sdp = sdp
+    leg.stop_setup(core)
+    settled = reliable is not None and reliable.settled
+    if not settled:
+        leg.local_sdp = sdp
     headers = (
         ("Contact", leg.contact),
         ("Allow", core.allow),
         ("Supported", ", ".join(core.supported)),
         *session_timer.agree_as_uas(core, leg, server.request),
     )
-    core.respond(server, 200, "", headers, sdp, SDP, tag=dialog.local_tag)
-    wait_for_ack(core, leg, server, late_offer=leg.late_offer)
+    core.respond(server, 200, "", headers, b"" if settled else sdp, SDP, tag=dialog.local_tag)
+    wait_for_ack(core, leg, server, late_offer=leg.late_offer and not settled)
 
 
 def refuse(

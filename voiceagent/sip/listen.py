@@ -27,7 +27,12 @@ class Listen:
     told_port: int | None = None
 
     def told(self, port: int, advertised_host: str | None = None) -> Address:
-        """Return the address to tell others when bound to ``port``; ``advertised_host`` is the node's."""
+        """Return the address to tell others when bound to ``port``; ``advertised_host`` is the node's.
+
+        An advertised address of the other family is not meant for this listener.
+        """
+        if advertised_host is not None and (":" in advertised_host) != (":" in self.host):
+            advertised_host = None
         host = self.told_host or advertised_host or self.host
         return Address(host, self.told_port or port, self.transport)
 

@@ -99,7 +99,7 @@ class SipTransport:
             told: list[Address] = []
             for bound, wish in zip(self.bound, listeners, strict=True):
                 address = wish.told(bound.port, None if advertised is None else advertised.host)
-                if advertised is not None and advertised.port and wish.told_host is None and not wish.port:
+                if advertised is not None and advertised.port and len(listeners) == 1:
                     address = address._replace(port=advertised.port)
                 if address.host in ("0.0.0.0", "::"):
                     raise ConfigError("sip.advertised_host", "a wildcard address needs an advertised one")
@@ -240,6 +240,14 @@ class SipTransport:
     def send_info(self, leg: str, content_type: str, body: bytes) -> None:
         """See :meth:`SipEndpoint.send_info`."""
         self._perform(self.endpoint.send_info(leg, content_type, body, self._now()))
+
+    def update(self, leg: str, sdp: bytes | None) -> None:
+        """See :meth:`SipEndpoint.update`."""
+        self._perform(self.endpoint.update(leg, sdp, self._now()))
+
+    def session_interval(self, leg: str) -> int | None:
+        """See :meth:`SipEndpoint.session_interval`."""
+        return self.endpoint.session_interval(leg)
 
     def probe(self, leg: str) -> None:
         """See :meth:`SipEndpoint.probe`."""

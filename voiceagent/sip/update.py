@@ -42,21 +42,42 @@ def take_update(core: Core, leg: Leg, transaction: ServerTransaction, dialog: Di
 
 def _invite_unanswered(leg: Leg) -> bool:
     """The caller's offer in its INVITE has no answer that it is known to have (§5.2: 500)."""
-    return leg.inbound and not leg.established
+    if not leg.inbound or leg.established:
+        return False
+    reliable = leg.reliable
+    return reliable is None or not (reliable.settled or reliable.offering)
 
 
 def _our_invite_unanswered(leg: Leg, dialog: Dialog) -> bool:
-    """An offer of ours in INVITE or 2xx has no answer yet (§5.2: 491)."""
+    """An offer of ours in INVITE, reliable response or 2xx has no answer yet (§5.2: 491)."""
     if leg.established:
         return leg.ack_wait is not None and leg.ack_wait.late_offer
-    return not leg.inbound
+    if leg.inbound:
+        return leg.reliable is not None and leg.reliable.offering
+    return not _answered_reliably(leg, dialog)
+
+
+def _answered_reliably(leg: Leg, dialog: Dialog) -> bool:
+    branch = leg.branches.get(dialog.remote_tag)
+    return branch is not None and branch.answer is not None
 
 
 def send_update(core: Core, leg: Leg, sdp: bytes | None) -> None:
     """Send UPDATE; AnswerReceived follows. Raises SipError ``bad_state`` where §5.1 forbids it."""
-    dialog = leg.dialog
     if leg.abilities.allows is not None and not leg.abilities.takes("UPDATE"):
         raise SipError("the peer does not take UPDATE", status=405, code="bad_state")
+    dialog = leg.dialog if leg.established else _early_dialog(leg, offering=sdp is not None)
     if dialog is None:
-        raise SipError("there is no dialog yet", status=491, code="bad_state")
-    offer(core, leg, OurOffer(sdp, "UPDATE"))
+        raise SipError("not before the first offer was answered reliably", status=491, code="bad_state")
+    offer(core, leg, OurOffer(sdp, "UPDATE", dialog=dialog))
+
+
+def _early_dialog(leg: Leg, *, offering: bool) -> Dialog | None:
+    """Return the early dialog for an UPDATE: the newest, with an offer the newest answered one."""
+    if leg.inbound:
+        rung = leg.server is not None and leg.server.status > 100
+        settled = leg.reliable is not None and leg.reliable.settled
+        accepting = leg.reliable is not None and leg.reliable.accepting is not None
+        return leg.dialog if rung and not accepting and (settled or not offering) else None
+    early = [one for one in leg.early.values() if not offering or _answered_reliably(leg, one)]
+    return early[-1] if early else None

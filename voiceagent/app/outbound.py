@@ -1,0 +1,179 @@
+"""From a wish that we call somebody to a running call, or to a refusal that says why."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import Sequence
+
+import structlog
+
+from voiceagent.app.incoming import Reception
+from voiceagent.call.admission import Refusal
+from voiceagent.call.call import Call
+from voiceagent.call.dial_caps import DialCaps, DialLimits
+from voiceagent.call.dial_headers import check_headers
+from voiceagent.call.outbound_leg import DialPlan, Lookup
+from voiceagent.call.sip_gateway import SipGateway
+from voiceagent.call.targets import Target, TargetRefused, TargetRules
+from voiceagent.console.ports import DialWish
+from voiceagent.errors import RequestRefused, SipError
+from voiceagent.ivr.flow import Flow, FlowBook
+from voiceagent.observe.metrics import Metrics
+from voiceagent.settings import OutboundSettings
+from voiceagent.sip.dialog import is_ip
+from voiceagent.sip.effects import Address
+from voiceagent.sip.trunks import Trunk, TrunkTable
+from voiceagent.sip.uri import SipUri, host_text
+
+_log = structlog.get_logger("voiceagent.outbound")
+
+_is_user = re.compile(r"[A-Za-z0-9+*#._\-]+").fullmatch
+_has_control = re.compile(r"[\x00-\x1f\x7f]").search
+
+
+class DialRefused(RequestRefused):
+    """The call is not placed now; it may be tried again after ``retry_after_s``."""
+
+    def __init__(self, field: str, message: str, code: str, retry_after_s: float) -> None:
+        super().__init__(field, message, code=code)
+        self.retry_after_s = retry_after_s
+
+
+class Dialler:
+    """Places calls. Order of judging: target, flow, fields, consent, trunk, caps, a place on this node."""
+
+    def __init__(
+        self,
+        settings: OutboundSettings,
+        *,
+        flows: FlowBook,
+        gateway: SipGateway,
+        reception: Reception,
+        metrics: Metrics,
+        trunks: TrunkTable | None = None,
+    ) -> None:
+        self._settings = settings
+        self._rules = TargetRules(settings.allowed, settings.denied, built_in=settings.deny_built_in)
+        self._caps = DialCaps(
+            DialLimits(
+                settings.max_calls, settings.calls_per_destination, settings.calls_per_destination_hour
+            )
+        )
+        self._flows = {flow.name: flow for flow in flows}
+        self._gateway = gateway
+        self._reception = reception
+        self._metrics = metrics
+        self._trunks = trunks or TrunkTable(())
+
+    def place(self, wish: DialWish) -> Call:
+        """Place the call. Raises RequestRefused naming the field; nothing was sent then."""
+        try:
+            return self._place(wish)
+        except RequestRefused as error:
+            _log.info("call not placed", code=error.code, field=error.field)
+            if isinstance(error, TargetRefused | DialRefused):
+                self._metrics.limit_reached(error.code)
+            raise
+
+    def _place(self, wish: DialWish) -> Call:
+        target = self._rules.check(wish.to)
+        flow = self._flow(wish.flow)
+        plan = self._plan(target, wish)
+        if self._settings.require_reference and not wish.consent_reference.strip():
+            raise RequestRefused("consent_reference", "is needed for a call of ours", code="no_consent")
+        full = self._caps.enter(target.key, asyncio.get_running_loop().time())
+        if full is not None:
+            code, seconds = full
+            raise DialRefused("to", "no further call can be placed to it now", code, seconds)
+        try:
+            call = self._reception.place(
+                lambda: self._gateway.dial(plan),
+                flow,
+                metadata=wish.metadata,
+                over=lambda: self._caps.leave(target.key),
+            )
+        except BaseException:
+            self._caps.leave(target.key)
+            raise
+        if isinstance(call, Refusal):
+            self._caps.leave(target.key)
+            raise DialRefused("to", call.reason, call.code, float(call.retry_after_s or 10))
+        return call
+
+    def _flow(self, name: str) -> Flow:
+        if name not in self._flows:
+            known = ", ".join(self._flows)
+            raise RequestRefused("flow", f"there is no flow {name!r}; there are {known}", code="unknown_flow")
+        return self._flows[name]
+
+    def _plan(self, target: Target, wish: DialWish) -> DialPlan:
+        if wish.from_user and _is_user(wish.from_user) is None:
+            raise RequestRefused("from", "must be a number or a name, without a host")
+        if _has_control(wish.from_name):
+            raise RequestRefused("from_name", "holds a control character")
+        headers = check_headers(wish.headers)
+        trunk = self._trunk(target, wish.trunk)
+        if trunk is not None:
+            uri = trunk.uri(target.number or target.user)
+            from_uri = trunk.from_uri(wish.from_user)
+            destination: Sequence[Address] | Lookup = trunk.servers
+        else:
+            uri = target.uri
+            from_uri = self._from_uri(wish.from_user)
+            destination = _lookup(target)
+        return DialPlan(
+            target=uri,
+            destination=destination,
+            from_uri=from_uri,
+            from_name=wish.from_name,
+            headers=headers,
+            trunk="" if trunk is None else trunk.name,
+            ring_timeout_s=wish.ring_timeout_s or self._settings.ring_timeout_s,
+        )
+
+    def _trunk(self, target: Target, name: str) -> Trunk | None:
+        """Return the trunk to go through: the named one, or the first that takes a bare number."""
+        user = target.number or target.user
+        if name:
+            trunk = self._trunks.get(name)
+            if trunk is None:
+                raise RequestRefused("trunk", f"there is no trunk {name!r}", code="unknown_trunk")
+            if not user or not trunk.dials(user):
+                raise RequestRefused("trunk", f"{name!r} does not take {target.key}", code="no_trunk")
+            return trunk
+        if target.host:
+            return None
+        for trunk in self._trunks.by_name.values():
+            if trunk.dials(user):
+                return trunk
+        raise RequestRefused("to", f"no trunk takes {target.key}; use a sip: URI", code="no_trunk")
+
+    def _from_uri(self, user: str) -> str:
+        transport = self._gateway.transport
+        assert transport is not None
+        local = transport.endpoint.config.local
+        port = None if local.port == 5060 else local.port
+        return f"sip:{user or self._settings.from_user}@{host_text(local.host, port)}"
+
+
+def _lookup(target: Target) -> Sequence[Address] | Lookup:
+    """Return where a SIP URI's host is, or how to find out."""
+    secure = target.scheme == "sips"
+    transport = SipUri.parse(target.uri).transport or ("tls" if secure else "udp")
+    port = target.port or (5061 if transport == "tls" else 5060)
+    kind = "tls" if transport == "tls" else "tcp" if transport == "tcp" else "udp"
+    if is_ip(target.host):
+        return (Address(target.host, port, kind),)
+
+    async def resolve() -> Sequence[Address]:
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(
+                target.host, port, family=socket.AF_INET, type=socket.SOCK_DGRAM
+            )
+        except OSError:
+            raise SipError(f"there is no address for {target.host}", status=404) from None
+        return tuple(Address(str(entry[4][0]), port, kind) for entry in found)
+
+    return resolve

@@ -1,0 +1,108 @@
+"""``POST /v1/calls``: place a call."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request
+
+from voiceagent.console.models import DialBody, Dialling, problems
+from voiceagent.console.parts import AsciiJson, PartsIn, VisitorIn, audit, limit
+from voiceagent.console.ports import DialWish
+from voiceagent.console.problems import Problem, refused, unknown_call
+from voiceagent.console.responses import OUR_PREFIX, KeyMemory, checked_key
+from voiceagent.console.views import call_data, plain
+from voiceagent.errors import RequestRefused
+from voiceagent.realtime.requests import check_metadata
+
+router = APIRouter(tags=["calls"])
+
+METADATA_PAIRS = 8
+"""Metadata of a call goes out with every response, beside what the response has of its own."""
+STATUSES = {
+    "denied_target": 403,
+    "target_not_allowed": 403,
+    "unknown_flow": 404,
+    "draining": 503,
+    "capacity": 503,
+    "outbound_capacity": 503,
+    "destination_busy": 429,
+    "destination_calls": 429,
+    "not_listening": 503,
+}
+"""Statuses of refusals by code; any other is 422."""
+_PLACE = "POST /v1/calls"
+
+
+@router.post(
+    "/v1/calls",
+    status_code=202,
+    responses={202: {"model": Dialling}, **problems(401, 403, 404, 409, 422, 429, 503)},
+)
+async def dial(
+    body: DialBody,
+    request: Request,
+    parts: PartsIn,
+    visitor: VisitorIn,
+    idempotency_key: Annotated[
+        str | None, Header(description="Repeat it to retry safely: called once.")
+    ] = None,
+) -> AsciiJson:
+    """Place a call and run a flow on it. What became of it: `GET /v1/calls/{call_id}`, or the live stream."""
+    limit(parts.triggers, f"{visitor.role}:{visitor.session}", "requests")
+    key = checked_key(idempotency_key)
+    printed = repr(body)
+    memory: KeyMemory = request.app.state.keys
+    if key is not None and not memory.agrees(_PLACE, key, printed):
+        raise Problem(
+            422,
+            "idempotency_mismatch",
+            "Idempotency-Key: came before with another body.",
+            field="Idempotency-Key",
+        )
+    try:
+        _check(body.metadata or {})
+        view = parts.directory.dial(_wish(body), idempotency_key=key, operator=visitor.name)
+    except RequestRefused as error:
+        raise _refused(error) from None
+    except KeyError as error:
+        raise unknown_call(str(error.args[0])) from None
+    if key is not None:
+        memory.note(_PLACE, key, printed)
+    audit("dial", request, call=view.id, to=view.called)
+    data = call_data(view)
+    return AsciiJson({"call_id": view.id, **data}, 202, {"Location": data["links"]["self"]})
+
+
+def _wish(body: DialBody) -> DialWish:
+    return DialWish(
+        to=body.to,
+        flow=body.flow,
+        from_user=body.from_ or "",
+        from_name=body.from_name or "",
+        headers=body.headers or {},
+        trunk=body.trunk or "",
+        metadata=body.metadata or {},
+        ring_timeout_s=body.ring_timeout_s,
+        consent_reference=body.consent_reference or "",
+    )
+
+
+def _check(metadata: dict[str, str]) -> None:
+    if len(metadata) > METADATA_PAIRS:
+        raise RequestRefused("metadata", f"at most {METADATA_PAIRS} pairs are taken")
+    check_metadata(metadata)
+    for key, value in metadata.items():
+        if plain(key) != key or plain(value) != value:
+            raise RequestRefused("metadata", "holds half a character (a lone surrogate)")
+        if key.startswith(OUR_PREFIX):
+            raise RequestRefused(f"metadata.{key}", f"keys beginning with {OUR_PREFIX} are reserved")
+
+
+def _refused(error: RequestRefused) -> Problem:
+    problem = refused(error)
+    problem.status = STATUSES.get(error.code, 422)
+    seconds = getattr(error, "retry_after_s", None)
+    if seconds is not None:
+        problem.headers["Retry-After"] = str(max(1, round(seconds)))
+    return problem
