@@ -213,7 +213,8 @@ async def test_the_word_of_notify_decides(bench: Bench) -> None:
     bench.gateway.on_event(sip.ReferProgress("leg", 180, "Ringing", False))
     assert (await leg.transfer("sip:other@x", timeout_s=5)).status == 491
     bench.gateway.on_event(sip.ReferProgress("leg", 486, "Busy Here", True))
-    assert await transfer == TransferResult(False, 486, "Busy Here")
+    steps = ((202, "Accepted"), (180, "Ringing"), (486, "Busy Here"))
+    assert await transfer == TransferResult(False, 486, "Busy Here", steps)
 
 
 async def test_digits_by_info_and_an_end_told_once(bench: Bench) -> None:

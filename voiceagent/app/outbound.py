@@ -122,7 +122,7 @@ class Dialler:
         else:
             uri = target.uri
             from_uri = self._from_uri(wish.from_user)
-            destination = _lookup(target)
+            destination = lookup(target)
         return DialPlan(
             target=uri,
             destination=destination,
@@ -158,7 +158,7 @@ class Dialler:
         return f"sip:{user or self._settings.from_user}@{host_text(local.host, port)}"
 
 
-def _lookup(target: Target) -> Sequence[Address] | Lookup:
+def lookup(target: Target) -> Sequence[Address] | Lookup:
     """Return where a SIP URI's host is, or how to find out."""
     secure = target.scheme == "sips"
     transport = SipUri.parse(target.uri).transport or ("tls" if secure else "udp")

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from voiceagent.call.direct_audio import DirectMedia
-from voiceagent.call.leg import LegEnd, LegInfo, LegListener
+from voiceagent.call.leg import G711, LegEnd, LegInfo, LegListener
 from voiceagent.call.sip_leg import SipLeg
 from voiceagent.errors import SipError
 from voiceagent.sip import effects as sip
@@ -35,6 +35,8 @@ class DialPlan:
     """Over which trunk it goes, by that trunk's rules and with our account there; empty: over none."""
     codecs: tuple[str, ...] | None = None
     """In our order; None: those of the media settings."""
+    line: G711 | None = None
+    """The format of the audio that we take and give, where it is settled already."""
 
 
 Place = Callable[["OutboundLeg", Callable[[], str]], str]
@@ -68,6 +70,8 @@ class OutboundLeg(SipLeg):
             trunk=plan.trunk,
         )
         super().__init__(info, transport, media, gone, plan.codecs)
+        if plan.line is not None:
+            self._audio.settle(plan.line)
         self._plan = plan
         self._place = place
         self._loop = asyncio.get_running_loop()

@@ -1,0 +1,35 @@
+"""Calls to whom the caller is handed, placed by us: attended transfers, and REFERs of the other side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from voiceagent.app.outbound import lookup
+from voiceagent.call.leg import Leg
+from voiceagent.call.outbound_leg import DialPlan
+from voiceagent.call.sip_gateway import SipGateway
+from voiceagent.call.targets import parse_target
+from voiceagent.errors import SipError
+
+
+class SecondLegs:
+    """Makes the legs; the call has checked that their targets are allowed."""
+
+    def __init__(self, gateway: SipGateway) -> None:
+        self._gateway = gateway
+
+    def dial(self, target: str, headers: Sequence[tuple[str, str]], for_leg: Leg) -> Leg:
+        """Return the leg of a call to ``target``. Fulfils :data:`voiceagent.call.transfers.Dial`."""
+        parsed = parse_target(target)
+        if not parsed.host:
+            raise SipError(f"no way to {target} is known", status=404, code="no_route")
+        transport = self._gateway.transport
+        assert transport is not None
+        plan = DialPlan(
+            target=parsed.uri,
+            destination=lookup(parsed),
+            from_uri=transport.endpoint.identity(for_leg.info.id),
+            headers=headers,
+            line=for_leg.audio_format,
+        )
+        return self._gateway.dial(plan)
