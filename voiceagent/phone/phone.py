@@ -63,9 +63,12 @@ class Phone:
         codecs: tuple[str, ...] = ("PCMU", "PCMA"),
         note: Note | None = None,
         transfer_status: int | None = None,
+        answers: bool = False,
+        follows: bool = False,
         srtp: Keying | None = None,
     ) -> None:
         """``transfer_status``: take a transfer (REFER) and report that status; None refuses transfers.
+        ``follows``: do what it asks, and report how that goes. ``answers``: take calls; see ``received``.
 
         ``srtp`` demands encrypted media, keyed that way. Raises MediaError (``srtp_missing``) without the
         packages for it.
@@ -80,7 +83,11 @@ class Phone:
         self._note = note
         self._wheel: MediaWheel | None = None
         self._transport: SipTransport | None = None
+        self._answers = answers
+        self._follows = follows
         self._calls: dict[str, PhoneCall] = {}
+        self.received: list[PhoneCall] = []
+        """Calls that we took, also those that followed a REFER."""
         self.address = sip.Address("", 0)
 
     async def __aenter__(self) -> Phone:
@@ -89,7 +96,8 @@ class Phone:
         config = EndpointConfig(
             user=self._user,
             user_agent="voiceagent-phone",
-            allow_refer=self._transfer_status is not None,
+            allow_refer=self._transfer_status is not None or self._follows,
+            supported=("replaces", "norefersub"),
         )
         self._transport = SipTransport(config, self._on_event, tokens=random_token)
         self.address = await self._transport.start(self._host, 0)
@@ -106,7 +114,12 @@ class Phone:
         if self._wheel is not None:
             self._wheel.close()
 
-    def dial(self, target: str, destination: sip.Address | None = None) -> PhoneCall:
+    def dial(
+        self,
+        target: str,
+        destination: sip.Address | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> PhoneCall:
         """Call ``sip:user@host:port``, through ``destination`` where the host is a name (:func:`resolve`).
 
         Raises SipError when the target cannot be understood.
@@ -116,6 +129,21 @@ class Phone:
         uri = _uri_of(target)
         if destination is None and not is_ip(uri.host):
             raise SipError(f"cannot dial {target!r}: {uri.host} is a name; resolve it first")
+        call = self._new_call()
+        leg = self._transport.invite(
+            str(uri),
+            from_uri=f"sip:{self._user}@{self.address[0]}:{self.address[1]}",
+            sdp=call.begin(),
+            destination=destination or sip.Address(uri.host, uri.port or 5060),
+            headers=headers,
+        )
+        call.placed(leg)
+        self._calls[leg] = call
+        return call
+
+    def _new_call(self) -> PhoneCall:
+        assert self._transport is not None
+        assert self._wheel is not None
         media = DirectMedia(
             self._wheel,
             None,
@@ -126,23 +154,15 @@ class Phone:
             security=self._security,
             rtcp=True,
         )
-        call = PhoneCall(self._transport, DirectAudioFactory(media, self._codecs), self._note)
-        leg = self._transport.invite(
-            str(uri),
-            from_uri=f"sip:{self._user}@{self.address[0]}:{self.address[1]}",
-            sdp=call.begin(),
-            destination=destination or sip.Address(uri.host, uri.port or 5060),
-        )
-        call.placed(leg)
-        self._calls[leg] = call
-        return call
+        return PhoneCall(self._transport, DirectAudioFactory(media, self._codecs), self._note)
 
     def _on_event(self, event: sip.SipEvent) -> None:
         leg = getattr(event, "leg", None)
         call = self._calls.get(leg) if leg is not None else None
         if isinstance(event, sip.InviteReceived):
-            assert self._transport is not None
-            self._transport.reject(event.leg, 486, "Busy Here")
+            self._offered(event)
+        elif isinstance(event, sip.ReferReceived) and event.taken and self._follows:
+            self._follow(event)
         elif isinstance(event, sip.ReferReceived) and event.taken and self._transfer_status is not None:
             assert self._transport is not None
             self._transport.accept_refer(event.leg, event.refer)
@@ -151,6 +171,35 @@ class Phone:
             call.on_sip(event)
             if isinstance(event, sip.Ended):
                 self._calls.pop(event.leg, None)
+
+    def _offered(self, event: sip.InviteReceived) -> None:
+        """Take a call, or the place of another one (RFC 3891), which ends; or be busy."""
+        assert self._transport is not None
+        if not self._answers or event.offer is None:
+            self._transport.reject(event.leg, 486, "Busy Here")
+            return
+        call = self._new_call()
+        call.placed(event.leg)
+        self._calls[event.leg] = call
+        self._transport.accept(event.leg, call.take(event.offer))
+        self.received.append(call)
+        replaced = self._calls.get(event.replaces)
+        if replaced is not None:
+            replaced.hang_up()
+
+    def _follow(self, event: sip.ReferReceived) -> None:
+        """Call whom we are referred to, and report how it ends."""
+        transport = self._transport
+        assert transport is not None
+        transport.accept_refer(event.leg, event.refer)
+        call = self.dial(event.target, headers=[("Replaces", event.replaces)] if event.replaces else ())
+        self.received.append(call)
+
+        def settled(answered: asyncio.Future[None]) -> None:
+            failed = answered.cancelled() or answered.exception() is not None
+            transport.refer_outcome(event.leg, 486 if failed else 200, "", event.refer)
+
+        call.settled(settled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +232,8 @@ class PhoneCall:
         self._pending: dict[str, bytes] = {}
         self._started: dict[str, float] = {}
         self._words = 0
+        self.referred: list[int] = []
+        """Statuses of our transfer."""
         self.ear = Ear()
         self.timeline = Timeline()
         self.figures = CallFigures()
@@ -192,6 +243,32 @@ class PhoneCall:
     def begin(self) -> bytes:
         """Return our offer."""
         return self._audio.offer()
+
+    def take(self, offer: bytes) -> bytes:
+        """Answer a call that was offered to us; return our answer."""
+        answer = self._audio.answer(offer)
+        self._audio.start()
+        self.answered_at = self._loop.time()
+        self._answered.set_result(None)
+        return answer
+
+    def settled(self, told: Callable[[asyncio.Future[None]], None]) -> None:
+        """Have ``told`` called once the call is answered, or was refused."""
+        self._answered.add_done_callback(told)
+
+    @property
+    def replaces(self) -> str:
+        """The Replaces value (RFC 3891) by which another phone takes our place."""
+        return self._transport.endpoint.replaces(self._leg)
+
+    @property
+    def held(self) -> bool:
+        """True while the far end does not listen to us: its offer was sendonly or inactive."""
+        return self._audio.agreement is not None and not self._audio.agreement.remote_direction.receives
+
+    def transfer(self, target: str) -> None:
+        """Have the far end go on with ``target`` (REFER); its reports gather in ``referred``."""
+        self._transport.refer(self._leg, target)
 
     def placed(self, leg: str) -> None:
         """The INVITE is on its way."""
@@ -295,6 +372,8 @@ class PhoneCall:
             case sip.AnswerReceived(sdp=sdp, status=status):
                 if sdp is not None and status < 300:
                     self._audio.answered(sdp)
+            case sip.ReferProgress():
+                self.referred.append(event.status)
             case sip.Ended():
                 self._on_end(event)
             case _:
