@@ -10,7 +10,7 @@ import pytest
 
 from tests.kit.service import service, until
 from voiceagent.app.service import Service
-from voiceagent.phone.phone import Phone
+from voiceagent.phone.phone import Phone, PhoneCall
 from voiceagent.records.journal import read_journal
 
 pytestmark = pytest.mark.loopback
@@ -59,7 +59,7 @@ def journal(folder: Path, kind: str) -> list[Mapping[str, Any]]:
 
 
 async def test_a_phone_hands_the_agent_to_another_phone(tmp_path: Path, flows: list[str]) -> None:
-    async with Phone() as ann, Phone(user="ben", answers=True) as ben:
+    async with Phone() as ann, Phone(user="ben", answer=PhoneCall.pick_up) as ben:
         desk = f"sip:ben@127.0.0.1:{ben.address.port}"
         async with service(
             tmp_path, flows=flows, sip__accept_refer=True, call__transfer_targets=[desk]
@@ -96,7 +96,7 @@ async def test_a_phone_picks_up_the_call_of_another(tmp_path: Path, flows: list[
 
 
 async def test_the_agent_consults_and_joins_two_phones(tmp_path: Path, flows: list[str]) -> None:
-    async with Phone(follows=True) as ann, Phone(user="ben", answers=True) as ben:
+    async with Phone(follows=True) as ann, Phone(user="ben", answer=PhoneCall.pick_up) as ben:
         async with service(tmp_path, flows=flows, call__transfer_targets=TARGETS) as running:
             call = ann.dial(f"sip:{ben.address.port}@{sip_of(running)}")
             await call.answered()

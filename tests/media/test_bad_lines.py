@@ -8,6 +8,7 @@ import pytest
 
 from voiceagent.bench.media import BAD, KEYS, PATHS, inband, run_media_bench
 from voiceagent.bench.media_lines import Line, digits_heard, digits_wrong, jitter_run, jumps, our_digits
+from voiceagent.media.tones import DtmfDetector, dtmf_g711
 
 
 @pytest.mark.parametrize(
@@ -72,3 +73,10 @@ def test_speech_like_audio_is_no_digit() -> None:
     if found["false_hits"] is None:
         pytest.skip("numpy is not installed")
     assert found["false_hits"] == 0
+
+
+def test_every_key_is_found_in_band_and_told_once() -> None:
+    keys = "123A456B789C*0#D"
+    line = b"".join(dtmf_g711(key, 60) + b"\xff" * 480 for key in keys)
+    detector = DtmfDetector()
+    assert "".join(detector.feed(line[at : at + 160]) for at in range(0, len(line), 160)) == keys

@@ -63,12 +63,14 @@ class Phone:
         codecs: tuple[str, ...] = ("PCMU", "PCMA"),
         note: Note | None = None,
         transfer_status: int | None = None,
-        answers: bool = False,
         follows: bool = False,
         srtp: Keying | None = None,
+        answer: Callable[[PhoneCall], object] | None = None,
     ) -> None:
-        """``transfer_status``: take a transfer (REFER) and report that status; None refuses transfers.
-        ``follows``: do what it asks, and report how that goes. ``answers``: take calls; see ``received``.
+        """``answer`` is given every call that comes in, to let it ring and pick it up; None is busy.
+
+        ``transfer_status``: take a transfer (REFER) and report that status; None refuses transfers.
+        ``follows``: do what it asks, and report how that goes.
 
         ``srtp`` demands encrypted media, keyed that way. Raises MediaError (``srtp_missing``) without the
         packages for it.
@@ -77,13 +79,13 @@ class Phone:
             raise MediaError(HOW_TO_INSTALL, code="srtp_missing")
         self._security = SecurityPolicy() if srtp is None else SecurityPolicy("required", (srtp,), "any")
         self._transfer_status = transfer_status
+        self._answer = answer
         self._host = host
         self._user = user
         self._codecs = codecs
         self._note = note
         self._wheel: MediaWheel | None = None
         self._transport: SipTransport | None = None
-        self._answers = answers
         self._follows = follows
         self._calls: dict[str, PhoneCall] = {}
         self.received: list[PhoneCall] = []
@@ -156,11 +158,25 @@ class Phone:
         )
         return PhoneCall(self._transport, DirectAudioFactory(media, self._codecs), self._note)
 
+    def _called(self, event: sip.InviteReceived) -> None:
+        assert self._transport is not None
+        if self._answer is None or event.offer is None:
+            self._transport.reject(event.leg, 486, "Busy Here")
+            return
+        call = self._new_call()
+        self._calls[event.leg] = call
+        call.offered(event)
+        self.received.append(call)
+        self._answer(call)
+        replaced = self._calls.get(event.replaces)
+        if replaced is not None:
+            replaced.hang_up()  # its place is taken (RFC 3891)
+
     def _on_event(self, event: sip.SipEvent) -> None:
         leg = getattr(event, "leg", None)
         call = self._calls.get(leg) if leg is not None else None
         if isinstance(event, sip.InviteReceived):
-            self._offered(event)
+            self._called(event)
         elif isinstance(event, sip.ReferReceived) and event.taken and self._follows:
             self._follow(event)
         elif isinstance(event, sip.ReferReceived) and event.taken and self._transfer_status is not None:
@@ -171,21 +187,6 @@ class Phone:
             call.on_sip(event)
             if isinstance(event, sip.Ended):
                 self._calls.pop(event.leg, None)
-
-    def _offered(self, event: sip.InviteReceived) -> None:
-        """Take a call, or the place of another one (RFC 3891), which ends; or be busy."""
-        assert self._transport is not None
-        if not self._answers or event.offer is None:
-            self._transport.reject(event.leg, 486, "Busy Here")
-            return
-        call = self._new_call()
-        call.placed(event.leg)
-        self._calls[event.leg] = call
-        self._transport.accept(event.leg, call.take(event.offer))
-        self.received.append(call)
-        replaced = self._calls.get(event.replaces)
-        if replaced is not None:
-            replaced.hang_up()
 
     def _follow(self, event: sip.ReferReceived) -> None:
         """Call whom we are referred to, and report how it ends."""
@@ -239,18 +240,13 @@ class PhoneCall:
         self.figures = CallFigures()
         self.answered_at: float | None = None
         self.refer: SipError | None = None
+        self.invite: sip.InviteReceived | None = None
+        """What came in, when we are the one who is called."""
+        self._taken = b""
 
     def begin(self) -> bytes:
         """Return our offer."""
         return self._audio.offer()
-
-    def take(self, offer: bytes) -> bytes:
-        """Answer a call that was offered to us; return our answer."""
-        answer = self._audio.answer(offer)
-        self._audio.start()
-        self.answered_at = self._loop.time()
-        self._answered.set_result(None)
-        return answer
 
     def settled(self, told: Callable[[asyncio.Future[None]], None]) -> None:
         """Have ``told`` called once the call is answered, or was refused."""
@@ -273,6 +269,35 @@ class PhoneCall:
     def placed(self, leg: str) -> None:
         """The INVITE is on its way."""
         self._leg = leg
+
+    # ── being called ────────────────────────────────────────────────────────────────────────────
+    def offered(self, invite: sip.InviteReceived) -> None:
+        """Somebody calls: take the offer, and wait for the hand that picks up."""
+        self._leg = invite.leg
+        self.invite = invite
+        self._say("in", "INVITE")
+        assert invite.offer is not None
+        self._taken = self._audio.answer(invite.offer)
+
+    def ring(self, *, early_media: bool = False) -> None:
+        """Say that it rings; with early media (183) what is played is heard before the answer."""
+        self._transport.ring(self._leg, 183 if early_media else 180, self._taken if early_media else None)
+        if early_media:
+            self._audio.start()
+
+    def pick_up(self) -> None:
+        """Answer."""
+        self._say("out", "200 OK")
+        self._transport.accept(self._leg, self._taken)
+        if not self._audio.running:
+            self._audio.start()
+        self.answered_at = self._loop.time()
+        if not self._answered.done():
+            self._answered.set_result(None)
+
+    def refuse(self, status: int) -> None:
+        """Refuse the call."""
+        self._transport.reject(self._leg, status)
 
     # ── doing ───────────────────────────────────────────────────────────────────────────────────
     async def answered(self, timeout_s: float = 10.0) -> None:
