@@ -449,6 +449,13 @@ class SipEndpoint:
             return None
         return method in found.abilities.allows
 
+    def replaces(self, leg: str) -> str:
+        """Return the Replaces value (RFC 3891) for a leg's dialog; empty where it is not established."""
+        found = self._core.legs.get(leg)
+        if found is None or found.dialog is None or not found.established:
+            return ""
+        return str(replaces.replaces_of(found.dialog))
+
     def identity(self, leg: str) -> str:
         """Return the URI that we are in a leg's dialog, to go by in further calls for it."""
         found = self._core.legs.get(leg)
