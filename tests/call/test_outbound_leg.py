@@ -69,6 +69,9 @@ class Listener:
 
     def leg_playback_ended(self, heard: Heard) -> None: ...
 
+    def leg_noted(self, kind: str, **facts: object) -> None:
+        self.log.append(("noted", kind))
+
     def leg_held(self, held: bool) -> None:
         self.log.append(("held", held))
 

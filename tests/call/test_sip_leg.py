@@ -51,6 +51,9 @@ class Listener:
 
     def leg_playback_ended(self, heard: Heard) -> None: ...
 
+    def leg_noted(self, kind: str, **facts: object) -> None:
+        self.log.append(("noted", kind))
+
     def leg_held(self, held: bool) -> None:
         self.log.append(("held", held))
 
@@ -199,11 +202,72 @@ async def test_the_word_of_notify_decides(bench: Bench) -> None:
 async def test_digits_by_info_and_an_end_told_once(bench: Bench) -> None:
     leg = await bench.answered(OFFER)
     bench.gateway.on_event(sip.InfoReceived("leg", "application/dtmf-relay", b"Signal=7"))
-    leg.on_media_lost(60.0)
+    bench.gateway.on_event(sip.Ended("leg", "failed", 481))
     bench.gateway.on_event(sip.Ended("leg", "us"))
-    assert bench.listener.log == [("digit", "7"), ("ended", LegEnd.NO_MEDIA)]
+    assert bench.listener.log == [("digit", "7"), ("ended", LegEnd.LOST)]
     await leg.reject(503, "Service Unavailable")
     assert (await leg.transfer("sip:x@x", timeout_s=1)).accepted is False
+
+
+def commands(bench: Bench, name: str) -> int:
+    """How often the leg gave this command."""
+    return sum(entry[0] == name for entry in bench.transport.log)
+
+
+async def test_a_silent_phone_is_asked_and_the_call_goes_on_while_it_answers(bench: Bench) -> None:
+    leg = await bench.answered(OFFER)
+    for n in range(1, 16):
+        leg.on_media_lost(20.0 * n)
+        assert commands(bench, "probe") == n
+        bench.gateway.on_event(sip.ProbeAnswered("leg", 200))
+    leg.on_media_lost(20.0)  # there was sound in between
+    assert (commands(bench, "probe"), commands(bench, "hang_up")) == (16, 0)
+    for n in range(2, 17):
+        leg.on_media_lost(20.0 * n)
+    assert bench.listener.log[-1] == ("ended", LegEnd.NO_MEDIA)
+    assert (commands(bench, "probe"), commands(bench, "hang_up")) == (30, 1)
+    leg.on_media_lost(400.0)
+    assert commands(bench, "probe") == 30
+
+
+async def test_a_silent_phone_that_has_forgotten_the_call_ends_it(bench: Bench) -> None:
+    leg = await bench.answered(OFFER)
+    leg.on_media_lost(30.0)
+    bench.gateway.on_event(sip.Ended("leg", "failed", 408, "the peer lost the dialog"))
+    assert bench.listener.log == [("noted", "media.silent"), ("ended", LegEnd.LOST)]
+
+
+async def test_a_phone_on_hold_is_asked_now_and_then_where_no_session_timer_runs(bench: Bench) -> None:
+    leg = await bench.answered(OFFER)
+    leg._on_hold_too_long()  # pyright: ignore[reportPrivateUsage]
+    assert commands(bench, "probe") == 0
+    bench.gateway.on_event(sip.OfferReceived("leg", "INVITE", HOLD))
+    leg._on_hold_too_long()  # pyright: ignore[reportPrivateUsage]
+    assert commands(bench, "probe") == 1
+    bench.transport.session_interval = lambda _leg: 1800
+    leg._on_hold_too_long()  # pyright: ignore[reportPrivateUsage]
+    assert commands(bench, "probe") == 1
+
+
+async def test_the_session_timers_words_are_noted_and_its_end_is_the_callers_side(bench: Bench) -> None:
+    await bench.answered(OFFER)
+    bench.gateway.on_event(sip.RefreshRefused("leg", "UPDATE", 503))
+    bench.gateway.on_event(sip.Ended("leg", "expired", 408, "session expired"))
+    assert bench.listener.log == [("noted", "session.refresh_refused"), ("ended", LegEnd.EXPIRED)]
+
+
+async def test_the_same_offer_again_gets_the_same_answer_and_moves_no_media(bench: Bench) -> None:
+    leg = await bench.answered(OFFER)
+    first, path = sdp_of(bench), leg._audio.port.path  # pyright: ignore[reportPrivateUsage]
+    bench.gateway.on_event(sip.OfferReceived("leg", "INVITE", OFFER))
+    assert sdp_of(bench) == first
+    assert leg._audio.port.path is path  # pyright: ignore[reportPrivateUsage]
+    bench.gateway.on_event(sip.SessionRefreshed("leg", "INVITE", ANSWER_A))
+    assert leg._audio.port.path.remote == path.remote  # pyright: ignore[reportPrivateUsage]
+    bench.gateway.on_event(sip.SessionRefreshed("leg", "INVITE", OFFER.replace(b"40000", b"40002")))
+    assert leg._audio.port.path.remote == ("127.0.0.1", 40002)  # pyright: ignore[reportPrivateUsage]
+    bench.gateway.on_event(sip.SessionRefreshed("leg", "INVITE", b"nonsense"))
+    assert bench.listener.log == [("noted", "session.refresh_unread")]
 
 
 async def test_a_reception_that_fails_leaves_nobody_ringing(bench: Bench) -> None:

@@ -130,6 +130,10 @@ class LegListener(Protocol):
         """The caller's side put us on hold, or took us back."""
         ...
 
+    def leg_noted(self, kind: str, **facts: object) -> None:
+        """Something for the journal that changes nothing: ``media.silent``, ``session.refresh_refused`` …"""
+        ...
+
     def leg_ended(self, end: LegEnd, status: int | None, reason: str) -> None:
         """The leg is gone; told exactly once."""
         ...

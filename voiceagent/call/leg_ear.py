@@ -87,6 +87,9 @@ class LegEar:
         if not self._call.closing:
             self._call.held_by_caller(held)
 
+    def leg_noted(self, kind: str, **facts: object) -> None:
+        self._call.journal.write(kind, **facts)
+
     def leg_ended(self, end: LegEnd, status: int | None, reason: str) -> None:
         if self._call.ended:
             return

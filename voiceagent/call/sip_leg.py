@@ -6,6 +6,7 @@ What both directions share stands here; :mod:`.inbound_leg` and :mod:`.outbound_
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 
 from voiceagent.call.direct_audio import DirectAudio, DirectMedia
@@ -19,6 +20,7 @@ from voiceagent.call.leg import (
     MediaFigures,
     TransferResult,
 )
+from voiceagent.call.silence import SilenceWatch
 from voiceagent.errors import MediaError, SipError
 from voiceagent.sip import effects as sip
 from voiceagent.sip.transport import SipTransport
@@ -60,6 +62,9 @@ class SipLeg:
         self._transfer: asyncio.Future[TransferResult] | None = None
         self._refer_taken = False
         self._held = False
+        self._silence = SilenceWatch(media.silence_probes)
+        self._hold_probe_s = media.hold_probe_s
+        self._hold_timer: asyncio.TimerHandle | None = None
 
     # ── Leg ─────────────────────────────────────────────────────────────────────────────────────
     @property
@@ -74,6 +79,7 @@ class SipLeg:
     def _open(self) -> None:
         self._audio.open()
         self._opened = True
+        self._watch_hold()
 
     async def hang_up(self, reason: str = "") -> None:
         if not self._over:
@@ -133,6 +139,12 @@ class SipLeg:
                     self._listener.leg_digit(digit)
             case sip.ReferProgress():
                 self._referred(event)
+            case sip.SessionRefreshed(sdp=answer):
+                self._refreshed(answer)
+            case sip.RefreshRefused():
+                self._note("session.refresh_refused", method=event.method, status=event.status)
+            case sip.ProbeAnswered():
+                self._note("leg.answered_probe", status=event.status)
             case sip.Ended():
                 self._ended(self._end_of(event), event.status, event.reason)
             case _:
@@ -213,6 +225,9 @@ class SipLeg:
         if self._opened:
             self._opened = False
             self._audio.close()
+        if self._hold_timer is not None:
+            self._hold_timer.cancel()
+            self._hold_timer = None
 
     # ── media events (PortEvents) ───────────────────────────────────────────────────────────────
     def on_audio(self, audio: bytes) -> None:
@@ -232,9 +247,47 @@ class SipLeg:
             self._listener.leg_playback_ended(Heard(response_id, item_id, heard_ms, cut))
 
     def on_media_lost(self, silence_s: float) -> None:
-        """Nothing heard for too long: the phone has gone without a word."""
-        if not self._over:
+        """Nothing heard for too long: does the phone still know the call? (:mod:`.silence`)"""
+        if self._over:
+            return
+        if self._silence.gives_up(silence_s):
             self._give_up(LegEnd.NO_MEDIA, None, f"no RTP for {silence_s:.0f} s")
+        else:
+            self._note("media.silent", seconds=round(silence_s, 1), probe=self._silence.asked)
+            self._probe()
+
+    # ── is anybody there? ───────────────────────────────────────────────────────────────────────
+    def _probe(self) -> None:
+        # Before the call is answered there is nothing to ask yet.
+        with contextlib.suppress(SipError):
+            self._transport.probe(self.info.id)
+
+    def _watch_hold(self) -> None:
+        if self._hold_probe_s:
+            loop = asyncio.get_running_loop()
+            self._hold_timer = loop.call_later(self._hold_probe_s, self._on_hold_too_long)
+
+    def _on_hold_too_long(self) -> None:
+        """Silence says nothing while no media has to come; a session timer asks by itself."""
+        waiting = self._audio.running and self._audio.port.path.direction != "sendrecv"
+        if waiting and self._transport.session_interval(self.info.id) is None:
+            self._probe()
+        if not self._over:
+            self._watch_hold()
+
+    def _refreshed(self, answer: bytes | None) -> None:
+        if answer is None or self._over:
+            return
+        try:
+            self._audio.refreshed(answer)
+        except SipError as error:
+            self._note("session.refresh_unread", error=str(error))
+        else:
+            self._tell_hold()
+
+    def _note(self, kind: str, **facts: object) -> None:
+        if self._listener is not None:
+            self._listener.leg_noted(kind, **facts)
 
     def on_media_failed(self, error: MediaError) -> None:
         """The media cannot be encrypted as agreed, so there is none."""

@@ -34,7 +34,8 @@ def run_doctor(config: Path | None, overrides: list[str], *, as_json: bool) -> N
     except ConfigError as error:
         fail_with(error, as_json=as_json)
     findings = [Finding("settings", True, f"provider {settings.provider}")]
-    findings += [_flows(settings), *listener_findings(settings), *_ports(settings), _codecs(), _loop()]
+    findings += [_flows(settings), *listener_findings(settings), *_ports(settings)]
+    findings += [_codecs(), _srtp(settings), _loop()]
     findings += run_loop(lambda: _provider(settings))
     if as_json:
         show_json({"ok": all(one.ok for one in findings), "findings": [asdict(one) for one in findings]})
@@ -128,6 +129,18 @@ def _codecs() -> Finding:
     well = g711.encode(g711.decode(tone, "ulaw"), "ulaw")[:100] == tone[:100]
     more = "" if have_wide() else "; G722 and opus: pip install 'voiceagent[codecs]'"
     return Finding("codecs", well, f"{', '.join(available())}, telephone-event{more}")
+
+
+def _srtp(settings: Any) -> Finding:
+    from voiceagent.media.srtp import HOW_TO_INSTALL, srtp_available
+
+    mode, keying = settings.media.srtp, ", ".join(settings.media.srtp_keying)
+    if mode == "off":
+        return Finding("srtp", True, "off")
+    if not srtp_available():
+        return Finding("srtp", True, f"not offered. {HOW_TO_INSTALL}")
+    over = " (SDES over TLS only)" if settings.media.sdes_over == "tls" else ""
+    return Finding("srtp", True, f"{mode} by {keying}{over}")
 
 
 def _loop() -> Finding:

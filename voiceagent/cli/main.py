@@ -275,6 +275,32 @@ def bench_setup(
     report("setup", lambda: run_setup_bench(rate=rate, calls=calls, loss=loss), as_json=json)
 
 
+@bench.command("srtp")
+def bench_srtp(
+    runs: Annotated[int, typer.Option(help="Short runs of each measurement.")] = 200,
+    json: Json = False,
+) -> None:
+    """What encrypted media costs: microseconds per packet pair and profile, DTLS handshakes, forgeries."""
+    from voiceagent.bench.srtp import run_srtp_bench
+    from voiceagent.cli.bench import report
+
+    report("srtp", lambda: run_srtp_bench(runs=runs), as_json=json)
+
+
+@bench.command("media")
+def bench_media(
+    seeds: Annotated[int, typer.Option(help="Lines of 16 digits each, four times.")] = 1000,
+    minutes: Annotated[float, typer.Option(help="Of speech-like audio for the tone detector.")] = 30.0,
+    cases: Annotated[int, typer.Option(help="Jumps of SSRC, sequence and timestamp.")] = 100_000,
+    json: Json = False,
+) -> None:
+    """Codecs' costs; jitter buffer, concealment and digits on bad lines, in virtual time."""
+    from voiceagent.bench.media import run_media_bench
+    from voiceagent.cli.bench import report
+
+    report("media", lambda: run_media_bench(seeds=seeds, minutes=minutes, cases=cases), as_json=json)
+
+
 @bench.command("conversation")
 def bench_conversation(
     turns: Annotated[int, typer.Option(help="Turns of the caller.")] = 20, json: Json = False

@@ -100,6 +100,7 @@ class HostedDesk:
             hosted.sip_host,
             hosted.advertised_host or hosted.sip_host,
             silence_limit_s=hosted.media_timeout_s,
+            first_packet_limit_s=hosted.media_timeout_s,
         )
         self._studio = Studio(self._config, self._pool, self._tokens, self._plan, media)
         self.address = await self._transport.start(hosted.sip_host, hosted.sip_port)

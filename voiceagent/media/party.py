@@ -34,6 +34,7 @@ _FORMATS: dict[Law, LineFormat] = {"ulaw": "audio/pcmu", "alaw": "audio/pcma"}
 PTIMES = (10, 20, 30, 40, 60)
 """Packet times, in ms, that we send when a peer asks for them."""
 _PLAIN = SecurityPolicy()
+_NEVER = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,14 @@ class MediaPlace:
     host: str
     advertised_host: str
     learn_source: bool = True
-    silence_limit_s: float = 60.0
+    silence_limit_s: float = 20.0
+    """After so long without RTP the other side is asked whether it is there; 0 never."""
+    first_packet_limit_s: float = 30.0
+    """The same before its first packet."""
+    silence_probes: int = 15
+    """How often it is asked in one silence before the call ends; 0: for ever."""
+    hold_probe_s: float = 300.0
+    """How often it is asked while no media has to come and no session timer runs; 0 never."""
     codecs: tuple[str, ...] = wire.PLAIN
     """In our order."""
     preference: CodecPreference = "untouched"
@@ -68,7 +76,11 @@ class RtpParty:
         self._codecs = media.codecs if codecs is None else codecs
         self._law: Law | None = None
         self.port = MediaPort(
-            media.wheel, events, media_timeout_s=media.silence_limit_s or 1e9, rtcp=media.rtcp
+            media.wheel,
+            events,
+            media_timeout_s=media.silence_limit_s or _NEVER,
+            first_timeout_s=media.first_packet_limit_s or _NEVER,
+            rtcp=media.rtcp,
         )
         self._security = PartySecurity(media.security, secrets.token_bytes, _fingerprint)
         self.tls_signalling = False
@@ -76,6 +88,8 @@ class RtpParty:
         self._ours: SessionDescription | None = None
         self._offered: SessionDescription | None = None
         self._session_id = secrets.randbits(48)
+        self._settled: tuple[bytes, Direction] | None = None
+        """The peer's offer that what we agreed on answers, and what we wanted then."""
         self.agreement: AudioAgreement | None = None
         self.direction = Direction.SENDRECV
         """What we want; an answer may narrow it."""
@@ -105,7 +119,12 @@ class RtpParty:
         return self.port.turning
 
     def answer(self, offer: bytes) -> bytes:
-        """Answer the peer's offer and follow it. Raises SdpError (400, 413, 488)."""
+        """Answer the peer's offer and follow it. Raises SdpError (400, 413, 488).
+
+        The same offer again only refreshes the session (RFC 4028): it gets the same answer; nothing moves.
+        """
+        if self._settled == (offer, self.direction) and self._ours is not None:
+            return self._ours.to_bytes()
         parsed = parse_sdp(offer)
         result = negotiate(parsed, self._abilities(), self._ours)
         if self._security.stale(result.audio.security):
@@ -114,12 +133,14 @@ class RtpParty:
             self._law = wire.LAWS.get(result.audio.codec, "ulaw")
         self._ours = result.answer
         self._follow(result.audio)
+        self._settled = offer, self.direction
         return result.answer.to_bytes()
 
     def offer(self) -> bytes:
         """Make an offer (outbound call, late offer, re-INVITE)."""
         if self._law is None:
             self._law = self._own_law
+        self._settled = None
         self._offered = make_offer(self._abilities(), self._ours)
         self._ours = self._offered
         return self._offered.to_bytes()
@@ -130,6 +151,16 @@ class RtpParty:
             raise SipError("an answer without an offer", status=400)
         security = self._abilities().security
         self._follow(accept_answer(self._offered, parse_sdp(answer), security, PTIMES))
+
+    def refreshed(self, answer: bytes) -> None:
+        """Take the answer to our SDP, sent anew as it was (RFC 4028). After SdpError all is as before."""
+        if self._ours is None or self.agreement is None:
+            return
+        security = self._abilities().security
+        agreed = accept_answer(self._ours, parse_sdp(answer), security, PTIMES)
+        if agreed != self.agreement:
+            self._settled = None
+            self._follow(agreed)
 
     def close(self) -> None:
         """Stop, and let the port rest."""

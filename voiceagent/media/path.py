@@ -103,7 +103,7 @@ class PortEvents(Protocol):
         ...
 
     def on_media_lost(self, silence_s: float) -> None:
-        """No packet came for so long, though some should; told once for each such silence."""
+        """No packet came for so long, though some should; told again each time that the limit has passed."""
         ...
 
     def on_media_failed(self, error: MediaError) -> None:

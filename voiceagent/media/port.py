@@ -58,10 +58,17 @@ _log = logging.getLogger("voiceagent.media")
 
 
 class MediaPort:
-    """See the module. ``media_timeout_s`` is the silence after which ``on_media_lost`` is called."""
+    """See the module. ``media_timeout_s`` is the silence after which ``on_media_lost`` is called, each time
+    that it has passed; ``first_timeout_s`` the same before the first packet."""
 
     def __init__(
-        self, wheel: MediaWheel, events: PortEvents, *, media_timeout_s: float = 20.0, rtcp: bool = False
+        self,
+        wheel: MediaWheel,
+        events: PortEvents,
+        *,
+        media_timeout_s: float = 20.0,
+        first_timeout_s: float | None = None,
+        rtcp: bool = False,
     ) -> None:
         """``rtcp`` also binds the port above, and sends and takes reports."""
         self.due = 0
@@ -69,6 +76,7 @@ class MediaPort:
         self._wheel = wheel
         self._events = events
         self._media_timeout_s = media_timeout_s
+        self._first_timeout_s = media_timeout_s if first_timeout_s is None else first_timeout_s
         self._socket: socket.socket | None = None
         self._fd = -1
         self._ports: PortRange | None = None
@@ -96,7 +104,7 @@ class MediaPort:
             self._control = RtcpChannel(session, wheel, self._peer, self._unseal_rtcp)
         self._last_heard = 0.0
         """When any packet of the caller came."""
-        self._lost_told = False
+        self._losses_told = 0
         self._frames = 0
         self._received = 0
         self._sent = 0
@@ -182,7 +190,7 @@ class MediaPort:
         plain = self._in.plain_type
         self._plain_start = _NEVER if plain is None else bytes((0x80, plain))
         self._last_heard = self._wheel.clock()
-        self._lost_told = False
+        self._losses_told = 0
         types = path.payload_types
         if path.learn != self._lock.learning:
             foreign = self._lock.foreign
@@ -360,7 +368,7 @@ class MediaPort:
                         self._received += 1
                         stream.reception.note((sequence, timestamp, ssrc, now))
                         self._last_heard = stream.last_audio = now
-                        self._lost_told = False
+                        self._losses_told = 0
                         if stream.hears:
                             audio = jitter.push(sequence, timestamp, ssrc, data[rtp.HEADER :], now)
                             if audio:
@@ -415,7 +423,7 @@ class MediaPort:
             self._follow(self._socket, source)
         self._received += 1
         self._last_heard = now
-        self._lost_told = False
+        self._losses_told = 0
         self._in.packet(packet, now)
         return not self._in.jitter.waiting
 
@@ -431,15 +439,24 @@ class MediaPort:
             self._out.lead += self._wheel.hasten(self)
 
     def _send(self, packet: bytearray) -> None:
-        size = len(packet)
+        sock = self._socket
+        if sock is None:
+            return
         data: bytes | bytearray | None = packet
         if self._guard is not None:
             data = self._guard.seal(packet)
             if data is None:
                 return
-        if self._send_raw(data):
-            self._sent += 1
-            self._octets += size - rtp.HEADER
+        if self._connected:
+            try:
+                sock.send(data)
+            except OSError:
+                self._refused += 1
+                return
+        elif not self._send_raw(data):
+            return
+        self._sent += 1
+        self._octets += len(packet)
 
     def _send_raw(self, data: bytes | bytearray) -> bool:
         """Put a datagram on the wire; True when the system took it."""
@@ -474,7 +491,8 @@ class MediaPort:
             return
         reception = self._in.reception
         reception.settle()
-        sent = Sent(self._sent, self._octets, self._out.writer.timestamp)
+        octets = self._octets - self._sent * rtp.HEADER
+        sent = Sent(self._sent, octets, self._out.writer.timestamp)
         control.report(sent, reception, now, seal=self._seal_rtcp, mux=self._send_raw, leaving=leaving)
 
     def _check(self, now: float) -> None:
@@ -492,8 +510,10 @@ class MediaPort:
             # hide it.
             self._disconnect(self._open_socket())
         silence = now - self._last_heard
-        if self._in.hears and not self._lost_told and silence >= self._media_timeout_s:
-            self._lost_told = True
+        limit = self._media_timeout_s if self._received else self._first_timeout_s
+        # Whoever is held, or holds, need not send anything.
+        if self._path.direction == "sendrecv" and silence >= limit * (self._losses_told + 1):
+            self._losses_told += 1
             self._events.on_media_lost(silence)
 
     def _check_guard(self, guard: MediaGuard, now: float) -> None:

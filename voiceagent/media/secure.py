@@ -31,6 +31,7 @@ class MediaGuard:
         self.dtls_dropped = 0
         """DTLS datagrams that nothing was waiting for."""
         self._early = 0
+        """Packets before there were keys, and what is neither RTP nor DTLS."""
 
     @property
     def ready(self) -> bool:
@@ -75,14 +76,14 @@ class MediaGuard:
 
     def open(self, datagram: bytes, now: float) -> bytes | None:
         """The plain packet in a datagram; None when there is none, or it is not to be believed."""
-        if is_dtls(datagram):
-            self._handshake(datagram, now)
-            return None
         session = self._session
-        if session is None:
-            self._early += 1
+        if session is None or len(datagram) < rtp.HEADER or datagram[0] < 0x80:
+            if is_dtls(datagram):
+                self._handshake(datagram, now)
+            else:
+                self._early += 1
             return None
-        return session.unprotect_rtcp(datagram) if rtp.is_rtcp(datagram) else session.unprotect(datagram)
+        return session.unprotect_rtcp(datagram) if 192 <= datagram[1] <= 223 else session.unprotect(datagram)
 
     def open_rtcp(self, datagram: bytes) -> bytes | None:
         """The same for the RTCP port."""

@@ -122,6 +122,7 @@ class Phone:
             self._host,
             self._host,
             silence_limit_s=0,
+            first_packet_limit_s=0,
             security=self._security,
             rtcp=True,
         )

@@ -99,7 +99,18 @@ class MediaSettings(Section):
         default=True, description="May a phone behind a NAT send from an address its SDP hides?"
     )
     silence_limit_s: Annotated[float, Field(ge=0)] = Field(
-        default=60.0, description="End a call whose caller sends no RTP for so long; 0 never."
+        default=20.0,
+        description="Silence of the caller's RTP after which its phone is asked (OPTIONS); 0 never.",
+    )
+    first_packet_limit_s: Annotated[float, Field(ge=0)] = Field(
+        default=30.0, description="The same before the first RTP packet; 0 never."
+    )
+    silence_probes: Annotated[int, Field(ge=0)] = Field(
+        default=15,
+        description="End the call after so many answered questions in one silence; 0: ask for ever.",
+    )
+    hold_probe_s: Annotated[float, Field(ge=0)] = Field(
+        default=300.0, description="How often a phone on hold is asked where no session timer runs; 0 never."
     )
     codecs: tuple[Literal["PCMU", "PCMA", "G722", "opus"], ...] = Field(
         default=(), description="Codecs, the preferred first; default: all that are installed, G.711 first."

@@ -226,6 +226,14 @@ class SipTransport:
         """See :meth:`SipEndpoint.send_info`."""
         self._perform(self.endpoint.send_info(leg, content_type, body, self._now()))
 
+    def update(self, leg: str, sdp: bytes | None) -> None:
+        """See :meth:`SipEndpoint.update`."""
+        self._perform(self.endpoint.update(leg, sdp, self._now()))
+
+    def session_interval(self, leg: str) -> int | None:
+        """See :meth:`SipEndpoint.session_interval`."""
+        return self.endpoint.session_interval(leg)
+
     def probe(self, leg: str) -> None:
         """See :meth:`SipEndpoint.probe`."""
         self._perform(self.endpoint.probe(leg, self._now()))
