@@ -47,6 +47,7 @@ from voiceagent.records.journal import JournalWriter
 from voiceagent.settings import MediaSettings, Settings
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Dropped, Retransmitted, SipEvent
+from voiceagent.sip.resolver import Resolver
 from voiceagent.sip.transport import SipTransport
 from voiceagent.sip.uri import host_text
 from voiceagent.tasks import TaskNest
@@ -118,6 +119,8 @@ class Service:
         self._gateway: SipGateway | None = None
         self.wheel: MediaWheel | None = None
         self.sip: SipTransport | None = None
+        self.resolver = Resolver(families=families_of(settings.sip))
+        """Finds the servers of SIP URIs, by the addresses that our listeners can speak to."""
         self.addresses: Addresses | None = None
 
     async def __aenter__(self) -> Service:
@@ -325,6 +328,7 @@ class Service:
             gateway=self._gateway,
             reception=reception,
             metrics=self.metrics,
+            resolver=self.resolver,
         )
         self.directory.place = dialler.place
 
@@ -367,6 +371,7 @@ class Service:
             await self.hosted.close()
         self.hub.close()
         await self._nest.close()
+        await self.resolver.close()
         if self.sip is not None:
             await self.sip.close()
         if self.wheel is not None:

@@ -129,6 +129,9 @@ def call(
     srtp: Annotated[
         str | None, typer.Option(help="Demand encrypted media, keyed by sdes or dtls.", metavar="KEYING")
     ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Over TLS, trust any certificate: for laboratories.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Phone a SIP address from the terminal: speak text or a WAV, press keys, barge in, record.
@@ -148,6 +151,7 @@ def call(
         limit_s=limit,
         as_json=json,
         srtp=srtp,
+        insecure=insecure,
     )
 
 

@@ -20,6 +20,7 @@ from voiceagent.sip.effects import Address, Transport
 from voiceagent.sip.srv import Dice, Hop, Naptr, Srv, address_of_hop, choose_naptr, order_srv, plan
 from voiceagent.sip.uri import SipUri
 
+Family = Literal["A", "AAAA"]
 Kind = Literal["NAPTR", "SRV", "A", "AAAA"]
 Record = Naptr | Srv | str
 
@@ -64,7 +65,7 @@ class Resolver:
         ask: Ask | None = None,
         *,
         transports: Sequence[Transport] = ("udp", "tcp", "tls"),
-        families: Sequence[Literal["A", "AAAA"]] = ("A", "AAAA"),
+        families: Sequence[Family] = ("A", "AAAA"),
         dice: Dice = random.randrange,
         clock: Callable[[], float] | None = None,
     ) -> None:

@@ -90,12 +90,12 @@ def service(domain: str, transport: Transport) -> tuple[str, Transport]:
 def choose_naptr(records: Iterable[Naptr], allowed: Iterable[Transport]) -> tuple[tuple[str, Transport], ...]:
     """Return the SRV names that NAPTR records lead to, in their order; unknown services are passed over."""
     may = frozenset(allowed)
-    fit = [
-        (record.order, record.preference, index, record.replacement, _NAPTR[record.service.upper()])
-        for index, record in enumerate(records)
-        if record.flags.upper() == "S" and _NAPTR.get(record.service.upper()) in may
-    ]
-    return tuple((name, transport) for _, _, _, name, transport in sorted(fit))
+    fit: list[tuple[str, Transport]] = []
+    for record in sorted(records, key=lambda record: (record.order, record.preference)):
+        transport = _NAPTR.get(record.service.upper())
+        if transport is not None and transport in may and record.flags.upper() == "S":
+            fit.append((record.replacement, transport))
+    return tuple(fit)
 
 
 def order_srv(records: Iterable[Srv], dice: Dice) -> list[Srv]:
