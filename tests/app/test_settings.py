@@ -151,3 +151,22 @@ def test_a_duration_is_a_number_with_an_end(name: str, value: float) -> None:
     with pytest.raises(ConfigError) as wrong:
         load_settings(None, {name: value})
     assert wrong.value.setting == name
+
+
+@pytest.mark.parametrize(
+    ("codecs", "told"),
+    [
+        (["PCMU", "PCMU"], "media.codecs: names a codec twice"),
+        (["G729"], "media.codecs.0: input should be"),
+    ],
+)
+def test_codecs_are_known_and_named_once(codecs: list[str], told: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{told}"):
+        bare_settings({"media.codecs": codecs})
+
+
+def test_a_codec_that_is_not_installed_cannot_be_demanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert bare_settings({"media.codecs": ["PCMA", "opus"]}).media.codecs == ("PCMA", "opus")
+    monkeypatch.setattr("voiceagent.media.codecs.have_wide", lambda: False)
+    with pytest.raises(ConfigError, match="opus needs PyAV"):
+        bare_settings({"media.codecs": ["PCMA", "opus"]})

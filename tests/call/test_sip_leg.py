@@ -11,6 +11,8 @@ from voiceagent.call.direct_audio import DirectMedia
 from voiceagent.call.leg import Heard, LegEnd, TransferResult
 from voiceagent.call.sip_gateway import SipGateway
 from voiceagent.call.sip_leg import SipLeg
+from voiceagent.errors import MediaError
+from voiceagent.media.ports import PortRange
 from voiceagent.media.wheel import MediaWheel
 from voiceagent.sip import effects as sip
 
@@ -152,6 +154,21 @@ async def test_a_reinvite_with_an_offer_is_no_reason_to_end_a_call_that_began_wi
     assert not any(entry[0] == "hang_up" for entry in bench.transport.log)
 
 
+async def test_without_a_free_port_nothing_rings_and_nothing_is_answered(bench: Bench) -> None:
+    bench.gateway = SipGateway(
+        DirectMedia(bench.wheel, PortRange(43990, 43991), "127.0.0.1", "127.0.0.1"),
+        bench.offered.append,
+        lambda _event: None,
+    )
+    bench.gateway.transport = bench.transport  # type: ignore[assignment]
+    await bench.answered(OFFER)
+    bench.transport.log.clear()
+    with pytest.raises(MediaError) as caught:
+        await bench.answered(OFFER)
+    assert caught.value.code == "no_port"  # which the call turns into 503
+    assert bench.transport.log == []
+
+
 async def test_the_codec_may_change_within_the_call_and_the_line_does_not(bench: Bench) -> None:
     leg = await bench.answered(OFFER)
     bench.gateway.on_event(sip.OfferReceived("leg", "INVITE", ANSWER_U))
@@ -196,7 +213,8 @@ async def test_the_word_of_notify_decides(bench: Bench) -> None:
     bench.gateway.on_event(sip.ReferProgress("leg", 180, "Ringing", False))
     assert (await leg.transfer("sip:other@x", timeout_s=5)).status == 491
     bench.gateway.on_event(sip.ReferProgress("leg", 486, "Busy Here", True))
-    assert await transfer == TransferResult(False, 486, "Busy Here")
+    steps = ((202, "Accepted"), (180, "Ringing"), (486, "Busy Here"))
+    assert await transfer == TransferResult(False, 486, "Busy Here", steps)
 
 
 async def test_digits_by_info_and_an_end_told_once(bench: Bench) -> None:

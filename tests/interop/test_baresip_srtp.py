@@ -10,6 +10,7 @@ import pytest
 
 from tests.interop import kit
 from tests.interop.baresip import Ways, baresip
+from tests.kit.certificates import Authority
 from tests.kit.service import service, until
 
 pytestmark = [
@@ -63,3 +64,34 @@ async def test_a_plain_phone_is_turned_away_where_encryption_is_required(tmp_pat
             await phone.command("dial", f"sip:100@{running.addresses.sip}")
             closed = await phone.event("CALL_CLOSED")
     assert "488" in str(closed)
+
+
+@pytest.mark.matrix(
+    "baresip", "SDES over TLS", "RTP/SAVP by the settings' defaults: keys only where SIP is encrypted"
+)
+async def test_sdes_keys_are_taken_over_tls_by_default(tmp_path: Path) -> None:
+    ours = Authority(tmp_path).sign("127.0.0.1", "127.0.0.1")
+    settings = {
+        "sip__listen": ("tls:127.0.0.1:0",),
+        "sip__tls__certificate": ours.certificate,
+        "sip__tls__key": ours.key,
+    }
+    async with service(tmp_path, flows=kit.flow_file(tmp_path), **settings) as running:
+        assert running.addresses is not None
+        address = running.addresses.listeners[0].removeprefix("tls:")
+        ways = Ways(transport="tls", media_encryption="srtp-mand")
+        async with baresip(tmp_path / "phone", kit.silence(60), ways) as phone:
+            await phone.command("dial", f"sip:200@{address};transport=tls")
+            await phone.event("CALL_ESTABLISHED")
+            await until(lambda: running.directory.live)
+            (live,) = running.directory.live
+            for digit in "4711":
+                count = live.digits_pressed
+                await phone.command("sndcode", digit)
+                await until(lambda count=count: live.digits_pressed > count)
+            await phone.event("CALL_CLOSED", within_s=40)
+        await until(lambda: not running.directory.live)
+    end = kit.entries(tmp_path)[-1]
+    assert end["reason"] == "completed"
+    assert isinstance(end["media"], dict)
+    assert end["media"]["srtp"] == "AES_CM_128_HMAC_SHA1_80"

@@ -9,11 +9,13 @@ from typing import Literal
 from voiceagent.call.leg import (
     G711,
     Heard,
+    Leg,
     LegCapabilities,
     LegEnd,
     LegInfo,
     LegListener,
     MediaFigures,
+    Progress,
     TransferResult,
 )
 from voiceagent.errors import MediaError, SipError
@@ -44,6 +46,7 @@ class FakeLeg:
         self.played = bytearray()
         """Every frame that went out, silence left out."""
         self.transfer_result = TransferResult(True, 200, "OK")
+        self.agrees_to_hold = True
         self._fail = fail
         self._listener: LegListener | None = None
         self._playout = Playout()
@@ -85,9 +88,27 @@ class FakeLeg:
             self._clock.cancel()
             await asyncio.gather(self._clock, return_exceptions=True)
 
-    async def transfer(self, target: str, *, timeout_s: float) -> TransferResult:
+    async def transfer(
+        self, target: str, *, timeout_s: float, progress: Progress | None = None
+    ) -> TransferResult:
         self.log.append(f"transfer {target}")
+        for status, reason in self.transfer_result.steps:
+            if progress is not None:
+                progress(status, reason)
         return self.transfer_result
+
+    async def transfer_to(
+        self, other: Leg, *, timeout_s: float, progress: Progress | None = None
+    ) -> TransferResult:
+        self.log.append(f"transfer_to {other.info.dialled}")
+        return self.transfer_result
+
+    async def hold(self, on: bool) -> bool:
+        self.log.append("hold" if on else "resume")
+        return self.agrees_to_hold
+
+    async def send_digits(self, digits: str) -> None:
+        self.log.append(f"digits {digits}")
 
     def play(self, audio: bytes, *, response_id: str, item_id: str) -> None:
         self._playout.write(audio, response_id, item_id)
@@ -143,3 +164,24 @@ class FakeLeg:
                 else:
                     heard = Heard(fact.response_id, fact.item_id, fact.heard_ms, fact.cut)
                     self.listener.leg_playback_ended(heard)
+
+
+class FakeCallee(FakeLeg):
+    """Somebody whom we call: rings for ``after_s``, then answers, or refuses with ``refuse``."""
+
+    def __init__(self, target: str, *, after_s: float = 2.0, refuse: int | None = None) -> None:
+        super().__init__()
+        self.info = LegInfo(
+            id="leg-2", kind="direct", caller="agent", called=target, direction="outbound", dialled=target
+        )
+        self._after_s = after_s
+        self._refuse = refuse
+
+    async def answer(self) -> None:
+        self.listener.leg_progress(180, False)
+        await asyncio.sleep(self._after_s)
+        if self._refuse is not None:
+            self._over(LegEnd.BUSY, self._refuse, "Busy Here")
+        elif not self.ended:
+            await super().answer()
+            self.listener.leg_progress(200, False)

@@ -20,6 +20,7 @@ from voiceagent.call.ledger import LedgerEntry
 from voiceagent.call.leg import G711
 from voiceagent.call.outcome import CallOutcome
 from voiceagent.call.transcript import Utterance
+from voiceagent.call.transfers import Dial
 from voiceagent.errors import ProviderError
 from voiceagent.ids import counted_tokens
 from voiceagent.ivr.flow import Flow
@@ -73,6 +74,7 @@ class Story:
         refuse: ProviderError | None = None,
         second: bool = False,
         wall: Callable[[], float] | None = None,
+        dial: Dial | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         self.provider = ScriptedProvider()
@@ -98,6 +100,7 @@ class Story:
             tokens=counted_tokens("r"),
             transcription=TRANSCRIPTION,
             open_second=self._open_second if second else None,
+            dial=dial,
             metadata=metadata,
         )
         self._run: asyncio.Task[CallOutcome] | None = None

@@ -46,9 +46,9 @@ async def test_an_encrypted_call_with_keys_hold_and_figures(
         await call.until_answered_in_words()
         (live,) = running.directory.live
         call.hold(True)
-        await until(lambda: live.held)
+        await until(lambda: live.held and not call._audio.agreement.receives)  # type: ignore[union-attr]
         call.hold(False)
-        await until(lambda: not live.held)
+        await until(lambda: not live.held and call._audio.agreement.receives)  # type: ignore[union-attr]
         async with operator(running) as client:
             told = (await client.get(f"/v1/calls/{live.id}")).json()["figures"]
         await call.press("4711")

@@ -6,8 +6,9 @@ import random
 
 import pytest
 
-from voiceagent.bench.media import BAD, KEYS, PATHS, inband
+from voiceagent.bench.media import BAD, KEYS, PATHS, inband, run_media_bench
 from voiceagent.bench.media_lines import Line, digits_heard, digits_wrong, jitter_run, jumps, our_digits
+from voiceagent.media.tones import DtmfDetector, dtmf_g711
 
 
 @pytest.mark.parametrize(
@@ -58,8 +59,24 @@ def test_a_perfect_line_and_one_that_loses_every_end_packet() -> None:
     assert digits_heard(without_ends, path, KEYS, random.Random(2)) == "1123*#AD"
 
 
+def test_the_bench_has_its_figures() -> None:
+    figures = run_media_bench(frames=20, seeds=1, minutes=0.01, cases=20, hours=0.005)
+    assert {"PCMU", "PCMA"} <= set(figures["codecs"])
+    assert figures["digits"]["ours_8000"] == {"digits": 16, "seeds_wrong": 0}
+    assert figures["drift"]["-300_ppm"]["resyncs"] == 0
+    assert figures["jitter_buffer"]["ptime_20"]["in_order"]
+    assert figures["jumps"]["cases"] == 20
+
+
 def test_speech_like_audio_is_no_digit() -> None:
     found = inband(0.25)
     if found["false_hits"] is None:
         pytest.skip("numpy is not installed")
     assert found["false_hits"] == 0
+
+
+def test_every_key_is_found_in_band_and_told_once() -> None:
+    keys = "123A456B789C*0#D"
+    line = b"".join(dtmf_g711(key, 60) + b"\xff" * 480 for key in keys)
+    detector = DtmfDetector()
+    assert "".join(detector.feed(line[at : at + 160]) for at in range(0, len(line), 160)) == keys

@@ -12,6 +12,7 @@ from tests.media.secure_kit import Pair, keys, pair, stranger
 from voiceagent.media import rtp
 from voiceagent.media.dtls import DtlsIdentity, process_identity
 from voiceagent.media.fingerprint import DtlsParameters, Fingerprint
+from voiceagent.media.path import MediaPath
 from voiceagent.media.srtp import SrtpSession
 from voiceagent.media.srtp_profile import PROFILES, SrtpProfile
 
@@ -47,7 +48,7 @@ def test_words_and_keys_arrive_through_every_profile(profile: SrtpProfile) -> No
 def test_nothing_leaves_in_the_clear_and_nothing_plain_is_heard() -> None:
     with pair() as both, stranger() as phone:
         one, _ = keys(CM80)
-        both.here.connect(both.here.path.__class__(phone.getsockname(), security=one))
+        both.here.connect(MediaPath(phone.getsockname(), security=one))
         both.here.play(WORDS, "r", "i")
         for n in range(50):
             packet = rtp.RtpPacket(0, False, n, 160 * n, 5, b"\x55" * 160)
@@ -72,7 +73,7 @@ def test_nothing_leaves_in_the_clear_and_nothing_plain_is_heard() -> None:
 def test_an_encrypted_stream_begins_in_the_lower_half_of_the_numbers() -> None:
     for _ in range(20):
         with pair() as both, stranger() as phone:
-            both.here.connect(both.here.path.__class__(phone.getsockname(), security=keys(CM80)[0]))
+            both.here.connect(MediaPath(phone.getsockname(), security=keys(CM80)[0]))
             both.run(30)
             assert rtp.parse(phone.recv(2048)).sequence < 0x8000
 
@@ -98,9 +99,7 @@ def test_forged_packets_of_the_right_address_end_no_call_and_feed_no_timer(
         assert 1 <= len(lines) <= 2  # five seconds of virtual time
         # Now the peer itself is silent, and only forgeries come.
         received = both.here.figures().received
-        both.there.update(
-            both.there.path.__class__(both.here.address, direction="inactive", security=keys(CM80)[1])
-        )
+        both.there.update(MediaPath(both.here.address, direction="inactive", security=keys(CM80)[1]))
         for _ in range(200):
             both.there._send_raw(FORGED)
             both.run(20)
@@ -111,7 +110,7 @@ def test_forged_packets_of_the_right_address_end_no_call_and_feed_no_timer(
 def test_who_has_no_key_learns_nothing_by_a_foreign_address() -> None:
     with pair() as both, stranger() as thief:
         one, _ = keys(CM80)
-        both.here.connect(both.here.path.__class__(("127.0.0.1", 9), security=one))
+        both.here.connect(MediaPath(("127.0.0.1", 9), security=one))
         for n in range(200):
             packet = rtp.RtpPacket(0, False, n, 160 * n, 5, b"\x66" * 160)
             thief.sendto(rtp.build(packet) + bytes(10), both.here.address)
@@ -124,7 +123,7 @@ def test_who_has_no_key_learns_nothing_by_a_foreign_address() -> None:
 def test_who_has_the_key_is_learned_behind_nat() -> None:
     with pair() as both, stranger() as phone:
         one, two = keys(CM80)
-        both.here.connect(both.here.path.__class__(("127.0.0.1", 9), security=one))
+        both.here.connect(MediaPath(("127.0.0.1", 9), security=one))
         session = SrtpSession(two)
         for n in range(20):
             packet = rtp.build(rtp.RtpPacket(0, False, n, 160 * n, 5, b"\x21" * 160))
@@ -223,6 +222,11 @@ def test_hold_keeps_the_association_and_another_certificate_needs_a_new_one() ->
         before = guard._association
         dtls(both, direction="inactive")
         both.run(100)
+        ours = process_identity().fingerprint
+        nowhere = MediaPath(("0.0.0.0", 9), direction="recvonly", security=DtlsParameters("client", (ours,)))
+        both.here.update(nowhere)  # the old way to hold
+        both.run(25_000)
+        assert both.events[0].failed == []
         dtls(both)
         talk(both)
         assert guard._association is before

@@ -132,7 +132,8 @@ def test_two_ends_learn_round_trip_loss_and_jitter_of_each_other() -> None:
     here, there = session(1), session(2)
     heard = Reception()
     talk(heard, ssrc=1, count=500, lose=10, jitter=0.016)
-    there.receive(here.report(Sent(500, 80_000, 7), Reception(), 20.0), 20.05)
+    sent = Sent(500, 80_000, 7, 65_500 + 500 & 0xFFFF)
+    there.receive(here.report(sent, Reception(), 20.0), 20.05)
     here.receive(there.report(Sent(0, 0, 0), heard, 20.45), 20.50)
     assert here.round_trip_s == pytest.approx(0.10, abs=0.001)
     assert here.remote_lost == heard.lost == 50
@@ -156,7 +157,7 @@ def test_reports_about_others_and_lies_about_time_change_nothing() -> None:
     lie = rtcp.Report(9, None, (BLOCK._replace(ssrc=1, cumulative_lost=0x7FFFFF, last_sr=12345),))
     ours.receive(rtcp.build_report(lie), 2.0)
     assert ours.round_trip_s is None
-    assert ours.remote_loss == 1.0
+    assert ours.remote_loss == pytest.approx(1.0)
 
 
 # ── reception ───────────────────────────────────────────────────────────────────────────────────

@@ -115,3 +115,29 @@ def test_two_nodes_in_one_process_do_not_meet() -> None:
     first, second = Metrics(), Metrics()
     first.call_started()
     assert figures(second)["voiceagent_calls_active", ()] == 0
+
+
+def test_quality_is_counted_in_base_units_and_unknown_figures_are_left_out() -> None:
+    metrics = Metrics()
+    metrics.call_quality(
+        {
+            "mos": 4.2,
+            "jitter_ms": 20.0,
+            "loss_percent": 5.0,
+            "round_trip_ms": 150.0,
+            "srtp_refused": 7.0,
+            "x": 1.0,
+        }
+    )
+    metrics.call_quality({})
+    text = metrics.render()
+    for line in (
+        "voiceagent_call_mos_sum 4.2",
+        "voiceagent_call_jitter_seconds_sum 0.02",
+        "voiceagent_call_loss_ratio_sum 0.05",
+        "voiceagent_call_round_trip_seconds_sum 0.15",
+        "voiceagent_call_remote_loss_ratio_count 0.0",
+        "voiceagent_call_mos_count 1.0",
+        "voiceagent_srtp_packets_refused_total 7.0",
+    ):
+        assert f"\n{line}\n" in text, line

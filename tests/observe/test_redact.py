@@ -36,6 +36,10 @@ def test_numbers_keep_their_country_and_two_digits(number: str, masked: str) -> 
         ("id 1234567a89bcdef0", "id 1234567a89bcdef0"),
         ("Authorization: Bearer abcdef123456", f"Authorization: Bearer {HIDDEN}"),
         ("sk-proj-abcdefgh12345678", HIDDEN),
+        (
+            "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz|2^20 WSH=9",
+            f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{HIDDEN} WSH=9",
+        ),
         ("whsec_abcdefgh12345678", HIDDEN),
         ("GET /?token=abcdef123&x=1", f"GET /?token={HIDDEN}&x=1"),
         ("a\r\nforged line\x1b[31m", "a\\r\\nforged line\\x1b[31m"),

@@ -86,6 +86,32 @@ def test_a_reinvite_that_rang_for_ever_does_not_outlive_its_call() -> None:
     ladder.nothing_left()
 
 
+def test_a_reinvite_that_rings_only_after_the_end_is_given_up_as_well() -> None:
+    from tests.sip.ladder import established
+
+    ladder, phone, leg = established()
+    ladder.do("offer", leg, OFFER)
+    reinvite = ladder.request()
+    ladder.receive(phone.request("BYE"))
+    ladder.receive(phone.reply(reinvite, 100))
+    ladder.settle()
+    ladder.nothing_left()
+
+
+def test_the_bye_to_a_fork_that_was_left_counts_on_from_its_prack() -> None:
+    from tests.sip.ladder import ANSWER, Ladder, Phone
+
+    ladder, phone = Ladder(reliable_provisionals="supported"), Phone()
+    ladder.invite()
+    invite = ladder.request()
+    ladder.receive(phone.reply(invite, 183, b"", "Require: 100rel", "RSeq: 1", tag="slow"))
+    assert (ladder.request().method, ladder.request().cseq.number) == ("PRACK", 2)
+    ladder.receive(phone.reply(invite, 200, ANSWER, tag="fast"))
+    ladder.receive(phone.reply(invite, 200, ANSWER, tag="slow"))
+    assert (ladder.request().method, ladder.request().cseq.number) == ("BYE", 3)
+    assert ladder.request().to.tag == "slow"
+
+
 def test_an_invite_whose_answers_would_not_fit_a_datagram_is_refused() -> None:
     from tests.sip.ladder import Ladder
     from voiceagent.sip.effects import InviteReceived

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.sip.ladder import OFFER, Ladder, Phone, established
-from voiceagent.sip.effects import Ended, ReferProgress
+from tests.sip.ladder import ANSWER, OFFER, Ladder, Phone, established
+from voiceagent.errors import SipError
+from voiceagent.sip.effects import Ended, InviteReceived, ReferProgress
 from voiceagent.sip.refer import parse_sipfrag
 
 FRAG = "message/sipfrag;version=2.0"
@@ -185,3 +186,21 @@ def test_a_notify_out_of_the_blue_is_481() -> None:
     assert ladder.response().status == 481
     ladder.receive(phone.request("INVITE", OFFER))
     assert ladder.endpoint.figures().legs == 1
+
+
+@pytest.mark.parametrize(
+    ("allow", "asked"), [("INVITE, ACK, BYE", False), ("INVITE, REFER", True), ("", True)]
+)
+def test_a_phone_that_does_not_take_transfers_is_not_asked(allow: str, asked: bool) -> None:
+    ladder, phone = Ladder(), Phone()
+    ladder.receive(phone.request("INVITE", OFFER, *([f"Allow: {allow}"] if allow else [])))
+    leg = ladder.event(InviteReceived).leg
+    ladder.do("accept", leg, ANSWER)
+    ladder.receive(phone.request("ACK", cseq=1))
+    if asked:
+        ladder.do("refer", leg, "sip:200@127.0.0.1")
+        assert ladder.request().method == "REFER"
+        return
+    with pytest.raises(SipError, match="not supported") as refused:
+        ladder.do("refer", leg, "sip:200@127.0.0.1")
+    assert (refused.value.status, refused.value.code) == (405, "not_supported")

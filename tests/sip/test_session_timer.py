@@ -118,7 +118,13 @@ def test_what_our_invite_says() -> None:
         ladder = Ladder(session_expires=1800, session_refresher=refresher)
         ladder.invite()
         assert said(ladder.request()) == (value, "90", None)
-        assert "timer" in ladder.request().supported
+        assert ladder.request().supported == ["timer"]
+
+
+def test_a_tag_that_is_configured_as_well_is_told_once() -> None:
+    ladder = Ladder(session_expires=1800, reliable_provisionals="supported", supported=("replaces", "timer"))
+    ladder.invite()
+    assert ladder.request().supported == ["replaces", "timer", "100rel"]
 
 
 UAC_TABLE = [

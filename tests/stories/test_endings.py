@@ -324,7 +324,7 @@ async def test_a_trigger_before_the_answer_is_refused_as_such() -> None:
 @virtual
 async def test_a_transfer_under_way_outlives_the_provider() -> None:
     class Slow(FakeLeg):
-        async def transfer(self, target: str, *, timeout_s: float) -> TransferResult:
+        async def transfer(self, target: str, *, timeout_s: float, progress: Any = None) -> TransferResult:
             await super().transfer(target, timeout_s=timeout_s)
             await asyncio.sleep(3)
             return self.transfer_result

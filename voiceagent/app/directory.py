@@ -231,9 +231,15 @@ class NodeDirectory:
                 "late": figures.late,
                 "foreign": figures.foreign,
                 "barge_ins": call.barge_ins,
+                "answered": float(call.answered_at is not None),
+                **_first_words(call),
                 **({} if brief else figures.details),
             },
         )
+
+
+def _first_words(call: Call) -> Mapping[str, float]:
+    return {} if call.first_words_s is None else {"first_words_ms": round(call.first_words_s * 1000, 1)}
 
 
 def response_view(call: Call, entry: LedgerEntry) -> ResponseView:

@@ -14,6 +14,7 @@ from voiceagent.call.admission import Admission, Refusal
 from voiceagent.call.call import Call, OpenSession
 from voiceagent.call.config import CallConfig
 from voiceagent.call.leg import Leg
+from voiceagent.call.transfers import Dial
 from voiceagent.ids import Tokens
 from voiceagent.ivr.flow import Flow, FlowBook
 from voiceagent.observe.metrics import Metrics
@@ -40,6 +41,7 @@ class Reception:
         config: CallConfig,
         tokens: Tokens,
         on_idle: Callable[[], None],
+        dial: Dial | None = None,
     ) -> None:
         self._flows = flows
         self._admission = admission
@@ -52,6 +54,7 @@ class Reception:
         self._config = config
         self._tokens = tokens
         self._on_idle = on_idle
+        self._dial = dial
         self._nest = TaskNest("reception")
 
     def offered(self, leg: Leg, *, flow: Flow | None = None, open_session: OpenSession | None = None) -> None:
@@ -105,6 +108,7 @@ class Reception:
             observer=self._directory,
             tokens=self._tokens,
             transcription=self._transcription,
+            dial=self._dial,
             metadata=metadata,
         )
         self._directory.add(call)

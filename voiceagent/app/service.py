@@ -11,7 +11,7 @@ import asyncio
 import gc
 import ipaddress
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,22 +24,26 @@ from voiceagent.app.events import EventHub
 from voiceagent.app.gauges import guard_against_overload, keep_figures
 from voiceagent.app.incoming import Reception
 from voiceagent.app.provider import SessionFactory
-from voiceagent.app.sip_listeners import listeners_of, setting_of, stream_limits_of, tls_of
+from voiceagent.app.second_leg import SecondLegs
+from voiceagent.app.sip_listeners import families_of, listeners_of, setting_of, stream_limits_of, tls_of
 from voiceagent.call.admission import Admission
 from voiceagent.call.config import AdmissionConfig, CallConfig, SurvivalConfig
 from voiceagent.call.direct_audio import DirectMedia
+from voiceagent.call.leg import Leg
 from voiceagent.call.outcome import OutcomeClass
 from voiceagent.call.overload import OverloadConfig
 from voiceagent.call.sip_gateway import SipGateway
 from voiceagent.call.vigil import VigilConfig
-from voiceagent.errors import ConfigError
+from voiceagent.errors import ConfigError, MediaError
 from voiceagent.ids import Tokens, random_token
 from voiceagent.ivr.flow import FlowBook, load_flows
 from voiceagent.media.codecs import available
 from voiceagent.media.dtls import process_identity
+from voiceagent.media.music import HoldMusic, pcm_of
 from voiceagent.media.party_security import SecurityPolicy
 from voiceagent.media.ports import PortRange
 from voiceagent.media.srtp import srtp_available
+from voiceagent.media.wav import read_wav
 from voiceagent.media.wheel import MediaWheel
 from voiceagent.observe.metrics import Metrics
 from voiceagent.realtime.webhook_signature import PREFIX
@@ -163,6 +167,7 @@ class Service:
             )
         console_url, token = await self._start_console()
         self._reception = Reception(
+            dial=self._dial,
             flows=self.flows,
             admission=self.admission,
             directory=self.directory,
@@ -295,6 +300,8 @@ class Service:
             comfort_noise=media.comfort_noise,
             security=_security_policy(media),
             rtcp=media.rtcp,
+            music=_hold_music(self.settings.call.hold_music),
+            digits=media.digits,
         )
         self._gateway = SipGateway(direct, self._offered, self._sip_event)
         config = EndpointConfig(
@@ -306,6 +313,8 @@ class Service:
             session_expires=settings.session_expires_s,
             min_se=settings.min_se_s,
             session_refresher=settings.session_refresher,
+            supported=("replaces", "norefersub"),
+            allow_refer=settings.accept_refer,
         )
         advertised_sip = Address(settings.advertised_host, 0) if settings.advertised_host else None
         self.sip = SipTransport(
@@ -387,6 +396,10 @@ class Service:
             _log.info("stopped")
 
     # ── inner workings ──────────────────────────────────────────────────────────────────────────
+    def _dial(self, target: str, headers: Sequence[tuple[str, str]], for_leg: Leg) -> Leg:
+        assert self._gateway is not None
+        return SecondLegs(self._gateway, self.resolver).dial(target, headers, for_leg)
+
     def _offered(self, leg: Any) -> None:
         assert self._reception is not None
         self._reception.offered(leg)
@@ -428,6 +441,18 @@ def _security_policy(media: MediaSettings) -> SecurityPolicy:
     if "dtls" in media.srtp_keying:
         process_identity()  # a tenth of a second, which no call should wait for
     return SecurityPolicy(media.srtp, media.srtp_keying, media.sdes_over)
+
+
+def _hold_music(path: str | None) -> HoldMusic:
+    """Read the file at the start, so that a mistake in it is told then."""
+    if path is None:
+        return HoldMusic()
+    try:
+        return HoldMusic(pcm_of(read_wav(path)))
+    except OSError as error:
+        raise ConfigError("call.hold_music", f"cannot read {path!r}: {error.strerror}") from None
+    except MediaError as error:
+        raise ConfigError("call.hold_music", f"{path!r}: {error}") from None
 
 
 def _call_config(settings: Settings) -> CallConfig:

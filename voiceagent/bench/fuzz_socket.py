@@ -100,6 +100,7 @@ async def fuzz_service(messages: int, seed: int, seeds: Sequence[bytes]) -> dict
                 "engine.recogniser": "canned",
                 "engine.vad": "energy",
                 "call.max_calls": _MOST_CALLS * 2,
+                "call.overload_lag_ms": 0,
                 "media.port_low": 34000,
                 "media.port_high": 35999,
             }

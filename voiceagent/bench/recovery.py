@@ -22,11 +22,13 @@ from voiceagent.call.ledger import LedgerEntry
 from voiceagent.call.leg import (
     G711,
     Heard,
+    Leg,
     LegCapabilities,
     LegEnd,
     LegInfo,
     LegListener,
     MediaFigures,
+    Progress,
     TransferResult,
 )
 from voiceagent.call.transcript import Utterance
@@ -102,8 +104,21 @@ class ClockedLeg:
         if listener is not None:
             listener.leg_ended(LegEnd.WE_HUNG_UP, None, reason)
 
-    async def transfer(self, target: str, *, timeout_s: float) -> TransferResult:
+    async def transfer(
+        self, target: str, *, timeout_s: float, progress: Progress | None = None
+    ) -> TransferResult:
         return TransferResult(False, 603, "nobody is there")
+
+    async def transfer_to(
+        self, other: Leg, *, timeout_s: float, progress: Progress | None = None
+    ) -> TransferResult:
+        return TransferResult(False, 603, "nobody is there")
+
+    async def hold(self, on: bool) -> bool:
+        return False
+
+    async def send_digits(self, digits: str) -> None:
+        return
 
     def play(self, audio: bytes, *, response_id: str, item_id: str) -> None:
         self._playout.write(audio, response_id, item_id)

@@ -13,7 +13,7 @@ from voiceagent.bench.stats import percentile
 from voiceagent.loops import run_loop
 from voiceagent.media.sdp import Abilities, make_offer
 from voiceagent.sip.config import EndpointConfig
-from voiceagent.sip.effects import Address, Answered, Ended, Retransmitted, SendDatagram, SipEvent
+from voiceagent.sip.effects import Address, Answered, Ended, Retransmitted, SendDatagram, SipEvent, Transport
 from voiceagent.sip.transport import SipTransport
 
 PATIENCE_S = 40.0
@@ -38,8 +38,10 @@ class LossyTransport(SipTransport):
 class Callers:
     """Places calls at a steady rate and hangs each up as soon as it is answered."""
 
-    def __init__(self, port: int, rate: float, calls: int, loss: float, seed: int) -> None:
-        self._target = Address("127.0.0.1", port)
+    def __init__(
+        self, port: int, rate: float, calls: int, loss: float, seed: int, transport: Transport = "udp"
+    ) -> None:
+        self._target = Address("127.0.0.1", port, transport)
         self._rate = rate
         self._calls = calls
         self._transport = LossyTransport(EndpointConfig(max_legs=100_000), self._on_event)
@@ -48,6 +50,7 @@ class Callers:
         self._sent: dict[str, float] = {}
         self._setup: list[float] = []
         self._ended = 0
+        self._answered: set[str] = set()
         self._failed = 0
         self._retransmitted = 0
         self._all_over = asyncio.Event()
@@ -102,11 +105,12 @@ class Callers:
     def _on_event(self, event: SipEvent) -> None:
         if isinstance(event, Answered):
             self._setup.append(time.perf_counter() - self._sent[event.leg])
+            self._answered.add(event.leg)
             self._transport.hang_up(event.leg)
         elif isinstance(event, Ended):
             self._ended += 1
             # A BYE whose 200 got lost for good still ended an answered call; only the unanswered have failed.
-            if event.by not in ("us", "peer", "timeout"):
+            if event.leg not in self._answered:
                 self._failed += 1
             if self._ended == self._calls:
                 self._all_over.set()
@@ -116,10 +120,12 @@ class Callers:
 
 def main() -> None:
     """Read the arguments of :mod:`voiceagent.bench.setup` and print the figures as JSON."""
-    port, rate, calls, loss, seed = sys.argv[1:]
+    port, rate, calls, loss, seed, transport = sys.argv[1:]
 
     async def work() -> None:
-        print(json.dumps(await Callers(int(port), float(rate), int(calls), float(loss), int(seed)).run()))
+        kind: Transport = "tcp" if transport == "tcp" else "udp"
+        callers = Callers(int(port), float(rate), int(calls), float(loss), int(seed), kind)
+        print(json.dumps(await callers.run()))
 
     run_loop(work)
 

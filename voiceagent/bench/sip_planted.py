@@ -26,6 +26,7 @@ from voiceagent.sip import (
 from voiceagent.sip.dialog import Dialog
 from voiceagent.sip.endpoint_core import Core
 from voiceagent.sip.invite import OurOffer, PeerOffer
+from voiceagent.sip.reliable_server import ReliableResponses
 from voiceagent.sip.transaction import wire
 from voiceagent.sip.transaction.client import ClientState, InviteClient
 from voiceagent.sip.transaction.layer import TransactionLayer
@@ -159,6 +160,17 @@ def _say_200_once(patches: Patches) -> None:
     patches.set(ServerTransaction, "repeat", _nothing)
 
 
+def _provisionals_at_once(patches: Patches) -> None:
+    def send(self: ReliableResponses, status: int, sdp: bytes | None) -> None:
+        if self._open is not None:  # pyright: ignore[reportPrivateUsage]
+            self._open.repeater.stop()  # pyright: ignore[reportPrivateUsage]
+            self._core.wire.timers.cancel(self._open.deadline)  # pyright: ignore[reportPrivateUsage]
+            self._open = None  # pyright: ignore[reportPrivateUsage]
+        sound(self, status, sdp)
+
+    sound = patches.set(ReliableResponses, "send", send)
+
+
 def _every_invite_is_new(patches: Patches) -> None:
     def find_server(self: TransactionLayer, key: Any) -> Any:
         return None if key[-1] == "INVITE" else sound(self, key)
@@ -205,6 +217,12 @@ DEFECTS: tuple[Defect, ...] = (
     Defect("no glare", "a re-INVITE is taken while another exchange is open", "P6", _no_glare),
     Defect("open offer forgotten", "an UPDATE is told while an offer is open", "P6", _open_offer_forgotten),
     Defect("any size", "nobody looks at the size of an answer", "P7", _any_size),
+    Defect(
+        "provisionals at once",
+        "a reliable provisional does not wait for the PRACK of the last",
+        "P8",
+        _provisionals_at_once,
+    ),
     Defect("say 200 once", "the 2xx is not repeated", "P9", _say_200_once),
     Defect("every INVITE is new", "repetitions are not recognised", "P10", _every_invite_is_new),
     Defect("acknowledge once", "a repeated 2xx is not acknowledged", "P11", _acknowledge_once),

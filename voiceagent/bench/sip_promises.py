@@ -114,7 +114,9 @@ class Watcher:
             if message.method == "ACK":
                 self._acknowledged(message)
             elif message.method == "PRACK" and message.rack is not None:
-                self._provisional.pop((message.call_id, message.rack.cseq), None)
+                key = (message.call_id, message.rack.cseq)
+                if self._provisional.get(key, (0, b""))[0] == message.rack.rseq:
+                    del self._provisional[key]
         elif isinstance(message, Response):
             client = layer.find_client(message)
             seen.known = client is not None and _takes_2xx(client)

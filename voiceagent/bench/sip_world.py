@@ -40,8 +40,10 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
 _COMMANDS = (
     *_ARGUMENTS,
     *("accept",) * 8,
-    *("answer_offer", "offer", "refer", "send_info", "accept_refer") * 2,
+    *("answer_offer", "offer", "update", "refer", "accept_refer") * 2,
+    *("ring",) * 4,
 )
+_RELIABLE: tuple[tuple[str, ...], ...] = ((), ("Supported: 100rel",), ("Require: 100rel",))
 _SESSIONS: tuple[tuple[str, ...], ...] = (
     (),
     ("Supported: timer, replaces",),
@@ -65,6 +67,7 @@ class SipWorld:
                 allow_refer=True,
                 supported=("replaces", "timer"),
                 session_expires=90,
+                reliable_provisionals="supported",
                 setup_limit=200.0,
                 refer_limit=30.0,
             ),
@@ -82,6 +85,8 @@ class SipWorld:
         self._outbound = 0
         self._sent: list[bytes] = []  # requests of the peers, for repetitions
         self._invites: list[tuple[Peer, int, str]] = []
+        self._reliable: list[tuple[Peer, int, int]] = []
+        """Reliable provisional responses of the endpoint: to whom, RSeq, CSeq number."""
         self._refers: dict[str, int] = {}
         """By leg: the last REFER that was told."""
         self._acts: tuple[Callable[[], bool], ...] = (
@@ -99,6 +104,8 @@ class SipWorld:
             self._peer_answers,
             self._callee_within_the_dialog,
             self._peer_replaces,
+            self._peer_acknowledges_a_provisional,
+            self._peer_acknowledges_a_provisional,
             self._we_command,
             self._we_command,
             self._we_command,
@@ -156,7 +163,7 @@ class SipWorld:
 
     def _invite(self, peer: Peer, body: bytes, headers: tuple[str, ...] = ()) -> None:
         branch = peer.branch()
-        headers = (*headers, *self._rng.choice(_SESSIONS))
+        headers = (*headers, *self._rng.choice(_SESSIONS), *self._rng.choice(_RELIABLE))
         data = peer.request("INVITE", body, *headers, branch=branch)
         self._invites.append((peer, peer.number, branch))
         self._receive(data, "INVITE")
@@ -247,9 +254,20 @@ class SipWorld:
         body = ANSWER if request.method == "INVITE" and status in (183, 200) else b""
         tag = "callee" if self._rng.random() < 0.8 else "other"
         headers = ("Min-SE: 120",) if status == 422 else self._rng.choice(_SESSIONS)
+        if status in (180, 183) and self._rng.random() < 0.4:
+            headers = (*headers, "Require: 100rel", f"RSeq: {self._rng.randint(1, 3)}")
         self._receive(
             reply(request, status, body, *headers, tag=tag), f"{status} {request.method}", keep=False
         )
+        return True
+
+    def _peer_acknowledges_a_provisional(self) -> bool:
+        """PRACK for the last reliable response, now and then with a wrong number (RFC 3262 §3)."""
+        if not self._reliable:
+            return False
+        peer, rseq, number = self._reliable[-1]
+        wrong = self._rng.random() < 0.1
+        self._receive(peer.request("PRACK", b"", f"RAck: {rseq + wrong} {number} INVITE"), "PRACK")
         return True
 
     def _callee_within_the_dialog(self) -> bool:
@@ -297,6 +315,9 @@ class SipWorld:
                 for peer in self._peers:
                     if tag and isinstance(message, Response) and message.call_id == peer.call_id:
                         peer.to_tag = tag
+                        rseq = message.headers.get("RSeq")
+                        if rseq is not None:
+                            self._reliable.append((peer, int(rseq), message.cseq.number))
         self.watcher.outgoing(effects, self.now)
 
     def _command(self, name: str, leg: str) -> None:
@@ -304,6 +325,11 @@ class SipWorld:
         arguments = _ARGUMENTS[name]
         if name == "accept_refer":
             arguments = (self._refers.get(leg, 1),)
+        elif name == "ring" and self._rng.random() < 0.7:
+            self._taken(self.endpoint.ring(leg, self.now, 183, ANSWER))
+            if self._rng.random() < 0.5:
+                self._taken(self.endpoint.ring(leg, self.now))
+            return
         elif name == "refuse_refer":
             arguments = (self._refers.get(leg, 1), 603)
         try:

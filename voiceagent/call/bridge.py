@@ -24,7 +24,8 @@ class AudioBridge:
     """Joins one leg and one session. Both sides call it synchronously on the loop's thread."""
 
     def __init__(self, leg: Leg, session: RealtimeSession, silenced: Callable[[], None]) -> None:
-        self._leg = leg
+        self.leg = leg
+        """Who hears the agent now."""
         self._silenced = silenced
         self._session = session
         self.caller_audio = session.send_audio
@@ -33,13 +34,13 @@ class AudioBridge:
         """Take an audio event of the session; False when it is none."""
         match event:
             case RealtimeModelAudioEvent():
-                self._leg.play(event.data, response_id=event.response_id, item_id=event.item_id)
+                self.leg.play(event.data, response_id=event.response_id, item_id=event.item_id)
             case RealtimeModelAudioInterruptedEvent():
                 self._silence(event.response_id, event.item_id)
             case RealtimeModelAudioDoneEvent():
-                self._leg.play_end(response_id=event.response_id)
+                self.leg.play_end(response_id=event.response_id)
             case RealtimeModelTurnEndedEvent():
-                self._leg.play_end(response_id=event.response_id)
+                self.leg.play_end(response_id=event.response_id)
                 return False
             case _:
                 return False
@@ -54,7 +55,7 @@ class AudioBridge:
         self._session.playback_ended(heard.response_id, heard.item_id, heard.heard_ms, cut=heard.cut)
 
     def _silence(self, response_id: str, item_id: str) -> None:
-        stopped = self._leg.stop_playing()
+        stopped = self.leg.stop_playing()
         self._silenced()
         for heard in stopped:
             self.playback_ended(heard)

@@ -21,6 +21,7 @@ from voiceagent.call.config import CallConfig
 from voiceagent.call.dialling import Failure, Open, reach
 from voiceagent.call.fallback import hand_to_people
 from voiceagent.call.flow_port import FlowPort, facts_of
+from voiceagent.call.holding import Holding
 from voiceagent.call.last_words import last_words
 from voiceagent.call.ledger import Ledger, LedgerEntry
 from voiceagent.call.leg import G711, Leg, LegInfo, TransferResult
@@ -33,7 +34,9 @@ from voiceagent.call.provider_health import ProviderHealth
 from voiceagent.call.record import write_end, write_offer
 from voiceagent.call.recovery import Recovery
 from voiceagent.call.speech import CallSpeech
+from voiceagent.call.succession import Succession
 from voiceagent.call.transcript import Transcript, Utterance
+from voiceagent.call.transfers import Dial, Transfers
 from voiceagent.call.triggers import submit_wish
 from voiceagent.call.watch import Watch
 from voiceagent.errors import CallEnded, MediaError, ProviderError, RequestRefused, SipError
@@ -83,11 +86,13 @@ class Call:
         tokens: Tokens,
         transcription: Mapping[str, Any] | None,
         open_second: OpenSession | None = None,
+        dial: Dial | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         """``open_second`` opens a session with the provider that stands in for the first.
 
-        ``metadata`` is what came with the request to place this call; every response carries it.
+        ``dial`` places the calls to whom the caller is handed, where we call them ourselves. ``metadata`` is
+        what came with the request to place this call; every response carries it.
         """
         self.id = call_id
         self.leg = leg
@@ -105,7 +110,8 @@ class Call:
         """From the answer to the first packet of the agent's voice."""
         self.ended_at: float | None = None
         self.outcome: CallOutcome | None = None
-        self.held = False
+        self.info = leg.info
+        """Who calls whom; the caller is another one when somebody took the caller's place."""
         self.barge_ins = 0
         self.digits_pressed = 0
         self.ledger = Ledger(self._response_changed)
@@ -132,19 +138,24 @@ class Call:
         self.closing = False
         """The end has begun: nothing that the caller does counts any more."""
         self.ear = LegEar(self)
+        self.holding = Holding(self, observer)
+        self.transfers = Transfers(self, config.transfer_targets, dial)
+        self.succession = Succession(
+            self, config.transfer_targets, dial, self._tasks.start, config.transfer_timeout_s
+        )
         self._provider_lost: CallOutcome | None = None
         self._health = ProviderHealth()
         self.watch = Watch(self, observer, config.vigil, transcribes=transcription is not None)
 
     @property
-    def info(self) -> LegInfo:
-        """Who calls whom."""
-        return self.leg.info
+    def held(self) -> bool:
+        """True while somebody is on hold, whoever holds whom."""
+        return self.holding.on
 
     @property
     def talking(self) -> bool:
         """True from the answer until the call is being closed, but not while it is handed to somebody."""
-        return self.state is CallState.TALKING and not (self._port and self._port.transferring)
+        return self.state is CallState.TALKING and not self.transfers.active
 
     @property
     def agent_audible(self) -> bool:
@@ -268,13 +279,11 @@ class Call:
         )
         self._port = FlowPort(
             facts_of(self.id, self.info, self.metadata),
-            self.leg,
+            self,
             session,
             self.speech,
             step=self._stepped,
             hang_up=lambda reason: self._finish(CallOutcome(OutcomeClass.SUCCESS, "completed", reason)),
-            transferred=self._transferred,
-            transfer_targets=self._config.transfer_targets,
             transcription=self._transcription,
         )
         self.ear.attach(self._bridge, self._port)
@@ -282,7 +291,7 @@ class Call:
         session.add_listener(ear.hear)
         self.watch.new_session()
         if self.held:
-            session.pause()
+            self.holding.apply()
         if session.closed:
             self.provider_lost("the session did not outlive its set-up")
 
@@ -409,6 +418,27 @@ class Call:
         """Have the call end (an operator's hang-up, or the node's)."""
         self._finish(CallOutcome(kind, reason))
 
+    def speak_to(self, leg: Leg | None) -> None:
+        """Have the model speak to somebody else while the caller is on hold; None: to the caller again."""
+        self.holding.consulting = leg is not None
+        if self._bridge is not None:
+            self.stop_leg()
+            self._bridge.leg = leg or self.leg
+        self.holding.apply()
+
+    def use_leg(self, leg: Leg, info: LegInfo) -> None:
+        """Go on with ``leg``, which stands; see :mod:`voiceagent.call.succession`."""
+        self.leg, self.info = leg, info
+        if self._bridge is not None:
+            self._bridge.leg = leg
+        leg.listen(self.ear)
+
+    def interrupt(self) -> None:
+        """Stop the voice, and have the record say how much of it was heard."""
+        if self.session is not None and not self.session.closed:
+            self.session.model.send(RealtimeModelSendInterrupt(self._tokens(), InterruptedBy.CALLER))
+        self.stop_leg()
+
     async def stop_voice(self) -> None:
         """Stop the agent's voice."""
         if self.session is not None:
@@ -423,20 +453,9 @@ class Call:
         if self._port is not None:
             self._port.caller_did(DigitPressed(digit))
 
-    def held_by_caller(self, held: bool) -> None:
-        """The caller's side put us on hold, or took us back."""
-        self.held = held
-        self.journal.write("caller.held" if held else "caller.resumed")
-        self.watch.held(held)
-        if self.session is not None:
-            self.session.pause(held)
-        self._observer.call_changed(self)
-
     def leg_has_ended(self, outcome: CallOutcome) -> None:
-        """Nobody listens any more: stop the voice, and have the record say how much of it was heard."""
-        if self.session is not None and not self.session.closed:
-            self.session.model.send(RealtimeModelSendInterrupt(self._tokens(), InterruptedBy.CALLER))
-        self.stop_leg()
+        """Nobody listens any more."""
+        self.interrupt()
         self._finish(outcome)
 
     # ── inner workings ──────────────────────────────────────────────────────────────────────────
@@ -462,7 +481,7 @@ class Call:
             self.journal.write("provider.lost", reason=reason)
         outcome = CallOutcome(OutcomeClass.PROVIDER, "provider_lost", reason)
         self._hush()
-        if self._port is not None and self._port.transferring:
+        if self.transfers.active:
             self._provider_lost = outcome  # a transfer needs no provider: its end decides
         else:
             self._finish(outcome)
@@ -474,7 +493,8 @@ class Call:
         elif self.recovery is None or not self.recovery.go_elsewhere(outcome.reason):
             self._finish(outcome)
 
-    def _transferred(self, target: str, result: TransferResult) -> None:
+    def transferred(self, target: str, result: TransferResult) -> None:
+        """A transfer has ended; with the caller gone elsewhere, so has the call."""
         if result.accepted:
             self._finish(CallOutcome(OutcomeClass.SUCCESS, "transferred", target, result.status))
         elif self._provider_lost is not None:
@@ -522,7 +542,9 @@ class Call:
 
     def stop_leg(self) -> None:
         """Silence; what was heard until now goes into the record of what was being said."""
-        stopped = self.leg.stop_playing()
+        stopped = list(self.leg.stop_playing())
+        if self._bridge is not None and self._bridge.leg is not self.leg:
+            stopped += self._bridge.leg.stop_playing()
         self.watch.flushed()
         for heard in stopped:
             self.ear.leg_playback_ended(heard)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from voiceagent.call.leg import Leg, LegInfo, TransferResult
+from voiceagent.call.leg import LegInfo
 from voiceagent.call.speech import CallSpeech
-from voiceagent.call.targets import allowed_target
+from voiceagent.errors import RequestRefused
 from voiceagent.ivr.ports import CallerInput, CallFacts, Line, TransferOutcome
 from voiceagent.realtime.requests import Outcome
 from voiceagent.realtime.session import RealtimeSession
+
+if TYPE_CHECKING:
+    from voiceagent.call.call import Call
 
 INPUT_LIMIT = 256
 """Unread inputs kept; a flow that never listens loses the oldest."""
@@ -28,6 +31,7 @@ def facts_of(call_id: str, info: LegInfo, metadata: Mapping[str, str]) -> CallFa
         direction=info.direction,
         dialled=info.dialled,
         metadata=dict(metadata),
+        claims=info.claims,
     )
 
 
@@ -37,31 +41,26 @@ class FlowPort:
     def __init__(
         self,
         facts: CallFacts,
-        leg: Leg,
+        call: Call,
         session: RealtimeSession,
         speech: CallSpeech,
         *,
         step: Callable[[str], None],
         hang_up: Callable[[str], None],
-        transferred: Callable[[str, TransferResult], None],
-        transfer_targets: Sequence[str],
         transcription: Mapping[str, Any] | None,
     ) -> None:
         self._facts = facts
-        self._leg = leg
+        self._call = call
         self._session = session
         self._speech = speech
         self._step = step
         self._hang_up = hang_up
-        self._transferred = transferred
-        self._transfer_targets = transfer_targets
         self._transcription = transcription
         self._inputs: asyncio.Queue[tuple[float, CallerInput]] = asyncio.Queue(INPUT_LIMIT)
         self._hint: str | None = None
         self._silent_since: float | None = 0.0
         self._asking = 0
         self._last_key = ""
-        self.transferring = False
 
     @property
     def facts(self) -> CallFacts:
@@ -130,16 +129,34 @@ class FlowPort:
         self._hang_up(reason)
         await asyncio.Event().wait()  # the call's end cancels the flow here
 
-    async def transfer(self, target: str, timeout_s: float) -> TransferOutcome:
-        if not allowed_target(target, self._transfer_targets):
-            return TransferOutcome(False, 403, "the target is not in call.transfer_targets")
-        result = TransferResult(False, None, "given up")
-        self.transferring = True
-        try:
-            result = await self._leg.transfer(target, timeout_s=timeout_s)
-        finally:
-            self.transferring = False
-            self._transferred(target, result)
+    async def transfer(
+        self, target: str, timeout_s: float, *, attended: bool = False, whisper: Line | None = None
+    ) -> TransferOutcome:
+        transfers = self._call.transfers
+        if attended:
+            speak = None if whisper is None else lambda: self.speak(whisper)
+            result = await transfers.attended(target, timeout_s, speak)
+        else:
+            result = await transfers.blind(target, timeout_s)
         if result.accepted:
             await asyncio.Event().wait()  # the call's end cancels the flow here
-        return TransferOutcome(result.accepted, result.status, result.reason)
+        return TransferOutcome(result.accepted, result.status, result.reason, result.steps)
+
+    @property
+    def held(self) -> bool:
+        return self._call.holding.by_caller
+
+    async def hold(self) -> bool:
+        return self._call.leg.capabilities.can_hold and await self._call.holding.hold()
+
+    async def resume(self) -> bool:
+        return await self._call.holding.resume()
+
+    async def until_back(self) -> None:
+        await self._call.holding.until_back()
+
+    async def send_digits(self, digits: str) -> None:
+        if not self._call.leg.capabilities.can_send_digits:
+            raise RequestRefused("digits", "cannot be sent on this kind of call", code="not_supported")
+        self._call.journal.write("digits.sent", count=len(digits))
+        await self._call.leg.send_digits(digits)

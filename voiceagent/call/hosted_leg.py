@@ -14,11 +14,13 @@ from typing import Any, Protocol
 from voiceagent.call.leg import (
     G711,
     Heard,
+    Leg,
     LegCapabilities,
     LegEnd,
     LegInfo,
     LegListener,
     MediaFigures,
+    Progress,
     TransferResult,
 )
 from voiceagent.errors import ProviderError, SipError
@@ -29,6 +31,7 @@ from voiceagent.realtime.model_events import (
 )
 from voiceagent.realtime.webhook_event import CallOffer
 from voiceagent.sip.grammar_addr import NameAddr
+from voiceagent.sip.identity import claims_of
 
 _log = logging.getLogger("voiceagent.call.hosted")
 
@@ -72,7 +75,9 @@ class HostedLeg:
         self.call_id = offer.call_id
         self.session = session
         self.info = hosted_info(offer)
-        self.capabilities = LegCapabilities(owns_playout=False, can_send_digits=False, can_hold=False)
+        self.capabilities = LegCapabilities(
+            owns_playout=False, can_send_digits=False, can_hold=False, can_consult=False
+        )
         self._calls = calls
         self._gone = gone
         self._listener: LegListener | None = None
@@ -126,7 +131,9 @@ class HostedLeg:
             await self._end_it(self._calls.hangup(self.call_id))
             self._over(LegEnd.WE_HUNG_UP, None, reason)
 
-    async def transfer(self, target: str, *, timeout_s: float) -> TransferResult:
+    async def transfer(
+        self, target: str, *, timeout_s: float, progress: Progress | None = None
+    ) -> TransferResult:
         """Have the provider refer the caller. It is done when the call has left us, which is all we learn."""
         if self._end is not None:
             return TransferResult(False, None, "the call is over")
@@ -146,6 +153,19 @@ class HostedLeg:
         finally:
             self._leaving = None
         return TransferResult(True, 200, "OK")
+
+    async def transfer_to(
+        self, other: Leg, *, timeout_s: float, progress: Progress | None = None
+    ) -> TransferResult:
+        """The provider joins no legs."""
+        return TransferResult(False, 501, "not supported")
+
+    async def hold(self, on: bool) -> bool:
+        """The provider knows no hold."""
+        return False
+
+    async def send_digits(self, digits: str) -> None:
+        """The provider sends no keys; see the capabilities."""
 
     def play(self, audio: bytes, *, response_id: str, item_id: str) -> None:
         """The provider plays; what comes by of it is not for us."""
@@ -228,6 +248,7 @@ def hosted_info(offer: CallOffer) -> LegInfo:
         protocol_call_id=offer.header("Call-ID") or offer.call_id,
         source="provider",
         headers=offer.headers,
+        claims=claims_of(offer.headers),
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from voiceagent.call.direct_audio import DirectMedia
-from voiceagent.call.leg import LegInfo
+from voiceagent.call.leg import G711, LegInfo
 from voiceagent.call.sip_leg import SipLeg
 from voiceagent.sip import effects as sip
+from voiceagent.sip.identity import claims_of
 from voiceagent.sip.transport import SipTransport
 
 
@@ -20,7 +21,10 @@ class InboundLeg(SipLeg):
         transport: SipTransport,
         media: DirectMedia,
         gone: Callable[[str], None],
+        *,
+        line: G711 | None = None,
     ) -> None:
+        """``line``: the format of our side of the line, where the model's session stands already."""
         info = LegInfo(
             id=invite.leg,
             kind="direct",
@@ -30,8 +34,11 @@ class InboundLeg(SipLeg):
             protocol_call_id=invite.call_id,
             source=f"{invite.source[0]}:{invite.source[1]}",
             headers=invite.headers,
+            claims=claims_of(invite.headers, trusted=invite.trusted),
         )
         super().__init__(info, transport, media, gone, None)
+        if line is not None:
+            self._audio.settle(line)
         self._audio.tls_signalling = invite.source.transport == "tls"
         self._invite = invite
         self._answer: bytes | None = None

@@ -6,12 +6,18 @@ Audio is G.711 in frames of 20 ms (160 bytes) and takes the short road: it never
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal, Protocol
 
+from voiceagent.claims import CallerClaims
+
+NO_CLAIMS = CallerClaims()
 G711 = Literal["audio/pcmu", "audio/pcma"]
+
+Progress = Callable[[int, str], None]
+"""Told each status of a transfer, and its reason."""
 
 
 class LegEnd(StrEnum):
@@ -52,10 +58,34 @@ class LegInfo:
     """SIP Call-ID, or the provider's call id."""
     source: str = ""
     headers: Sequence[tuple[str, str]] = ()
+    claims: CallerClaims = NO_CLAIMS
+    """What the headers say about the caller."""
     direction: Literal["inbound", "outbound"] = "inbound"
     """``outbound``: we place the call, ``called`` is the callee and ``caller`` is us."""
     dialled: str = ""
     """Outbound: the URI that we call."""
+
+
+def with_party(info: LegInfo, party: LegInfo) -> LegInfo:
+    """Return ``info`` with somebody else on the other side; which number was called, and how, stays."""
+    outbound = party.direction == "outbound"
+    other = {
+        "called" if info.direction == "outbound" else "caller": party.called if outbound else party.caller
+    }
+    return replace(
+        info,
+        id=party.id,
+        caller_name=info.caller_name
+        if info.direction == "outbound"
+        else ""
+        if outbound
+        else party.caller_name,
+        protocol_call_id=party.protocol_call_id,
+        source=party.source,
+        headers=party.headers,
+        claims=party.claims,
+        **other,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +97,8 @@ class LegCapabilities:
     can_transfer: bool = True
     can_send_digits: bool = True
     can_hold: bool = True
+    can_consult: bool = True
+    """A second leg can be joined with this one (attended transfer)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +118,34 @@ class TransferResult:
     accepted: bool
     status: int | None = None
     reason: str = ""
+    steps: tuple[tuple[int, str], ...] = ()
+    """Every status and reason on the way, in order."""
+
+
+class ReferAsked(Protocol):
+    """The other side asks us to have the call go on with somebody else (REFER, RFC 3515)."""
+
+    @property
+    def target(self) -> str:
+        """URI to call."""
+        ...
+
+    @property
+    def headers(self) -> Sequence[tuple[str, str]]:
+        """What the new INVITE has to carry: Replaces (RFC 3891), Referred-By (RFC 3892)."""
+        ...
+
+    def accept(self) -> None:
+        """Say that we try."""
+        ...
+
+    def refuse(self, status: int) -> None:
+        """Say that we do not."""
+        ...
+
+    def tell(self, status: int, reason: str) -> None:
+        """Say how far it is; a status from 200 on is the last word. Works after the leg's end, too."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +188,14 @@ class LegListener(Protocol):
 
     def leg_held(self, held: bool) -> None:
         """The caller's side put us on hold, or took us back."""
+        ...
+
+    def leg_refer(self, asked: ReferAsked) -> None:
+        """The other side wants the call to go on with somebody else; accept or refuse at once."""
+        ...
+
+    def leg_replaced(self, by: Leg) -> bool:
+        """``by``, which is not answered yet, wants this leg's place (RFC 3891). False: it may not have it."""
         ...
 
     def leg_noted(self, kind: str, **facts: object) -> None:
@@ -177,8 +245,24 @@ class Leg(Protocol):
         """End the call from our side; harmless when it is already over."""
         ...
 
-    async def transfer(self, target: str, *, timeout_s: float) -> TransferResult:
+    async def transfer(
+        self, target: str, *, timeout_s: float, progress: Progress | None = None
+    ) -> TransferResult:
         """Hand the caller to ``target`` (blind, RFC 3515) and wait for the outcome."""
+        ...
+
+    async def transfer_to(
+        self, other: Leg, *, timeout_s: float, progress: Progress | None = None
+    ) -> TransferResult:
+        """Have the caller take our place in the call with ``other`` (attended, RFC 5589), and wait."""
+        ...
+
+    async def hold(self, on: bool) -> bool:
+        """Put the caller on hold with music, or take it back; False where its side did not agree."""
+        ...
+
+    async def send_digits(self, digits: str) -> None:
+        """Send keys (0-9, *, #, A-D), and return when they are sent."""
         ...
 
     def play(self, audio: bytes, *, response_id: str, item_id: str) -> None:

@@ -9,7 +9,7 @@ from voiceagent.call.apology import RESPONSE_ID as APOLOGY
 from voiceagent.call.bridge import AudioBridge
 from voiceagent.call.comfort import COMFORT
 from voiceagent.call.flow_port import FlowPort
-from voiceagent.call.leg import Heard, LegEnd
+from voiceagent.call.leg import Heard, Leg, LegEnd, ReferAsked
 from voiceagent.call.local_lines import is_local
 from voiceagent.call.outcome import CallOutcome, outcome_of_leg
 
@@ -51,7 +51,7 @@ class LegEar:
             self._call.placing.progress(status, early_media)
 
     def leg_audio(self, audio: bytes) -> None:
-        if self._bridge is not None:
+        if self._bridge is not None and not self._call.holding.by_us:
             self._bridge.caller_audio(audio)
 
     def leg_digit(self, digit: str) -> None:
@@ -85,7 +85,13 @@ class LegEar:
 
     def leg_held(self, held: bool) -> None:
         if not self._call.closing:
-            self._call.held_by_caller(held)
+            self._call.holding.caller_holds(held)
+
+    def leg_refer(self, asked: ReferAsked) -> None:
+        self._call.succession.referred(asked)
+
+    def leg_replaced(self, by: Leg) -> bool:
+        return self._call.succession.replaced(by)
 
     def leg_noted(self, kind: str, **facts: object) -> None:
         self._call.journal.write(kind, **facts)
@@ -93,8 +99,13 @@ class LegEar:
     def leg_ended(self, end: LegEnd, status: int | None, reason: str) -> None:
         if self._call.ended:
             return
+        self._call.journal.write("leg.ended", end=end.value, status=status, reason=reason)
         outcome = outcome_of_leg(end, status, reason)
+        if not self._call.succession.party_left(outcome):
+            self.leg_lost(outcome)
+
+    def leg_lost(self, outcome: CallOutcome) -> None:
+        """The leg is gone, and no other one takes its place."""
         self.end = outcome
         self.apology_played.set()
-        self._call.journal.write("leg.ended", end=end.value, status=status, reason=reason)
         self._call.leg_has_ended(outcome)

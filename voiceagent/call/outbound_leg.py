@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from voiceagent.call.direct_audio import DirectMedia
-from voiceagent.call.leg import LegEnd, LegInfo, LegListener
+from voiceagent.call.leg import G711, LegEnd, LegInfo, LegListener
 from voiceagent.call.sip_leg import SipLeg
 from voiceagent.errors import SipError
 from voiceagent.sip import effects as sip
@@ -33,6 +33,8 @@ class DialPlan:
     ring_timeout_s: float = 45.0
     codecs: tuple[str, ...] | None = None
     """In our order; None: those of the media settings."""
+    line: G711 | None = None
+    """The format of the audio that we take and give, where it is settled already."""
 
 
 Place = Callable[["OutboundLeg", Callable[[], str]], str]
@@ -65,6 +67,8 @@ class OutboundLeg(SipLeg):
             dialled=plan.target,
         )
         super().__init__(info, transport, media, gone, plan.codecs)
+        if plan.line is not None:
+            self._audio.settle(plan.line)
         self._plan = plan
         self._place = place
         self._loop = asyncio.get_running_loop()

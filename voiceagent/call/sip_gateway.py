@@ -39,6 +39,9 @@ class SipGateway:
         """Take one event of the transport."""
         if isinstance(event, sip.InviteReceived):
             assert self.transport is not None
+            if event.replaces:
+                self._replace(event, self.transport)
+                return
             offered = InboundLeg(event, self.transport, self._media, self._forget)
             self._legs[event.leg] = offered
             try:
@@ -54,6 +57,17 @@ class SipGateway:
             self._placing.append(event)
         else:
             self._other(event)
+
+    def _replace(self, event: sip.InviteReceived, transport: SipTransport) -> None:
+        """Offer an INVITE with Replaces to the leg whose place it wants; 486 where that cannot be now."""
+        former = self._legs.get(event.replaces)
+        if former is None:
+            transport.reject(event.leg, 481)
+            return
+        successor = InboundLeg(event, transport, self._media, self._forget, line=former.audio_format)
+        self._legs[event.leg] = successor
+        if not former.replaced_by(successor):
+            transport.reject(event.leg, 486, "Busy Here")
 
     def _place(self, leg: OutboundLeg, invite: Callable[[], str]) -> str:
         """Send an INVITE. Its first events may come before its name is known: they are told right after."""

@@ -7,24 +7,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Callable, Sequence
 
 from voiceagent.call.direct_audio import DirectAudio, DirectMedia
 from voiceagent.call.leg import (
     G711,
     Heard,
+    Leg,
     LegCapabilities,
     LegEnd,
     LegInfo,
     LegListener,
     MediaFigures,
+    Progress,
     TransferResult,
 )
 from voiceagent.call.silence import SilenceWatch
 from voiceagent.errors import MediaError, SipError
+from voiceagent.media.key_presses import KeyPresses, Way
 from voiceagent.sip import effects as sip
 from voiceagent.sip.transport import SipTransport
 
+OFFER_LIMIT_S = 40.0
+"""How long an offer of ours may be open; the transaction layer gives up after 32 s."""
+KEY_MS = 160
+KEY_S = 0.25
+"""Length of a key sent by INFO, and from one key to the next."""
 _ENDS = {
     "peer": LegEnd.CALLER_HUNG_UP,
     "us": LegEnd.WE_HUNG_UP,
@@ -60,7 +69,12 @@ class SipLeg:
         self._end: tuple[LegEnd, int | None, str] | None = None
         self._opened = False
         self._transfer: asyncio.Future[TransferResult] | None = None
-        self._refer_taken = False
+        self._steps: list[tuple[int, str]] = []
+        """What was told about the transfer under way, or the last one."""
+        self._progress_told: Progress | None = None
+        self._offered: asyncio.Future[int] | None = None
+        """Done with the status of our last offer within the dialog."""
+        self._presses = KeyPresses()
         self._held = False
         self._silence = SilenceWatch(media.silence_probes)
         self._hold_probe_s = media.hold_probe_s
@@ -86,23 +100,65 @@ class SipLeg:
             self._transport.hang_up(self.info.id, reason)
         self._close()
 
-    async def transfer(self, target: str, *, timeout_s: float) -> TransferResult:
+    async def transfer(
+        self, target: str, *, timeout_s: float, progress: Progress | None = None
+    ) -> TransferResult:
+        return await self._refer(lambda: self._transport.refer(self.info.id, target), timeout_s, progress)
+
+    async def transfer_to(
+        self, other: Leg, *, timeout_s: float, progress: Progress | None = None
+    ) -> TransferResult:
+        order = lambda: self._transport.refer_replacing(self.info.id, other.info.id)  # noqa: E731
+        return await self._refer(order, timeout_s, progress)
+
+    async def _refer(
+        self, order: Callable[[], None], timeout_s: float, progress: Progress | None
+    ) -> TransferResult:
         if self._over:
             return TransferResult(False, None, "the call is over")
         if self._transfer is not None:
             return TransferResult(False, 491, "a transfer is under way")
         self._transfer = asyncio.get_running_loop().create_future()
-        self._refer_taken = False
+        self._steps, self._progress_told = [], progress
         try:
-            self._transport.refer(self.info.id, target)
+            order()
             async with asyncio.timeout(timeout_s):
-                return await self._transfer
+                result = await self._transfer
         except TimeoutError:
-            return TransferResult(False, 408, "no outcome in time")
+            result = TransferResult(False, 408, "no outcome in time")
         except SipError as error:
-            return TransferResult(False, error.status, str(error))
+            result = TransferResult(False, error.status, str(error))
         finally:
             self._transfer = None
+        return dataclasses.replace(result, steps=tuple(self._steps))
+
+    async def hold(self, on: bool) -> bool:
+        """Offer what a hold means, or its end. Music plays from now on, whatever the peer says to it."""
+        if self._over:
+            return False
+        if self._offered is not None and not self._offered.done():
+            await asyncio.wait({self._offered})
+        self._offered = asyncio.get_running_loop().create_future()
+        try:
+            self._transport.offer(self.info.id, self._audio.hold(on))
+            async with asyncio.timeout(OFFER_LIMIT_S):
+                return await self._offered < 300
+        except (TimeoutError, SipError):
+            return False  # the peer's own offer is open, or it says nothing: its music plays all the same
+
+    async def send_digits(self, digits: str) -> None:
+        """Send keys the way that was agreed on (setting ``media.digits``)."""
+        way = self._audio.digit_way(lambda: self._transport.peer_takes(self.info.id, "INFO"))
+        if way != "info":
+            self._audio.port.send_digits(digits, inband=way == "inband")
+            await asyncio.sleep(KEY_S * len(digits))
+            return
+        for digit in digits:
+            if self._over:
+                return
+            body = f"Signal={digit}\r\nDuration={KEY_MS}\r\n".encode()
+            self._transport.send_info(self.info.id, "application/dtmf-relay", body)
+            await asyncio.sleep(KEY_S)
 
     def play(self, audio: bytes, *, response_id: str, item_id: str) -> None:
         self._audio.port.play(audio, response_id, item_id)
@@ -125,6 +181,10 @@ class SipLeg:
             self._audio.port.srtp_profile,
         )
 
+    def replaced_by(self, successor: Leg) -> bool:
+        """Ask the call whether ``successor`` may take this leg's place."""
+        return self._listener is not None and not self._over and self._listener.leg_replaced(successor)
+
     # ── SIP events ──────────────────────────────────────────────────────────────────────────────
     def on_sip(self, event: sip.SipEvent) -> None:
         """Take one event of our dialog."""
@@ -134,11 +194,13 @@ class SipLeg:
             case sip.OfferReceived(offer=offer):
                 self._re_offered(offer)
             case sip.InfoReceived():
-                digit = digit_of_info(event.content_type, event.body)
-                if digit and self._listener is not None:
-                    self._listener.leg_digit(digit)
+                self._pressed(digit_of_info(event.content_type, event.body), "info")
+            case sip.AnswerReceived():
+                self._offer_settled(event)
             case sip.ReferProgress():
                 self._referred(event)
+            case sip.ReferReceived(taken=True):
+                self._asked_to_refer(event)
             case sip.SessionRefreshed(sdp=answer):
                 self._refreshed(answer)
             case sip.RefreshRefused():
@@ -183,6 +245,30 @@ class SipLeg:
         self._transport.answer_offer(self.info.id, answer)
         self._tell_hold()
 
+    def _offer_settled(self, event: sip.AnswerReceived) -> None:
+        """The peer has answered our offer, or refused it: then all stays as it was."""
+        status = event.status
+        try:
+            if event.sdp is not None and status < 300:
+                self._audio.answered(event.sdp)
+        except SipError as error:
+            status = error.status
+        if self._offered is not None and not self._offered.done():
+            self._offered.set_result(status)
+        self._tell_hold()
+
+    def _asked_to_refer(self, event: sip.ReferReceived) -> None:
+        asked = PeerRefer(event, self._transport)
+        if self._over or self._listener is None or event.method != "INVITE":
+            asked.refuse(403)
+        else:
+            self._listener.leg_refer(asked)
+
+    def _pressed(self, digit: str | None, way: Way) -> None:
+        now = asyncio.get_running_loop().time()
+        if digit and self._listener is not None and self._presses.fresh(digit, way, now):
+            self._listener.leg_digit(digit)
+
     def _tell_hold(self) -> None:
         if self._audio.held != self._held and self._listener is not None:
             self._held = self._audio.held
@@ -192,7 +278,9 @@ class SipLeg:
         future = self._transfer
         if future is None or future.done():
             return
-        self._refer_taken = self._refer_taken or event.status < 300
+        self._steps.append((event.status, event.reason))
+        if self._progress_told is not None:
+            self._progress_told(event.status, event.reason)
         if event.status >= 300:
             future.set_result(TransferResult(False, event.status, event.reason))
         elif event.final and event.status >= 200:
@@ -204,10 +292,12 @@ class SipLeg:
         self._over = True
         self._end = (end, status, reason)
         self._close()
+        if self._offered is not None and not self._offered.done():
+            self._offered.set_result(487)
         if self._transfer is not None and not self._transfer.done():
             # Many phones hang up as soon as the new call stands; the last NOTIFY then never comes. One that
             # has not even taken the REFER has simply given up.
-            accepted = end is LegEnd.CALLER_HUNG_UP and self._refer_taken
+            accepted = end is LegEnd.CALLER_HUNG_UP and any(step[0] < 300 for step in self._steps)
             self._transfer.set_result(TransferResult(accepted, status, reason))
             if accepted:
                 end = LegEnd.TRANSFERRED
@@ -235,8 +325,7 @@ class SipLeg:
             self._listener.leg_audio(audio)
 
     def on_digit(self, digit: str) -> None:
-        if self._listener is not None:
-            self._listener.leg_digit(digit)
+        self._pressed(digit, "rtp")
 
     def on_playback_started(self, response_id: str, item_id: str) -> None:
         if self._listener is not None:
@@ -293,6 +382,34 @@ class SipLeg:
         """The media cannot be encrypted as agreed, so there is none."""
         if not self._over:
             self._give_up(LegEnd.NO_MEDIA, None, str(error))
+
+
+class PeerRefer:
+    """One REFER of the peer; fulfils :class:`voiceagent.call.leg.ReferAsked`."""
+
+    def __init__(self, event: sip.ReferReceived, transport: SipTransport) -> None:
+        self._event = event
+        self._transport = transport
+        self.target = event.target
+
+    @property
+    def headers(self) -> Sequence[tuple[str, str]]:
+        headers: list[tuple[str, str]] = []
+        if self._event.replaces:
+            # Required, so that a target who does not know it does not begin a call of its own.
+            headers += [("Replaces", self._event.replaces), ("Require", "replaces")]
+        if self._event.referred_by.isprintable() and self._event.referred_by:
+            headers.append(("Referred-By", self._event.referred_by))
+        return headers
+
+    def accept(self) -> None:
+        self._transport.accept_refer(self._event.leg, self._event.refer)
+
+    def refuse(self, status: int) -> None:
+        self._transport.refuse_refer(self._event.leg, self._event.refer, status)
+
+    def tell(self, status: int, reason: str) -> None:
+        self._transport.refer_outcome(self._event.leg, status, reason, self._event.refer)
 
 
 def digit_of_info(content_type: str, body: bytes) -> str | None:

@@ -81,6 +81,7 @@ async def _demo(out: Path, say: Say, *, hosted: bool) -> dict[str, Any]:
                 "console.host": "127.0.0.1",
                 "console.port": 0,
                 "realtime.provider": "embedded",
+                "call.overload_lag_ms": 0,  # one call; a busy machine must not turn it away
                 "log.level": "error",
                 **(_hosted_settings() if hosted else {}),
             },

@@ -132,6 +132,28 @@ def call(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Over TLS, trust any certificate: for laboratories.")
     ] = False,
+    agent: Annotated[
+        str | None, typer.Option(help="Have this flow's agent make the call, instead of you.", metavar="FLOW")
+    ] = None,
+    flow: Annotated[
+        list[Path] | None,
+        typer.Option("--flow", "-f", help="With --agent: a file with flows, repeatable."),
+    ] = None,
+    sender: Annotated[
+        str | None, typer.Option("--from", help="With --agent: number or name to call as.")
+    ] = None,
+    metadata: Annotated[
+        list[str] | None, typer.Option(help="With --agent: key=value for the flow; may be repeated.")
+    ] = None,
+    ring: Annotated[float, typer.Option(help="With --agent: give up after ringing so many seconds.")] = 45.0,
+    url: Annotated[
+        str | None, typer.Option(help="With --agent: a running node's console, not a service of its own.")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(help="With --url: its token.", envvar="VOICEAGENT_CONSOLE__TOKEN")
+    ] = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
     json: Json = False,
 ) -> None:
     """Phone a SIP address from the terminal: speak text or a WAV, press keys, barge in, record.
@@ -139,7 +161,19 @@ def call(
     Without --do it listens until the far end hangs up (or --limit). Example:
 
         voiceagent call sip:100@127.0.0.1:5060 --do listen --do say:billing --record call.wav
+
+    With --agent a flow runs on the call, and the exit status says what became of it: 0 answered, 3 busy,
+    4 declined, 5 no_answer, 6 not_found, 7 unreachable, 8 rejected_by_policy, 1 anything else:
+
+        voiceagent call --agent front-desk sip:100@127.0.0.1:5070
     """
+    if agent is not None:
+        from voiceagent.cli.agent_call import AgentCall, run_agent_call
+
+        wanted = AgentCall(target, agent, sender or "", tuple(metadata or ()), ring, limit)
+        paths = [str(path) for path in flow or ()]
+        run_agent_call(wanted, paths, config, overrides or [], url, token, as_json=json)
+        return
     from voiceagent.cli.call import run_call
 
     run_call(
@@ -263,22 +297,6 @@ def bench_calls(
     report("calls", lambda: run_calls_bench(calls, seconds), as_json=json)
 
 
-@bench.command("setup")
-def bench_setup(
-    rate: Annotated[float, typer.Option(help="Calls per second.")] = 300.0,
-    calls: Annotated[int, typer.Option(help="Calls in all.")] = 3000,
-    loss: Annotated[
-        float, typer.Option(help="Share of datagrams lost on purpose, each way (0.1 = 10 %).")
-    ] = 0.0,
-    json: Json = False,
-) -> None:
-    """INVITE, 200, ACK, BYE at a given rate from a second process."""
-    from voiceagent.bench.setup import run_setup_bench
-    from voiceagent.cli.bench import report
-
-    report("setup", lambda: run_setup_bench(rate=rate, calls=calls, loss=loss), as_json=json)
-
-
 @bench.command("srtp")
 def bench_srtp(
     runs: Annotated[int, typer.Option(help="Short runs of each measurement.")] = 200,
@@ -293,7 +311,7 @@ def bench_srtp(
 
 @bench.command("media")
 def bench_media(
-    seeds: Annotated[int, typer.Option(help="Lines of 16 digits each, four times.")] = 1000,
+    seeds: Annotated[int, typer.Option(help="Lines of 16 digits each.")] = 1000,
     minutes: Annotated[float, typer.Option(help="Of speech-like audio for the tone detector.")] = 30.0,
     cases: Annotated[int, typer.Option(help="Jumps of SSRC, sequence and timestamp.")] = 100_000,
     json: Json = False,

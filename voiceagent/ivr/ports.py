@@ -6,7 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from voiceagent.claims import CallerClaims
 from voiceagent.realtime.requests import BargePolicy, Origin, Outcome, When
+
+NO_CLAIMS = CallerClaims()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,8 @@ class CallFacts:
     direction: Literal["inbound", "outbound"] = "inbound"
     dialled: str = ""
     """Outbound: the URI that we called."""
+    claims: CallerClaims = NO_CLAIMS
+    """What the headers say about the caller."""
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     """Outbound: what whoever asked for the call gave with it."""
 
@@ -54,6 +59,8 @@ class TransferOutcome:
     accepted: bool
     status: int | None = None
     reason: str = ""
+    steps: tuple[tuple[int, str], ...] = ()
+    """Every status and reason on the way: of the consultation, and what the caller's side reported."""
 
 
 ToolFunction = Callable[..., Awaitable[Any]]
@@ -152,6 +159,32 @@ class CallPort(Protocol):
         """End the call after what is being said has been heard."""
         ...
 
-    async def transfer(self, target: str, timeout_s: float) -> TransferOutcome:
-        """Hand the caller to ``target``; refused unless the configuration allows it."""
+    async def transfer(
+        self, target: str, timeout_s: float, *, attended: bool = False, whisper: Line | None = None
+    ) -> TransferOutcome:
+        """Hand the caller to ``target``; refused unless the configuration allows it.
+
+        ``attended``: call it first, while the caller hears music; ``whisper`` is said to it.
+        """
+        ...
+
+    @property
+    def held(self) -> bool:
+        """True while the caller's side has put us on hold."""
+        ...
+
+    async def hold(self) -> bool:
+        """Put the caller on hold with music; False where its side did not agree."""
+        ...
+
+    async def resume(self) -> bool:
+        """Take the caller back."""
+        ...
+
+    async def until_back(self) -> None:
+        """Wait until neither side holds the other."""
+        ...
+
+    async def send_digits(self, digits: str) -> None:
+        """Send keys, and return when they are sent. RequestRefused where the call cannot."""
         ...

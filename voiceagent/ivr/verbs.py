@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from voiceagent.claims import FirstValues
+from voiceagent.errors import RequestRefused
 from voiceagent.ivr.answers import Choice, Digits, DigitString, Option, YesNo
 from voiceagent.ivr.gather import Answer, AnswerKind, Interpreter, ask
 from voiceagent.ivr.ports import CallPort, Line, Tool, TransferOutcome
@@ -37,7 +39,10 @@ class Call:
         """Who calls, as the caller's side claims: data, never proof."""
         self.called = facts.called
         self.caller_name = facts.caller_name
-        self.headers = facts.headers
+        self.headers = FirstValues(facts.headers)
+        """Headers of the call, as the caller's side sent them: data, like everything the caller says."""
+        self.claims = facts.claims
+        """What they say about the caller: asserted identity, diversions, attestation."""
         self.direction = facts.direction
         """``inbound`` or ``outbound``."""
         self.dialled = facts.dialled
@@ -195,12 +200,55 @@ class Call:
             await self._port.speak(self._line(verbatim(goodbye), None, False, False, ()))
         await self._port.hang_up("flow")
 
-    async def transfer(self, target: str, *, announce: str | None = None) -> TransferOutcome:
-        """Hand the caller to ``target`` (``sip:`` or ``tel:`` URI; blind). Accepted means the call ends."""
+    async def transfer(
+        self,
+        target: str,
+        *,
+        announce: str | None = None,
+        attended: bool = False,
+        whisper: str | None = None,
+        timeout_s: float | None = None,
+    ) -> TransferOutcome:
+        """Hand the caller to ``target`` (``sip:`` or ``tel:`` URI). Accepted means the call ends.
+
+        ``announce`` is said to the caller first. Blind, the caller's side calls the target by itself.
+        ``attended``: we call it while the caller hears music, say ``whisper`` to it word for word, and join
+        the two; when it does not answer, the caller is taken back and the flow goes on. ``timeout_s`` is for
+        each step.
+        """
         self._port.step("transfer")
         if announce:
             await self._port.speak(self._line(verbatim(announce), None, False, False, ()))
-        return await self._port.transfer(target, self._transfer_timeout_s)
+        line = self._line(verbatim(whisper), None, False, False, ()) if attended and whisper else None
+        limit_s = self._transfer_timeout_s if timeout_s is None else timeout_s
+        return await self._port.transfer(target, limit_s, attended=attended, whisper=line)
+
+    # ── waiting ─────────────────────────────────────────────────────────────────────────────────
+    @property
+    def held(self) -> bool:
+        """True while the caller's side has put us on hold: lines wait until it is back."""
+        return self._port.held
+
+    async def hold(self) -> bool:
+        """Put the caller on hold with music; False where its side did not agree (and hears it anyway)."""
+        self._port.step("hold")
+        return await self._port.hold()
+
+    async def resume(self) -> bool:
+        """Take the caller back."""
+        self._port.step("resume")
+        return await self._port.resume()
+
+    async def until_back(self) -> None:
+        """Wait until neither side holds the other."""
+        await self._port.until_back()
+
+    async def send_digits(self, digits: str) -> None:
+        """Send keys (0-9, ``*``, ``#``, A-D) to the other side, and return when they are sent."""
+        if not digits or any(digit not in "0123456789*#ABCD" for digit in digits):
+            raise RequestRefused("digits", "must be 0-9, *, #, A-D")
+        self._port.step("send_digits")
+        await self._port.send_digits(digits)
 
     def step(self, name: str) -> None:
         """Name the flow's present step, for console and journal."""

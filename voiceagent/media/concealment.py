@@ -23,6 +23,7 @@ _SMOOTH = 24
 _LAG_MIN, _LAG_MAX = 40, 132
 """Pitch periods, 200 Hz down to 60 Hz; of a higher voice several periods are repeated."""
 _WINDOW = 128
+_FADE = tuple(range(LONGEST, 0, -1))
 
 
 def conceal(history: bytes, count: int, law: Law) -> tuple[bytes, list[int]]:
@@ -67,25 +68,27 @@ def _continued(past: list[int], wanted: int) -> list[int]:
         at = lag - quarter + index
         period[at] = (period[at] * (quarter - index) + before[index] * (index + 1)) // (quarter + 1)
     jump = past[-1] - past[-lag - 1] if len(past) > lag else 0
-    made: list[int] = []
-    for index in range(wanted):
-        sample = period[index % lag]
-        if index < _SMOOTH:
-            sample += jump * (_SMOOTH - index) // _SMOOTH
-        made.append(sample * (LONGEST - index) // LONGEST)
-    return made
+    repeated = (period * (wanted // lag + 1))[:wanted]
+    for index in range(min(_SMOOTH, wanted)):
+        repeated[index] += jump * (_SMOOTH - index) // _SMOOTH
+    return [sample * weight // LONGEST for sample, weight in zip(repeated, _FADE, strict=False)]
 
 
 def _pitch(past: list[int]) -> int:
-    """The lag at which the past is most like itself, by every second sample."""
+    """The lag at which the past is most like itself: looked for coarsely, then to the sample."""
     longest = min(_LAG_MAX, len(past) - _WINDOW)
     if longest < _LAG_MIN:
         return min(len(past), _LAG_MIN)
+    near = _most_alike(past, range(_LAG_MIN, longest + 1, 3), 3)
+    return _most_alike(past, range(max(_LAG_MIN, near - 2), min(longest, near + 2) + 1), 2)
+
+
+def _most_alike(past: list[int], lags: range, step: int) -> int:
     end = len(past)
-    recent = past[end - _WINDOW :: 2]
-    best, best_lag = -1.0, longest
-    for lag in range(_LAG_MIN, longest + 1, 2):
-        earlier = past[end - _WINDOW - lag : end - lag : 2]
+    recent = past[end - _WINDOW :: step]
+    best, best_lag = -1.0, lags[-1]
+    for lag in lags:
+        earlier = past[end - _WINDOW - lag : end - lag : step]
         alike = sum(map(mul, recent, earlier))
         if alike > 0:
             score = alike * alike / (1 + sum(map(mul, earlier, earlier)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Literal
 
 from voiceagent.errors import SipError
@@ -12,6 +13,7 @@ from voiceagent.media import comfort_noise
 from voiceagent.media.dtls import process_identity
 from voiceagent.media.fingerprint import DtlsParameters, Fingerprint
 from voiceagent.media.g711 import Law
+from voiceagent.media.music import HoldMusic
 from voiceagent.media.party_security import PartySecurity, SecurityPolicy
 from voiceagent.media.port import Direction as PortDirection
 from voiceagent.media.port import MediaPath, MediaPort, PortEvents
@@ -30,6 +32,8 @@ from voiceagent.media.sdp import (
 from voiceagent.media.wheel import MediaWheel
 
 LineFormat = Literal["audio/pcmu", "audio/pcma"]
+DigitWay = Literal["auto", "rfc4733", "info", "inband"]
+"""``auto``: RFC 4733 where it was agreed on, else INFO where the peer takes it, else tones."""
 _FORMATS: dict[Law, LineFormat] = {"ulaw": "audio/pcmu", "alaw": "audio/pcma"}
 PTIMES = (10, 20, 30, 40, 60)
 """Packet times, in ms, that we send when a peer asks for them."""
@@ -54,6 +58,10 @@ class MediaPlace:
     """How often it is asked in one silence before the call ends; 0: for ever."""
     hold_probe_s: float = 300.0
     """How often it is asked while no media has to come and no session timer runs; 0 never."""
+    music: HoldMusic = field(default_factory=HoldMusic)
+    """What peers hear while we hold them."""
+    digits: DigitWay = "auto"
+    """How we send keys."""
     codecs: tuple[str, ...] = wire.PLAIN
     """In our order."""
     preference: CodecPreference = "untouched"
@@ -117,6 +125,32 @@ class RtpParty:
     def running(self) -> bool:
         """True once packets flow."""
         return self.port.turning
+
+    def settle(self, line: LineFormat) -> None:
+        """Give the line this format, whatever is agreed on: what hears and speaks into it stands already."""
+        self._law = "alaw" if line == "audio/pcma" else "ulaw"
+
+    def hold(self, on: bool) -> bytes:
+        """Put the peer on hold with music, or take it back; return the offer that says so (RFC 3264 §8.4).
+
+        A peer that holds us hears nothing of ours anyway: then neither side sends.
+        """
+        self.port.play_music(self._media.music.loop(self._law or self._own_law) if on else None)
+        both = Direction.INACTIVE if self.held else Direction.SENDONLY
+        self.direction = both if on else Direction.SENDRECV
+        try:
+            return self.offer()
+        finally:
+            if on:
+                self.direction = Direction.SENDONLY  # what a later offer of the peer is answered with
+
+    def digit_way(self, takes_info: Callable[[], bool]) -> DigitWay:
+        """Return how keys go to this peer: the setting, or what suits it best."""
+        if self._media.digits != "auto":
+            return self._media.digits
+        if self.agreement is not None and self.agreement.telephone_event_pt is not None:
+            return "rfc4733"
+        return "info" if takes_info() else "inband"
 
     def answer(self, offer: bytes) -> bytes:
         """Answer the peer's offer and follow it. Raises SdpError (400, 413, 488).

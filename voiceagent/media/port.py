@@ -21,6 +21,7 @@ import secrets
 import socket
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from voiceagent.errors import MediaError
@@ -277,12 +278,16 @@ class MediaPort:
         """True while an item is unfinished."""
         return self._out.playing
 
-    def send_digits(self, digits: str) -> None:
-        """Send ``digits`` (0-9, *, #, A-D): as telephone-events where agreed on, else as tones.
+    def play_music(self, music: Callable[[], bytes] | None) -> None:
+        """Send these frames (G.711 of the agreed law) in place of silence; None ends it."""
+        self._out.music = music
+
+    def send_digits(self, digits: str, *, inband: bool = False) -> None:
+        """Send ``digits`` (0-9, *, #, A-D): as telephone-events where agreed on, else (``inband``) as tones.
 
         Agent audio waits meanwhile. Raises :class:`ValueError` for any other character.
         """
-        self._out.send_digits(digits)
+        self._out.send_digits(digits, inband=inband)
 
     def figures(self) -> PortFigures:
         """The counters so far."""
@@ -492,7 +497,8 @@ class MediaPort:
         reception = self._in.reception
         reception.settle()
         octets = self._octets - self._sent * rtp.HEADER
-        sent = Sent(self._sent, octets, self._out.writer.timestamp)
+        writer = self._out.writer
+        sent = Sent(self._sent, octets, writer.timestamp, writer.sequence)
         control.report(sent, reception, now, seal=self._seal_rtcp, mux=self._send_raw, leaving=leaving)
 
     def _check(self, now: float) -> None:

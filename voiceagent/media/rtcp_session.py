@@ -31,6 +31,8 @@ class Sent(NamedTuple):
     octets: int
     timestamp: int
     """Of the next packet."""
+    sequence: int = 0
+    """Of the next packet."""
 
 
 class RtcpSession:
@@ -45,8 +47,10 @@ class RtcpSession:
         self._sent_packets = 0
         self._their_report: tuple[int, float] | None = None
         """Middle bits of the last sender report that came, and when."""
-        self._our_reports: dict[int, int] = {}
-        """Middle bits of our last sender reports → packets sent by then: only these can be answered."""
+        self._base = 0
+        """The sequence number that our stream began with."""
+        self._our_reports: dict[int, None] = {}
+        """Middle bits of our last sender reports, in order: only these can be answered."""
         self.sent = 0
         self.received = 0
         self.malformed = 0
@@ -54,7 +58,7 @@ class RtcpSession:
         self.remote_lost: int | None = None
         """Of our packets, by the peer's last report."""
         self.remote_loss = 0.0
-        """The same as a share of what we had sent."""
+        """The same as a share of what it should have had by then."""
         self.remote_jitter: float | None = None
         """Of our packets at the peer, in our timestamp units."""
 
@@ -79,7 +83,8 @@ class RtcpSession:
             sender = rtcp.SenderInfo(ntp, sent.timestamp, sent.packets, sent.octets)
             while len(self._our_reports) >= _REPORTS_KEPT:
                 self._our_reports.pop(next(iter(self._our_reports)))
-            self._our_reports[ntp >> 16 & 0xFFFFFFFF] = sent.packets
+            self._our_reports[ntp >> 16 & 0xFFFFFFFF] = None
+            self._base = sent.sequence - sent.packets & 0xFFFF
         blocks = () if reception.ssrc < 0 else (self._block(reception, now),)
         self.sent += 1
         data = rtcp.build_report(rtcp.Report(self._ssrc, sender, blocks))
@@ -121,16 +126,15 @@ class RtcpSession:
     def _told(self, block: rtcp.ReportBlock, now: float) -> None:
         self.remote_lost = block.cumulative_lost
         self.remote_jitter = float(block.jitter)
-        sent = self._our_reports.get(block.last_sr)
-        if sent is None:
-            sent = self._sent_packets
-        else:
+        if block.last_sr in self._our_reports:
             trip = (self._ntp(now) >> 16) - block.last_sr - block.delay_since_last_sr & 0xFFFFFFFF
             # A little below zero is what rounding and our 2 ms ticks make of a round trip in no time.
             seconds = trip / 65536 if trip < 0xFFFF0000 else 0.0
             if seconds <= _LONGEST_TRIP_S:
                 self.round_trip_s = seconds
-        self.remote_loss = min(1.0, max(0.0, block.cumulative_lost / sent)) if sent else 0.0
+        # How many it should have had by then: the numbers count from the first of ours (RFC 3550 A.3).
+        expected = block.highest_sequence - self._base + 1
+        self.remote_loss = min(1.0, max(0.0, block.cumulative_lost / expected)) if expected > 0 else 0.0
 
     def _ntp(self, now: float) -> int:
         return int((self._epoch + now) * 0x100000000) & 0xFFFFFFFFFFFFFFFF

@@ -39,6 +39,7 @@ class StreamOut:
         "_tones",
         "dialling",
         "lead",
+        "music",
         "sends",
         "talking",
         "writer",
@@ -65,6 +66,8 @@ class StreamOut:
         self.sends = False
         """The direction lets us speak."""
         self.talking = False
+        self.music: Callable[[], bytes] | None = None
+        """What is heard in place of silence, frame by frame, while the peer is on hold."""
         self.dialling = False
         """Digits wait or are being sent, by either way."""
         self.lead = 0
@@ -112,9 +115,12 @@ class StreamOut:
         """True when audio waits that would break a silence: it may be served before its slot."""
         return self.sends and not self.talking and not self.dialling and self._playout.ready
 
-    def send_digits(self, digits: str) -> None:
-        """Queue ``digits``; ValueError for what is none."""
-        if self._path.event_payload_type is not None:
+    def send_digits(self, digits: str, *, inband: bool = False) -> None:
+        """Queue ``digits``: as events where agreed on, unless ``inband``; else as tones.
+
+        ValueError for other characters.
+        """
+        if self._path.event_payload_type is not None and not inband:
             self._digits.queue(digits)
             self.dialling = self._digits.busy
             return
@@ -143,7 +149,7 @@ class StreamOut:
                 shift = self.lead - self._slots
                 self.lead = 0
                 return shift
-            payload = self._silence
+            payload = self._silence if self.music is None else self.music()
             marker = self._fresh
         else:
             marker = not self.talking

@@ -66,8 +66,11 @@ class Phone:
         transfer_status: int | None = None,
         srtp: Keying | None = None,
         tls: TlsConfig | None = None,
+        answer: Callable[[PhoneCall], object] | None = None,
     ) -> None:
-        """``transfer_status``: take a transfer (REFER) and report that status; None refuses transfers.
+        """``answer`` is given every call that comes in, to let it ring and pick it up; None is busy.
+
+        ``transfer_status``: take a transfer (REFER) and report that status; None refuses transfers.
 
         ``tls`` says which servers are trusted, and which certificate is shown to them.
         ``srtp`` demands encrypted media, keyed that way. Raises MediaError (``srtp_missing``) without the
@@ -78,6 +81,7 @@ class Phone:
         self._security = SecurityPolicy() if srtp is None else SecurityPolicy("required", (srtp,), "any")
         self._transfer_status = transfer_status
         self._tls = tls
+        self._answer = answer
         self._host = host
         self._user = user
         self._codecs = codecs
@@ -123,17 +127,7 @@ class Phone:
         destination = destination or address_of_uri(uri)
         if destination is None:
             raise SipError(f"cannot dial {target!r}: {uri.host} is a name; resolve it first")
-        media = DirectMedia(
-            self._wheel,
-            None,
-            self._host,
-            self._host,
-            silence_limit_s=0,
-            first_packet_limit_s=0,
-            security=self._security,
-            rtcp=True,
-        )
-        call = PhoneCall(self._transport, DirectAudioFactory(media, self._codecs), self._note)
+        call = self._new_call()
         leg = self._transport.invite(
             str(uri),
             from_uri=f"sip:{self._user}@{self.address[0]}:{self.address[1]}",
@@ -144,12 +138,36 @@ class Phone:
         self._calls[leg] = call
         return call
 
+    def _new_call(self) -> PhoneCall:
+        assert self._transport is not None
+        assert self._wheel is not None
+        media = DirectMedia(
+            self._wheel,
+            None,
+            self._host,
+            self._host,
+            silence_limit_s=0,
+            first_packet_limit_s=0,
+            security=self._security,
+            rtcp=True,
+        )
+        return PhoneCall(self._transport, DirectAudioFactory(media, self._codecs), self._note)
+
+    def _called(self, event: sip.InviteReceived) -> None:
+        assert self._transport is not None
+        if self._answer is None or event.offer is None:
+            self._transport.reject(event.leg, 486, "Busy Here")
+            return
+        call = self._new_call()
+        self._calls[event.leg] = call
+        call.offered(event)
+        self._answer(call)
+
     def _on_event(self, event: sip.SipEvent) -> None:
         leg = getattr(event, "leg", None)
         call = self._calls.get(leg) if leg is not None else None
         if isinstance(event, sip.InviteReceived):
-            assert self._transport is not None
-            self._transport.reject(event.leg, 486, "Busy Here")
+            self._called(event)
         elif isinstance(event, sip.ReferReceived) and event.taken and self._transfer_status is not None:
             assert self._transport is not None
             self._transport.accept_refer(event.leg, event.refer)
@@ -195,6 +213,9 @@ class PhoneCall:
         self.figures = CallFigures()
         self.answered_at: float | None = None
         self.refer: SipError | None = None
+        self.invite: sip.InviteReceived | None = None
+        """What came in, when we are the one who is called."""
+        self._taken = b""
 
     def begin(self) -> bytes:
         """Return our offer."""
@@ -203,6 +224,35 @@ class PhoneCall:
     def placed(self, leg: str) -> None:
         """The INVITE is on its way."""
         self._leg = leg
+
+    # ── being called ────────────────────────────────────────────────────────────────────────────
+    def offered(self, invite: sip.InviteReceived) -> None:
+        """Somebody calls: take the offer, and wait for the hand that picks up."""
+        self._leg = invite.leg
+        self.invite = invite
+        self._say("in", "INVITE")
+        assert invite.offer is not None
+        self._taken = self._audio.answer(invite.offer)
+
+    def ring(self, *, early_media: bool = False) -> None:
+        """Say that it rings; with early media (183) what is played is heard before the answer."""
+        self._transport.ring(self._leg, 183 if early_media else 180, self._taken if early_media else None)
+        if early_media:
+            self._audio.start()
+
+    def pick_up(self) -> None:
+        """Answer."""
+        self._say("out", "200 OK")
+        self._transport.accept(self._leg, self._taken)
+        if not self._audio.running:
+            self._audio.start()
+        self.answered_at = self._loop.time()
+        if not self._answered.done():
+            self._answered.set_result(None)
+
+    def refuse(self, status: int) -> None:
+        """Refuse the call."""
+        self._transport.reject(self._leg, status)
 
     # ── doing ───────────────────────────────────────────────────────────────────────────────────
     async def answered(self, timeout_s: float = 10.0) -> None:

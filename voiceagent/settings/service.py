@@ -33,6 +33,9 @@ class CallSettings(Section):
     transfer_targets: tuple[str, ...] = Field(
         default=(), description="Whom flows may transfer to, written as in outbound.allowed. Empty: nobody."
     )
+    hold_music: str | None = Field(
+        default=None, description="WAV file that callers on hold hear; default: a soft melody."
+    )
     filler_s: Annotated[float, Field(ge=0)] = Field(
         default=1.2, description='Silence while it is our turn before "One moment, please."; 0 never.'
     )

@@ -50,6 +50,10 @@ class SipSettings(Section):
         default="auto", description="Who refreshes: auto is the peer if it can, else we; peer: never we."
     )
 
+    accept_refer: bool = Field(
+        default=False,
+        description="May the other side have the call go on with a target of call.transfer_targets (REFER)?",
+    )
     tls: TlsSettings = Field(default_factory=TlsSettings)
     stream: StreamSettings = Field(default_factory=StreamSettings)
 
@@ -111,6 +115,10 @@ class MediaSettings(Section):
     )
     hold_probe_s: Annotated[float, Field(ge=0)] = Field(
         default=300.0, description="How often a phone on hold is asked where no session timer runs; 0 never."
+    )
+    digits: Literal["auto", "rfc4733", "info", "inband"] = Field(
+        default="auto",
+        description="How keys are sent: as events (RFC 4733) if agreed on, else by INFO, else as tones.",
     )
     codecs: tuple[Literal["PCMU", "PCMA", "G722", "opus"], ...] = Field(
         default=(), description="Codecs, the preferred first; default: all that are installed, G.711 first."

@@ -100,34 +100,14 @@ def _refuse(status: int, detail: str = "", *headers: tuple[str, str]) -> Refusal
 
 def _check_syntax(request: Request) -> Refusal | None:
     headers = request.headers
-    for name in SINGLE_HEADERS:
-        if headers.count(name) > 1:
-            return _refuse(400, f"Several {name} Headers")
+    if headers.has_repeated:
+        for name in SINGLE_HEADERS:
+            if headers.count(name) > 1:
+                return _refuse(400, f"Several {name} Headers")
     method = request.method
-    reads: list[tuple[str, Callable[[], object]]] = [
-        ("Via", lambda: request.vias),
-        ("From", lambda: request.from_.uri),
-        ("To", lambda: request.to.uri),
-        ("Call-ID", lambda: request.call_id),
-        ("CSeq", lambda: request.cseq),
-        ("Max-Forwards", lambda: request.max_forwards),
-        ("Require", lambda: request.require),
-        ("Content-Type", lambda: request.content_type),
-    ]
-    if method in _CONTACT_METHODS:
-        reads.append(("Contact", lambda: _first_contact(request)))
-        reads.append(("Record-Route", lambda: [route.uri for route in request.record_route[:1]]))
-    if method == "REFER":
-        reads.append(("Refer-To", lambda: request.refer_to))
-    if method == "PRACK":
-        reads.append(("RAck", lambda: request.rack))
-    if method == "INVITE":
-        reads.append(("Replaces", lambda: request.replaces))
-    if method in ("INVITE", "UPDATE"):
-        reads.append(("Session-Expires", lambda: request.session_expires))
-    for name, read in reads:
+    for name, read in _READS.get(method, _EVERY_READ):
         try:
-            read()
+            read(request)
         except SipError:
             return _refuse(400, f"Malformed {name} Header")
     if request.cseq.method != method:
@@ -151,6 +131,43 @@ def _first_contact(request: Request) -> None:
         raise SipError("more than one Contact", code="many_contact")
     if values and values[0] != "*":
         _ = NameAddr.parse(values[0], "contact").uri
+
+
+def _first_record_route(request: Request) -> None:
+    if "Record-Route" in request.headers:
+        _ = request.record_route[0].uri
+
+
+_Read = tuple[str, Callable[[Request], object]]
+_EVERY_READ: tuple[_Read, ...] = (
+    ("Via", lambda request: request.vias),
+    ("From", lambda request: request.from_.uri),
+    ("To", lambda request: request.to.uri),
+    ("Call-ID", lambda request: request.call_id),
+    ("CSeq", lambda request: request.cseq),
+    ("Max-Forwards", lambda request: request.max_forwards),
+    ("Require", lambda request: request.require),
+    ("Content-Type", lambda request: request.content_type),
+)
+"""What must read well in any request, in the order in which it is looked at."""
+_DIALOG_READS: tuple[_Read, ...] = (("Contact", _first_contact), ("Record-Route", _first_record_route))
+_EXTRA_READS: dict[str, tuple[_Read, ...]] = {
+    "INVITE": (
+        ("Replaces", lambda request: request.replaces),
+        ("Session-Expires", lambda request: request.session_expires),
+    ),
+    "UPDATE": (("Session-Expires", lambda request: request.session_expires),),
+    "REFER": (("Refer-To", lambda request: request.refer_to),),
+    "PRACK": (("RAck", lambda request: request.rack),),
+}
+_READS: dict[str, tuple[_Read, ...]] = {
+    method: (
+        *_EVERY_READ,
+        *(_DIALOG_READS if method in _CONTACT_METHODS else ()),
+        *_EXTRA_READS.get(method, ()),
+    )
+    for method in (*_CONTACT_METHODS, *_EXTRA_READS)
+}
 
 
 def _check_uri(request: Request, schemes: Collection[str]) -> Refusal | None:

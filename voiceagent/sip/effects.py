@@ -61,6 +61,8 @@ class InviteReceived:
     """The leg that this call is to take the place of (RFC 3891): accept, then hang that one up."""
     trunk: str = ""
     """Whose rules let it in; empty where there are no trunks."""
+    trusted: bool = False
+    """The trunk's rules let its identity headers count."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Dropped, SipEffect
 from voiceagent.sip.endpoint_core import Core
 from voiceagent.sip.endpoint_requests import take_request
+from voiceagent.sip.grammar import NameAddr
 from voiceagent.sip.info import send_info
 from voiceagent.sip.invite import Leg, OurOffer, hang_up_established, probe
 from voiceagent.sip.message import Request, Response
@@ -22,7 +23,7 @@ from voiceagent.sip.strangers import ReplyBudget
 from voiceagent.sip.transaction.reply import reply_address
 from voiceagent.sip.trunk_keeper import TrunkKeeper, TrunkStatus
 from voiceagent.sip.update import send_update
-from voiceagent.sip.uri import SipUri
+from voiceagent.sip.uri import SipUri, host_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,8 +385,11 @@ class SipEndpoint:
     def refer(
         self, leg: str, target: str, now: float, headers: Iterable[tuple[str, str]] = ()
     ) -> list[SipEffect]:
-        """Ask the peer to call ``target`` (a URI, possibly with ``?Replaces=``); ReferProgress follows."""
-        found = self._established(leg, now)
+        """Ask the peer to call ``target`` (a URI, possibly with ``?Replaces=``); ReferProgress follows.
+
+        Raises SipError ``not_supported`` (405) where the peer's Allow leaves REFER out.
+        """
+        found = self._referable(leg, now)
         refer.send_refer(self._core, found, target, tuple(headers))
         return self._core.wire.take()
 
@@ -396,7 +400,7 @@ class SipEndpoint:
 
         ReferProgress follows. Both legs must be established.
         """
-        found, target = self._established(leg, now), self._established(other, now).dialog
+        found, target = self._referable(leg, now), self._established(other, now).dialog
         assert target is not None
         refer_to = replaces.refer_target(target.target, replaces.replaces_of(target))
         refer.send_refer(self._core, found, refer_to, tuple(headers))
@@ -440,6 +444,20 @@ class SipEndpoint:
         probe(self._core, self._established(leg, now))
         return self._core.wire.take()
 
+    def peer_takes(self, leg: str, method: str) -> bool | None:
+        """Whether the peer has said (Allow) that it takes ``method``; None where it has said nothing."""
+        found = self._core.legs.get(leg)
+        if found is None or found.abilities.allows is None:
+            return None
+        return method in found.abilities.allows
+
+    def identity(self, leg: str) -> str:
+        """Return the URI that we are in a leg's dialog, to go by in further calls for it."""
+        found = self._core.legs.get(leg)
+        if found is None or found.dialog is None:
+            return f"sip:{self.config.user}@{host_text(self.config.local.host, self.config.local.port)}"
+        return NameAddr.parse(found.dialog.local).uri_text
+
     # Figures.
 
     def figures(self) -> Figures:
@@ -463,6 +481,12 @@ class SipEndpoint:
         found = self._open(leg, now)
         if found is None:
             raise SipError(f"no leg {leg}", status=481, code="no_such_leg")
+        return found
+
+    def _referable(self, leg: str, now: float) -> Leg:
+        found = self._established(leg, now)
+        if found.abilities.allows is not None and not found.abilities.takes("REFER"):
+            raise SipError("transfer not supported by the peer", status=405, code="not_supported")
         return found
 
     def _established(self, leg: str, now: float) -> Leg:

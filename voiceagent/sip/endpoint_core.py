@@ -293,7 +293,7 @@ def supported_tags(config: EndpointConfig) -> tuple[str, ...]:
     """Return the option tags of an endpoint so configured."""
     timer = ("timer",) if config.session_expires else ()
     reliable = () if config.reliable_provisionals == "off" else ("100rel",)
-    return (*config.supported, *timer, *reliable)
+    return tuple(dict.fromkeys((*config.supported, *timer, *reliable)))
 
 
 def sdp_of(message: Request | Response) -> bytes | None:

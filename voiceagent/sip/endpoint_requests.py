@@ -103,7 +103,7 @@ def _new_invite(core: Core, server: ServerTransaction, trunk: str) -> None:
         core.counts["over_max_legs"] += 1
         core.respond(server, 503, headers=(("Retry-After", str(5 + core.dice(11))),))
     else:
-        replaced = replaced_leg(core, server.request, server.source)
+        replaced = replaced_leg(core, server.request, server.source, trunk)
         if isinstance(replaced, Refusal):
             core.respond(server, replaced.status, replaced.reason)
         else:

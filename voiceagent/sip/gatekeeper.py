@@ -193,10 +193,14 @@ class Gatekeeper:
         rules = self.table.get(trunk)
         return "" if rules is None else ", ".join(rules.methods)
 
+    def trusts(self, trunk: str) -> bool:
+        """Tell whether the identity headers of a trunk count."""
+        rules = self.table.get(trunk)
+        return rules is not None and rules.trust_headers
+
     def clean(self, headers: Headers, trunk: str) -> None:
         """Remove what the application must not see: passwords' hashes, and claims of an untrusted trunk."""
-        rules = self.table.get(trunk)
-        trusted = rules is not None and rules.trust_headers
+        trusted = self.trusts(trunk)
         for name in {name for name, _ in headers.items()}:
             if name in _NEVER_SHOWN or (not trusted and shown_to_nobody(name)):
                 headers.remove(name)

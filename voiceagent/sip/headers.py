@@ -6,7 +6,7 @@ bytes kept by surrogateescape, so every value serialises back to the bytes that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import TypeVar, cast
 
 from voiceagent.sip.grammar_scan import WSP, is_token, split_commas
@@ -145,7 +145,7 @@ class Headers:
         self._lines: list[tuple[str, str, str]] = []
         """canonical name, name to write, value"""
         self._index: dict[str, list[str]] = {}
-        self._derived: dict[str, object] = {}
+        self._derived: dict[Hashable, object] = {}
         for name, value in items:
             self.add(name, value)
 
@@ -189,6 +189,11 @@ class Headers:
         """How many lines have this name."""
         return len(self._index.get(canonical_name(name), ()))
 
+    @property
+    def has_repeated(self) -> bool:
+        """Whether any name stands on more than one line."""
+        return len(self._index) != len(self._lines)
+
     def add(self, name: str, value: object) -> None:
         """Append one line. ValueError for a name that is no token, and for a value holding CR or LF."""
         self._lines.append(self._line(name, value))
@@ -226,7 +231,7 @@ class Headers:
         """(name to write, value) in order; known names in their standard spelling."""
         return ((name, value) for _, name, value in self._lines)
 
-    def derived(self, key: str, make: Callable[[Headers], T]) -> T:
+    def derived(self, key: Hashable, make: Callable[[Headers], T]) -> T:
         """``make(self)``, kept until a header changes; an exception is passed on and not kept."""
         try:
             return cast("T", self._derived[key])

@@ -112,6 +112,8 @@ class Leg:
     forks: dict[str, tuple[bytes, Address]] = field(default_factory=dict[str, tuple[bytes, Address]])
     """ACKs of the 2xx responses to our INVITE, by To tag: sent again for each repetition."""
     early: dict[str, Dialog] = field(default_factory=dict[str, Dialog])
+    early_numbers: dict[str, int] = field(default_factory=dict[str, int])
+    """Of early dialogs that were left: our last CSeq number, should their branch answer after all."""
     """Early dialogs of our INVITE by To tag."""
     cancel_wanted: bool = False
     cancel_sent: bool = False
@@ -157,8 +159,9 @@ class Leg:
 
 def forget_dialog(core: Core, leg: Leg) -> None:
     """Take no more requests for this leg: they get 481 from now on."""
-    for dialog in leg.early.values():
+    for tag, dialog in leg.early.items():
         core.dialogs.pop(dialog.key, None)
+        leg.early_numbers[tag] = dialog.local_seq
     leg.early.clear()
     leg.branches.clear()
     if leg.dialog is not None and core.dialogs.get(leg.dialog.key) is leg:

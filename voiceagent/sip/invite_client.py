@@ -172,6 +172,7 @@ def _success(core: Core, leg: Leg, client: ClientTransaction, response: Response
     if early is not None:
         dialog.remote_seq = early.remote_seq
         dialog.local_seq = max(dialog.local_seq, early.local_seq)
+    dialog.local_seq = max(dialog.local_seq, leg.early_numbers.get(tag, 0))
     dialog.account = core.accounts.get(leg.trunk)
     ack = core.ack_2xx(dialog, request.cseq.number, credentials_of(request))
     leg.forks[tag] = ack

@@ -77,6 +77,7 @@ def new_call(core: Core, server: InviteServer, *, trunk: str = "", replaces: str
             all_headers=tuple(request.headers.items()),
             replaces=replaces,
             trunk=trunk,
+            trusted=core.gate is not None and core.gate.trusts(trunk),
         )
     )
 

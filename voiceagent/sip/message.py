@@ -7,6 +7,7 @@ headers (top Via, From, To, Call-ID, CSeq) already read without error.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from voiceagent.errors import SipError
@@ -41,7 +42,13 @@ def _top_via(headers: Headers) -> Via:
 
 
 def _all_vias(headers: Headers) -> list[Via]:
-    return [Via.parse(value) for value in _list(headers, "Via", "via")]
+    values = _list(headers, "Via", "via")
+    if len(values) == 1 and not _empty_param(values[0]):
+        return [headers.derived("via", _top_via)]
+    return [Via.parse(value) for value in values]
+
+
+_empty_param = re.compile(r";[ \t]*(?:;|$)").search
 
 
 def _from(headers: Headers) -> NameAddr:
@@ -256,7 +263,7 @@ class Request(Message):
     def request_uri(self) -> SipUri:
         """The Request-URI; SipError 400 when malformed. The scheme is not judged here."""
         uri = self.uri
-        return self.headers.derived(f"uri {uri}", lambda _: SipUri.parse(uri))
+        return self.headers.derived(("uri", uri), lambda _: SipUri.parse(uri))
 
     def to_bytes(self) -> bytes:
         """The message as sent, with the exact Content-Length as its last header."""

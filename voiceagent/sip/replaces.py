@@ -21,11 +21,12 @@ TAG = "replaces"
 """The option tag; an endpoint that does not support it does not look at the header."""
 
 
-def replaced_leg(core: Core, request: Request, source: Address) -> Leg | Refusal | None:
+def replaced_leg(core: Core, request: Request, source: Address, trunk: str = "") -> Leg | Refusal | None:
     """Return the leg that a new INVITE is to take the place of; None where it names none (RFC 3891 §3).
 
     The refusals: 400 beside Join, 481 for no such dialog or an early one that we did not begin, 603 for one
-    that is over, 486 for a confirmed one where only an early one is wanted, 403 for a source that may not.
+    that is over, 486 for a confirmed one where only an early one is wanted, 403 for a source that may
+    not: only the dialog's own ``trunk`` may; where there are no trunks, whom the configuration lets.
     """
     replaces = request.replaces
     if replaces is None or TAG not in core.config.supported:
@@ -48,7 +49,7 @@ def replaced_leg(core: Core, request: Request, source: Address) -> Leg | Refusal
     dialog = leg.dialog or leg.early.get(replaces.from_tag)
     if dialog is None:
         return Refusal(481, "")
-    if not core.config.may_replace(dialog.peer, source):
+    if not (leg.trunk == trunk if trunk else core.config.may_replace(dialog.peer, source)):
         core.counts["replaces_refused"] += 1
         return Refusal(403, "")
     return leg

@@ -226,6 +226,10 @@ class SipTransport:
         """See :meth:`SipEndpoint.send_info`."""
         self._perform(self.endpoint.send_info(leg, content_type, body, self._now()))
 
+    def peer_takes(self, leg: str, method: str) -> bool:
+        """See :meth:`SipEndpoint.peer_takes`; False where the peer has said nothing."""
+        return bool(self.endpoint.peer_takes(leg, method))
+
     def update(self, leg: str, sdp: bytes | None) -> None:
         """See :meth:`SipEndpoint.update`."""
         self._perform(self.endpoint.update(leg, sdp, self._now()))

@@ -211,7 +211,7 @@ class InviteClient(ClientTransaction):
     ``make_ack`` builds the ACK for a 300–699 (§17.1.1.3). ACKs for 2xx belong to the TU.
     """
 
-    __slots__ = ("_ack", "make_ack")
+    __slots__ = ("_ack", "_give_up_at", "make_ack")
 
     def __init__(
         self,
@@ -227,6 +227,7 @@ class InviteClient(ClientTransaction):
         super().__init__(wire, key, request, destination, remove, reliable=reliable)
         self.make_ack = make_ack
         self._ack: bytes | None = None
+        self._give_up_at: float | None = None
 
     def start(self) -> None:
         """Send the INVITE, start timers A (UDP only) and B."""
@@ -238,9 +239,10 @@ class InviteClient(ClientTransaction):
 
     def give_up_in(self, delay: float) -> None:
         """Treat the INVITE as timed out after ``delay`` s: a CANCEL was sent and nothing follows (§9.1)."""
+        self._give_up_at = self.wire.now + delay
         if self.state is ClientState.PROCEEDING:
             self.wire.timers.cancel(self._timer)
-            self._timer = self.wire.timers.at(self.wire.now + delay, self._timed_out)
+            self._timer = self.wire.timers.at(self._give_up_at, self._timed_out)
 
     def response_received(self, response: Response) -> None:
         """Pass on provisionals, the final response, and each 2xx while in Accepted."""
@@ -261,7 +263,9 @@ class InviteClient(ClientTransaction):
                 self.state = ClientState.PROCEEDING
                 self._stop_repeating()
                 self.wire.timers.cancel(self._timer)
-                self._timer = None
+                # Given up before the peer was heard: its ringing is no reason to wait for ever.
+                given_up = self._give_up_at
+                self._timer = None if given_up is None else self.wire.timers.at(given_up, self._timed_out)
             self._deliver(response)
         elif status < 300:
             self.state = ClientState.ACCEPTED

@@ -1,0 +1,86 @@
+"""Who keeps whom waiting: the caller's side us, or we the caller with music, or both."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from voiceagent.call.observer import CallObserver
+
+if TYPE_CHECKING:
+    from voiceagent.call.call import Call
+
+
+class Holding:
+    """The holds of one call. While there is one, the model is not asked to speak and silence is no fault."""
+
+    def __init__(self, call: Call, observer: CallObserver) -> None:
+        self._call = call
+        self._observer = observer
+        self._turn = asyncio.Lock()
+        """One change at a time: each is an offer that must be answered first."""
+        self._changed = asyncio.Event()
+        self.by_caller = False
+        """The caller's side holds us."""
+        self.by_us = False
+        self.consulting = False
+        """The model speaks with somebody else while the caller hears music."""
+        self.caller_gone = False
+        """Nobody is there for the moment: the party before has left, the next one is being called."""
+
+    @property
+    def on(self) -> bool:
+        """True while the caller does not hear us, or hears music."""
+        return self.by_caller or self.by_us or self.caller_gone
+
+    def apply(self) -> None:
+        """Have session and watch follow; also those that came later."""
+        call = self._call
+        call.watch.held(self.on)
+        if call.session is not None:
+            call.session.pause(self.on and not self.consulting)
+        self._changed.set()
+        self._changed = asyncio.Event()
+        self._observer.call_changed(call)
+
+    def caller_holds(self, held: bool) -> None:
+        """The caller's side put us on hold, or took us back."""
+        self.by_caller = held
+        self._call.journal.write("caller.held" if held else "caller.resumed")
+        self.apply()
+
+    def reset(self) -> None:
+        """Another party is on the line: nobody holds anybody."""
+        self.by_caller = self.by_us = self.caller_gone = False
+        self.apply()
+
+    async def hold(self) -> bool:
+        """Put the caller on hold: the voice stops, music plays. False when the caller's side objects to it.
+
+        It hears the music then all the same, and is not listened to.
+        """
+        async with self._turn:
+            if self.by_us:
+                return True
+            await self._call.stop_voice()
+            self.by_us = True
+            self.apply()
+            agreed = await self._call.leg.hold(True)
+            self._call.journal.write("call.held", agreed=agreed)
+            return agreed
+
+    async def resume(self) -> bool:
+        """Take the caller back. False when the caller's side objects, or the caller has gone."""
+        async with self._turn:
+            if not self.by_us:
+                return True
+            agreed = await self._call.leg.hold(False)
+            self.by_us = False
+            self._call.journal.write("call.resumed", agreed=agreed)
+            self.apply()
+            return agreed
+
+    async def until_back(self) -> None:
+        """Wait until nobody holds anybody."""
+        while self.on:
+            await self._changed.wait()
