@@ -132,6 +132,7 @@ class Dialler:
             from_uri=from_uri,
             from_name=wish.from_name,
             headers=headers,
+            trunk="" if trunk is None else trunk.name,
             ring_timeout_s=wish.ring_timeout_s or self._settings.ring_timeout_s,
         )
 

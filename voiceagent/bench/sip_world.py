@@ -335,7 +335,7 @@ class SipWorld:
         try:
             effects = getattr(self.endpoint, name)(leg, *arguments, now=self.now)
         except SipError as error:
-            if error.code not in ("no_such_leg", "bad_state"):
+            if error.code not in ("no_such_leg", "bad_state", "not_supported"):
                 raise
             return
         self._taken(effects)
