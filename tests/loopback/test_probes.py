@@ -89,7 +89,6 @@ PROBES = (
         f"""{RINGING}
         << 200 INVITE
         << 200 INVITE again
-        << 200 INVITE again
         >> ACK
         << nothing
         """,

@@ -36,6 +36,8 @@ def run_doctor(config: Path | None, overrides: list[str], *, as_json: bool) -> N
     findings = [Finding("settings", True, f"provider {settings.provider}")]
     findings += [_flows(settings), *listener_findings(settings), *_ports(settings)]
     findings += [_codecs(), _srtp(settings), _loop()]
+    if settings.trunks:
+        findings += run_loop(lambda: _trunks(settings))
     findings += run_loop(lambda: _provider(settings))
     if as_json:
         show_json({"ok": all(one.ok for one in findings), "findings": [asdict(one) for one in findings]})
@@ -153,6 +155,15 @@ def _loop() -> Finding:
     if missing:
         return Finding("speed", True, f"slower without {', '.join(missing)}: pip install 'voiceagent[fast]'")
     return Finding("speed", True, "uvloop, picows, pybase64")
+
+
+async def _trunks(settings: Any) -> list[Finding]:
+    from voiceagent.app.trunk_check import check_trunks
+
+    try:
+        return [Finding(f"trunk {one.name}", one.ok, one.detail) for one in await check_trunks(settings)]
+    except ConfigError as error:
+        return [Finding("trunks", False, str(error))]
 
 
 async def _provider(settings: Any) -> list[Finding]:

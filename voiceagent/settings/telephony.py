@@ -28,6 +28,13 @@ class SipSettings(Section):
         default=("127.0.0.0/8", "::1/128"),
         description="Addresses and CIDR blocks that may call us; anyone else is ignored in silence.",
     )
+    trust_headers: bool = Field(
+        default=False, description="Show flows the identity and X- headers of these sources? See Trunks."
+    )
+    realm: str = Field(default="voiceagent", description="Realm in which users of trunks prove themselves.")
+    nonce_life_s: Annotated[float, Field(ge=1, le=3600)] = Field(
+        default=30.0, description="How long a digest challenge of ours may be answered."
+    )
     udp_limit: Annotated[int, Field(ge=200, le=65_535)] = Field(
         default=1300, description="Longest request in bytes that goes by UDP; longer ones take TCP."
     )

@@ -159,9 +159,7 @@ class SipEndpoint:
 
     def accepts_flow(self, source: Address) -> bool:
         """Tell whether ``source`` may connect to us: it is on the allow-list, or we are calling it."""
-        gate = self._core.gate
-        allowed = self._accepts(source) if gate is None else gate.may_connect(source)
-        return allowed or source.host in self._core.callees
+        return self._accepts(source) or source.host in self._core.callees
 
     def _known(self, source: Address) -> bool:
         return self._accepts(source) or (source.flow > 0 and self._vouched_for(source))
@@ -301,7 +299,7 @@ class SipEndpoint:
             raise SipError(f"{user!r} may not be called over {name}", status=403, code="number_not_allowed")
         if core.gate is not None and trunk.max_calls and core.gate.calls[name] >= trunk.max_calls:
             raise SipError(f"{name} has as many calls as it may", status=503, code="trunk_full")
-        return given or self._keeper.destinations(trunk)
+        return self._keeper.destinations(trunk, given)
 
     # Trunks.
 
@@ -450,6 +448,13 @@ class SipEndpoint:
         if found is None or found.abilities.allows is None:
             return None
         return method in found.abilities.allows
+
+    def replaces(self, leg: str) -> str:
+        """Return the Replaces value (RFC 3891) for a leg's dialog; empty where it is not established."""
+        found = self._core.legs.get(leg)
+        if found is None or found.dialog is None or not found.established:
+            return ""
+        return str(replaces.replaces_of(found.dialog))
 
     def identity(self, leg: str) -> str:
         """Return the URI that we are in a leg's dialog, to go by in further calls for it."""

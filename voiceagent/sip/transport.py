@@ -19,6 +19,7 @@ from voiceagent.sip.limits import StreamLimits
 from voiceagent.sip.listen import Listen
 from voiceagent.sip.streams import Streams, bind_tcp
 from voiceagent.sip.tls import TlsConfig
+from voiceagent.sip.trunk_keeper import TrunkStatus
 from voiceagent.sip.udp_socket import UdpSocket, bind_udp
 
 _log = logging.getLogger("voiceagent.sip")
@@ -124,7 +125,7 @@ class SipTransport:
             self._udp[-number] = listener
             self._first_udp.setdefault(ipv6, listener)
             return
-        self.streams.listen(sock, number, bound.transport, anybody=self._config.accept_identity is not None)
+        self.streams.listen(sock, number, bound.transport, anybody=self._config.takes_certificates)
         if bound.host not in ("0.0.0.0", "::"):
             self.streams.local_hosts.setdefault((bound.transport, ipv6), bound.host)
 
@@ -166,8 +167,9 @@ class SipTransport:
         from_uri: str,
         from_name: str = "",
         sdp: bytes,
-        destination: Address | Sequence[Address],
+        destination: Address | Sequence[Address] = (),
         headers: HeaderLines = (),
+        trunk: str = "",
     ) -> str:
         """See :meth:`SipEndpoint.invite`; returns the leg's id."""
         leg, effects = self.endpoint.invite(
@@ -178,9 +180,22 @@ class SipTransport:
             destination=destination,
             now=self._now(),
             headers=headers,
+            trunk=trunk,
         )
         self._perform(effects)
         return leg
+
+    def open_trunks(self) -> None:
+        """See :meth:`SipEndpoint.open_trunks`."""
+        self._perform(self.endpoint.open_trunks(self._now()))
+
+    def close_trunks(self) -> None:
+        """See :meth:`SipEndpoint.close_trunks`."""
+        self._perform(self.endpoint.close_trunks(self._now()))
+
+    def trunk_status(self) -> tuple[TrunkStatus, ...]:
+        """See :meth:`SipEndpoint.trunk_status`."""
+        return self.endpoint.trunk_status()
 
     def cancel(self, leg: str) -> None:
         """See :meth:`SipEndpoint.cancel`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voiceagent.sip.effects import Address, TrunkState
@@ -73,10 +74,10 @@ class TrunkKeeper:
         """Tell whether a registration holds to this connection."""
         return any(one.server is not None and one.server.flow == flow for one in self._registrations.values())
 
-    def destinations(self, trunk: Trunk) -> list[Address]:
-        """Return the servers of ``trunk`` in order of preference, those that are down last."""
+    def destinations(self, trunk: Trunk, given: Sequence[Address] = ()) -> list[Address]:
+        """Return the servers of ``trunk`` (or those ``given``) in order, those that are down last."""
         down = {one.server for one in self._pingers.get(trunk.name, ()) if one.up is False}
-        return sorted(trunk.servers, key=lambda server: server in down)
+        return sorted(given or trunk.servers, key=lambda server: server in down)
 
     def status(self) -> tuple[TrunkStatus, ...]:
         """Return how every trunk stands, in the order of the settings."""

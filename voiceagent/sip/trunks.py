@@ -36,8 +36,8 @@ class Trunk:
     """Names of its TLS certificate, in lower case; one of them must be proven by the connection."""
     digest_users: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     """Users and passwords with which it may call."""
-    md5: bool = False
-    """May its users prove themselves with MD5?"""
+    algorithms: tuple[str, ...] = ("SHA-256",)
+    """With which its users may prove themselves: SHA-256, MD5."""
     methods: tuple[str, ...] = ()
     """Methods it may use, outside of dialogs and within; empty: all of ours."""
     numbers_in: tuple[NumberRule, ...] = ()
@@ -49,7 +49,8 @@ class Trunk:
     calls_per_second: float = 0.0
     """New calls that it may offer; 0: no cap."""
     codecs: tuple[str, ...] = ()
-    srtp: SrtpMode = "off"
+    srtp: SrtpMode | None = None
+    """None: as ``media.srtp`` says."""
     learn_media: bool | None = None
     """None: as ``media.learn_source`` says."""
     servers: tuple[Address, ...] = ()
@@ -121,7 +122,7 @@ class TrunkTable:
             for name, password in trunk.digest_users.items():
                 if name in self.users:
                     raise ValueError(f"the user {name!r} belongs to {self.users[name].trunk!r} already")
-                self.users[name] = DigestUser(trunk.name, password, trunk.md5)
+                self.users[name] = DigestUser(trunk.name, password, trunk.algorithms)
         self._open = tuple(one for one in self.by_name.values() if one.takes_calls)
         self._at: dict[str, tuple[frozenset[str], bool]] = {}
 
@@ -150,11 +151,6 @@ class TrunkTable:
             elif proven is None or (trunk.identities and not proven.identities):
                 proven = trunk
         return Candidates(proven, tuple(by_digest), listed)
-
-    def may_certify(self, host: str) -> bool:
-        """Tell whether a trunk that proves itself by certificate may be at ``host``."""
-        names, _ = self._places(host)
-        return any(self.by_name[name].identities for name in names)
 
     def _places(self, host: str) -> tuple[frozenset[str], bool]:
         """Names of the trunks whose addresses hold for ``host``, and whether one of them lists it."""
