@@ -144,7 +144,7 @@ class Player:
             self._phone.to_tag = message.to.tag or ""
 
     async def _nothing(self) -> None:
-        """A second call lives until its 200 was repeated twice, for 1.5 s: our second repetition is due in 1 s."""
+        """A second call lives until its 200 was repeated twice, 1.5 s; our second one would come in 1 s."""
         async with wire(self._sip, self._wire.target.transport) as line:
             await Player(self._running, line).play(_REPEATED)
         assert self._wire.waiting == 0
