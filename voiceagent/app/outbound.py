@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
 
@@ -18,14 +18,14 @@ from voiceagent.call.outbound_leg import DialPlan, Lookup
 from voiceagent.call.sip_gateway import SipGateway
 from voiceagent.call.targets import Target, TargetRefused, TargetRules
 from voiceagent.console.ports import DialWish
-from voiceagent.errors import RequestRefused, SipError
+from voiceagent.errors import RequestRefused
 from voiceagent.ivr.flow import Flow, FlowBook
 from voiceagent.observe.metrics import Metrics
 from voiceagent.settings import OutboundSettings
-from voiceagent.sip.dialog import is_ip
 from voiceagent.sip.effects import Address
+from voiceagent.sip.resolver import Resolver
 from voiceagent.sip.trunks import Trunk, TrunkTable
-from voiceagent.sip.uri import SipUri, host_text
+from voiceagent.sip.uri import host_text
 
 _log = structlog.get_logger("voiceagent.outbound")
 
@@ -53,7 +53,9 @@ class Dialler:
         reception: Reception,
         metrics: Metrics,
         trunks: TrunkTable | None = None,
+        resolver: Resolver | None = None,
     ) -> None:
+        """``resolver`` finds the servers of SIP URIs that go over no trunk."""
         self._settings = settings
         self._rules = TargetRules(settings.allowed, settings.denied, built_in=settings.deny_built_in)
         self._caps = DialCaps(
@@ -66,6 +68,7 @@ class Dialler:
         self._reception = reception
         self._metrics = metrics
         self._trunks = trunks or TrunkTable(())
+        self._resolver = resolver or Resolver()
 
     def place(self, wish: DialWish) -> Call:
         """Place the call. Raises RequestRefused naming the field; nothing was sent then."""
@@ -122,7 +125,7 @@ class Dialler:
         else:
             uri = target.uri
             from_uri = self._from_uri(wish.from_user)
-            destination = lookup(target)
+            destination = partial(self._resolver.resolve, target.uri)
         return DialPlan(
             target=uri,
             destination=destination,
@@ -156,24 +159,3 @@ class Dialler:
         local = transport.endpoint.config.local
         port = None if local.port == 5060 else local.port
         return f"sip:{user or self._settings.from_user}@{host_text(local.host, port)}"
-
-
-def lookup(target: Target) -> Sequence[Address] | Lookup:
-    """Return where a SIP URI's host is, or how to find out."""
-    secure = target.scheme == "sips"
-    transport = SipUri.parse(target.uri).transport or ("tls" if secure else "udp")
-    port = target.port or (5061 if transport == "tls" else 5060)
-    kind = "tls" if transport == "tls" else "tcp" if transport == "tcp" else "udp"
-    if is_ip(target.host):
-        return (Address(target.host, port, kind),)
-
-    async def resolve() -> Sequence[Address]:
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(
-                target.host, port, family=socket.AF_INET, type=socket.SOCK_DGRAM
-            )
-        except OSError:
-            raise SipError(f"there is no address for {target.host}", status=404) from None
-        return tuple(Address(str(entry[4][0]), port, kind) for entry in found)
-
-    return resolve

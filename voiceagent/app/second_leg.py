@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-from voiceagent.app.outbound import lookup
 from voiceagent.call.leg import Leg
 from voiceagent.call.outbound_leg import DialPlan
 from voiceagent.call.sip_gateway import SipGateway
 from voiceagent.call.targets import parse_target
 from voiceagent.errors import SipError
+from voiceagent.sip.resolver import Resolver
 
 
 class SecondLegs:
     """Makes the legs; the call has checked that their targets are allowed."""
 
-    def __init__(self, gateway: SipGateway) -> None:
+    def __init__(self, gateway: SipGateway, resolver: Resolver) -> None:
         self._gateway = gateway
+        self._resolver = resolver
 
     def dial(self, target: str, headers: Sequence[tuple[str, str]], for_leg: Leg) -> Leg:
         """Return the leg of a call to ``target``. Fulfils :data:`voiceagent.call.transfers.Dial`."""
@@ -27,7 +29,7 @@ class SecondLegs:
         assert transport is not None
         plan = DialPlan(
             target=parsed.uri,
-            destination=lookup(parsed),
+            destination=partial(self._resolver.resolve, parsed.uri),
             from_uri=transport.endpoint.identity(for_leg.info.id),
             headers=headers,
             line=for_leg.audio_format,

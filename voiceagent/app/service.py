@@ -26,7 +26,7 @@ from voiceagent.app.gauges import guard_against_overload, keep_figures
 from voiceagent.app.incoming import Reception
 from voiceagent.app.provider import SessionFactory
 from voiceagent.app.second_leg import SecondLegs
-from voiceagent.app.sip_listeners import listeners_of, setting_of, stream_limits_of, tls_of
+from voiceagent.app.sip_listeners import families_of, listeners_of, setting_of, stream_limits_of, tls_of
 from voiceagent.app.trunking import TrunkDesk, media_of, trunk_table, trunk_views
 from voiceagent.call.admission import Admission
 from voiceagent.call.config import AdmissionConfig, CallConfig, SurvivalConfig
@@ -53,6 +53,7 @@ from voiceagent.records.journal import JournalWriter
 from voiceagent.settings import MediaSettings, Settings
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Dropped, Retransmitted, SipEvent, TrunkJudged, TrunkState
+from voiceagent.sip.resolver import Resolver
 from voiceagent.sip.transport import SipTransport
 from voiceagent.sip.trunks import SrtpMode, TrunkTable
 from voiceagent.sip.uri import host_text
@@ -130,6 +131,8 @@ class Service:
         self._gateway: SipGateway | None = None
         self.wheel: MediaWheel | None = None
         self.sip: SipTransport | None = None
+        self.resolver = Resolver(families=families_of(settings.sip))
+        """Finds the servers of SIP URIs, by the addresses that our listeners can speak to."""
         self.trunks: TrunkDesk | None = None
         self._table: TrunkTable | None = None
         self.addresses: Addresses | None = None
@@ -351,6 +354,7 @@ class Service:
             gateway=self._gateway,
             reception=reception,
             metrics=self.metrics,
+            resolver=self.resolver,
             trunks=self._table,
         )
         self.directory.place = dialler.place
@@ -396,6 +400,7 @@ class Service:
             await self.hosted.close()
         self.hub.close()
         await self._nest.close()
+        await self.resolver.close()
         if self.trunks is not None:
             await self.trunks.close()
             self.trunks = None
@@ -416,7 +421,7 @@ class Service:
     # ── inner workings ──────────────────────────────────────────────────────────────────────────
     def _dial(self, target: str, headers: Sequence[tuple[str, str]], for_leg: Leg) -> Leg:
         assert self._gateway is not None
-        return SecondLegs(self._gateway).dial(target, headers, for_leg)
+        return SecondLegs(self._gateway, self.resolver).dial(target, headers, for_leg)
 
     def _offered(self, leg: Any) -> None:
         assert self._reception is not None

@@ -7,7 +7,6 @@ it is shared with the service but the libraries.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +25,9 @@ from voiceagent.media.wheel import MediaWheel
 from voiceagent.phone.ear import FRAME, Ear, Timeline
 from voiceagent.sip import effects as sip
 from voiceagent.sip.config import EndpointConfig
-from voiceagent.sip.dialog import is_ip
+from voiceagent.sip.dialog import address_of_uri
+from voiceagent.sip.resolver import Resolver
+from voiceagent.sip.tls import TlsConfig
 from voiceagent.sip.transport import SipTransport
 from voiceagent.sip.uri import SipUri
 
@@ -65,6 +66,7 @@ class Phone:
         transfer_status: int | None = None,
         follows: bool = False,
         srtp: Keying | None = None,
+        tls: TlsConfig | None = None,
         answer: Callable[[PhoneCall], object] | None = None,
     ) -> None:
         """``answer`` is given every call that comes in, to let it ring and pick it up; None is busy.
@@ -72,6 +74,7 @@ class Phone:
         ``transfer_status``: take a transfer (REFER) and report that status; None refuses transfers.
         ``follows``: do what it asks, and report how that goes.
 
+        ``tls`` says which servers are trusted, and which certificate is shown to them.
         ``srtp`` demands encrypted media, keyed that way. Raises MediaError (``srtp_missing``) without the
         packages for it.
         """
@@ -79,6 +82,7 @@ class Phone:
             raise MediaError(HOW_TO_INSTALL, code="srtp_missing")
         self._security = SecurityPolicy() if srtp is None else SecurityPolicy("required", (srtp,), "any")
         self._transfer_status = transfer_status
+        self._tls = tls
         self._answer = answer
         self._host = host
         self._user = user
@@ -101,7 +105,7 @@ class Phone:
             allow_refer=self._transfer_status is not None or self._follows,
             supported=("replaces", "norefersub"),
         )
-        self._transport = SipTransport(config, self._on_event, tokens=random_token)
+        self._transport = SipTransport(config, self._on_event, tokens=random_token, tls=self._tls)
         self.address = await self._transport.start(self._host, 0)
         return self
 
@@ -119,24 +123,27 @@ class Phone:
     def dial(
         self,
         target: str,
-        destination: sip.Address | None = None,
+        destination: sip.Address | Sequence[sip.Address] | None = None,
         headers: Sequence[tuple[str, str]] = (),
     ) -> PhoneCall:
         """Call ``sip:user@host:port``, through ``destination`` where the host is a name (:func:`resolve`).
+
+        ``;transport=tcp`` and ``sips:`` are understood.
 
         Raises SipError when the target cannot be understood.
         """
         assert self._transport is not None
         assert self._wheel is not None
         uri = _uri_of(target)
-        if destination is None and not is_ip(uri.host):
+        destination = destination or address_of_uri(uri)
+        if destination is None:
             raise SipError(f"cannot dial {target!r}: {uri.host} is a name; resolve it first")
         call = self._new_call()
         leg = self._transport.invite(
             str(uri),
             from_uri=f"sip:{self._user}@{self.address[0]}:{self.address[1]}",
             sdp=call.begin(),
-            destination=destination or sip.Address(uri.host, uri.port or 5060),
+            destination=destination,
             headers=headers,
         )
         call.placed(leg)
@@ -507,25 +514,21 @@ class PhoneCall:
         raise CallEnded("the far end has hung up", outcome=self.figures.ended_by)
 
 
-async def resolve(target: str) -> sip.Address:
-    """Return the address that a target's host stands for. Raises SipError (404) where there is none."""
-    uri = _uri_of(target)
-    port = uri.port or 5060
-    if is_ip(uri.host):
-        return sip.Address(uri.host, port)
+async def resolve(target: str) -> list[sip.Address]:
+    """Return where to call a target, the best first. Raises SipError (404, 503) where there is nowhere."""
+    resolver = Resolver(families=("A",))
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            uri.host, port, family=socket.AF_INET, type=socket.SOCK_DGRAM
-        )
-    except OSError:
-        raise SipError(f"cannot dial {target!r}: no address for {uri.host}", status=404) from None
-    return sip.Address(str(found[0][4][0]), port)
+        return await resolver.resolve(_uri_of(target))
+    except SipError as error:
+        raise SipError(f"cannot dial {target!r}: {error}", status=error.status) from None
+    finally:
+        await resolver.close()
 
 
 def _uri_of(target: str) -> SipUri:
     uri = SipUri.parse(target if target.startswith(("sip:", "sips:", "tel:")) else f"sip:{target}")
-    if uri.scheme != "sip" or not uri.host:
-        raise SipError(f"cannot dial {target!r}: a sip: URI with a host is needed")
+    if not uri.is_sip or not uri.host:
+        raise SipError(f"cannot dial {target!r}: a sip: or sips: URI with a host is needed")
     return uri
 
 
