@@ -1,8 +1,8 @@
 """Start, drain, stop: the service in one piece.
 
-Order of start: settings and flows (any mistake is told before a port is opened) → journals → embedded
-provider → console → SIP. Order of stop: no new calls → the running ones to their end → SIP → console →
-provider → journals.
+Order of start: settings and flows → journals → files and names of the settings (any mistake so far is told
+before a port is opened) → embedded provider → console → SIP. Order of stop: no new calls → the running ones
+to their end → SIP → console → provider → journals.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ from voiceagent.settings import MediaSettings, Settings
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Dropped, Retransmitted, SipEvent, TrunkJudged, TrunkState
 from voiceagent.sip.resolver import Resolver
+from voiceagent.sip.tls import check_files
 from voiceagent.sip.transport import SipTransport
 from voiceagent.sip.trunks import SrtpMode, TrunkTable
 from voiceagent.sip.uri import host_text
@@ -135,6 +136,7 @@ class Service:
         """Finds the servers of SIP URIs, by the addresses that our listeners can speak to."""
         self.trunks: TrunkDesk | None = None
         self._table: TrunkTable | None = None
+        self._music = HoldMusic()
         self.addresses: Addresses | None = None
 
     async def __aenter__(self) -> Service:
@@ -161,6 +163,10 @@ class Service:
             raise ConfigError(
                 "journal_dir", f"cannot use {settings.journal_dir!r}: {error.strerror}"
             ) from None
+        # Files and names first: a mistake in them is told before a port is opened.
+        check_files(tls_of(settings.sip))
+        self._music = hold_music(settings.call.hold_music)
+        self._table = await trunk_table(settings)
         own_engine = settings.provider == "embedded" and settings.realtime.url is None
         engine_url = await self._start_engine() if own_engine else None
         sessions = SessionFactory(settings, engine_url)
@@ -310,10 +316,11 @@ class Service:
             comfort_noise=media.comfort_noise,
             security=_security_policy(media),
             rtcp=media.rtcp,
-            music=_hold_music(self.settings.call.hold_music),
+            music=self._music,
             digits=media.digits,
         )
-        table = self._table = await trunk_table(self.settings)
+        table = self._table
+        assert table is not None
         policy = partial(_security_policy, media)
         self._gateway = SipGateway(direct, self._offered, self._sip_event, media_of(table, direct, policy))
         config = EndpointConfig(
@@ -474,7 +481,7 @@ def _security_policy(media: MediaSettings, mode: SrtpMode | None = None) -> Secu
     return SecurityPolicy(mode, media.srtp_keying, media.sdes_over)
 
 
-def _hold_music(path: str | None) -> HoldMusic:
+def hold_music(path: str | None) -> HoldMusic:
     """Read the file at the start, so that a mistake in it is told then."""
     if path is None:
         return HoldMusic()
