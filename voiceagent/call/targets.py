@@ -255,11 +255,16 @@ class TargetRules:
 
 def allowed_target(target: str, patterns: Sequence[str]) -> bool:
     """Tell whether ``patterns`` allow the target, built-in denials included."""
+    return why_not(target, patterns) is None
+
+
+def why_not(target: str, patterns: Sequence[str]) -> str | None:
+    """Return why ``patterns`` or the built-in denials forbid the target, or None."""
     try:
         rules_of(tuple(patterns)).check(target)
-    except TargetRefused:
-        return False
-    return True
+    except TargetRefused as refused:
+        return str(refused).removeprefix("to: ")
+    return None
 
 
 @lru_cache(maxsize=64)
