@@ -25,6 +25,7 @@ from voiceagent.app.events import EventHub
 from voiceagent.app.gauges import guard_against_overload, keep_figures
 from voiceagent.app.incoming import Reception
 from voiceagent.app.provider import SessionFactory
+from voiceagent.app.routes import Routes
 from voiceagent.app.second_leg import SecondLegs
 from voiceagent.app.sip_listeners import families_of, listeners_of, setting_of, stream_limits_of, tls_of
 from voiceagent.app.trunking import TrunkDesk, media_of, trunk_table, trunk_views
@@ -55,7 +56,7 @@ from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Dropped, Retransmitted, SipEvent, TrunkJudged, TrunkState
 from voiceagent.sip.resolver import Resolver
 from voiceagent.sip.transport import SipTransport
-from voiceagent.sip.trunks import SrtpMode, TrunkTable
+from voiceagent.sip.trunks import SrtpMode
 from voiceagent.sip.uri import host_text
 from voiceagent.tasks import TaskNest
 
@@ -134,7 +135,7 @@ class Service:
         self.resolver = Resolver(families=families_of(settings.sip))
         """Finds the servers of SIP URIs, by the addresses that our listeners can speak to."""
         self.trunks: TrunkDesk | None = None
-        self._table: TrunkTable | None = None
+        self._routes: Routes | None = None
         self.addresses: Addresses | None = None
 
     async def __aenter__(self) -> Service:
@@ -313,7 +314,7 @@ class Service:
             music=_hold_music(self.settings.call.hold_music),
             digits=media.digits,
         )
-        table = self._table = await trunk_table(self.settings)
+        table = await trunk_table(self.settings, self.resolver)
         policy = partial(_security_policy, media)
         self._gateway = SipGateway(direct, self._offered, self._sip_event, media_of(table, direct, policy))
         config = EndpointConfig(
@@ -340,22 +341,24 @@ class Service:
         )
         self._gateway.transport = self.sip
         bound = await self.sip.listen(listeners_of(settings), setting_of(settings))
-        self.trunks = TrunkDesk(self.sip, self.metrics)
+        self.trunks = TrunkDesk(self.sip, self.metrics, table, self.settings.trunks)
         self.trunks.open()
+        self._nest.start("trunk names", self.trunks.keep_found(self.resolver))
+        self._routes = Routes(table, self.resolver, self.trunks.status)
         return bound
 
     def _open_dialling(self, reception: Reception) -> None:
         from voiceagent.app.outbound import Dialler
 
         assert self._gateway is not None
+        assert self._routes is not None
         dialler = Dialler(
             self.settings.outbound,
             flows=self.flows,
             gateway=self._gateway,
             reception=reception,
             metrics=self.metrics,
-            resolver=self.resolver,
-            trunks=self._table,
+            routes=self._routes,
         )
         self.directory.place = dialler.place
 
@@ -421,7 +424,8 @@ class Service:
     # ── inner workings ──────────────────────────────────────────────────────────────────────────
     def _dial(self, target: str, headers: Sequence[tuple[str, str]], for_leg: Leg) -> Leg:
         assert self._gateway is not None
-        return SecondLegs(self._gateway, self.resolver).dial(target, headers, for_leg)
+        assert self._routes is not None
+        return SecondLegs(self._gateway, self._routes).dial(target, headers, for_leg)
 
     def _offered(self, leg: Any) -> None:
         assert self._reception is not None
