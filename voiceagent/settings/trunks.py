@@ -52,7 +52,7 @@ class TrunkSettings(Section):
     )
     addresses: tuple[str, ...] = Field(
         default=(),
-        description="From where it may call: addresses, CIDR blocks, host names (looked up at start). "
+        description="From where it may call: addresses, CIDR blocks, host names. "
         "Default with `register`: its servers.",
     )
     identities: tuple[str, ...] = Field(
