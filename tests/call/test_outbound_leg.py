@@ -248,6 +248,23 @@ async def test_hanging_up_while_it_rings_is_our_own_end(bench: Bench) -> None:
     assert bench.listener.log[-1][0] == "ended"
 
 
+async def test_nothing_leaves_for_a_call_that_was_given_up_while_it_was_being_prepared(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loading = asyncio.Event()
+
+    async def load() -> None:
+        await loading.wait()
+
+    monkeypatch.setattr(bench.leg._audio, "load", load)  # pyright: ignore[reportPrivateUsage]
+    preparing = asyncio.ensure_future(bench.leg.prepare())
+    await asyncio.sleep(0)
+    await bench.leg.hang_up()
+    loading.set()
+    await preparing
+    assert not any(line[0] == "invite" for line in bench.transport.log)
+
+
 async def test_an_invite_that_cannot_leave_lets_go_of_its_port(bench: Bench) -> None:
     bench.transport.refuse = SipError("too many legs", status=503)
     await bench.leg.prepare()

@@ -104,6 +104,8 @@ class OutboundLeg(SipLeg):
             self._audio.tls_signalling = all(one.transport == "tls" for one in destinations)
             self._open()
             await self._audio.load()
+            if self._decided.done():
+                return  # as before: nothing may leave for a call that is over
             offer = self._audio.offer()
             self._place(
                 self,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
+import select
 import socket
 import struct
 import sys
@@ -59,19 +59,36 @@ class UdpSocket:
         self._receive = receive
         self._unreachable = unreachable
         self.ipv6 = sock.family == socket.AF_INET6
+        self._watched: int = sock.fileno()
+        self._poll: select.epoll | None = None
         if sys.platform == "linux":
-            level, option = (
-                (socket.IPPROTO_IPV6, _IPV6_RECVERR) if self.ipv6 else (socket.IPPROTO_IP, _IP_RECVERR)
-            )
-            with contextlib.suppress(OSError):
-                sock.setsockopt(level, option, 1)
-        asyncio.get_running_loop().add_reader(sock.fileno(), self._readable)
+            self._ask_for_errors(sock)
+        asyncio.get_running_loop().add_reader(self._watched, self._readable)
+
+    def _ask_for_errors(self, sock: socket.socket) -> None:
+        """Have ICMP errors queued, and the loop watch a poll object instead of the socket.
+
+        A queued error is POLLERR, and libuv (uvloop) stops watching what reports that: the first peer that
+        cannot be reached would make us deaf. The poll object only ever becomes readable.
+        """
+        level, option = (
+            (socket.IPPROTO_IPV6, _IPV6_RECVERR) if self.ipv6 else (socket.IPPROTO_IP, _IP_RECVERR)
+        )
+        try:
+            sock.setsockopt(level, option, 1)
+        except OSError:
+            return
+        self._poll = select.epoll()
+        self._poll.register(sock.fileno(), select.EPOLLIN)
+        self._watched = self._poll.fileno()
 
     def close(self) -> None:
         """Stop listening at once; harmless when called again."""
         sock, self._socket = self._socket, None
         if sock is not None:
-            asyncio.get_running_loop().remove_reader(sock.fileno())
+            asyncio.get_running_loop().remove_reader(self._watched)
+            if self._poll is not None:
+                self._poll.close()
             sock.close()
 
     def send(self, data: bytes, destination: Address) -> None:
