@@ -340,7 +340,7 @@ class Service:
         )
         self._gateway.transport = self.sip
         bound = await self.sip.listen(listeners_of(settings), setting_of(settings))
-        self.trunks = TrunkDesk(self.sip, self.metrics)
+        self.trunks = TrunkDesk(self.sip, self.metrics, self.hub)
         self.trunks.open()
         return bound
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from voiceagent.app.events import EventHub
 from voiceagent.errors import ConfigError
 from voiceagent.media.party import MediaPlace
 from voiceagent.media.party_security import SecurityPolicy
@@ -132,10 +133,12 @@ def media_of(
 
 
 class TrunkDesk:
-    """Watches the trunks of a transport: log, metrics, views, and their end."""
+    """Watches the trunks of a transport: log, metrics, live events, and their end."""
 
-    def __init__(self, sip: SipTransport, metrics: Metrics) -> None:
+    def __init__(self, sip: SipTransport, metrics: Metrics, hub: EventHub) -> None:
+        """``hub``: whoever watches the node live is told of every change."""
         self._sip = sip
+        self._hub = hub
         self._metrics = metrics
         self._unregistered = asyncio.Event()
 
@@ -163,6 +166,9 @@ class TrunkDesk:
         tell("trunk", trunk=event.trunk, part=event.part, state=event.state, detail=event.detail)
         self._metrics.trunk_state(event.trunk, event.part, event.state)
         self.measure()
+        for view in trunk_views(self.status()):
+            if view["name"] == event.trunk:
+                self._hub.publish("trunk.changed", "", view)
         if not self._registered():
             self._unregistered.set()
 
@@ -191,6 +197,7 @@ def trunk_views(status: Sequence[TrunkStatus]) -> list[dict[str, Any]]:
             "keepalive": one.keepalive,
             "detail": one.detail,
             "calls": one.calls,
+            "max_calls": one.max_calls,
             "servers": [{"address": address, "state": state} for address, state in one.servers],
         }
         for one in status

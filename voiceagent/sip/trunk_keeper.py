@@ -25,6 +25,8 @@ class TrunkStatus:
     """up, down, unknown; ``off`` where we do not ask."""
     detail: str
     calls: int
+    max_calls: int
+    """0: no cap."""
     servers: tuple[tuple[str, str], ...]
     """Each server as host:port/transport, and up, down or unknown."""
 
@@ -100,6 +102,7 @@ class TrunkKeeper:
             keepalive=_WORD[alive] if trunk.keepalive_s > 0 and trunk.servers else "off",
             detail="; ".join(word for word in words if word),
             calls=0 if gate is None else gate.calls[trunk.name],
+            max_calls=trunk.max_calls,
             servers=tuple(
                 (f"{one.host}:{one.port}/{one.transport}", known.get(one, "unknown")) for one in trunk.servers
             ),
