@@ -40,6 +40,7 @@ TABLE: dict[tuple[str, str], tuple[object, ...]] = {
     ("DELETE", "/v1/session"): VIEW,
     ("GET", "/metrics"): VIEW,
     ("GET", "/v1/events"): VIEW,
+    ("GET", "/v1/trunks"): VIEW,
     ("GET", "/v1/calls"): VIEW,
     ("POST", "/v1/calls"): ACT,
     ("GET", "/v1/calls/{call_id}"): VIEW,
@@ -52,7 +53,6 @@ TABLE: dict[tuple[str, str], tuple[object, ...]] = {
     ("POST", "/v1/calls/{call_id}/actions/resume"): ACT,
     ("POST", "/v1/calls/{call_id}/actions/transfer"): ACT,
     ("POST", "/v1/calls/{call_id}/actions/send_digits"): ACT,
-    ("GET", "/v1/trunks"): VIEW,
     # Its signature is the credential: never a 401 for want of a token.
     ("POST", "/webhooks/realtime"): OPEN,
 }
