@@ -93,8 +93,10 @@ def test_nothing_in_common_changes_nothing() -> None:
         assert service.agreement is before
 
 
-PEER = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN {address}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0 101\r\n"
-PEER += "a=rtpmap:101 telephone-event/8000\r\na={direction}\r\n"
+PEER = (
+    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN {address}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0 101\r\n"
+    "a=rtpmap:101 telephone-event/8000\r\na={direction}\r\n"
+)
 
 
 def peer(address: str = "IP4 127.0.0.1", port: int = 4000, direction: str = "sendrecv") -> bytes:

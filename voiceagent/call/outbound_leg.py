@@ -125,7 +125,8 @@ class OutboundLeg(SipLeg):
             self._ring_timer = self._loop.call_later(plan.ring_timeout_s, self._rang_out)
 
     def _named(self, leg_id: str) -> str:
-        self.info = dataclasses.replace(self.info, id=leg_id)
+        call_id = self._transport.call_id(leg_id)
+        self.info = dataclasses.replace(self.info, id=leg_id, protocol_call_id=call_id)
         return leg_id
 
     async def answer(self) -> None:

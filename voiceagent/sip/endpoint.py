@@ -22,6 +22,7 @@ from voiceagent.sip.parser import Malformed, parse_datagram
 from voiceagent.sip.strangers import ReplyBudget
 from voiceagent.sip.transaction.reply import reply_address
 from voiceagent.sip.trunk_keeper import TrunkKeeper, TrunkStatus
+from voiceagent.sip.trunks import Trunk
 from voiceagent.sip.update import send_update
 from voiceagent.sip.uri import SipUri, host_text
 
@@ -315,6 +316,17 @@ class SipEndpoint:
         self._keeper.close()
         return self._core.wire.take()
 
+    def renew_trunk(self, trunk: Trunk, now: float) -> list[SipEffect]:
+        """Go on with ``trunk`` in the place of the one of its name: its addresses are others now.
+
+        Live calls stay with the server that they were set up with; our password is for the new ones only, and
+        for those calls. What else a trunk is must be as before.
+        """
+        self._core.wire.now = now
+        self._core.renew_trunk(trunk)
+        self._keeper.renew(trunk)
+        return self._core.wire.take()
+
     def trunk_status(self) -> tuple[TrunkStatus, ...]:
         """Return how every trunk stands."""
         return self._keeper.status()
@@ -455,6 +467,15 @@ class SipEndpoint:
         if found is None or found.dialog is None or not found.established:
             return ""
         return str(replaces.replaces_of(found.dialog))
+
+    def call_id(self, leg: str) -> str:
+        """Return the Call-ID of a leg; empty where it is over."""
+        found = self._core.legs.get(leg)
+        if found is None:
+            return ""
+        if found.dialog is not None:
+            return found.dialog.call_id
+        return "" if found.client is None else found.client.request.call_id
 
     def identity(self, leg: str) -> str:
         """Return the URI that we are in a leg's dialog, to go by in further calls for it."""
