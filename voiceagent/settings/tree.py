@@ -230,6 +230,10 @@ def _config_error(error: ValidationError) -> ConfigError:
         shown = "" if "secret" in name else f" (not {first.get('input')!r})"
         return ConfigError(name, f'must be a list: ["…", "…"]{shown}')
     message = first["msg"].removeprefix("Value error, ")
+    field, space, rest = message.partition(" ")
+    if space and isinstance(first.get("input"), dict) and first["type"] == "value_error":
+        # What fields owe each other is told by their section, which begins with the name of one of them.
+        name, message = f"{name}.{field}", rest
     given = first.get("input")
     kept_back = any(word in name for word in ("key", "token", "secret"))
     shown = "" if isinstance(given, dict | SecretStr) or kept_back else f" (not {given!r})"

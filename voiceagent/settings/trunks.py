@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from voiceagent.errors import ConfigError
-from voiceagent.settings.base import Port, Section
+from voiceagent.settings.base import CodecName, Port, Section, plain_word
 from voiceagent.sip.numbers import NumberRule
 from voiceagent.sip.trunks import DEFAULT_TRUNK
 
@@ -80,7 +80,7 @@ class TrunkSettings(Section):
     calls_per_second: Annotated[float, Field(ge=0)] = Field(
         default=0.0, description="New calls per second that it may offer; more get 503. 0: any."
     )
-    codecs: tuple[Literal["PCMU", "PCMA", "G722", "opus"], ...] = Field(
+    codecs: tuple[CodecName, ...] = Field(
         default=(), description="Codecs of its calls; default: media.codecs."
     )
     srtp: Literal["off", "optional", "required"] | None = Field(
@@ -154,8 +154,13 @@ class TrunkSettings(Section):
     @field_validator("from_user", "username", "realm")
     @classmethod
     def _plain(cls, value: str) -> str:
-        if any(char in value for char in '\r\n\0"<>@ '):
-            raise ValueError("may hold no space, quote, bracket or @")
+        return plain_word(value)
+
+    @field_validator("keepalive_s")
+    @classmethod
+    def _not_a_flood(cls, value: float) -> float:
+        if 0 < value < 1:
+            raise ValueError("must be 0, or 1 and more")
         return value
 
     @property
