@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +88,7 @@ class Callee:
 
 
 @asynccontextmanager
-async def callee(folder: Path, *arguments: str, calls: int = 1) -> AsyncIterator[Callee]:
+async def callee(folder: Path, *arguments: str, calls: int = 1) -> AsyncGenerator[Callee]:
     """Run SIPp as callee for so many ``calls``, with ``-sn`` or ``-sf`` among the ``arguments``."""
     port = kit.free_port()
     process = await asyncio.create_subprocess_exec(

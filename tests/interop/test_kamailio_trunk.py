@@ -49,9 +49,7 @@ async def calls(running: Service, number: str = "4711") -> dict[str, Any]:
         answer = await client.post("/v1/calls", json={"to": number, "flow": "front-desk"})
         assert answer.status_code == 202, answer.text
         call_id = answer.json()["call_id"]
-        await until(
-            lambda: running.directory.call(call_id).figures["answered"] or not running.directory.live
-        )
+        await until(lambda: running.directory.call(call_id).figures["answered"] or not running.directory.live)
         await client.post(f"/v1/calls/{call_id}/actions/hangup")
         await until(lambda: not running.directory.live)
         view: dict[str, Any] = (await client.get(f"/v1/calls/{call_id}")).json()
