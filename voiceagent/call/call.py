@@ -159,16 +159,6 @@ class Call:
         return self.state is CallState.TALKING and not self.transfers.active
 
     @property
-    def unanswered(self) -> bool:
-        """True while the call waits for its answer."""
-        return self.state in UNANSWERED and not self._ending.done()
-
-    @property
-    def in_conversation(self) -> bool:
-        """True from the answer until it is known that the call ends."""
-        return self.state is CallState.TALKING and not self._ending.done()
-
-    @property
     def agent_audible(self) -> bool:
         """True while the agent's voice, or a line of our own, is heard."""
         return self.ear.audible
@@ -410,7 +400,7 @@ class Call:
         self, instructions: str | None, metadata: Mapping[str, str], *, request_id: str, **options: Any
     ) -> LedgerEntry:
         """Put an operator's wish into the sequencer. Raises CallEnded or RequestRefused."""
-        if self.unanswered:
+        if self.ending_word in UNANSWERED:
             raise RequestRefused("call", "is not answered yet", code="not_answered")
         speech, session = self.speech, self.session
         if speech is None or session is None or speech.closed or self.state is not CallState.TALKING:

@@ -80,10 +80,11 @@ class Operating:
 
     def _check(self, ability: str, field: str) -> None:
         call = self._call
-        if call.unanswered:
+        word = call.ending_word
+        if word in ("offered", "dialling", "ringing"):
             raise RequestRefused("call", "is not answered yet", code="not_answered")
-        if not call.in_conversation:
-            raise CallEnded(outcome=call.ending_word)
+        if word != "talking":
+            raise CallEnded(outcome=word)
         if ability not in self.abilities:
             words = f"this call ({call.info.kind}) does not support it"
             raise RequestRefused(field, words, code="not_supported")
