@@ -35,6 +35,7 @@ class Core:
 
     __slots__ = (
         "accounts",
+        "allow",
         "callees",
         "config",
         "counts",
@@ -46,6 +47,7 @@ class Core:
         "methods",
         "referrers",
         "supported",
+        "supported_text",
         "tokens",
         "wire",
     )
@@ -55,8 +57,12 @@ class Core:
         self.tokens = tokens
         self.supported = supported_tags(config)
         """Option tags that we understand."""
+        self.supported_text = ", ".join(self.supported)
+        """The Supported value."""
         self.methods = methods_of(config)
         """Methods that we take."""
+        self.allow = ", ".join(self.methods)
+        """The Allow value."""
         self.flows = Flows(config.listeners or (config.local,))
         self.wire = Wire(config.timers, self.flows.live)
         self.layer = TransactionLayer(self.wire, ack_for_refusal)
@@ -271,11 +277,6 @@ class Core:
         hop = self.next_hop(dialog)
         ack = dialog.request("ACK", self.via(hop), contact="", number=number, headers=headers)
         return ack.to_bytes(), hop
-
-    @property
-    def allow(self) -> str:
-        """The Allow value."""
-        return ", ".join(self.methods)
 
     def takes(self, method: str) -> bool:
         """Tell whether ``method`` is one of ours."""

@@ -97,6 +97,15 @@ class Via(NamedTuple):
         """A copy with one parameter set."""
         return Via(self.transport, self.host, self.port, self.params.with_(name, value), self.version)
 
+    def seen_from(self, host: str, port: int) -> Via:
+        """A copy with ``rport`` filled in, which it has, and ``received`` (RFC 3581 §4)."""
+        params = self.params
+        if "received" in params or len(params) > 8:
+            return self.with_param("rport", str(port)).with_param("received", host)
+        pairs = [(name, str(port) if name.lower() == "rport" else value) for name, value in params.pairs]
+        pairs.append(("received", host))
+        return self._replace(params=Params(pairs))
+
     def __str__(self) -> str:
         where = host_text(self.host, self.port)
         return f"SIP/{self.version}/{self.transport} {where}{self.params.header_text()}"
