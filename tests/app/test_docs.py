@@ -16,7 +16,7 @@ from voiceagent.cli.main import app
 from voiceagent.console.app import create_app
 from voiceagent.console.config import ConsoleConfig
 from voiceagent.ivr import Call
-from voiceagent.settings import Settings
+from voiceagent.settings import Settings, TrunkSettings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -47,6 +47,15 @@ def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str,
 def test_the_guide_lists_every_setting_with_its_default_and_meaning() -> None:
     told = re.findall(r"^\| `([a-z_.]+)` \| `([^`]*)` \| (.*) \|$", GUIDE, re.MULTILINE)
     assert told == list(settings_of(Settings))
+
+
+def test_the_guide_lists_every_setting_of_a_trunk() -> None:
+    told = re.findall(r"^\| `trunks\.NAME\.([a-z0-9_]+)` \| `([^`]*)` \| (.*) \|$", GUIDE, re.MULTILINE)
+    names = {field.alias or name for name, field in TrunkSettings.model_fields.items()}
+    assert {name for name, _, _ in told} == names
+    meant = {name: text for name, _, text in told}
+    for name, field in TrunkSettings.model_fields.items():
+        assert meant[field.alias or name] == field.description
 
 
 def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], set[str]]]:

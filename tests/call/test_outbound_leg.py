@@ -44,6 +44,9 @@ class Transport:
             self.gateway.on_event(event)
         return "leg"
 
+    def call_id(self, leg: str) -> str:
+        return f"call-id-of-{leg}"
+
     def hang_up(self, leg: str, reason: str = "") -> None:
         self.log.append(("hang_up", leg))
 
@@ -130,8 +133,9 @@ async def test_from_the_invite_to_the_bye(bench: Bench) -> None:
     assert b"m=audio" in bench.transport.offer
     assert bench.transport.headers == (("X-Job", "42"),)
     info = bench.leg.info
-    assert (info.id, info.direction, info.called, info.dialled) == (
+    assert (info.id, info.protocol_call_id, info.direction, info.called, info.dialled) == (
         "leg",
+        "call-id-of-leg",
         "outbound",
         "100",
         "sip:100@127.0.0.1:5090",

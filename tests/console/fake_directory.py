@@ -126,6 +126,19 @@ class FakeDirectory:
         finally:
             self._readers.discard(queue)
 
+    def trunks(self) -> Sequence[Mapping[str, Any]]:
+        return [
+            {
+                "name": "carrier",
+                "up": False,
+                "registration": "refused",
+                "keepalive": "off",
+                "detail": "403 Forbidden",
+                "calls": 2,
+                "servers": [{"address": "192.0.2.1:5060/udp", "state": "unknown"}],
+            }
+        ]
+
     def ready(self) -> tuple[bool, Mapping[str, Any]]:
         return self.is_ready, {"sip": "listening", "draining": not self.is_ready}
 

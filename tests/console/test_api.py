@@ -306,3 +306,14 @@ async def test_the_schema_describes_the_trigger_with_an_example(client: httpx.As
     answers = schema["paths"]["/v1/calls/{call_id}/responses"]["post"]["responses"]
     assert {"202", "401", "404", "409", "422", "429"} <= set(answers)
     assert "application/problem+json" in answers["422"]["content"]
+
+
+async def test_the_trunks_are_listed_for_the_signed_in(client: httpx.AsyncClient) -> None:
+    (trunk,) = (await client.get("/v1/trunks")).json()["trunks"]
+    assert (trunk["name"], trunk["up"], trunk["registration"], trunk["calls"]) == (
+        "carrier",
+        False,
+        "refused",
+        2,
+    )
+    assert trunk["servers"] == [{"address": "192.0.2.1:5060/udp", "state": "unknown"}]

@@ -40,6 +40,7 @@ TABLE: dict[tuple[str, str], tuple[object, ...]] = {
     ("DELETE", "/v1/session"): VIEW,
     ("GET", "/metrics"): VIEW,
     ("GET", "/v1/events"): VIEW,
+    ("GET", "/v1/trunks"): VIEW,
     ("GET", "/v1/calls"): VIEW,
     ("POST", "/v1/calls"): ACT,
     ("GET", "/v1/calls/{call_id}"): VIEW,

@@ -41,6 +41,10 @@ async def desk(call: Call) -> None:
 async def keys(call: Call) -> None:
     code = await call.collect("Ask for the code.", digits=Digits(4), no_input_s=30)
     await call.hangup("Thank you." if code == "4711" else "That is wrong.")
+
+@flow("moved", numbers=["*"])
+async def moved(call: Call) -> None:
+    await call.transfer(f"sip:200@127.0.0.1:{{call.called[1:]}}")
 """
 
 

@@ -8,13 +8,23 @@ from pathlib import Path
 import pytest
 
 from tests.interop import kit
-from tests.interop.baresip import PCMA, Ways, baresip
+from tests.interop.baresip import G722, OPUS, PCMA, Baresip, Ways, baresip
+from tests.kit.certificates import Authority
 from tests.kit.service import service, until
+from voiceagent.call.call import Call
 
 pytestmark = [
     pytest.mark.interop,
     pytest.mark.skipif(shutil.which("baresip") is None, reason="BARESIP MISSING: install baresip-core"),
 ]
+
+
+async def press(phone: Baresip, call: Call, digits: str) -> None:
+    """Press keys one by one, each when the service has heard the one before."""
+    for digit in digits:
+        count = call.digits_pressed
+        await phone.command("sndcode", digit)
+        await until(lambda count=count: call.digits_pressed > count)
 
 
 SPOKEN = "a spoken call, its words recognised at both ends"
@@ -25,6 +35,8 @@ SPOKEN = "a spoken call, its words recognised at both ends"
     [
         pytest.param(Ways(), marks=pytest.mark.matrix("baresip", "G.711 µ-law", SPOKEN), id="pcmu"),
         pytest.param(Ways(PCMA), marks=pytest.mark.matrix("baresip", "G.711 A-law", SPOKEN), id="pcma"),
+        pytest.param(Ways(G722), marks=pytest.mark.matrix("baresip", "G.722", SPOKEN), id="g722"),
+        pytest.param(Ways(OPUS), marks=pytest.mark.matrix("baresip", "Opus", SPOKEN), id="opus"),
     ],
 )
 async def test_a_spoken_call(tmp_path: Path, ways: Ways) -> None:
@@ -57,10 +69,7 @@ async def test_hold_resume_and_keys(tmp_path: Path) -> None:
             await until(lambda: live.held)
             await phone.command("resume")
             await until(lambda: not live.held)
-            for digit in "4711":
-                count = live.digits_pressed
-                await phone.command("sndcode", digit)
-                await until(lambda count=count: live.digits_pressed > count)
+            await press(phone, live, "4711")
             await phone.event("CALL_CLOSED", within_s=40)
         await until(lambda: not running.directory.live)
     entries = kit.entries(tmp_path)
@@ -70,6 +79,55 @@ async def test_hold_resume_and_keys(tmp_path: Path) -> None:
         "caller.resumed",
     ]
     assert (entries[-1]["outcome"], entries[-1]["reason"]) == ("success", "completed")
+
+
+@pytest.mark.parametrize(
+    "transport",
+    [
+        pytest.param(
+            "tcp", marks=pytest.mark.matrix("baresip", "TCP", "four keys, our BYE by its connection")
+        ),
+        pytest.param(
+            "tls", marks=pytest.mark.matrix("baresip", "TLS", "four keys, our BYE by its connection")
+        ),
+    ],
+)
+async def test_over_a_connection(tmp_path: Path, transport: str) -> None:
+    ours = Authority(tmp_path).sign("127.0.0.1", "127.0.0.1")
+    settings = {
+        "sip__listen": (f"{transport}:127.0.0.1:0",),
+        "sip__tls__certificate": ours.certificate,
+        "sip__tls__key": ours.key,
+    }
+    async with service(tmp_path, flows=kit.flow_file(tmp_path), **settings) as running:
+        assert running.addresses is not None
+        async with baresip(tmp_path / "phone", kit.silence(60), Ways(transport=transport)) as phone:
+            await phone.command("dial", f"sip:200@{running.addresses.sip};transport={transport}")
+            await phone.event("CALL_ESTABLISHED")
+            await until(lambda: running.directory.live)
+            await press(phone, running.directory.live[0], "4711")
+            await phone.event("CALL_CLOSED", within_s=40)
+        await until(lambda: not running.directory.live)
+    assert kit.entries(tmp_path)[-1]["reason"] == "completed"
+
+
+@pytest.mark.matrix("baresip", "REFER from us", "it dials the new number, NOTIFY tells us")
+async def test_it_is_transferred(tmp_path: Path) -> None:
+    flows = kit.flow_file(tmp_path)
+    async with service(tmp_path, flows=flows, call__transfer_targets=("*",)) as running:
+        assert running.addresses is not None
+        # The number to transfer to is part of the one dialled: the flow knows no ports.
+        port = running.addresses.sip.rpartition(":")[2]
+        async with baresip(tmp_path / "phone", kit.silence(60)) as phone:
+            await phone.command("dial", f"sip:9{port}@{running.addresses.sip}")
+            await phone.event("CALL_ESTABLISHED")
+            await until(lambda: any(call.info.called == "200" for call in running.directory.live))
+            await until(lambda: len(running.directory.live) == 1)
+            await press(phone, running.directory.live[0], "4711")
+            await until(lambda: not running.directory.live)
+            ended = {call.called: call.outcome for call in running.directory.calls()}
+    assert (ended[f"9{port}"] or {})["reason"] == "transferred"
+    assert (ended["200"] or {})["reason"] == "completed"
 
 
 @pytest.mark.matrix("baresip", "BYE", "the phone hangs up in mid-question")

@@ -67,20 +67,31 @@ async def test_keys_from_captures(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "loss",
+    ("how", "loss"),
     [
-        pytest.param(0, marks=pytest.mark.matrix("sipp", "UDP", "50 calls, 20 a second")),
-        pytest.param(10, marks=pytest.mark.matrix("sipp", "UDP, 10 % loss", "50 calls, `-lost 10`")),
+        pytest.param((), 0, marks=pytest.mark.matrix("sipp", "UDP", "50 calls, 20 a second")),
+        pytest.param(
+            ("-lost", "10"), 10, marks=pytest.mark.matrix("sipp", "UDP, 10 % loss", "50 calls, `-lost 10`")
+        ),
+        pytest.param(
+            ("-t", "t1"), 0, marks=pytest.mark.matrix("sipp", "TCP", "50 calls on one connection, `-t t1`")
+        ),
+        pytest.param(
+            ("-t", "tn", "-max_socket", "100"),
+            0,
+            marks=pytest.mark.matrix("sipp", "TCP, many", "50 calls on one each, `-t tn`"),
+        ),
     ],
 )
-async def test_fifty_calls(tmp_path: Path, loss: int, caplog: pytest.LogCaptureFixture) -> None:
+async def test_fifty_calls(
+    tmp_path: Path, how: tuple[str, ...], loss: int, caplog: pytest.LogCaptureFixture
+) -> None:
     async with service(tmp_path) as running:
         assert running.addresses is not None
-        lossy = ("-lost", str(loss)) if loss else ()
         code, output = await sipp(
             tmp_path,
             running.addresses.sip,
-            *("-sn", "uac", "-s", "100", "-r", "20", "-m", "50", "-d", "300", *lossy),
+            *("-sn", "uac", "-s", "100", "-r", "20", "-m", "50", "-d", "300", *how),
         )
         assert code == 0, output[-2000:]
         if loss:

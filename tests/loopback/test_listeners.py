@@ -9,11 +9,14 @@ import pytest
 
 from tests.kit.certificates import Authority
 from tests.kit.service import service, until
-from tests.sip.ladder import Phone
+from tests.sip.ladder import Phone as Raw
 from tests.sip.test_stream_transport import Wire
 from voiceagent.cli.doctor import listener_findings
+from voiceagent.errors import SipError
+from voiceagent.phone.phone import Phone, resolve
 from voiceagent.settings import bare_settings
 from voiceagent.sip.effects import Address
+from voiceagent.sip.tls import TlsConfig
 
 pytestmark = pytest.mark.loopback
 
@@ -36,12 +39,37 @@ async def test_every_listener_answers_and_is_counted(tmp_path: Path) -> None:
         context = ssl.create_default_context(cafile=str(tmp_path / "test-CA.pem"))
         for where, how in ((tcp, {}), (tls, {"ssl": context, "server_hostname": "127.0.0.1"})):
             wire = await Wire.to(address(where), **how)
-            wire.writer.write(Phone().request("OPTIONS"))
+            wire.writer.write(Raw().request("OPTIONS"))
             assert await wire.receive() == "200 OPTIONS"
             await wire.close()
         # Figures are gathered once a second.
         await until(lambda: 'connection_events_total{what="accepted"} 2.0' in running.metrics.render())
         assert "voiceagent_sip_connections " in running.metrics.render()
+
+
+@pytest.mark.parametrize("kind", ["tcp", "tls"])
+async def test_a_phone_calls_over_streams_and_trusts_whom_it_should(tmp_path: Path, kind: str) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.sign("agent.example", "127.0.0.1")
+    listen = ["udp:127.0.0.1:0", "tcp:127.0.0.1:0", "tls:127.0.0.1:0"]
+    async with service(
+        tmp_path, sip__listen=listen, sip__tls__certificate=pair.certificate, sip__tls__key=pair.key
+    ) as running:
+        assert running.addresses is not None
+        where = next(address(one) for one in running.addresses.listeners if one.startswith(kind))
+        target = f"sip:100@127.0.0.1:{where.port};transport={kind}"
+        async with Phone(tls=TlsConfig(ca=authority.ca)) as phone:
+            call = phone.dial(target, await resolve(target))
+            await call.answered()
+            call.hang_up()
+            assert (await call.over()).by == "us"
+        if kind == "tls":
+            async with Phone() as wary:
+                with pytest.raises(SipError, match="503"):
+                    await wary.dial(target).answered()
+            async with Phone(tls=TlsConfig(verify=False)) as careless:
+                call = careless.dial(f"sips:100@127.0.0.1:{where.port}")
+                await call.answered()
 
 
 def test_the_doctor_looks_at_every_listener(tmp_path: Path) -> None:

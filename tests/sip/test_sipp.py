@@ -13,6 +13,7 @@ from tests.kit.service import until
 from tests.sip.ladder import ANSWER
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Confirmed, Ended, InviteReceived, SipEvent
+from voiceagent.sip.listen import Listen
 from voiceagent.sip.transport import SipTransport
 
 pytestmark = [
@@ -87,6 +88,19 @@ async def test_two_hundred_calls_all_succeed(tmp_path: Path) -> None:
     assert desk.offered == desk.confirmed == len(desk.ends) == 200
     assert {ended.by for ended in desk.ends} == {"peer"}
     assert desk.transport.endpoint.figures().legs == 0
+    await desk.transport.close()
+
+
+async def test_a_hundred_calls_over_tcp_all_succeed(tmp_path: Path) -> None:
+    desk = Desk()
+    both = [Listen("udp", "127.0.0.1", 0), Listen("tcp", "127.0.0.1", 0)]
+    host, port = (await desk.transport.listen(both))[1][:2]
+    code, output = await sipp(
+        tmp_path, f"{host}:{port}", "-sn", "uac", "-t", "t1", "-r", "50", "-m", "100", "-d", "100"
+    )
+    assert code == 0, output[-2000:]
+    assert desk.offered == desk.confirmed == len(desk.ends) == 100
+    assert desk.transport.streams.counts["accepted"] == 1
     await desk.transport.close()
 
 

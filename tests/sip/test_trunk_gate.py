@@ -139,7 +139,7 @@ def test_an_old_nonce_with_the_right_answer_is_stale() -> None:
 
 
 def test_md5_is_offered_second_where_a_trunk_at_that_address_allows_it() -> None:
-    weak = trunk("old", "198.51.100.0/24", digest_users={"old": "pw"}, md5=True)
+    weak = trunk("old", "198.51.100.0/24", digest_users={"old": "pw"}, algorithms=("SHA-256", "MD5"))
     old_phone = Address("198.51.100.4", 5060)
     ladder = gated(PHONES, weak)
     ladder.receive(phone_at(STRANGER).request("INVITE", OFFER), STRANGER)
@@ -396,8 +396,7 @@ EDGE = Address("203.0.113.5", 40000, "tls", 1)
 def test_a_certificate_lets_its_connection_in_and_no_other() -> None:
     ladder = gated(trunk("edge", identities=frozenset({"edge.example.com"})))
     other = EDGE._replace(flow=2)
-    assert ladder.endpoint.accepts_flow(EDGE)
-    assert not ladder.endpoint.accepts_flow(EDGE._replace(transport="tcp"))
+    assert ladder.endpoint.config.takes_certificates
     ladder.do("flow_opened", EDGE, identities=("Edge.Example.COM",))
     ladder.do("flow_opened", other, identities=("mallory.example.com",))
     for flow, expected in ((EDGE, "edge"), (other, None)):

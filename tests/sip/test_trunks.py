@@ -42,11 +42,6 @@ def test_a_trunk_with_a_certificate_and_users_wants_both() -> None:
     assert names(table, "192.0.2.1", "a.example") == (None, ("both",), False)
 
 
-def test_who_may_show_a_certificate() -> None:
-    table = TrunkTable([trunk("cert", "192.0.2.0/24", identities=frozenset({"a.example"}))])
-    assert (table.may_certify("192.0.2.1"), table.may_certify("192.0.3.1")) == (True, False)
-
-
 def test_addresses_in_any_dress() -> None:
     table = TrunkTable([trunk("net", "192.0.2.0/24", "2001:db8::/64", "fe80::/10")])
     heard = ["192.0.2.3", "::ffff:192.0.2.3", "2001:db8::5", "fe80::1%eth0"]

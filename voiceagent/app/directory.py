@@ -36,12 +36,14 @@ class NodeDirectory:
         *,
         provider: str,
         readiness: Callable[[], tuple[bool, Mapping[str, Any]]],
+        trunks: Callable[[], Sequence[Mapping[str, Any]]] = lambda: (),
     ) -> None:
         self._hub = hub
         self._metrics = metrics
         self._tokens = tokens
         self._provider = provider
         self._readiness = readiness
+        self._trunks = trunks
         self._live: dict[str, Call] = {}
         self._ended: OrderedDict[str, Call] = OrderedDict()
         self._keys: OrderedDict[tuple[str, str], str] = OrderedDict()
@@ -137,6 +139,9 @@ class NodeDirectory:
     def events(self, *, after: int | None = None) -> AsyncIterator[LiveEvent]:
         return self._hub.watch(after)
 
+    def trunks(self) -> Sequence[Mapping[str, Any]]:
+        return self._trunks()
+
     def ready(self) -> tuple[bool, Mapping[str, Any]]:
         return self._readiness()
 
@@ -222,6 +227,7 @@ class NodeDirectory:
             last_words=call.transcript.last_words,
             outcome=asdict(call.outcome) if call.outcome else None,
             provider=self._provider,
+            trunk=call.info.trunk,
             transcript=() if brief else [transcript_line(line) for line in call.transcript.lines],
             responses=() if brief else [response_view(call, entry) for entry in call.ledger],
             figures={

@@ -53,6 +53,8 @@ async def keep_figures(service: Service) -> None:
     while True:
         due = loop.time() + PERIOD_S
         await asyncio.sleep(PERIOD_S)
+        if service.trunks is not None:
+            service.trunks.measure()
         metrics.loop_lagged(max(0.0, loop.time() - due))
         if service.sip is not None:
             _connections(service.sip, metrics, streams, errors)

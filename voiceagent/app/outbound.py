@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
-from collections.abc import Sequence
 
 import structlog
 
 from voiceagent.app.incoming import Reception
+from voiceagent.app.routes import Routes, TrunkDown
 from voiceagent.call.admission import Refusal
 from voiceagent.call.call import Call
 from voiceagent.call.dial_caps import DialCaps, DialLimits
 from voiceagent.call.dial_headers import check_headers
-from voiceagent.call.outbound_leg import DialPlan, Lookup
+from voiceagent.call.outbound_leg import DialPlan
 from voiceagent.call.sip_gateway import SipGateway
 from voiceagent.call.targets import Target, TargetRefused, TargetRules
 from voiceagent.console.ports import DialWish
-from voiceagent.errors import RequestRefused, SipError
+from voiceagent.errors import RequestRefused
 from voiceagent.ivr.flow import Flow, FlowBook
 from voiceagent.observe.metrics import Metrics
 from voiceagent.settings import OutboundSettings
-from voiceagent.sip.dialog import is_ip
-from voiceagent.sip.effects import Address
-from voiceagent.sip.trunks import Trunk, TrunkTable
-from voiceagent.sip.uri import SipUri, host_text
+from voiceagent.sip.uri import host_text
 
 _log = structlog.get_logger("voiceagent.outbound")
 
@@ -52,7 +48,7 @@ class Dialler:
         gateway: SipGateway,
         reception: Reception,
         metrics: Metrics,
-        trunks: TrunkTable | None = None,
+        routes: Routes,
     ) -> None:
         self._settings = settings
         self._rules = TargetRules(settings.allowed, settings.denied, built_in=settings.deny_built_in)
@@ -65,7 +61,7 @@ class Dialler:
         self._gateway = gateway
         self._reception = reception
         self._metrics = metrics
-        self._trunks = trunks or TrunkTable(())
+        self._routes = routes
 
     def place(self, wish: DialWish) -> Call:
         """Place the call. Raises RequestRefused naming the field; nothing was sent then."""
@@ -73,7 +69,7 @@ class Dialler:
             return self._place(wish)
         except RequestRefused as error:
             _log.info("call not placed", code=error.code, field=error.field)
-            if isinstance(error, TargetRefused | DialRefused):
+            if isinstance(error, TargetRefused | DialRefused | TrunkDown):
                 self._metrics.limit_reached(error.code)
             raise
 
@@ -114,40 +110,17 @@ class Dialler:
         if _has_control(wish.from_name):
             raise RequestRefused("from_name", "holds a control character")
         headers = check_headers(wish.headers)
-        trunk = self._trunk(target, wish.trunk)
-        if trunk is not None:
-            uri = trunk.uri(target.number or target.user)
-            from_uri = trunk.from_uri(wish.from_user)
-            destination: Sequence[Address] | Lookup = trunk.servers
-        else:
-            uri = target.uri
-            from_uri = self._from_uri(wish.from_user)
-            destination = lookup(target)
+        route = self._routes.find(target, wish.trunk)
+        trunk = route.trunk
         return DialPlan(
-            target=uri,
-            destination=destination,
-            from_uri=from_uri,
+            target=route.uri,
+            destination=route.destination,
+            from_uri=self._from_uri(wish.from_user) if trunk is None else trunk.from_uri(wish.from_user),
             from_name=wish.from_name,
             headers=headers,
+            trunk="" if trunk is None else trunk.name,
             ring_timeout_s=wish.ring_timeout_s or self._settings.ring_timeout_s,
         )
-
-    def _trunk(self, target: Target, name: str) -> Trunk | None:
-        """Return the trunk to go through: the named one, or the first that takes a bare number."""
-        user = target.number or target.user
-        if name:
-            trunk = self._trunks.get(name)
-            if trunk is None:
-                raise RequestRefused("trunk", f"there is no trunk {name!r}", code="unknown_trunk")
-            if not user or not trunk.dials(user):
-                raise RequestRefused("trunk", f"{name!r} does not take {target.key}", code="no_trunk")
-            return trunk
-        if target.host:
-            return None
-        for trunk in self._trunks.by_name.values():
-            if trunk.dials(user):
-                return trunk
-        raise RequestRefused("to", f"no trunk takes {target.key}; use a sip: URI", code="no_trunk")
 
     def _from_uri(self, user: str) -> str:
         transport = self._gateway.transport
@@ -155,24 +128,3 @@ class Dialler:
         local = transport.endpoint.config.local
         port = None if local.port == 5060 else local.port
         return f"sip:{user or self._settings.from_user}@{host_text(local.host, port)}"
-
-
-def lookup(target: Target) -> Sequence[Address] | Lookup:
-    """Return where a SIP URI's host is, or how to find out."""
-    secure = target.scheme == "sips"
-    transport = SipUri.parse(target.uri).transport or ("tls" if secure else "udp")
-    port = target.port or (5061 if transport == "tls" else 5060)
-    kind = "tls" if transport == "tls" else "tcp" if transport == "tcp" else "udp"
-    if is_ip(target.host):
-        return (Address(target.host, port, kind),)
-
-    async def resolve() -> Sequence[Address]:
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(
-                target.host, port, family=socket.AF_INET, type=socket.SOCK_DGRAM
-            )
-        except OSError:
-            raise SipError(f"there is no address for {target.host}", status=404) from None
-        return tuple(Address(str(entry[4][0]), port, kind) for entry in found)
-
-    return resolve

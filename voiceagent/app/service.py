@@ -1,8 +1,8 @@
 """Start, drain, stop: the service in one piece.
 
-Order of start: settings and flows (any mistake is told before a port is opened) → journals → embedded
-provider → console → SIP. Order of stop: no new calls → the running ones to their end → SIP → console →
-provider → journals.
+Order of start: settings and flows → journals → files and names of the settings (any mistake so far is told
+before a port is opened) → embedded provider → console → SIP. Order of stop: no new calls → the running ones
+to their end → SIP → console → provider → journals.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import ipaddress
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,10 @@ from voiceagent.app.events import EventHub
 from voiceagent.app.gauges import guard_against_overload, keep_figures
 from voiceagent.app.incoming import Reception
 from voiceagent.app.provider import SessionFactory
+from voiceagent.app.routes import Routes
 from voiceagent.app.second_leg import SecondLegs
-from voiceagent.app.sip_listeners import listeners_of, setting_of, stream_limits_of, tls_of
+from voiceagent.app.sip_listeners import families_of, listeners_of, setting_of, stream_limits_of, tls_of
+from voiceagent.app.trunking import TrunkDesk, media_of, trunk_table, trunk_views
 from voiceagent.call.admission import Admission
 from voiceagent.call.config import AdmissionConfig, CallConfig, SurvivalConfig
 from voiceagent.call.direct_audio import DirectMedia
@@ -50,8 +53,11 @@ from voiceagent.realtime.webhook_signature import PREFIX
 from voiceagent.records.journal import JournalWriter
 from voiceagent.settings import MediaSettings, Settings
 from voiceagent.sip.config import EndpointConfig
-from voiceagent.sip.effects import Address, Dropped, Retransmitted, SipEvent
+from voiceagent.sip.effects import Address, Dropped, Retransmitted, SipEvent, TrunkJudged, TrunkState
+from voiceagent.sip.resolver import Resolver
+from voiceagent.sip.tls import check_files
 from voiceagent.sip.transport import SipTransport
+from voiceagent.sip.trunks import SrtpMode, TrunkTable
 from voiceagent.sip.uri import host_text
 from voiceagent.tasks import TaskNest
 
@@ -106,7 +112,12 @@ class Service:
             dice=secrets.randbelow,
         )
         self.directory = NodeDirectory(
-            self.hub, self.metrics, tokens, provider=settings.provider, readiness=self._readiness
+            self.hub,
+            self.metrics,
+            tokens,
+            provider=settings.provider,
+            readiness=self._readiness,
+            trunks=self._trunks,
         )
         self._tokens = tokens
         self._nest = TaskNest("service")
@@ -122,6 +133,11 @@ class Service:
         self._gateway: SipGateway | None = None
         self.wheel: MediaWheel | None = None
         self.sip: SipTransport | None = None
+        self.resolver = Resolver(families=families_of(settings.sip))
+        """Finds the servers of SIP URIs, by the addresses that our listeners can speak to."""
+        self.trunks: TrunkDesk | None = None
+        self._routes: Routes | None = None
+        self._music = HoldMusic()
         self.addresses: Addresses | None = None
 
     async def __aenter__(self) -> Service:
@@ -148,6 +164,10 @@ class Service:
             raise ConfigError(
                 "journal_dir", f"cannot use {settings.journal_dir!r}: {error.strerror}"
             ) from None
+        # Files and names first: a mistake in them is told before a port is opened.
+        check_files(tls_of(settings.sip))
+        self._music = hold_music(settings.call.hold_music)
+        table = await trunk_table(settings, self.resolver)
         own_engine = settings.provider == "embedded" and settings.realtime.url is None
         engine_url = await self._start_engine() if own_engine else None
         sessions = SessionFactory(settings, engine_url)
@@ -177,7 +197,7 @@ class Service:
             tokens=self._tokens,
             on_idle=self._idle.set,
         )
-        bound = await self._start_sip(self._reception)
+        bound = await self._start_sip(table)
         self._open_dialling(self._reception)
         if self.hosted is not None:
             self.hosted.open(self._reception)
@@ -273,7 +293,7 @@ class Service:
         self._console = ConsoleServer(app, settings.host, settings.port)
         return await self._console.start(), token
 
-    async def _start_sip(self, reception: Reception) -> tuple[Address, ...]:
+    async def _start_sip(self, table: TrunkTable) -> tuple[Address, ...]:
         settings, media = self.settings.sip, self.settings.media
         media_host = media.host or settings.first_host
         advertised = media.advertised_host or settings.advertised_host or media_host
@@ -297,13 +317,16 @@ class Service:
             comfort_noise=media.comfort_noise,
             security=_security_policy(media),
             rtcp=media.rtcp,
-            music=_hold_music(self.settings.call.hold_music),
+            music=self._music,
             digits=media.digits,
         )
-        self._gateway = SipGateway(direct, self._offered, self._sip_event)
+        policy = partial(_security_policy, media)
+        self._gateway = SipGateway(direct, self._offered, self._sip_event, media_of(table, direct, policy))
         config = EndpointConfig(
             user_agent=f"voiceagent/{voiceagent.__version__}",
-            accept_source=settings.allowed_sources,
+            trunks=table,
+            digest_realm=settings.realm,
+            nonce_life=settings.nonce_life_s,
             udp_limit=settings.udp_limit,
             refuse_unknown_sources=settings.refuse_unknown_sources,
             reliable_provisionals=settings.reliable_provisionals,
@@ -322,18 +345,25 @@ class Service:
             stream_limits=stream_limits_of(settings),
         )
         self._gateway.transport = self.sip
-        return await self.sip.listen(listeners_of(settings), setting_of(settings))
+        bound = await self.sip.listen(listeners_of(settings), setting_of(settings))
+        self.trunks = TrunkDesk(self.sip, self.metrics, table, self.settings.trunks)
+        self.trunks.open()
+        self._nest.start("trunk names", self.trunks.keep_found(self.resolver))
+        self._routes = Routes(table, self.resolver, self.trunks.status)
+        return bound
 
     def _open_dialling(self, reception: Reception) -> None:
         from voiceagent.app.outbound import Dialler
 
         assert self._gateway is not None
+        assert self._routes is not None
         dialler = Dialler(
             self.settings.outbound,
             flows=self.flows,
             gateway=self._gateway,
             reception=reception,
             metrics=self.metrics,
+            routes=self._routes,
         )
         self.directory.place = dialler.place
 
@@ -348,6 +378,8 @@ class Service:
         self.admission.draining = True
         self.metrics.draining(True)
         _log.info("draining", calls=self.admission.live)
+        if self.trunks is not None:
+            await self.trunks.close()
         if self.admission.live == 0:
             return True
         self._idle.clear()
@@ -376,6 +408,10 @@ class Service:
             await self.hosted.close()
         self.hub.close()
         await self._nest.close()
+        await self.resolver.close()
+        if self.trunks is not None:
+            await self.trunks.close()
+            self.trunks = None
         if self.sip is not None:
             await self.sip.close()
         if self.wheel is not None:
@@ -393,7 +429,8 @@ class Service:
     # ── inner workings ──────────────────────────────────────────────────────────────────────────
     def _dial(self, target: str, headers: Sequence[tuple[str, str]], for_leg: Leg) -> Leg:
         assert self._gateway is not None
-        return SecondLegs(self._gateway).dial(target, headers, for_leg)
+        assert self._routes is not None
+        return SecondLegs(self._gateway, self._routes).dial(target, headers, for_leg)
 
     def _offered(self, leg: Any) -> None:
         assert self._reception is not None
@@ -402,8 +439,14 @@ class Service:
     def _sip_event(self, event: SipEvent) -> None:
         if isinstance(event, Dropped):
             self.metrics.sip_dropped(event.why)
+        elif isinstance(event, TrunkJudged | TrunkState):
+            if self.trunks is not None:
+                self.trunks.on_event(event)
         elif isinstance(event, Retransmitted):
             self.metrics.sip_retransmitted("response" if event.what.isdigit() else "request")
+
+    def _trunks(self) -> Sequence[Mapping[str, Any]]:
+        return () if self.trunks is None else trunk_views(self.trunks.status())
 
     def _readiness(self) -> tuple[bool, Mapping[str, Any]]:
         full = self.admission.live >= self.admission.config.max_calls
@@ -414,6 +457,7 @@ class Service:
             "max_calls": self.admission.config.max_calls,
             "provider": self.settings.provider,
             "provider_state": self._warmth,
+            "trunks": {one["name"]: "up" if one["up"] else one["detail"] or "down" for one in self._trunks()},
             "journal": (self._journals.failed or "ok") if self._journals is not None else "closed",
         }
         ready = bool(parts["sip"]) and self._warmth == "ok" and not self.admission.draining and not full
@@ -429,16 +473,17 @@ def book_of_flows(settings: Settings) -> FlowBook:
     return FlowBook([front_desk])
 
 
-def _security_policy(media: MediaSettings) -> SecurityPolicy:
-    """What the settings allow and the installed packages make possible."""
-    if media.srtp == "off" or not srtp_available():
+def _security_policy(media: MediaSettings, mode: SrtpMode | None = None) -> SecurityPolicy:
+    """What the settings (or ``mode`` instead) allow and the installed packages make possible."""
+    mode = mode or media.srtp
+    if mode == "off" or not srtp_available():
         return SecurityPolicy()
     if "dtls" in media.srtp_keying:
         process_identity()  # a tenth of a second, which no call should wait for
-    return SecurityPolicy(media.srtp, media.srtp_keying, media.sdes_over)
+    return SecurityPolicy(mode, media.srtp_keying, media.sdes_over)
 
 
-def _hold_music(path: str | None) -> HoldMusic:
+def hold_music(path: str | None) -> HoldMusic:
     """Read the file at the start, so that a mistake in it is told then."""
     if path is None:
         return HoldMusic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from voiceagent.settings import SipSettings
 from voiceagent.sip.limits import StreamLimits
 from voiceagent.sip.listen import Listen, parse_listen
+from voiceagent.sip.resolver import Family
 from voiceagent.sip.tls import TlsConfig
 
 
@@ -13,6 +14,13 @@ def listeners_of(sip: SipSettings) -> tuple[Listen, ...]:
     if sip.listen:
         return tuple(parse_listen(one) for one in sip.listen)
     return Listen("udp", sip.host, sip.port), Listen("tcp", sip.host, sip.port)
+
+
+def families_of(sip: SipSettings) -> tuple[Family, ...]:
+    """Return the DNS record kinds of addresses that our listeners can speak to."""
+    ipv6 = {":" in one.host for one in listeners_of(sip)}
+    both: tuple[tuple[Family, bool], ...] = (("A", False), ("AAAA", True))
+    return tuple(family for family, six in both if six in ipv6)
 
 
 def setting_of(sip: SipSettings) -> tuple[str, str]:

@@ -84,7 +84,7 @@ def reply(request: Request, status: int, body: bytes = b"", *headers: str, tag: 
     if body:
         lines.append("Content-Type: application/sdp")
     lines += [f"Content-Length: {len(body)}", "", ""]
-    return "\r\n".join(lines).encode() + body
+    return "\r\n".join(lines).encode("utf-8", "surrogateescape") + body
 
 
 def from_callee(ours: Request, method: str, number: int, branch: str, body: bytes = b"") -> bytes:
@@ -103,4 +103,4 @@ def from_callee(ours: Request, method: str, number: int, branch: str, body: byte
     if body:
         lines.append("Content-Type: application/sdp")
     lines += [f"Content-Length: {len(body)}", "", ""]
-    return "\r\n".join(lines).encode() + body
+    return "\r\n".join(lines).encode("utf-8", "surrogateescape") + body

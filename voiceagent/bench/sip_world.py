@@ -43,6 +43,8 @@ _COMMANDS = (
     *("answer_offer", "offer", "update", "refer", "accept_refer") * 2,
     *("ring",) * 4,
 )
+_REFUSALS = ("no_such_leg", "bad_state", "not_supported")
+"""What a command that comes at the wrong time, or to a peer that does not allow it, is refused with."""
 _RELIABLE: tuple[tuple[str, ...], ...] = ((), ("Supported: 100rel",), ("Require: 100rel",))
 _SESSIONS: tuple[tuple[str, ...], ...] = (
     (),
@@ -335,7 +337,7 @@ class SipWorld:
         try:
             effects = getattr(self.endpoint, name)(leg, *arguments, now=self.now)
         except SipError as error:
-            if error.code not in ("no_such_leg", "bad_state"):
+            if error.code not in _REFUSALS:
                 raise
             return
         self._taken(effects)

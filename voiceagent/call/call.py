@@ -285,6 +285,7 @@ class Call:
             step=self._stepped,
             hang_up=lambda reason: self._finish(CallOutcome(OutcomeClass.SUCCESS, "completed", reason)),
             transcription=self._transcription,
+            greeting=None if self.placing is None else self.placing.greeting,
         )
         self.ear.attach(self._bridge, self._port)
         ear = ModelEar(self, self._bridge, self.speech, self._port, self._observer)

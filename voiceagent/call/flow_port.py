@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from voiceagent.call.greeting import Greeting
 from voiceagent.call.leg import LegInfo
 from voiceagent.call.speech import CallSpeech
 from voiceagent.errors import RequestRefused
-from voiceagent.ivr.ports import CallerInput, CallFacts, Line, TransferOutcome
+from voiceagent.ivr.ports import Answering, CallerInput, CallFacts, Line, TransferOutcome
 from voiceagent.realtime.requests import Outcome
 from voiceagent.realtime.session import RealtimeSession
 
@@ -48,6 +49,7 @@ class FlowPort:
         step: Callable[[str], None],
         hang_up: Callable[[str], None],
         transcription: Mapping[str, Any] | None,
+        greeting: Greeting | None = None,
     ) -> None:
         self._facts = facts
         self._call = call
@@ -56,6 +58,7 @@ class FlowPort:
         self._step = step
         self._hang_up = hang_up
         self._transcription = transcription
+        self._greeting = greeting
         self._inputs: asyncio.Queue[tuple[float, CallerInput]] = asyncio.Queue(INPUT_LIMIT)
         self._hint: str | None = None
         self._silent_since: float | None = 0.0
@@ -121,6 +124,12 @@ class FlowPort:
 
     async def note(self, text: str) -> None:
         self._session.note(text)
+
+    def answering(self) -> Answering:
+        return Answering() if self._greeting is None else self._greeting.hint()
+
+    async def answering_changed(self, timeout_s: float) -> bool:
+        return self._greeting is not None and await self._greeting.changed(timeout_s)
 
     def step(self, name: str) -> None:
         self._step(name)

@@ -34,6 +34,7 @@ class InboundLeg(SipLeg):
             protocol_call_id=invite.call_id,
             source=f"{invite.source[0]}:{invite.source[1]}",
             headers=invite.headers,
+            trunk=invite.trunk,
             claims=claims_of(invite.headers, trusted=invite.trusted),
         )
         super().__init__(info, transport, media, gone, None)

@@ -64,6 +64,8 @@ class LegInfo:
     """``outbound``: we place the call, ``called`` is the callee and ``caller`` is us."""
     dialled: str = ""
     """Outbound: the URI that we call."""
+    trunk: str = ""
+    """Whose rules let it in, or over which it goes: ours to say. Empty on hosted calls."""
 
 
 def with_party(info: LegInfo, party: LegInfo) -> LegInfo:

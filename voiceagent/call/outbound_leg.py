@@ -31,6 +31,8 @@ class DialPlan:
     from_name: str = ""
     headers: Sequence[tuple[str, str]] = ()
     ring_timeout_s: float = 45.0
+    trunk: str = ""
+    """Over which trunk it goes, by that trunk's rules and with our account there; empty: over none."""
     codecs: tuple[str, ...] | None = None
     """In our order; None: those of the media settings."""
     line: G711 | None = None
@@ -65,6 +67,7 @@ class OutboundLeg(SipLeg):
             caller_name=plan.from_name,
             direction="outbound",
             dialled=plan.target,
+            trunk=plan.trunk,
         )
         super().__init__(info, transport, media, gone, plan.codecs)
         if plan.line is not None:
@@ -112,6 +115,7 @@ class OutboundLeg(SipLeg):
                         sdp=offer,
                         destination=destinations,
                         headers=tuple(plan.headers),
+                        trunk=plan.trunk,
                     )
                 ),
             )
@@ -121,7 +125,8 @@ class OutboundLeg(SipLeg):
             self._ring_timer = self._loop.call_later(plan.ring_timeout_s, self._rang_out)
 
     def _named(self, leg_id: str) -> str:
-        self.info = dataclasses.replace(self.info, id=leg_id)
+        call_id = self._transport.call_id(leg_id)
+        self.info = dataclasses.replace(self.info, id=leg_id, protocol_call_id=call_id)
         return leg_id
 
     async def answer(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from voiceagent.call.greeting import Greeting
 from voiceagent.call.outcome import CallOutcome
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ class Placing:
 
     def __init__(self, call: Call) -> None:
         self._call = call
+        self.greeting = Greeting(call.leg.audio_format)
         self._answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property

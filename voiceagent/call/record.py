@@ -21,6 +21,7 @@ def write_offer(call: Call) -> None:
         caller=info.caller,
         called=info.called,
         **({"dialled": info.dialled, "metadata": call.metadata} if info.dialled else {}),
+        **({"trunk": info.trunk} if info.trunk else {}),
         flow=call.flow.name,
         protocol_call_id=info.protocol_call_id,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from voiceagent.call.direct_audio import DirectMedia
 from voiceagent.call.inbound_leg import InboundLeg
@@ -17,8 +17,14 @@ class SipGateway:
     """Every leg of one transport. ``offered`` gets inbound legs, ``other`` the events that belong to none."""
 
     def __init__(
-        self, media: DirectMedia, offered: Callable[[Leg], None], other: Callable[[sip.SipEvent], None]
+        self,
+        media: DirectMedia,
+        offered: Callable[[Leg], None],
+        other: Callable[[sip.SipEvent], None],
+        trunk_media: Mapping[str, DirectMedia] | None = None,
     ) -> None:
+        """``trunk_media`` are the places of trunks whose media has rules of its own."""
+        self._trunk_media = trunk_media or {}
         self._media = media
         self._offered = offered
         self._other = other
@@ -33,7 +39,7 @@ class SipGateway:
     def dial(self, plan: DialPlan) -> OutboundLeg:
         """Return the leg of a call that we place; its INVITE leaves with ``prepare``."""
         assert self.transport is not None
-        return OutboundLeg(plan, self.transport, self._media, self._forget, self._place)
+        return OutboundLeg(plan, self.transport, self._media_of(plan.trunk), self._forget, self._place)
 
     def on_event(self, event: sip.SipEvent) -> None:
         """Take one event of the transport."""
@@ -42,7 +48,7 @@ class SipGateway:
             if event.replaces:
                 self._replace(event, self.transport)
                 return
-            offered = InboundLeg(event, self.transport, self._media, self._forget)
+            offered = InboundLeg(event, self.transport, self._media_of(event.trunk), self._forget)
             self._legs[event.leg] = offered
             try:
                 self._offered(offered)
@@ -58,13 +64,18 @@ class SipGateway:
         else:
             self._other(event)
 
+    def _media_of(self, trunk: str) -> DirectMedia:
+        return self._trunk_media.get(trunk, self._media)
+
     def _replace(self, event: sip.InviteReceived, transport: SipTransport) -> None:
         """Offer an INVITE with Replaces to the leg whose place it wants; 486 where that cannot be now."""
         former = self._legs.get(event.replaces)
         if former is None:
             transport.reject(event.leg, 481)
             return
-        successor = InboundLeg(event, transport, self._media, self._forget, line=former.audio_format)
+        successor = InboundLeg(
+            event, transport, self._media_of(event.trunk), self._forget, line=former.audio_format
+        )
         self._legs[event.leg] = successor
         if not former.replaced_by(successor):
             transport.reject(event.leg, 486, "Busy Here")

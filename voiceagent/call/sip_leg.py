@@ -31,6 +31,8 @@ from voiceagent.sip.transport import SipTransport
 
 OFFER_LIMIT_S = 40.0
 """How long an offer of ours may be open; the transaction layer gives up after 32 s."""
+OFFER_AGAIN_S = 0.1
+"""Until it is tried again while another exchange of offer and answer is open."""
 KEY_MS = 160
 KEY_S = 0.25
 """Length of a key sent by INFO, and from one key to the next."""
@@ -136,15 +138,23 @@ class SipLeg:
         """Offer what a hold means, or its end. Music plays from now on, whatever the peer says to it."""
         if self._over:
             return False
-        if self._offered is not None and not self._offered.done():
-            await asyncio.wait({self._offered})
-        self._offered = asyncio.get_running_loop().create_future()
+        sdp = self._audio.hold(on)
         try:
-            self._transport.offer(self.info.id, self._audio.hold(on))
             async with asyncio.timeout(OFFER_LIMIT_S):
-                return await self._offered < 300
-        except (TimeoutError, SipError):
-            return False  # the peer's own offer is open, or it says nothing: its music plays all the same
+                while not self._over:
+                    self._offered = asyncio.get_running_loop().create_future()
+                    try:
+                        self._transport.offer(self.info.id, sdp)
+                    except SipError as error:
+                        if error.code != "bad_state":
+                            return False
+                        await asyncio.sleep(OFFER_AGAIN_S)  # the peer's own offer, or our 200, comes first
+                        sdp = self._audio.hold(on)
+                    else:
+                        return await self._offered < 300
+        except TimeoutError:
+            pass
+        return False
 
     async def send_digits(self, digits: str) -> None:
         """Send keys the way that was agreed on (setting ``media.digits``)."""

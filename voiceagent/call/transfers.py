@@ -7,13 +7,17 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
+import structlog
+
 from voiceagent.call.leg import Heard, Leg, LegEnd, ReferAsked, TransferResult
-from voiceagent.call.targets import allowed_target
+from voiceagent.call.targets import why_not
 from voiceagent.errors import MediaError, RequestRefused, SipError
 
 if TYPE_CHECKING:
     from voiceagent.call.call import Call
     from voiceagent.call.leg_ear import LegEar
+
+_log = structlog.get_logger("voiceagent.calls")
 
 Dial = Callable[[str, Sequence[tuple[str, str]], Leg], Leg]
 """``dial(target, headers, for_leg)`` gives the leg of a call to ``target``, in the format of ``for_leg``.
@@ -21,7 +25,7 @@ Dial = Callable[[str, Sequence[tuple[str, str]], Leg], Leg]
 Raises SipError or RequestRefused for a target that cannot be called. Its INVITE leaves with ``prepare``.
 """
 
-NOT_ALLOWED = TransferResult(False, 403, "the target is not in call.transfer_targets")
+NO_CONSULTATION = TransferResult(False, 501, "attended transfer is not supported on this call")
 UNDER_WAY = TransferResult(False, 491, "a transfer is under way")
 
 
@@ -38,7 +42,7 @@ class Transfers:
         """Have the caller's side call ``target`` by itself (REFER), and wait for the outcome."""
         refusal = self._refusal(target)
         if refusal is not None:
-            return refusal
+            return self._refused(target, refusal)
         return await self._run(
             target, self._call.leg.transfer(target, timeout_s=timeout_s, progress=self._progress)
         )
@@ -53,15 +57,24 @@ class Transfers:
         """
         refusal = self._refusal(target)
         if refusal is not None:
-            return refusal
+            return self._refused(target, refusal)
         if self._dial is None or not self._call.leg.capabilities.can_consult:
-            return TransferResult(False, 501, "attended transfer is not supported on this call")
+            return self._refused(target, NO_CONSULTATION)
         return await self._run(target, self._consult(self._dial, target, timeout_s, whisper))
 
     def _refusal(self, target: str) -> TransferResult | None:
         if self.active:
             return UNDER_WAY
-        return None if allowed_target(target, self._targets) else NOT_ALLOWED
+        reason = why_not(target, self._targets)
+        return None if reason is None else TransferResult(False, 403, f"{reason} (call.transfer_targets)")
+
+    def _refused(self, target: str, result: TransferResult) -> TransferResult:
+        """Nothing was sent: the record and the log say so, because nothing else does."""
+        self._call.journal.write(
+            "transfer.refused", target=target, status=result.status, reason=result.reason
+        )
+        _log.warning("transfer refused", call_id=self._call.id, status=result.status, reason=result.reason)
+        return result
 
     async def _run(self, target: str, work: Awaitable[TransferResult]) -> TransferResult:
         result = TransferResult(False, None, "given up")
@@ -89,11 +102,11 @@ class Transfers:
         second: SecondLeg | None = None
         try:
             second = SecondLeg(dial(target, (), call.leg), call.ear, self._progress)
-            result = await second.answered(timeout_s)
-            if result.accepted and whisper is not None:
+            answer = await second.answered(timeout_s)
+            if answer.accepted and whisper is not None:
                 await self._whisper(second, whisper)
-            if result.accepted:
-                result = await self._join(second, timeout_s)
+            # Until the two are joined nothing has been achieved, whatever breaks this off.
+            result = await self._join(second, timeout_s) if answer.accepted else answer
         except (SipError, RequestRefused) as error:
             result = TransferResult(False, error.status if isinstance(error, SipError) else 403, str(error))
         finally:
@@ -107,11 +120,13 @@ class Transfers:
         """Let the model speak to the target, which is not heard: the conversation is the caller's."""
         call = self._call
         call.speak_to(second.leg)
+        said = asyncio.ensure_future(whisper())
         try:
-            said = asyncio.ensure_future(whisper())
             await asyncio.wait({said, second.ended}, return_when=asyncio.FIRST_COMPLETED)
-            said.cancel()
+            if said.done():
+                said.result()  # a fault in it is the flow's, and is told to it
         finally:
+            said.cancel()
             call.speak_to(None)
 
     async def _join(self, second: SecondLeg, timeout_s: float) -> TransferResult:

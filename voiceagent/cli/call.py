@@ -28,6 +28,7 @@ def run_call(
     limit_s: float,
     as_json: bool,
     srtp: str | None = None,
+    insecure: bool = False,
 ) -> None:
     """Place the call. Exit status 1 when it was not answered."""
     script = [_step(text) for text in steps]
@@ -42,7 +43,15 @@ def run_call(
 
     async def work() -> dict[str, object]:
         return await _call(
-            target, script, voice=voice, codec=codec, record=record, limit_s=limit_s, quiet=as_json, srtp=srtp
+            target,
+            script,
+            voice=voice,
+            codec=codec,
+            record=record,
+            limit_s=limit_s,
+            quiet=as_json,
+            srtp=srtp,
+            insecure=insecure,
         )
 
     try:
@@ -83,9 +92,11 @@ async def _call(
     limit_s: float,
     quiet: bool,
     srtp: Keying | None,
+    insecure: bool,
 ) -> dict[str, object]:
     from voiceagent.phone.ladder import Ladder
     from voiceagent.phone.phone import Phone, chosen, resolve
+    from voiceagent.sip.tls import TlsConfig
 
     ladder = Ladder(None if quiet else print, columns=("phone", "far end"))
 
@@ -94,7 +105,9 @@ async def _call(
         ladder.tell(now, source, target_column, label)
 
     destination = await resolve(target)
-    async with Phone(codecs=chosen([codec]), note=note, srtp=srtp) as phone:
+    async with Phone(
+        codecs=chosen([codec]), note=note, srtp=srtp, tls=TlsConfig(verify=not insecure)
+    ) as phone:
         ladder.begin(asyncio.get_running_loop().time())
         note(asyncio.get_running_loop().time(), "out", f"INVITE {target}")
         call = phone.dial(target, destination)

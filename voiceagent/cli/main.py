@@ -129,6 +129,9 @@ def call(
     srtp: Annotated[
         str | None, typer.Option(help="Demand encrypted media, keyed by sdes or dtls.", metavar="KEYING")
     ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Over TLS, trust any certificate: for laboratories.")
+    ] = False,
     agent: Annotated[
         str | None, typer.Option(help="Have this flow's agent make the call, instead of you.", metavar="FLOW")
     ] = None,
@@ -182,6 +185,7 @@ def call(
         limit_s=limit,
         as_json=json,
         srtp=srtp,
+        insecure=insecure,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from fastapi import FastAPI
 
-from voiceagent.console import calls, dialling, events, health, problems, responses, session
+from voiceagent.console import calls, dialling, events, health, problems, responses, session, trunks
 from voiceagent.console.auth import Policy
 from voiceagent.console.config import ConsoleConfig
 from voiceagent.console.guard import Guard
@@ -78,6 +78,7 @@ def create_app(
         responses.router,
         events.router,
         session.router,
+        trunks.router,
         health.router,
         page_router(),
     ):

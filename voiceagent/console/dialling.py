@@ -29,6 +29,7 @@ STATUSES = {
     "destination_busy": 429,
     "destination_calls": 429,
     "not_listening": 503,
+    "trunk_down": 503,
 }
 """Statuses of refusals by code; any other is 422."""
 _PLACE = "POST /v1/calls"

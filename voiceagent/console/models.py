@@ -163,6 +163,7 @@ class CallModel(BaseModel):
     floor: str = Field(description="Who speaks now: caller, agent or nobody.")
     last_words: str
     provider: str
+    trunk: str = Field(description="Over which trunk it came or goes; empty on hosted calls.")
     outcome: dict[str, Any] | None
     figures: dict[str, float | None]
     links: dict[str, str]
@@ -179,6 +180,31 @@ class CallDetail(CallModel):
 
     transcript: list[Line]
     responses: list[ResponseModel]
+
+
+class TrunkServer(BaseModel):
+    """One server of a trunk."""
+
+    address: str = Field(description="HOST:PORT/TRANSPORT.")
+    state: str = Field(description="up, down or unknown.")
+
+
+class TrunkModel(BaseModel):
+    """How one trunk stands."""
+
+    name: str
+    up: bool
+    registration: str = Field(description="off, registering, registered, failed, refused or unregistered.")
+    keepalive: str = Field(description="off, unknown, up or down.")
+    detail: str
+    calls: int
+    servers: list[TrunkServer]
+
+
+class TrunkList(BaseModel):
+    """The trunks in the order of the settings."""
+
+    trunks: list[TrunkModel]
 
 
 class CallList(BaseModel):

@@ -64,6 +64,8 @@ class CallView:
     provider: str = ""
     direction: str = "inbound"
     """inbound or outbound."""
+    trunk: str = ""
+    """Over which trunk it came or goes; empty on hosted calls."""
     transcript: Sequence[TranscriptLine] = ()
     responses: Sequence[ResponseView] = ()
     figures: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -170,6 +172,10 @@ class Directory(Protocol):
 
     def events(self, *, after: int | None = None) -> AsyncIterator[LiveEvent]:
         """Live events; with ``after``, first those kept since that id (at least the last 1000)."""
+        ...
+
+    def trunks(self) -> Sequence[Mapping[str, Any]]:
+        """How every trunk stands: name, up, registration, keepalive, detail, calls, servers."""
         ...
 
     def ready(self) -> tuple[bool, Mapping[str, Any]]:

@@ -84,6 +84,7 @@ def call_data(view: CallView) -> Json:
         "floor": view.floor,
         "last_words": plain(view.last_words),
         "provider": plain(view.provider),
+        "trunk": plain(view.trunk),
         "outcome": plain(view.outcome),
         "figures": plain(view.figures),
         "links": {

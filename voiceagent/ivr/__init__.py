@@ -10,12 +10,13 @@ async def front_desk(call: Call) -> None:
 from voiceagent.errors import CallEnded
 from voiceagent.ivr.answers import Digits, Option, option
 from voiceagent.ivr.flow import Flow, FlowBook, flow, load_flows
-from voiceagent.ivr.ports import Tool, TransferOutcome
+from voiceagent.ivr.ports import Answering, Tool, TransferOutcome
 from voiceagent.ivr.tools import tool
 from voiceagent.ivr.verbs import Call
 from voiceagent.realtime.requests import Outcome, OutcomeKind
 
 __all__ = [
+    "Answering",
     "Call",
     "CallEnded",
     "Digits",

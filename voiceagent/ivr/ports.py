@@ -31,6 +31,19 @@ class CallFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Answering:
+    """A hint who has answered a call of ours; it may be wrong."""
+
+    kind: Literal["person", "machine", "unknown"] = "unknown"
+    greeting_ms: int = 0
+    """How long the first utterance is, or is so far."""
+    beep_at_ms: int | None = None
+    """End of the last beep, counted from the answer."""
+    decided: bool = False
+    """False while it listens on; a beep may still come after True."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallerSpoke:
     """The caller has begun to speak."""
 
@@ -149,6 +162,14 @@ class CallPort(Protocol):
 
     async def note(self, text: str) -> None:
         """Add context to the conversation without a reply."""
+        ...
+
+    def answering(self) -> Answering:
+        """Who has answered, as far as is known; asking for the first time begins to listen."""
+        ...
+
+    async def answering_changed(self, timeout_s: float) -> bool:
+        """Wait for news about who has answered; False when none came in time."""
         ...
 
     def step(self, name: str) -> None:

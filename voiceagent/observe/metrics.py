@@ -6,6 +6,7 @@ provider says can grow the number of series. No call id, number or text is ever 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -24,6 +25,9 @@ SECONDS_TO_SILENCE = (0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.3, 0.5, 1.0)
 SECONDS_LATE = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.1, 0.5)
 
 
+_is_code = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch
+
+
 class _Codes:
     """Lets in the first ``MAX_CODES`` values of a label that look like codes."""
 
@@ -33,7 +37,7 @@ class _Codes:
     def __call__(self, value: str) -> str:
         if value in self._known:
             return value
-        fit = 0 < len(value) <= 64 and value.isascii() and value.replace("_", "").replace(".", "").isalnum()
+        fit = _is_code(value) is not None
         if not fit or len(self._known) >= MAX_CODES:
             return OTHER
         self._known.add(value)
@@ -98,6 +102,18 @@ class Metrics:
             "sip_connection_events", "SIP connections opened, accepted, refused and closed, by why.", "what"
         )
         self._sip_socket_errors = counter("sip_socket_errors", "Errors of SIP sockets, by kind.", "kind")
+        self._trunk_up = gauge("trunk_up", "1 unless registration or keep-alive says otherwise.", "trunk")
+        self._trunk_calls = gauge("trunk_calls", "Live calls, both ways.", "trunk")
+        self._trunk_states = counter(
+            "trunk_states", "Changes of registration and keep-alive.", "trunk", "part", "state"
+        )
+        self._trunk_judged = counter(
+            "trunk_judged",
+            "Requests out of dialogs, by what the trunk's rules made of them: passed, challenged, "
+            "auth_failed, held, or the rule that refused (method, number, rate, max_calls).",
+            "trunk",
+            "what",
+        )
         self._rtp_received = counter("rtp_packets_received", "RTP packets taken.")
         self._rtp_sent = counter("rtp_packets_sent", "RTP packets sent.")
         self._rtp_lost = counter("rtp_packets_lost", "RTP packets that never came.")
@@ -232,6 +248,24 @@ class Metrics:
     def sip_socket_error(self, kind: str, count: int = 1) -> None:
         """A SIP socket failed to send or receive."""
         self._sip_socket_errors.labels(self._code("sip_socket", kind)).inc(count)
+
+    def trunk(self, name: str, *, up: bool, calls: int) -> None:
+        """How a trunk of the settings stands."""
+        label = self._code("trunk", name)
+        self._trunk_up.labels(label).set(1 if up else 0)
+        self._trunk_calls.labels(label).set(calls)
+
+    def trunk_state(self, name: str, part: str, state: str) -> None:
+        """A trunk's registration or keep-alive changed."""
+        label = self._code("trunk", name)
+        self._trunk_states.labels(
+            label, self._code("trunk_part", part), self._code("trunk_state", state)
+        ).inc()
+
+    def trunk_judged(self, name: str, what: str) -> None:
+        """A request met the rules of a trunk; without a name none was proven."""
+        label = self._code("trunk", name or "none")
+        self._trunk_judged.labels(label, self._code("trunk_judged", what)).inc()
 
     def rtp(
         self, *, received: int = 0, sent: int = 0, lost: int = 0, late: int = 0, foreign: int = 0

@@ -7,7 +7,6 @@ it is shared with the service but the libraries.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +25,9 @@ from voiceagent.media.wheel import MediaWheel
 from voiceagent.phone.ear import FRAME, Ear, Timeline
 from voiceagent.sip import effects as sip
 from voiceagent.sip.config import EndpointConfig
-from voiceagent.sip.dialog import is_ip
+from voiceagent.sip.dialog import address_of_uri
+from voiceagent.sip.resolver import Resolver
+from voiceagent.sip.tls import TlsConfig
 from voiceagent.sip.transport import SipTransport
 from voiceagent.sip.uri import SipUri
 
@@ -63,13 +64,17 @@ class Phone:
         codecs: tuple[str, ...] = ("PCMU", "PCMA"),
         note: Note | None = None,
         transfer_status: int | None = None,
+        follows: bool = False,
         srtp: Keying | None = None,
+        tls: TlsConfig | None = None,
         answer: Callable[[PhoneCall], object] | None = None,
     ) -> None:
         """``answer`` is given every call that comes in, to let it ring and pick it up; None is busy.
 
         ``transfer_status``: take a transfer (REFER) and report that status; None refuses transfers.
+        ``follows``: do what it asks, and report how that goes.
 
+        ``tls`` says which servers are trusted, and which certificate is shown to them.
         ``srtp`` demands encrypted media, keyed that way. Raises MediaError (``srtp_missing``) without the
         packages for it.
         """
@@ -77,6 +82,7 @@ class Phone:
             raise MediaError(HOW_TO_INSTALL, code="srtp_missing")
         self._security = SecurityPolicy() if srtp is None else SecurityPolicy("required", (srtp,), "any")
         self._transfer_status = transfer_status
+        self._tls = tls
         self._answer = answer
         self._host = host
         self._user = user
@@ -84,7 +90,10 @@ class Phone:
         self._note = note
         self._wheel: MediaWheel | None = None
         self._transport: SipTransport | None = None
+        self._follows = follows
         self._calls: dict[str, PhoneCall] = {}
+        self.received: list[PhoneCall] = []
+        """Calls that we took, also those that followed a REFER."""
         self.address = sip.Address("", 0)
 
     async def __aenter__(self) -> Phone:
@@ -93,9 +102,10 @@ class Phone:
         config = EndpointConfig(
             user=self._user,
             user_agent="voiceagent-phone",
-            allow_refer=self._transfer_status is not None,
+            allow_refer=self._transfer_status is not None or self._follows,
+            supported=("replaces", "norefersub"),
         )
-        self._transport = SipTransport(config, self._on_event, tokens=random_token)
+        self._transport = SipTransport(config, self._on_event, tokens=random_token, tls=self._tls)
         self.address = await self._transport.start(self._host, 0)
         return self
 
@@ -110,22 +120,31 @@ class Phone:
         if self._wheel is not None:
             self._wheel.close()
 
-    def dial(self, target: str, destination: sip.Address | None = None) -> PhoneCall:
+    def dial(
+        self,
+        target: str,
+        destination: sip.Address | Sequence[sip.Address] | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> PhoneCall:
         """Call ``sip:user@host:port``, through ``destination`` where the host is a name (:func:`resolve`).
+
+        ``;transport=tcp`` and ``sips:`` are understood.
 
         Raises SipError when the target cannot be understood.
         """
         assert self._transport is not None
         assert self._wheel is not None
         uri = _uri_of(target)
-        if destination is None and not is_ip(uri.host):
+        destination = destination or address_of_uri(uri)
+        if destination is None:
             raise SipError(f"cannot dial {target!r}: {uri.host} is a name; resolve it first")
         call = self._new_call()
         leg = self._transport.invite(
             str(uri),
             from_uri=f"sip:{self._user}@{self.address[0]}:{self.address[1]}",
             sdp=call.begin(),
-            destination=destination or sip.Address(uri.host, uri.port or 5060),
+            destination=destination,
+            headers=headers,
         )
         call.placed(leg)
         self._calls[leg] = call
@@ -154,13 +173,19 @@ class Phone:
         call = self._new_call()
         self._calls[event.leg] = call
         call.offered(event)
+        self.received.append(call)
         self._answer(call)
+        replaced = self._calls.get(event.replaces)
+        if replaced is not None:
+            replaced.hang_up()  # its place is taken (RFC 3891)
 
     def _on_event(self, event: sip.SipEvent) -> None:
         leg = getattr(event, "leg", None)
         call = self._calls.get(leg) if leg is not None else None
         if isinstance(event, sip.InviteReceived):
             self._called(event)
+        elif isinstance(event, sip.ReferReceived) and event.taken and self._follows:
+            self._follow(event)
         elif isinstance(event, sip.ReferReceived) and event.taken and self._transfer_status is not None:
             assert self._transport is not None
             self._transport.accept_refer(event.leg, event.refer)
@@ -169,6 +194,20 @@ class Phone:
             call.on_sip(event)
             if isinstance(event, sip.Ended):
                 self._calls.pop(event.leg, None)
+
+    def _follow(self, event: sip.ReferReceived) -> None:
+        """Call whom we are referred to, and report how it ends."""
+        transport = self._transport
+        assert transport is not None
+        transport.accept_refer(event.leg, event.refer)
+        call = self.dial(event.target, headers=[("Replaces", event.replaces)] if event.replaces else ())
+        self.received.append(call)
+
+        def settled(answered: asyncio.Future[None]) -> None:
+            failed = answered.cancelled() or answered.exception() is not None
+            transport.refer_outcome(event.leg, 486 if failed else 200, "", event.refer)
+
+        call.settled(settled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +240,8 @@ class PhoneCall:
         self._pending: dict[str, bytes] = {}
         self._started: dict[str, float] = {}
         self._words = 0
+        self.referred: list[int] = []
+        """Statuses of our transfer."""
         self.ear = Ear()
         self.timeline = Timeline()
         self.figures = CallFigures()
@@ -213,6 +254,24 @@ class PhoneCall:
     def begin(self) -> bytes:
         """Return our offer."""
         return self._audio.offer()
+
+    def settled(self, told: Callable[[asyncio.Future[None]], None]) -> None:
+        """Have ``told`` called once the call is answered, or was refused."""
+        self._answered.add_done_callback(told)
+
+    @property
+    def replaces(self) -> str:
+        """The Replaces value (RFC 3891) by which another phone takes our place."""
+        return self._transport.endpoint.replaces(self._leg)
+
+    @property
+    def held(self) -> bool:
+        """True while the far end does not listen to us: its offer was sendonly or inactive."""
+        return self._audio.agreement is not None and not self._audio.agreement.remote_direction.receives
+
+    def transfer(self, target: str) -> None:
+        """Have the far end go on with ``target`` (REFER); its reports gather in ``referred``."""
+        self._transport.refer(self._leg, target)
 
     def placed(self, leg: str) -> None:
         """The INVITE is on its way."""
@@ -345,6 +404,8 @@ class PhoneCall:
             case sip.AnswerReceived(sdp=sdp, status=status):
                 if sdp is not None and status < 300:
                     self._audio.answered(sdp)
+            case sip.ReferProgress():
+                self.referred.append(event.status)
             case sip.Ended():
                 self._on_end(event)
             case _:
@@ -453,25 +514,21 @@ class PhoneCall:
         raise CallEnded("the far end has hung up", outcome=self.figures.ended_by)
 
 
-async def resolve(target: str) -> sip.Address:
-    """Return the address that a target's host stands for. Raises SipError (404) where there is none."""
-    uri = _uri_of(target)
-    port = uri.port or 5060
-    if is_ip(uri.host):
-        return sip.Address(uri.host, port)
+async def resolve(target: str) -> list[sip.Address]:
+    """Return where to call a target, the best first. Raises SipError (404, 503) where there is nowhere."""
+    resolver = Resolver(families=("A",))
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            uri.host, port, family=socket.AF_INET, type=socket.SOCK_DGRAM
-        )
-    except OSError:
-        raise SipError(f"cannot dial {target!r}: no address for {uri.host}", status=404) from None
-    return sip.Address(str(found[0][4][0]), port)
+        return await resolver.resolve(_uri_of(target))
+    except SipError as error:
+        raise SipError(f"cannot dial {target!r}: {error}", status=error.status) from None
+    finally:
+        await resolver.close()
 
 
 def _uri_of(target: str) -> SipUri:
     uri = SipUri.parse(target if target.startswith(("sip:", "sips:", "tel:")) else f"sip:{target}")
-    if uri.scheme != "sip" or not uri.host:
-        raise SipError(f"cannot dial {target!r}: a sip: URI with a host is needed")
+    if not uri.is_sip or not uri.host:
+        raise SipError(f"cannot dial {target!r}: a sip: or sips: URI with a host is needed")
     return uri
 
 

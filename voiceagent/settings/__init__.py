@@ -14,6 +14,7 @@ from voiceagent.settings.service import CallSettings, ConsoleSettings, LogSettin
 from voiceagent.settings.telephony import MediaSettings, SipSettings
 from voiceagent.settings.transport import StreamSettings, TlsSettings
 from voiceagent.settings.tree import Settings, bare_settings, load_settings
+from voiceagent.settings.trunks import TrunkSettings
 
 __all__ = [
     "CallSettings",
@@ -30,6 +31,7 @@ __all__ = [
     "StreamSettings",
     "SurvivalSettings",
     "TlsSettings",
+    "TrunkSettings",
     "bare_settings",
     "load_settings",
 ]

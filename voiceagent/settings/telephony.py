@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from voiceagent.settings.base import Port, Section, ip_address
+from voiceagent.settings.base import CodecName, Port, Section, ip_address
 from voiceagent.settings.transport import StreamSettings, TlsSettings
 from voiceagent.sip.listen import parse_listen
 
@@ -27,6 +27,13 @@ class SipSettings(Section):
     allowed_sources: tuple[str, ...] = Field(
         default=("127.0.0.0/8", "::1/128"),
         description="Addresses and CIDR blocks that may call us; anyone else is ignored in silence.",
+    )
+    trust_headers: bool = Field(
+        default=False, description="Show flows the identity and X- headers of these sources? See Trunks."
+    )
+    realm: str = Field(default="voiceagent", description="Realm in which users of trunks prove themselves.")
+    nonce_life_s: Annotated[float, Field(ge=1, le=3600)] = Field(
+        default=30.0, description="How long a digest challenge of ours may be answered."
     )
     udp_limit: Annotated[int, Field(ge=200, le=65_535)] = Field(
         default=1300, description="Longest request in bytes that goes by UDP; longer ones take TCP."
@@ -67,6 +74,17 @@ class SipSettings(Section):
     def _listen(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for one in value:
             parse_listen(one)
+        places = [(read.transport == "udp", read.host, read.port) for read in map(parse_listen, value)]
+        taken = [place for place in places if place[2]]
+        if len(set(taken)) < len(taken):
+            raise ValueError("names an address and port twice")
+        return value
+
+    @field_validator("realm")
+    @classmethod
+    def _realm(cls, value: str) -> str:
+        if not value or not value.isprintable() or '"' in value or "\\" in value:
+            raise ValueError("must be some text without quotes and backslashes")
         return value
 
     @property
@@ -120,7 +138,7 @@ class MediaSettings(Section):
         default="auto",
         description="How keys are sent: as events (RFC 4733) if agreed on, else by INFO, else as tones.",
     )
-    codecs: tuple[Literal["PCMU", "PCMA", "G722", "opus"], ...] = Field(
+    codecs: tuple[CodecName, ...] = Field(
         default=(), description="Codecs, the preferred first; default: all that are installed, G.711 first."
     )
     codec_preference: Literal["untouched", "theirs", "ours"] = Field(

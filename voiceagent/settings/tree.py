@@ -18,6 +18,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    field_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
@@ -28,6 +29,7 @@ from voiceagent.settings.outbound import OutboundSettings
 from voiceagent.settings.provider import EngineSettings, HostedSettings, RealtimeSettings, SurvivalSettings
 from voiceagent.settings.service import CallSettings, ConsoleSettings, LogSettings
 from voiceagent.settings.telephony import MediaSettings, SipSettings
+from voiceagent.settings.trunks import TrunkSettings, read_trunks
 from voiceagent.sip.listen import parse_listen
 
 
@@ -44,6 +46,9 @@ class Settings(BaseSettings):
     journal_dir: str = Field(default="journals", description="Folder for the call journals.")
     sip: SipSettings = Field(default_factory=SipSettings)
     media: MediaSettings = Field(default_factory=MediaSettings)
+    trunks: tuple[TrunkSettings, ...] = Field(
+        default=(), description="Peers with rules of their own, and our accounts: see Trunks below."
+    )
     realtime: RealtimeSettings = Field(default_factory=RealtimeSettings)
     engine: EngineSettings = Field(default_factory=EngineSettings)
     call: CallSettings = Field(default_factory=CallSettings)
@@ -52,6 +57,11 @@ class Settings(BaseSettings):
     console: ConsoleSettings = Field(default_factory=ConsoleSettings)
     hosted: HostedSettings = Field(default_factory=HostedSettings)
     log: LogSettings = Field(default_factory=LogSettings)
+
+    @field_validator("trunks", mode="before")
+    @classmethod
+    def _trunks(cls, value: Any) -> tuple[TrunkSettings, ...]:
+        return read_trunks(value)
 
     @property
     def provider(self) -> str:
@@ -220,6 +230,10 @@ def _config_error(error: ValidationError) -> ConfigError:
         shown = "" if "secret" in name else f" (not {first.get('input')!r})"
         return ConfigError(name, f'must be a list: ["…", "…"]{shown}')
     message = first["msg"].removeprefix("Value error, ")
+    field, space, rest = message.partition(" ")
+    if space and isinstance(first.get("input"), dict) and first["type"] == "value_error":
+        # What fields owe each other is told by their section, which begins with the name of one of them.
+        name, message = f"{name}.{field}", rest
     given = first.get("input")
     kept_back = any(word in name for word in ("key", "token", "secret"))
     shown = "" if isinstance(given, dict | SecretStr) or kept_back else f" (not {given!r})"

@@ -135,7 +135,8 @@ def _first_contact(request: Request) -> None:
 
 def _first_record_route(request: Request) -> None:
     if "Record-Route" in request.headers:
-        _ = request.record_route[0].uri
+        for first in request.record_route[:1]:  # an empty header names no proxy
+            _ = first.uri
 
 
 _Read = tuple[str, Callable[[Request], object]]

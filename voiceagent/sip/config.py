@@ -154,6 +154,12 @@ class EndpointConfig:
     glare_retries: int = 4
     """How often a re-INVITE of ours refused with 491 is sent again."""
 
+    @property
+    def takes_certificates(self) -> bool:
+        """Whether a certificate may prove who somebody is whose address we do not know."""
+        trunks = () if self.trunks is None else self.trunks.by_name.values()
+        return self.accept_identity is not None or any(one.identities for one in trunks)
+
     def accepts(self) -> AcceptSource:
         """Return the source test that these settings describe."""
         rule = self.accept_source

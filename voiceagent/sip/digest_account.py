@@ -7,6 +7,7 @@ it claims, gets no answer: whoever calls us must not get a hash of our password 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from voiceagent.errors import SipError
@@ -61,6 +62,10 @@ class DigestAccount:
 
     def __repr__(self) -> str:
         return f"DigestAccount({self.username!r})"
+
+    def pin(self, hosts: frozenset[str], still: AbstractSet[str]) -> None:
+        """Answer only ``hosts`` from now on, and those of before that are ``still`` in use."""
+        self._hosts = hosts | (self._hosts & still)
 
     def prepare(self, request: Request, host: str) -> None:
         """Add credentials to a request for ``host`` that would be challenged anyway, with the next count."""

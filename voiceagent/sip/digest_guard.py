@@ -58,8 +58,8 @@ class DigestUser:
 
     trunk: str
     password: str = field(repr=False)
-    md5: bool = False
-    """May it use MD5, for phones that know nothing better?"""
+    algorithms: tuple[str, ...] = ("SHA-256",)
+    """What it may use: MD5 is for phones that know nothing better."""
 
 
 @dataclass(slots=True)
@@ -93,7 +93,7 @@ class DigestGuard:
         self._secrets: dict[tuple[str, str], str] = {
             (name, algorithm): secret_hash(algorithm, name, realm, user.password)
             for name, user in users.items()
-            for algorithm in (("SHA-256", "MD5") if user.md5 else ("SHA-256",))
+            for algorithm in user.algorithms
         }
         self._nobody = hmac.digest(secret, b"nobody", "sha256").hex()
 
@@ -102,12 +102,13 @@ class DigestGuard:
 
     # Challenges.
 
-    def challenge(self, source: str, now: float, *, md5: bool, stale: bool = False) -> tuple[str, ...]:
-        """Return WWW-Authenticate values for ``source`` (an IP address), the best first (RFC 8760 §2.4)."""
+    def challenge(
+        self, source: str, now: float, algorithms: tuple[str, ...] = ("SHA-256",), *, stale: bool = False
+    ) -> tuple[str, ...]:
+        """Return WWW-Authenticate values for ``source`` (an IP address), best first (RFC 8760 §2.4)."""
         # Strictly rising, so that every nonce is its own even within one microsecond.
         self._last_issue = max(int(now * _US), self._last_issue + 1)
         nonce = self._nonce(self._last_issue, source)
-        algorithms = ("SHA-256", "MD5") if md5 else ("SHA-256",)
         return tuple(str(Challenge(self.realm, nonce, one, ("auth",), None, stale)) for one in algorithms)
 
     def _nonce(self, issued: int, source: str) -> str:

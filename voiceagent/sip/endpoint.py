@@ -22,6 +22,7 @@ from voiceagent.sip.parser import Malformed, parse_datagram
 from voiceagent.sip.strangers import ReplyBudget
 from voiceagent.sip.transaction.reply import reply_address
 from voiceagent.sip.trunk_keeper import TrunkKeeper, TrunkStatus
+from voiceagent.sip.trunks import Trunk
 from voiceagent.sip.update import send_update
 from voiceagent.sip.uri import SipUri, host_text
 
@@ -159,9 +160,7 @@ class SipEndpoint:
 
     def accepts_flow(self, source: Address) -> bool:
         """Tell whether ``source`` may connect to us: it is on the allow-list, or we are calling it."""
-        gate = self._core.gate
-        allowed = self._accepts(source) if gate is None else gate.may_connect(source)
-        return allowed or source.host in self._core.callees
+        return self._accepts(source) or source.host in self._core.callees
 
     def _known(self, source: Address) -> bool:
         return self._accepts(source) or (source.flow > 0 and self._vouched_for(source))
@@ -301,7 +300,7 @@ class SipEndpoint:
             raise SipError(f"{user!r} may not be called over {name}", status=403, code="number_not_allowed")
         if core.gate is not None and trunk.max_calls and core.gate.calls[name] >= trunk.max_calls:
             raise SipError(f"{name} has as many calls as it may", status=503, code="trunk_full")
-        return given or self._keeper.destinations(trunk)
+        return self._keeper.destinations(trunk, given)
 
     # Trunks.
 
@@ -315,6 +314,17 @@ class SipEndpoint:
         """Take back our registrations, ask no more; TrunkState ``unregistered`` tells each that is done."""
         self._core.wire.now = now
         self._keeper.close()
+        return self._core.wire.take()
+
+    def renew_trunk(self, trunk: Trunk, now: float) -> list[SipEffect]:
+        """Go on with ``trunk`` in the place of the one of its name: its addresses are others now.
+
+        Live calls stay with the server that they were set up with; our password is for the new ones only, and
+        for those calls. What else a trunk is must be as before.
+        """
+        self._core.wire.now = now
+        self._core.renew_trunk(trunk)
+        self._keeper.renew(trunk)
         return self._core.wire.take()
 
     def trunk_status(self) -> tuple[TrunkStatus, ...]:
@@ -450,6 +460,22 @@ class SipEndpoint:
         if found is None or found.abilities.allows is None:
             return None
         return method in found.abilities.allows
+
+    def replaces(self, leg: str) -> str:
+        """Return the Replaces value (RFC 3891) for a leg's dialog; empty where it is not established."""
+        found = self._core.legs.get(leg)
+        if found is None or found.dialog is None or not found.established:
+            return ""
+        return str(replaces.replaces_of(found.dialog))
+
+    def call_id(self, leg: str) -> str:
+        """Return the Call-ID of a leg; empty where it is over."""
+        found = self._core.legs.get(leg)
+        if found is None:
+            return ""
+        if found.dialog is not None:
+            return found.dialog.call_id
+        return "" if found.client is None else found.client.request.call_id
 
     def identity(self, leg: str) -> str:
         """Return the URI that we are in a leg's dialog, to go by in further calls for it."""

@@ -21,7 +21,7 @@ from voiceagent.sip.refer_taken import refuse_open
 from voiceagent.sip.transaction import ClientTransaction, InviteClient, ServerTransaction, TransactionLayer
 from voiceagent.sip.transaction.reply import ReplyHead, fields_of, reply_address, reply_bytes, reply_head
 from voiceagent.sip.transaction.wire import Wire
-from voiceagent.sip.trunks import TrunkTable
+from voiceagent.sip.trunks import Trunk, TrunkTable
 
 if TYPE_CHECKING:
     from voiceagent.sip.invite import Leg
@@ -105,6 +105,24 @@ class Core:
                     tokens=self.tokens,
                 )
 
+    def renew_trunk(self, trunk: Trunk) -> None:
+        """A trunk has moved. Live calls go on with the hosts they were set up with, whatever these were."""
+        assert self.gate is not None
+        former = self.gate.table.by_name[trunk.name]
+        self.gate.table.renew(trunk)
+        self.callees.update(trunk.hosts)
+        kept: set[str] = set()
+        for leg in self.legs.values():
+            host = None if leg.dialog is None else leg.dialog.peer.host
+            if leg.trunk == trunk.name and host is not None and host not in trunk.hosts:
+                kept.add(host)
+                self.befriend(leg, host)
+        for host in former.hosts:
+            self._unfriend(host)
+        account = self.accounts.get(trunk.name)
+        if account is not None:
+            account.pin(trunk.hosts, kept)
+
     # Effects.
 
     def emit(self, event: SipEvent) -> None:
@@ -126,9 +144,9 @@ class Core:
         if self.legs.pop(leg.id, None) is not None and self.gate is not None:
             self.gate.call_ended(leg.trunk)
         leg.stop_timers(self)
-        if isinstance(leg.client, InviteClient):
-            if not leg.established:
-                leg.client.give_up_in(self.wire.values.give_up)
+        if isinstance(leg.client, InviteClient) and not leg.established:
+            leg.client.give_up_in(self.wire.values.give_up)
+        if leg.callees:
             self.wire.timers.at(self.wire.now + self.wire.values.give_up, lambda: self._part(leg))
         if leg.our_offer is not None and isinstance(leg.our_offer.client, InviteClient):
             # A re-INVITE that was ringing has no timer of its own any more.
@@ -144,15 +162,18 @@ class Core:
             self.gate.call_began(leg.trunk)
 
     def befriend(self, leg: Leg, host: str) -> None:
-        """Hear the callee of an outbound leg, wherever it is, until a while after the leg's end."""
+        """Hear the other side of a leg, wherever it is, until a while after the leg's end."""
         leg.callees.append(host)
         self.callees[host] += 1
 
     def _part(self, leg: Leg) -> None:
         for host in leg.callees:
-            self.callees[host] -= 1
-            if self.callees[host] <= 0:
-                del self.callees[host]
+            self._unfriend(host)
+
+    def _unfriend(self, host: str) -> None:
+        self.callees[host] -= 1
+        if self.callees[host] <= 0:
+            del self.callees[host]
 
     def dice(self, sides: int) -> int:
         """Return a number below ``sides``, as unguessable as the tokens are."""

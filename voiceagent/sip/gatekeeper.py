@@ -108,10 +108,6 @@ class Gatekeeper:
         found = self.candidates(source)
         return found.proven is not None or bool(found.by_digest)
 
-    def may_connect(self, source: Address) -> bool:
-        """Tell whether ``source`` may open a connection: over TLS it may yet show a certificate."""
-        return self.hears(source) or (source.transport == "tls" and self.table.may_certify(source.host))
-
     def at_home(self, source: Address) -> bool:
         """Tell whether ``source`` is a trunk by its address or certificate alone."""
         return self.candidates(source).proven is not None
@@ -142,8 +138,9 @@ class Gatekeeper:
             return Gate(self._trunk_name(user), "held", 403, stateless=True)
         if not found.listed and self._too_many_challenges(source.host, now):
             return Gate("", "challenge_flood", None)
-        md5 = any(one.md5 for one in found.by_digest)
-        lines = self.guard.challenge(source.host, now, md5=md5, stale=proof is Proof.STALE)
+        known = {algorithm for one in found.by_digest for algorithm in one.algorithms}
+        offered = tuple(one for one in ("SHA-256", "MD5") if one in known)
+        lines = self.guard.challenge(source.host, now, offered, stale=proof is Proof.STALE)
         what = "auth_failed" if proof is Proof.WRONG else "challenged"
         headers = tuple(("WWW-Authenticate", line) for line in lines)
         return Gate(self._trunk_name(user), what, 401, headers, stateless=True)

@@ -19,6 +19,8 @@ from voiceagent.sip.limits import StreamLimits
 from voiceagent.sip.listen import Listen
 from voiceagent.sip.streams import Streams, bind_tcp
 from voiceagent.sip.tls import TlsConfig
+from voiceagent.sip.trunk_keeper import TrunkStatus
+from voiceagent.sip.trunks import Trunk
 from voiceagent.sip.udp_socket import UdpSocket, bind_udp
 
 _log = logging.getLogger("voiceagent.sip")
@@ -124,7 +126,7 @@ class SipTransport:
             self._udp[-number] = listener
             self._first_udp.setdefault(ipv6, listener)
             return
-        self.streams.listen(sock, number, bound.transport, anybody=self._config.accept_identity is not None)
+        self.streams.listen(sock, number, bound.transport, anybody=self._config.takes_certificates)
         if bound.host not in ("0.0.0.0", "::"):
             self.streams.local_hosts.setdefault((bound.transport, ipv6), bound.host)
 
@@ -166,8 +168,9 @@ class SipTransport:
         from_uri: str,
         from_name: str = "",
         sdp: bytes,
-        destination: Address | Sequence[Address],
+        destination: Address | Sequence[Address] = (),
         headers: HeaderLines = (),
+        trunk: str = "",
     ) -> str:
         """See :meth:`SipEndpoint.invite`; returns the leg's id."""
         leg, effects = self.endpoint.invite(
@@ -178,9 +181,26 @@ class SipTransport:
             destination=destination,
             now=self._now(),
             headers=headers,
+            trunk=trunk,
         )
         self._perform(effects)
         return leg
+
+    def open_trunks(self) -> None:
+        """See :meth:`SipEndpoint.open_trunks`."""
+        self._perform(self.endpoint.open_trunks(self._now()))
+
+    def close_trunks(self) -> None:
+        """See :meth:`SipEndpoint.close_trunks`."""
+        self._perform(self.endpoint.close_trunks(self._now()))
+
+    def renew_trunk(self, trunk: Trunk) -> None:
+        """See :meth:`SipEndpoint.renew_trunk`."""
+        self._perform(self.endpoint.renew_trunk(trunk, self._now()))
+
+    def trunk_status(self) -> tuple[TrunkStatus, ...]:
+        """See :meth:`SipEndpoint.trunk_status`."""
+        return self.endpoint.trunk_status()
 
     def cancel(self, leg: str) -> None:
         """See :meth:`SipEndpoint.cancel`."""
@@ -233,6 +253,10 @@ class SipTransport:
     def update(self, leg: str, sdp: bytes | None) -> None:
         """See :meth:`SipEndpoint.update`."""
         self._perform(self.endpoint.update(leg, sdp, self._now()))
+
+    def call_id(self, leg: str) -> str:
+        """See :meth:`SipEndpoint.call_id`."""
+        return self.endpoint.call_id(leg)
 
     def session_interval(self, leg: str) -> int | None:
         """See :meth:`SipEndpoint.session_interval`."""

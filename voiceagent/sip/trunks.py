@@ -36,8 +36,8 @@ class Trunk:
     """Names of its TLS certificate, in lower case; one of them must be proven by the connection."""
     digest_users: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     """Users and passwords with which it may call."""
-    md5: bool = False
-    """May its users prove themselves with MD5?"""
+    algorithms: tuple[str, ...] = ("SHA-256",)
+    """With which its users may prove themselves: SHA-256, MD5."""
     methods: tuple[str, ...] = ()
     """Methods it may use, outside of dialogs and within; empty: all of ours."""
     numbers_in: tuple[NumberRule, ...] = ()
@@ -49,11 +49,14 @@ class Trunk:
     calls_per_second: float = 0.0
     """New calls that it may offer; 0: no cap."""
     codecs: tuple[str, ...] = ()
-    srtp: SrtpMode = "off"
+    srtp: SrtpMode | None = None
+    """None: as ``media.srtp`` says."""
     learn_media: bool | None = None
     """None: as ``media.learn_source`` says."""
     servers: tuple[Address, ...] = ()
     """Where we send to, in order of preference."""
+    has_servers: bool = False
+    """Whether its settings name servers, even where their addresses are not known."""
     domain: str = ""
     """Host part of the URIs that we use towards it."""
     from_user: str = ""
@@ -65,6 +68,8 @@ class Trunk:
     expires_s: int = 600
     keepalive_s: float = 0.0
     """How often each server is asked whether it lives (OPTIONS); 0: never."""
+    trouble: str = ""
+    """Why its servers are not known now; empty where they are, or where it has none."""
 
     @property
     def takes_calls(self) -> bool:
@@ -89,9 +94,18 @@ class Trunk:
         host = self.uri().removeprefix("sip:").partition(";")[0]
         return f"sip:{name}@{host}" if name else f"sip:{host}"
 
+    @property
+    def calls_out(self) -> bool:
+        """Whether calls of ours go over it: it has servers, or had some if they could be found."""
+        return bool(self.servers or self.has_servers)
+
+    def may_dial(self, user: str) -> bool:
+        """Tell whether its rules let ``user`` be called through it."""
+        return any_matches(self.numbers_out, user)
+
     def dials(self, user: str) -> bool:
-        """Tell whether ``user`` may be called through this trunk."""
-        return bool(self.servers) and any_matches(self.numbers_out, user)
+        """Tell whether ``user`` can be called through this trunk now."""
+        return bool(self.servers) and self.may_dial(user)
 
 
 class Candidates(NamedTuple):
@@ -121,9 +135,12 @@ class TrunkTable:
             for name, password in trunk.digest_users.items():
                 if name in self.users:
                     raise ValueError(f"the user {name!r} belongs to {self.users[name].trunk!r} already")
-                self.users[name] = DigestUser(trunk.name, password, trunk.md5)
-        self._open = tuple(one for one in self.by_name.values() if one.takes_calls)
+                self.users[name] = DigestUser(trunk.name, password, trunk.algorithms)
         self._at: dict[str, tuple[frozenset[str], bool]] = {}
+        self._open = self._takers()
+
+    def _takers(self) -> tuple[Trunk, ...]:
+        return tuple(one for one in self.by_name.values() if one.takes_calls)
 
     def __len__(self) -> int:
         return len(self.by_name)
@@ -131,6 +148,14 @@ class TrunkTable:
     def get(self, name: str) -> Trunk | None:
         """Return the trunk of this name."""
         return self.by_name.get(name)
+
+    def renew(self, trunk: Trunk) -> None:
+        """Put ``trunk`` in the place of the one of its name: other addresses, everything else as it was."""
+        if trunk.digest_users != self.by_name[trunk.name].digest_users:
+            raise ValueError(f"the users of {trunk.name!r} cannot change")
+        self.by_name[trunk.name] = trunk
+        self._open = self._takers()
+        self._at.clear()
 
     def candidates(self, host: str, identities: frozenset[str] = frozenset()) -> Candidates:
         """Return which trunks a peer at ``host`` (an IP address) may be.
@@ -150,11 +175,6 @@ class TrunkTable:
             elif proven is None or (trunk.identities and not proven.identities):
                 proven = trunk
         return Candidates(proven, tuple(by_digest), listed)
-
-    def may_certify(self, host: str) -> bool:
-        """Tell whether a trunk that proves itself by certificate may be at ``host``."""
-        names, _ = self._places(host)
-        return any(self.by_name[name].identities for name in names)
 
     def _places(self, host: str) -> tuple[frozenset[str], bool]:
         """Names of the trunks whose addresses hold for ``host``, and whether one of them lists it."""
