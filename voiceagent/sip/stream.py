@@ -13,7 +13,7 @@ from voiceagent.sip.limits import DEFAULT, Limits, StreamLimits
 PING = b"\r\n\r\n"
 PONG = b"\r\n"
 _LATE_S = 1.0
-"""A deadline looked at this much too late says that we were stopped or too busy, not that the peer is slow."""
+"""A deadline seen this much too late says that we were stopped or too busy, not that the peer is slow."""
 
 
 @dataclass(frozen=True, slots=True)
