@@ -209,6 +209,8 @@ class Call:
             status = error.status if isinstance(error, SipError) else 503
             await self.leg.reject(status, "Not Acceptable Here" if status == 488 else "Service Unavailable")
             return leg_refused(error, status)
+        if self.placing is not None:
+            self.placing.dialled()
         refusal = await self._connect()
         if self._ending.done():
             refusal = self._ending.result()

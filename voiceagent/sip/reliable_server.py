@@ -108,7 +108,7 @@ class ReliableResponses:
         self._rseq += 1
         headers = (
             ("Contact", leg.contact),
-            ("Allow", core.allow),
+            ("Allow", core.allow(leg.trunk)),
             ("Supported", ", ".join(core.supported)),
             ("Require", TAG),
             ("RSeq", str(self._rseq)),

@@ -45,6 +45,11 @@ def _encode(text: str, keep: str) -> str:
     return pct_quote(text, safe=keep, errors="surrogateescape")
 
 
+def user_text(user: str) -> str:
+    """Return a decoded user part as it stands in a URI, escaped where it must be (RFC 3261 §19.1.2)."""
+    return user if user.isalnum() and user.isascii() else _encode(user, _KEEP_USER)
+
+
 def parse_host(text: str) -> str:
     """A host as sockets take it: name or IPv4 unchanged, IPv6 without brackets; SipError 400 otherwise.
 
@@ -180,7 +185,7 @@ class SipUri:
             return f"{self.scheme}:{self.opaque}"
         parts = [self.scheme, ":"]
         if self.user:
-            parts.append(_encode(self.user, _KEEP_USER))
+            parts.append(user_text(self.user))
             if self.password is not None:
                 parts += [":", _encode(self.password, _KEEP_USER)]
             if self.host:
