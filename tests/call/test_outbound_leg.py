@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any
 
 import pytest
@@ -251,16 +252,18 @@ async def test_hanging_up_while_it_rings_is_our_own_end(bench: Bench) -> None:
 async def test_nothing_leaves_for_a_call_that_was_given_up_while_it_was_being_prepared(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loading = asyncio.Event()
+    found = asyncio.Event()
 
-    async def load() -> None:
-        await loading.wait()
+    async def lookup() -> list[sip.Address]:
+        await found.wait()
+        return [sip.Address("127.0.0.1", 5090)]
 
-    monkeypatch.setattr(bench.leg._audio, "load", load)  # pyright: ignore[reportPrivateUsage]
+    plan = dataclasses.replace(bench.leg._plan, destination=lookup)  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(bench.leg, "_plan", plan)
     preparing = asyncio.ensure_future(bench.leg.prepare())
     await asyncio.sleep(0)
     await bench.leg.hang_up()
-    loading.set()
+    found.set()
     await preparing
     assert not any(line[0] == "invite" for line in bench.transport.log)
 

@@ -11,7 +11,7 @@ import asyncio
 import gc
 import ipaddress
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,7 @@ from voiceagent.call.vigil import VigilConfig
 from voiceagent.errors import ConfigError, MediaError
 from voiceagent.ids import Tokens, random_token
 from voiceagent.ivr.flow import FlowBook, load_flows
-from voiceagent.media.codecs import available
+from voiceagent.media.codecs import available, load
 from voiceagent.media.dtls import process_identity
 from voiceagent.media.music import HoldMusic, pcm_of
 from voiceagent.media.party_security import SecurityPolicy
@@ -320,6 +320,8 @@ class Service:
             music=self._music,
             digits=media.digits,
         )
+        codecs = {*direct.codecs, *(codec for trunk in table.by_name.values() for codec in trunk.codecs)}
+        self._nest.start("codecs and music", _load_media(codecs, direct.music))
         policy = partial(_security_policy, media)
         self._gateway = SipGateway(direct, self._offered, self._sip_event, media_of(table, direct, policy))
         config = EndpointConfig(
@@ -346,7 +348,7 @@ class Service:
         )
         self._gateway.transport = self.sip
         bound = await self.sip.listen(listeners_of(settings), setting_of(settings))
-        self.trunks = TrunkDesk(self.sip, self.metrics, table, self.settings.trunks)
+        self.trunks = TrunkDesk(self.sip, self.metrics, self.hub, table, self.settings.trunks)
         self.trunks.open()
         self._nest.start("trunk names", self.trunks.keep_found(self.resolver))
         self._routes = Routes(table, self.resolver, self.trunks.status)
@@ -481,6 +483,12 @@ def _security_policy(media: MediaSettings, mode: SrtpMode | None = None) -> Secu
     if "dtls" in media.srtp_keying:
         process_identity()  # a tenth of a second, which no call should wait for
     return SecurityPolicy(mode, media.srtp_keying, media.sdes_over)
+
+
+async def _load_media(codecs: Iterable[str], music: HoldMusic) -> None:
+    """Load and make what a call would have to wait for, and every other call with it."""
+    await load(codecs)
+    await asyncio.to_thread(music.prepare)
 
 
 def hold_music(path: str | None) -> HoldMusic:

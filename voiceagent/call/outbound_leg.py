@@ -99,13 +99,11 @@ class OutboundLeg(SipLeg):
         plan = self._plan
         try:
             destinations = await _addresses(plan.destination)
+            await self._audio.load()
             if self._decided.done():
                 return  # hung up meanwhile
             self._audio.tls_signalling = all(one.transport == "tls" for one in destinations)
             self._open()
-            await self._audio.load()
-            if self._decided.done():
-                return  # as before: nothing may leave for a call that is over
             offer = self._audio.offer()
             self._place(
                 self,

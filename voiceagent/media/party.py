@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Literal
 
 from voiceagent.errors import SipError
@@ -233,9 +234,13 @@ class RtpParty:
         security = None if agreed.security is None else agreed.security.security
         # With DTLS a second port needs a second handshake (RFC 5764 §4.1): then RTCP shares RTP's or is none.
         rtcp = self._media.rtcp and not agreed.rtcp_mux and not isinstance(security, DtlsParameters)
+        host = agreed.remote_address
+        # The old way to hold (RFC 3264 §8.4) names no address: nothing may go there, for the system would
+        # take it for this machine, and whom we believe stays as it is.
+        nowhere = ip_address(host).is_unspecified
         direction: PortDirection = agreed.local_direction.value
         path = MediaPath(
-            remote=(agreed.remote_address, agreed.remote_port),
+            remote=None if nowhere else (host, agreed.remote_port),
             codec=agreed.codec,
             payload_type=agreed.payload_type,
             event_payload_type=agreed.telephone_event_pt,
@@ -249,19 +254,19 @@ class RtpParty:
             receive_event_type=agreed.receive_telephone_event_pt,
             comfort_noise_type=agreed.comfort_noise_pt or comfort_noise.PAYLOAD_TYPE,
             security=security,
-            rtcp=(agreed.remote_address, agreed.remote_rtcp_port) if rtcp else None,
+            rtcp=(host, agreed.remote_rtcp_port) if rtcp and not nowhere else None,
             rtcp_mux=self._media.rtcp and agreed.rtcp_mux,
         )
+        self._path = path
         if self.port.turning:
             self.port.update(path)
-        else:
-            self._path = path
 
     def start(self) -> None:
-        """Let packets flow as agreed. Raises SipError when nothing was agreed."""
+        """Let packets flow as agreed; harmless when they do. Raises SipError when nothing was agreed."""
         if self.agreement is None:
             raise SipError("no audio was agreed on", status=488)
-        self.port.connect(self._path)
+        if not self.port.turning:
+            self.port.connect(self._path)
 
     _path: MediaPath = MediaPath(None)
 

@@ -25,7 +25,7 @@ class MediaPath:
     """What offer and answer agreed on for one audio stream."""
 
     remote: Address | None
-    """Connection address and port of the peer's SDP; None while unknown."""
+    """Connection address and port of the peer's SDP; None while unknown, or on hold by 0.0.0.0: as before."""
     codec: str = "PCMU"
     """What we send: PCMU, PCMA, G722 or opus."""
     payload_type: int = 0
