@@ -50,6 +50,7 @@ class Core:
         "methods",
         "referrers",
         "supported",
+        "supported_text",
         "tokens",
         "wire",
     )
@@ -59,6 +60,8 @@ class Core:
         self.tokens = tokens
         self.supported = supported_tags(config)
         """Option tags that we understand."""
+        self.supported_text = ", ".join(self.supported)
+        """The Supported value."""
         self.methods = methods_of(config)
         """Methods that we take."""
         self.flows = Flows(config.listeners or (config.local,))
