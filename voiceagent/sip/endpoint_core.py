@@ -117,7 +117,8 @@ class Core:
             host = None if leg.dialog is None else leg.dialog.peer.host
             if leg.trunk == trunk.name and host is not None and host not in trunk.hosts:
                 kept.add(host)
-                self.befriend(leg, host)
+                if host not in leg.callees:
+                    self.befriend(leg, host)
         for host in former.hosts:
             self._unfriend(host)
         account = self.accounts.get(trunk.name)
