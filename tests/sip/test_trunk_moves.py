@@ -100,7 +100,7 @@ def test_a_call_that_stands_ends_from_where_it_came_and_no_new_one_begins_there(
     ladder.receive(phone.request("INVITE", body=OFFER), CARRIER)
     leg = ladder.event(InviteReceived).leg
     ladder.do("accept", leg, ANSWER)
-    phone.to_tag = ladder.response().to.tag
+    phone.to_tag = ladder.response().to.tag or ""
     ladder.receive(phone.request("ACK"), CARRIER)
     move(ladder, one, SECOND)
     ladder.receive(phone_at(CARRIER, "call-2").request("INVITE", body=OFFER), CARRIER)

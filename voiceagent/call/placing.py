@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import TYPE_CHECKING
 
 from voiceagent.call.greeting import Greeting
@@ -24,6 +25,13 @@ class Placing:
     def answered(self) -> bool:
         """True once the callee has taken the call."""
         return self._answered.done()
+
+    def dialled(self) -> None:
+        """The INVITE has left: only now the call has a name at the other side, its Call-ID."""
+        call, leg = self._call, self._call.leg.info
+        if leg.protocol_call_id:
+            call.info = dataclasses.replace(call.info, id=leg.id, protocol_call_id=leg.protocol_call_id)
+            call.journal.write("call.dialled", protocol_call_id=leg.protocol_call_id)
 
     def progress(self, status: int, early_media: bool) -> None:
         """The leg tells that it rings (18x) or was answered (200)."""

@@ -32,7 +32,9 @@ def address_of_uri(uri: SipUri) -> Address | None:
     if not is_ip(uri.host):
         return None
     transport = transport_of(uri)
-    return None if transport is None else Address(uri.host, uri.port or DEFAULT_PORTS[transport], transport)
+    # IPv6 in one spelling, that of the sockets: it is compared as text (RFC 5118 §4.5).
+    host = str(ipaddress.ip_address(uri.host)) if ":" in uri.host else uri.host
+    return None if transport is None else Address(host, uri.port or DEFAULT_PORTS[transport], transport)
 
 
 def transport_of(uri: SipUri) -> Transport | None:
@@ -209,7 +211,7 @@ class Dialog:
             return address._replace(flow=peer.flow)
         told = uri.scheme == "sips" or "transport" in uri.params
         if (
-            uri.host in (peer.host, self.alias)
+            (address.host == peer.host or uri.host == self.alias)
             and (uri.port is None or uri.port in (peer.port, self.home.port))
             and (not told or address.transport == peer.transport)
             and (peer.flow in live or not told or address.host != peer.host)

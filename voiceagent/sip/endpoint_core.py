@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from voiceagent.errors import SipError
 from voiceagent.ids import Tokens
-from voiceagent.sip.authorise import answer_in_dialog
+from voiceagent.sip.authorise import answer_in_dialog, credentials_of
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.dialog import Dialog, DialogKey
 from voiceagent.sip.digest_account import DigestAccount
@@ -22,12 +22,16 @@ from voiceagent.sip.transaction import ClientTransaction, InviteClient, ServerTr
 from voiceagent.sip.transaction.reply import ReplyHead, fields_of, reply_address, reply_bytes, reply_head
 from voiceagent.sip.transaction.wire import Wire
 from voiceagent.sip.trunks import Trunk, TrunkTable
+from voiceagent.sip.uri import user_text
 
 if TYPE_CHECKING:
     from voiceagent.sip.invite import Leg
 
 SDP = "application/sdp"
 HeaderLines = tuple[tuple[str, str], ...]
+
+MOST_CALLEES = 32
+"""Hosts that one leg may have us listen to: a peer that names ever new ones is not followed any more."""
 
 
 class Core:
@@ -46,6 +50,7 @@ class Core:
         "methods",
         "referrers",
         "supported",
+        "supported_text",
         "tokens",
         "wire",
     )
@@ -55,6 +60,8 @@ class Core:
         self.tokens = tokens
         self.supported = supported_tags(config)
         """Option tags that we understand."""
+        self.supported_text = ", ".join(self.supported)
+        """The Supported value."""
         self.methods = methods_of(config)
         """Methods that we take."""
         self.flows = Flows(config.listeners or (config.local,))
@@ -68,7 +75,7 @@ class Core:
         self.referrers: dict[str, Leg] = {}
         """Legs of which a REFER is still to be reported on, also after their end."""
         self.callees: Counter[str] = Counter()
-        """IP addresses that we are calling; they may answer and speak in their dialog, nothing else."""
+        """IP addresses that we send requests to; they may answer and speak in their dialog, nothing else."""
 
         self.gate: Gatekeeper | None = None
         """Judges who may come in; None where there are no trunks, only addresses."""
@@ -110,7 +117,8 @@ class Core:
             host = None if leg.dialog is None else leg.dialog.peer.host
             if leg.trunk == trunk.name and host is not None and host not in trunk.hosts:
                 kept.add(host)
-                self.befriend(leg, host)
+                if host not in leg.callees:
+                    self.befriend(leg, host)
         for host in former.hosts:
             self._unfriend(host)
         account = self.accounts.get(trunk.name)
@@ -159,6 +167,16 @@ class Core:
         """Hear the other side of a leg, wherever it is, until a while after the leg's end."""
         leg.callees.append(host)
         self.callees[host] += 1
+
+    def follow(self, leg: Leg, dialog: Dialog) -> None:
+        """Hear the host that requests of ``dialog`` go to: a route or Contact may name another one."""
+        host = self.next_hop(dialog).host
+        if host == dialog.peer.host or host in leg.callees or leg.ended:
+            return
+        if len(leg.callees) < MOST_CALLEES:
+            self.befriend(leg, host)
+        else:
+            self.counts["over_max_callees"] += 1
 
     def _part(self, leg: Leg) -> None:
         for host in leg.callees:
@@ -231,7 +249,7 @@ class Core:
     def contact(self, peer: Address, user: str = "", *, secure: bool = False) -> str:
         """Return the Contact value by which ``peer`` reaches us; ``secure``: a SIPS URI (§12.1.1)."""
         local = self.flows.local_for(peer)
-        user = user or self.config.user
+        user = user_text(user or self.config.user)
         if secure:
             return f"<sips:{user}@{local.host_port}>"
         return f"<sip:{user}@{local.host_port}{local.param}>"
@@ -287,16 +305,27 @@ class Core:
         """Return where the next request of ``dialog`` goes, by its own connection while that stands."""
         return self.flows.through(dialog.next_hop(self.flows.live))
 
-    def ack_2xx(self, dialog: Dialog, number: int, headers: HeaderLines = ()) -> tuple[bytes, Address]:
-        """Build the ACK for a 2xx to our INVITE number ``number``: a request of its own (§13.2.2.4)."""
+    def ack_2xx(self, dialog: Dialog, invite: Request) -> tuple[bytes, Address]:
+        """Build the ACK for a 2xx to our ``invite``: a request of its own, with its credentials (§13.2.2.4).
+
+        They are left out where it does not go to our trunk: the callee's Contact may be anywhere.
+        """
         hop = self.next_hop(dialog)
-        ack = dialog.request("ACK", self.via(hop), contact="", number=number, headers=headers)
+        account = dialog.account
+        ours = account is not None and account.serves(hop.host)
+        ack = dialog.request(
+            "ACK",
+            self.via(hop),
+            contact="",
+            number=invite.cseq.number,
+            headers=credentials_of(invite) if ours else (),
+        )
         return ack.to_bytes(), hop
 
-    @property
-    def allow(self) -> str:
-        """The Allow value."""
-        return ", ".join(self.methods)
+    def allow(self, trunk: str = "") -> str:
+        """Return the Allow value for a peer, less what its ``trunk`` may not use."""
+        gate = self.gate
+        return ", ".join(self.methods if gate is None else gate.allowed(trunk, self.methods))
 
     def takes(self, method: str) -> bool:
         """Tell whether ``method`` is one of ours."""

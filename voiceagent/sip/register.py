@@ -112,7 +112,7 @@ class Registration:
             call_id=self._call_id,
             number=self._number,
             contact=lambda to: core.contact(to, trunk.username or trunk.from_user),
-            headers=(("Expires", str(expires)), ("Allow", core.allow)),
+            headers=(("Expires", str(expires)), ("Allow", core.allow(trunk.name))),
             on_response=self._answered,
             on_failure=lambda status, why: self._failed(why),
             account=core.accounts.get(trunk.name),

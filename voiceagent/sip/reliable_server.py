@@ -108,8 +108,8 @@ class ReliableResponses:
         self._rseq += 1
         headers = (
             ("Contact", leg.contact),
-            ("Allow", core.allow),
-            ("Supported", ", ".join(core.supported)),
+            ("Allow", core.allow(leg.trunk)),
+            ("Supported", core.supported_text),
             ("Require", TAG),
             ("RSeq", str(self._rseq)),
         )

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from voiceagent.sip.digest_guard import DigestUser
 from voiceagent.sip.effects import Address
 from voiceagent.sip.numbers import NumberRule, any_matches
-from voiceagent.sip.uri import host_text
+from voiceagent.sip.uri import host_text, user_text
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 SrtpMode = Literal["off", "optional", "required"]
@@ -32,6 +32,8 @@ class Trunk:
     name: str
     networks: tuple[Network, ...] = ()
     """Where it may call from."""
+    has_networks: bool = False
+    """Whether its settings say from where, even where that is not known: then from nowhere."""
     identities: frozenset[str] = frozenset()
     """Names of its TLS certificate, in lower case; one of them must be proven by the connection."""
     digest_users: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
@@ -74,7 +76,8 @@ class Trunk:
     @property
     def takes_calls(self) -> bool:
         """Whether anybody could call us over this trunk."""
-        return bool(self.networks or self.identities or self.digest_users)
+        elsewhere = not self.has_networks and (self.identities or self.digest_users)
+        return bool(self.networks or elsewhere)
 
     @property
     def hosts(self) -> frozenset[str]:
@@ -86,13 +89,13 @@ class Trunk:
         first = self.servers[0] if self.servers else None
         host = self.domain or (host_text(first.host, first.port) if first else "invalid")
         transport = f";transport={first.transport}" if first is not None and first.transport != "udp" else ""
-        return f"sip:{user}@{host}{transport}" if user else f"sip:{host}{transport}"
+        return f"sip:{user_text(user)}@{host}{transport}" if user else f"sip:{host}{transport}"
 
     def from_uri(self, user: str = "") -> str:
         """Return who we are in its eyes: ``user``, else ``from_user``, else our user name there."""
         name = user or self.from_user or self.username
         host = self.uri().removeprefix("sip:").partition(";")[0]
-        return f"sip:{name}@{host}" if name else f"sip:{host}"
+        return f"sip:{user_text(name)}@{host}" if name else f"sip:{host}"
 
     @property
     def calls_out(self) -> bool:
