@@ -119,7 +119,7 @@ class UdpSocket:
             self._receive(bytes(view[:size]), source[0], source[1], self._flow)
 
     def _listen_again(self) -> None:
-        """uvloop stops to watch a socket that has an error pending (libuv does); only a new watch hears on."""
+        """uvloop (libuv) stops watching a socket that has an error pending; only a new watch hears on."""
         self._erred = False
         if self._socket is not None:
             loop, number = asyncio.get_running_loop(), self._socket.fileno()
