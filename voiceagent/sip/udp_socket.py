@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
-import select
 import socket
 import struct
 import sys
@@ -58,37 +58,21 @@ class UdpSocket:
         self._errors = errors
         self._receive = receive
         self._unreachable = unreachable
+        self._erred = False  # an error was pending since the last look
         self.ipv6 = sock.family == socket.AF_INET6
-        self._watched: int = sock.fileno()
-        self._poll: select.epoll | None = None
         if sys.platform == "linux":
-            self._ask_for_errors(sock)
-        asyncio.get_running_loop().add_reader(self._watched, self._readable)
-
-    def _ask_for_errors(self, sock: socket.socket) -> None:
-        """Have ICMP errors queued, and the loop watch a poll object instead of the socket.
-
-        A queued error is POLLERR, and libuv (uvloop) stops watching what reports that: the first peer that
-        cannot be reached would make us deaf. The poll object only ever becomes readable.
-        """
-        level, option = (
-            (socket.IPPROTO_IPV6, _IPV6_RECVERR) if self.ipv6 else (socket.IPPROTO_IP, _IP_RECVERR)
-        )
-        try:
-            sock.setsockopt(level, option, 1)
-        except OSError:
-            return
-        self._poll = select.epoll()
-        self._poll.register(sock.fileno(), select.EPOLLIN)
-        self._watched = self._poll.fileno()
+            level, option = (
+                (socket.IPPROTO_IPV6, _IPV6_RECVERR) if self.ipv6 else (socket.IPPROTO_IP, _IP_RECVERR)
+            )
+            with contextlib.suppress(OSError):
+                sock.setsockopt(level, option, 1)
+        asyncio.get_running_loop().add_reader(sock.fileno(), self._readable)
 
     def close(self) -> None:
         """Stop listening at once; harmless when called again."""
         sock, self._socket = self._socket, None
         if sock is not None:
-            asyncio.get_running_loop().remove_reader(self._watched)
-            if self._poll is not None:
-                self._poll.close()
+            asyncio.get_running_loop().remove_reader(sock.fileno())
             sock.close()
 
     def send(self, data: bytes, destination: Address) -> None:
@@ -99,6 +83,7 @@ class UdpSocket:
         try:
             sock.sendto(data, destination[:2])
         except OSError as error:
+            self._erred = True
             if error.errno not in _UNREACHABLE or not self._drain():
                 self._errors[type(error).__name__] += 1
                 if error.errno in _UNREACHABLE:
@@ -111,6 +96,12 @@ class UdpSocket:
                 self._errors[type(again).__name__] += 1
 
     def _readable(self) -> None:
+        self._read_batch()
+        self._drain()
+        if self._erred:
+            self._listen_again()
+
+    def _read_batch(self) -> None:
         view = _VIEW
         for _ in range(_BATCH):
             sock = self._socket
@@ -119,14 +110,21 @@ class UdpSocket:
             try:
                 size, source = sock.recvfrom_into(_BUFFER)
             except BlockingIOError:
-                if not self._drain():
-                    return
-                continue
+                return
             except OSError as error:
+                self._erred = True
                 self._errors[type(error).__name__] += 1
                 self._drain()
                 continue
             self._receive(bytes(view[:size]), source[0], source[1], self._flow)
+
+    def _listen_again(self) -> None:
+        """uvloop (libuv) stops watching a socket that has an error pending; only a new watch hears on."""
+        self._erred = False
+        if self._socket is not None:
+            loop, number = asyncio.get_running_loop(), self._socket.fileno()
+            loop.remove_reader(number)
+            loop.add_reader(number, self._readable)
 
     def _drain(self) -> bool:
         """Read the queue of ICMP errors; True when there was one."""
@@ -139,7 +137,7 @@ class UdpSocket:
                 _, extra, _, peer = sock.recvmsg(512, 512, socket.MSG_ERRQUEUE)
             except OSError:
                 return found
-            found = True
+            found = self._erred = True
             for level, kind, value in extra:
                 if (level, kind) not in (
                     (socket.IPPROTO_IP, _IP_RECVERR),
