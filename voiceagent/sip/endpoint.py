@@ -96,7 +96,7 @@ class SipEndpoint:
         """
         core = self._core
         core.wire.now = now
-        if self._known(source):
+        if self._known(source) and not self._unproven(source):
             message = parse_datagram(head.rstrip(b"\r\n") + b"\r\n\r\n")
             request = message.partial if isinstance(message, Malformed) else message
             if isinstance(request, Request) and request.method != "ACK":
@@ -162,8 +162,19 @@ class SipEndpoint:
         """Tell whether ``source`` may connect to us: it is on the allow-list, or we are calling it."""
         return self._accepts(source) or source.host in self._core.callees
 
+    def expects_flow(self, source: Address) -> bool:
+        """Tell whether a place is kept for ``source``: its address is listed, or we are calling it."""
+        gate = self._core.gate
+        listed = self._accepts(source) if gate is None else gate.candidates(source).listed
+        return listed or source.host in self._core.callees
+
     def _known(self, source: Address) -> bool:
         return self._accepts(source) or (source.flow > 0 and self._vouched_for(source))
+
+    def _unproven(self, source: Address) -> bool:
+        """Tell whether ``source`` would have to prove itself by a password first."""
+        gate = self._core.gate
+        return gate is not None and not gate.at_home(source)
 
     def _vouched_for(self, source: Address) -> bool:
         """Tell whether the certificate at the other end of a connection lets it speak."""
@@ -196,9 +207,7 @@ class SipEndpoint:
         client.response_received(response)
 
     def _malformed(self, message: Malformed, source: Address) -> None:
-        gate = self._core.gate
-        stranger = gate is not None and not gate.at_home(source)
-        if message.reply_status is None or message.partial is None or stranger:
+        if message.reply_status is None or message.partial is None or self._unproven(source):
             self._drop(message.why, source)
             return
         self._core.counts[f"malformed_{message.why}"] += 1

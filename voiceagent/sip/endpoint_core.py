@@ -50,6 +50,7 @@ class Core:
         "methods",
         "referrers",
         "supported",
+        "supported_text",
         "tokens",
         "wire",
     )
@@ -59,6 +60,8 @@ class Core:
         self.tokens = tokens
         self.supported = supported_tags(config)
         """Option tags that we understand."""
+        self.supported_text = ", ".join(self.supported)
+        """The Supported value."""
         self.methods = methods_of(config)
         """Methods that we take."""
         self.flows = Flows(config.listeners or (config.local,))
@@ -114,7 +117,8 @@ class Core:
             host = None if leg.dialog is None else leg.dialog.peer.host
             if leg.trunk == trunk.name and host is not None and host not in trunk.hosts:
                 kept.add(host)
-                self.befriend(leg, host)
+                if host not in leg.callees:
+                    self.befriend(leg, host)
         for host in former.hosts:
             self._unfriend(host)
         account = self.accounts.get(trunk.name)

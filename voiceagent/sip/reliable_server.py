@@ -109,7 +109,7 @@ class ReliableResponses:
         headers = (
             ("Contact", leg.contact),
             ("Allow", core.allow(leg.trunk)),
-            ("Supported", ", ".join(core.supported)),
+            ("Supported", core.supported_text),
             ("Require", TAG),
             ("RSeq", str(self._rseq)),
         )
