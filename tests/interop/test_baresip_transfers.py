@@ -23,7 +23,7 @@ async def dialled(phone: Baresip, running: Service) -> None:
     assert running.addresses is not None
     await phone.command("dial", f"sip:200@{running.addresses.sip}")
     await phone.event("CALL_ESTABLISHED")
-    await until(lambda: running.directory.live)
+    await until(lambda: any(call.talking for call in running.directory.live))
 
 
 def told(folder: Path) -> list[tuple[object, object]]:
