@@ -51,11 +51,13 @@ async def test_it_hands_the_agent_over(tmp_path: Path) -> None:
 
 @pytest.mark.matrix("baresip", "REFER to us: not allowed", "403; it tells its user, and hangs up by itself")
 async def test_it_may_not_hand_the_agent_to_anybody(tmp_path: Path) -> None:
-    async with service(tmp_path, flows=kit.flow_file(tmp_path), sip__accept_refer=True) as running:
-        async with baresip(tmp_path / "phone", kit.silence(60)) as phone:
-            await dialled(phone, running)
-            await phone.command("transfer", "sip:elsewhere@127.0.0.1:9")
-            await phone.event("TRANSFER_FAILED")
-            await until(lambda: not running.directory.live)
+    async with (
+        service(tmp_path, flows=kit.flow_file(tmp_path), sip__accept_refer=True) as running,
+        baresip(tmp_path / "phone", kit.silence(60)) as phone,
+    ):
+        await dialled(phone, running)
+        await phone.command("transfer", "sip:elsewhere@127.0.0.1:9")
+        await phone.event("TRANSFER_FAILED")
+        await until(lambda: not running.directory.live)
     assert told(tmp_path) == [("refer.received", 403)]
     assert kit.entries(tmp_path)[-1]["reason"] == "caller_hung_up"
