@@ -59,6 +59,7 @@ def _trunk(one: TrunkSettings) -> Trunk:
         domain = host_text(first[0], first[1] or None)
     return Trunk(
         one.name,
+        has_networks=bool(one.addresses),
         identities=frozenset(name.lower() for name in one.identities),
         digest_users=user_secrets(one),
         algorithms=one.algorithms,
