@@ -101,6 +101,10 @@ async def test_a_name_that_leads_nowhere_takes_its_trunk_down_and_no_more(
     inbound = await found(carrier(addresses=["pbx.example"]), Dns(zone))
     assert not inbound.takes_calls
     assert inbound.trouble
+    # Its password must not become enough because the DNS is down.
+    both = await found(carrier(addresses=["pbx.example"], digest_users={"u": "pw"}), Dns(zone))
+    assert not both.takes_calls
+    assert TrunkTable([both]).candidates("192.0.2.7") == (None, (), False)
     half = await found(carrier(addresses=["pbx.example", "192.0.2.0/24"]), Dns(zone))
     assert (half.takes_calls, half.trouble) == (True, "")
 

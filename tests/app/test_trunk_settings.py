@@ -99,6 +99,11 @@ async def test_a_file_with_two_trunks(tmp_path: Path, monkeypatch: pytest.Monkey
         ([table(servers=["a:b:c"])], "trunks.carrier.servers: 'a:b:c' must look like"),
         ([table(servers=["a;transport=sctp"])], "trunks.carrier.servers: "),
         ([table(servers=["a"], host="b")], "trunks.carrier.servers: cannot stand beside host"),
+        (
+            [table(servers=["a"], transport="tls")],
+            "trunks.carrier.transport: stands in each of servers",
+        ),
+        ([table(addresses=["10.0.0.1"], port=5070)], "trunks.carrier.port: means nothing without host"),
         ([table(host="a", numbers_in=["1*2"])], "trunks.carrier.numbers_in: "),
         ([table(host="a", methods=["INVITE", "DANCE"])], "trunks.carrier.methods: "),
         ([table(host="a", srtp="maybe")], "trunks.carrier.srtp: "),

@@ -49,6 +49,10 @@ TABLE: dict[tuple[str, str], tuple[object, ...]] = {
     ("POST", "/v1/calls/{call_id}/responses"): ACT,
     ("DELETE", "/v1/calls/{call_id}/responses/{response_id}"): ACT,
     ("POST", "/v1/calls/{call_id}/actions/hangup"): ACT,
+    ("POST", "/v1/calls/{call_id}/actions/hold"): ACT,
+    ("POST", "/v1/calls/{call_id}/actions/resume"): ACT,
+    ("POST", "/v1/calls/{call_id}/actions/transfer"): ACT,
+    ("POST", "/v1/calls/{call_id}/actions/send_digits"): ACT,
     # Its signature is the credential: never a 401 for want of a token.
     ("POST", "/webhooks/realtime"): OPEN,
 }

@@ -429,3 +429,25 @@ def test_nobody_draws_calls_to_himself_before_his_password() -> None:
     assert ladder.response().status == 200
     ladder.invite(destination=home)
     assert ladder.last_send().destination == flow
+
+
+def test_places_are_kept_for_listed_addresses_and_not_for_whoever_may_know_a_password() -> None:
+    ladder = gated(CARRIERS, trunk("desk", digest_users={"alice": "pw"}))
+    flow = STRANGER._replace(transport="tcp", flow=1)
+    endpoint = ladder.endpoint
+    assert (endpoint.accepts_flow(CARRIER), endpoint.expects_flow(CARRIER)) == (True, True)
+    assert (endpoint.accepts_flow(flow), endpoint.expects_flow(flow)) == (True, False)
+    ladder.invite(destination=flow._replace(flow=0))
+    assert endpoint.expects_flow(flow)  # we are calling it
+
+
+def test_a_broken_frame_of_somebody_unproven_gets_no_answer() -> None:
+    ladder = gated(CARRIERS, trunk("desk", digest_users={"alice": "pw"}))
+    head = phone_at(CARRIER).request("INVITE").partition(b"\r\n\r\n")[0]
+    for source in (STRANGER, CARRIER):
+        flow = source._replace(transport="tcp", flow=1)
+        ladder.do("receive_broken", head, flow, 400, "no_content_length")
+    ladder.shows("""
+        ** Dropped no_content_length
+        << 400 INVITE
+    """)

@@ -348,7 +348,7 @@ class Service:
         )
         self._gateway.transport = self.sip
         bound = await self.sip.listen(listeners_of(settings), setting_of(settings))
-        self.trunks = TrunkDesk(self.sip, self.metrics, table, self.settings.trunks)
+        self.trunks = TrunkDesk(self.sip, self.metrics, self.hub, table, self.settings.trunks)
         self.trunks.open()
         self._nest.start("trunk names", self.trunks.keep_found(self.resolver))
         self._routes = Routes(table, self.resolver, self.trunks.status)

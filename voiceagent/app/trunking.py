@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from voiceagent.app.events import EventHub
 from voiceagent.app.trunk_names import has_names, located
 from voiceagent.media.party import MediaPlace
 from voiceagent.media.party_security import SecurityPolicy
@@ -58,6 +59,7 @@ def _trunk(one: TrunkSettings) -> Trunk:
         domain = host_text(first[0], first[1] or None)
     return Trunk(
         one.name,
+        has_networks=bool(one.addresses),
         identities=frozenset(name.lower() for name in one.identities),
         digest_users=user_secrets(one),
         algorithms=one.algorithms,
@@ -103,13 +105,19 @@ def media_of(
 
 
 class TrunkDesk:
-    """Watches the trunks of a transport: names, log, metrics, views, and their end."""
+    """Watches the trunks of a transport: names, log, metrics, live events, and their end."""
 
     def __init__(
-        self, sip: SipTransport, metrics: Metrics, table: TrunkTable, settings: Sequence[TrunkSettings] = ()
+        self,
+        sip: SipTransport,
+        metrics: Metrics,
+        hub: EventHub,
+        table: TrunkTable,
+        settings: Sequence[TrunkSettings] = (),
     ) -> None:
-        """``settings`` are those that the trunks of ``table`` were made from."""
+        """``hub``: watchers are told of every change; ``settings`` are what ``table`` is made of."""
         self._sip = sip
+        self._hub = hub
         self._metrics = metrics
         self._table = table
         self._named = [one for one in settings if has_names(one)]
@@ -157,6 +165,9 @@ class TrunkDesk:
         tell("trunk", trunk=event.trunk, part=event.part, state=event.state, detail=event.detail)
         self._metrics.trunk_state(event.trunk, event.part, event.state)
         self.measure()
+        for view in trunk_views(self.status()):
+            if view["name"] == event.trunk:
+                self._hub.publish("trunk.changed", "", view)
         if not self._registered():
             self._unregistered.set()
 
@@ -185,6 +196,7 @@ def trunk_views(status: Sequence[TrunkStatus]) -> list[dict[str, Any]]:
             "keepalive": one.keepalive,
             "detail": one.detail,
             "calls": one.calls,
+            "max_calls": one.max_calls,
             "servers": [{"address": address, "state": state} for address, state in one.servers],
         }
         for one in status

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
 
 from voiceagent.call.leg import Heard, Leg, LegEnd, ReferAsked, TransferResult
+from voiceagent.call.observer import CallObserver
 from voiceagent.call.targets import why_not
 from voiceagent.errors import MediaError, RequestRefused, SipError
 
@@ -29,23 +30,42 @@ NO_CONSULTATION = TransferResult(False, 501, "attended transfer is not supported
 UNDER_WAY = TransferResult(False, 491, "a transfer is under way")
 
 
+@dataclass(frozen=True, slots=True)
+class HandingOver:
+    """The newest transfer of a call, whoever asked for it."""
+
+    target: str
+    attended: bool
+    state: str = "trying"
+    """trying, done or failed."""
+    status: int | None = None
+    """SIP status that was told last."""
+    reason: str = ""
+
+
 class Transfers:
     """The transfers of one call; one at a time."""
 
-    def __init__(self, call: Call, targets: Sequence[str], dial: Dial | None) -> None:
+    def __init__(self, call: Call, targets: Sequence[str], dial: Dial | None, observer: CallObserver) -> None:
         self._call = call
+        self._observer = observer
         self._targets = targets
         self._dial = dial
         self.active = False
+        self.newest: HandingOver | None = None
+
+    @property
+    def can_dial(self) -> bool:
+        """Whether we can call a target ourselves."""
+        return self._dial is not None
 
     async def blind(self, target: str, timeout_s: float) -> TransferResult:
         """Have the caller's side call ``target`` by itself (REFER), and wait for the outcome."""
         refusal = self._refusal(target)
         if refusal is not None:
             return self._refused(target, refusal)
-        return await self._run(
-            target, self._call.leg.transfer(target, timeout_s=timeout_s, progress=self._progress)
-        )
+        work = self._call.leg.transfer(target, timeout_s=timeout_s, progress=self._progress)
+        return await self._run(HandingOver(target, attended=False), work)
 
     async def attended(
         self, target: str, timeout_s: float, whisper: Callable[[], Awaitable[object]] | None = None
@@ -60,7 +80,8 @@ class Transfers:
             return self._refused(target, refusal)
         if self._dial is None or not self._call.leg.capabilities.can_consult:
             return self._refused(target, NO_CONSULTATION)
-        return await self._run(target, self._consult(self._dial, target, timeout_s, whisper))
+        work = self._consult(self._dial, target, timeout_s, whisper)
+        return await self._run(HandingOver(target, attended=True), work)
 
     def _refusal(self, target: str) -> TransferResult | None:
         if self.active:
@@ -76,10 +97,12 @@ class Transfers:
         _log.warning("transfer refused", call_id=self._call.id, status=result.status, reason=result.reason)
         return result
 
-    async def _run(self, target: str, work: Awaitable[TransferResult]) -> TransferResult:
+    async def _run(self, begun: HandingOver, work: Awaitable[TransferResult]) -> TransferResult:
+        target = begun.target
         result = TransferResult(False, None, "given up")
         self.active = True
         self._call.journal.write("transfer.started", target=target)
+        self._show(begun)
         try:
             result = await work
         finally:
@@ -87,11 +110,19 @@ class Transfers:
             self._call.journal.write(
                 "transfer.ended", target=target, accepted=result.accepted, status=result.status
             )
+            state = "done" if result.accepted else "failed"
+            self._show(replace(begun, state=state, status=result.status, reason=result.reason))
             self._call.transferred(target, result)
         return result
 
+    def _show(self, handing_over: HandingOver) -> None:
+        self.newest = handing_over
+        self._observer.call_changed(self._call)
+
     def _progress(self, status: int, reason: str) -> None:
         self._call.journal.write("transfer.progress", status=status, reason=reason)
+        if self.newest is not None:
+            self._show(replace(self.newest, status=status, reason=reason))
 
     async def _consult(
         self, dial: Dial, target: str, timeout_s: float, whisper: Callable[[], Awaitable[object]] | None
@@ -133,7 +164,7 @@ class Transfers:
         if second.ended.done():
             return TransferResult(False, None, "the target has hung up", tuple(second.steps))
         joined = await self._call.leg.transfer_to(second.leg, timeout_s=timeout_s, progress=self._progress)
-        return dataclasses.replace(joined, steps=(*second.steps, *joined.steps))
+        return replace(joined, steps=(*second.steps, *joined.steps))
 
 
 class SecondLeg:

@@ -238,6 +238,10 @@ def _check(trunk: TrunkSettings, label: str) -> None:
         raise ConfigError(f"{label}.username", "is needed with a secret")
     if trunk.host is not None and trunk.servers:
         raise ConfigError(f"{label}.servers", "cannot stand beside host")
+    for field in ("port", "transport") if trunk.host is None else ():
+        if field in trunk.model_fields_set:
+            where = "stands in each of servers" if trunk.servers else "means nothing without host"
+            raise ConfigError(f"{label}.{field}", where)
     if trunk.registers and not (trunk.wishes and trunk.username):
         missing = "username" if trunk.wishes else "host"
         raise ConfigError(f"{label}.{missing}", "is needed to register")

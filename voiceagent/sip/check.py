@@ -194,8 +194,11 @@ def _check_require(request: Request, supported: Collection[str]) -> Refusal | No
     if request.method in ("ACK", "CANCEL"):
         # Require in these cannot be refused: they belong to an INVITE already judged (§8.2.2.3).
         return None
+    required = request.require
+    if not required:
+        return None
     known = {tag.lower() for tag in supported}
-    unsupported = [tag for tag in request.require if tag.lower() not in known]
+    unsupported = [tag for tag in required if tag.lower() not in known]
     return _refuse(420, "", ("Unsupported", ", ".join(unsupported))) if unsupported else None
 
 

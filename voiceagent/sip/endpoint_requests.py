@@ -26,6 +26,9 @@ from voiceagent.sip.transaction.layer import server_key
 from voiceagent.sip.transaction.reply import reply_address
 from voiceagent.sip.update import take_update
 
+_OPEN_DOOR = Gate("", "passed")
+"""Where there are no trunks, the address was all that had to be known."""
+
 
 def take_request(core: Core, request: Request, source: Address) -> None:
     """Handle one well-formed request from an accepted source."""
@@ -40,7 +43,7 @@ def take_request(core: Core, request: Request, source: Address) -> None:
         core.counts["repeated_requests"] += 1
         known.repeated()
         return
-    verdict = Gate("", "passed") if core.gate is None else let_in(core, core.gate, request, source)
+    verdict = _OPEN_DOOR if core.gate is None else let_in(core, core.gate, request, source)
     if verdict is None:
         return
     if source.flow > 0 and "alias" in request.via.params and not verdict.status:

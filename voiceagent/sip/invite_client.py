@@ -88,7 +88,7 @@ def _send(core: Core, leg: Leg, invitation: Invitation, candidates: Sequence[Add
             ("CSeq", f"{number} INVITE"),
             ("Contact", leg.contact),
             ("Allow", core.allow(leg.trunk)),
-            ("Supported", ", ".join(core.supported)),
+            ("Supported", core.supported_text),
             *invitation.headers.values(),
             *invitation.extra,
         ]

@@ -80,7 +80,7 @@ def accepting_headers(core: Core, leg: Leg, transaction: ServerTransaction) -> H
     return (
         ("Contact", leg.contact),
         ("Allow", core.allow(leg.trunk)),
-        ("Supported", ", ".join(core.supported)),
+        ("Supported", core.supported_text),
         *(session_timer.agree_as_uas(core, leg, request) if refreshes else ()),
     )
 
@@ -133,7 +133,7 @@ def send_offer(core: Core, leg: Leg, ours: OurOffer) -> None:
         contact=leg.contact,
         headers=(
             ("Allow", core.allow(leg.trunk)),
-            ("Supported", ", ".join(core.supported)),
+            ("Supported", core.supported_text),
             *(session_timer.request_headers(leg) if leg.established else ()),
         ),
         body=ours.sdp or b"",

@@ -154,7 +154,7 @@ def accept(core: Core, leg: Leg, sdp: bytes) -> None:
     headers = (
         ("Contact", leg.contact),
         ("Allow", core.allow(leg.trunk)),
-        ("Supported", ", ".join(core.supported)),
+        ("Supported", core.supported_text),
         *session_timer.agree_as_uas(core, leg, server.request),
     )
     core.respond(server, 200, "", headers, b"" if settled else sdp, SDP, tag=dialog.local_tag)

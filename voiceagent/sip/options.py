@@ -14,7 +14,7 @@ def capabilities(core: Core, trunk: str = "") -> HeaderLines:
         ("Accept", ", ".join(config.body_types)),
         ("Accept-Encoding", "identity"),
         ("Accept-Language", "en"),
-        ("Supported", ", ".join(core.supported)),
+        ("Supported", core.supported_text),
     )
 
 

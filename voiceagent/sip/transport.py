@@ -294,6 +294,9 @@ class SipTransport:
     def stream_allowed(self, source: Address) -> bool:
         return self.endpoint.accepts_flow(source)
 
+    def stream_expected(self, source: Address) -> bool:
+        return self.endpoint.expects_flow(source)
+
     def stream_opened(self, address: Address, identities: tuple[str, ...], listener: int) -> None:
         self._perform(self.endpoint.flow_opened(address, self._now(), identities, listener))
 

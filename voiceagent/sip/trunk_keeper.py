@@ -27,6 +27,8 @@ class TrunkStatus:
     calls: int
     servers: tuple[tuple[str, str], ...]
     """Each server as host:port/transport, and up, down or unknown."""
+    max_calls: int = 0
+    """0: no cap."""
 
 
 class TrunkKeeper:
@@ -122,6 +124,7 @@ class TrunkKeeper:
             keepalive=_WORD[alive] if trunk.keepalive_s > 0 and trunk.servers else "off",
             detail="; ".join(word for word in words if word),
             calls=0 if gate is None else gate.calls[trunk.name],
+            max_calls=trunk.max_calls,
             servers=tuple(
                 (f"{one.host}:{one.port}/{one.transport}", known.get(one, "unknown")) for one in trunk.servers
             ),

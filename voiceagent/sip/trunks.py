@@ -32,6 +32,8 @@ class Trunk:
     name: str
     networks: tuple[Network, ...] = ()
     """Where it may call from."""
+    has_networks: bool = False
+    """Whether its settings say from where, even where that is not known: then from nowhere."""
     identities: frozenset[str] = frozenset()
     """Names of its TLS certificate, in lower case; one of them must be proven by the connection."""
     digest_users: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
@@ -74,7 +76,8 @@ class Trunk:
     @property
     def takes_calls(self) -> bool:
         """Whether anybody could call us over this trunk."""
-        return bool(self.networks or self.identities or self.digest_users)
+        elsewhere = not self.has_networks and (self.identities or self.digest_users)
+        return bool(self.networks or elsewhere)
 
     @property
     def hosts(self) -> frozenset[str]:

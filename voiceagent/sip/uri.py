@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from dataclasses import replace as dc_replace
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 from typing import Any
 from urllib.parse import quote as pct_quote
@@ -24,6 +25,9 @@ _is_opaque = re.compile(r'[^\x00-\x20\x7f<>"]+').fullmatch
 _is_number = re.compile(r"\+?[0-9A-Fa-f*#().\-%]+").fullmatch
 _bad_escape = re.compile(r"%(?![0-9A-Fa-f]{2})").search
 _MUST_MATCH = ("user", "ttl", "method", "maddr", "transport")
+_KNOWN_URIS = 1024
+_KNOWN_LENGTH = 128
+"""The messages of one call repeat their URIs: short ones are read once and remembered."""
 _KEEP_USER = "-_.!~*'()&=+$,;?/"
 _KEEP_PARAM = "-_.!~*'()[]/:&+$"
 _KEEP_HEADER = "-_.!~*'()[]/?:+$"
@@ -123,6 +127,10 @@ class SipUri:
     @classmethod
     def parse(cls, text: str) -> SipUri:
         """Read a URI without angle brackets; SipError 400 when malformed. An unknown scheme is no error."""
+        return _read_known(text) if len(text) <= _KNOWN_LENGTH else cls._read(text)
+
+    @classmethod
+    def _read(cls, text: str) -> SipUri:
         if len(text) > DEFAULT.uri:
             raise _bad(f"longer than {DEFAULT.uri}")
         scheme, colon, rest = text.partition(":")
@@ -226,6 +234,9 @@ class SipUri:
 
     def __hash__(self) -> int:
         return hash((self.scheme, self.user, self.password, self.host.lower(), self.port, self.opaque))
+
+
+_read_known = lru_cache(_KNOWN_URIS)(SipUri._read)  # pyright: ignore[reportPrivateUsage]
 
 
 def _segments(text: str, separator: str) -> list[str]:
