@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -93,7 +93,7 @@ class Reception:
             return self._start(make_leg(), flow, None, metadata=metadata, over=over)
 
     @contextmanager
-    def _place_kept(self) -> Iterator[None]:
+    def _place_kept(self) -> Generator[None]:
         """A call that does not come about gives its place back."""
         try:
             yield
