@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any
 
 import pytest
@@ -246,6 +247,25 @@ async def test_hanging_up_while_it_rings_is_our_own_end(bench: Bench) -> None:
     assert bench.listener.log[-1] == ("ended", LegEnd.WE_HUNG_UP, 487)
     bench.happens(sip.Answered("leg", sdp(4000)))  # crossed our CANCEL; the core has ended it
     assert bench.listener.log[-1][0] == "ended"
+
+
+async def test_nothing_leaves_for_a_call_that_was_given_up_while_it_was_being_prepared(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = asyncio.Event()
+
+    async def lookup() -> list[sip.Address]:
+        await found.wait()
+        return [sip.Address("127.0.0.1", 5090)]
+
+    plan = dataclasses.replace(bench.leg._plan, destination=lookup)  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(bench.leg, "_plan", plan)
+    preparing = asyncio.ensure_future(bench.leg.prepare())
+    await asyncio.sleep(0)
+    await bench.leg.hang_up()
+    found.set()
+    await preparing
+    assert not any(line[0] == "invite" for line in bench.transport.log)
 
 
 async def test_an_invite_that_cannot_leave_lets_go_of_its_port(bench: Bench) -> None:

@@ -146,3 +146,12 @@ def test_an_ipv6_address_is_known_by_any_spelling() -> None:
         service.answer(peer("IP6 2001:0DB8:0:0::7"))
         assert service.agreement is not None
         assert service.agreement.remote_address == "2001:db8::7"
+
+
+def test_keys_of_a_phone_without_telephone_events_are_found_in_its_sound() -> None:
+    with parties(None) as (service,):
+        service.answer(peer().replace(b" 0 101", b" 0"))
+        service.start()
+        assert service.port.path.inband_digits
+        service.answer(peer())
+        assert not service.port.path.inband_digits

@@ -205,7 +205,10 @@ class Call:
 
     async def _live(self) -> CallOutcome:
         try:
-            await self.leg.prepare()
+            if self.placing is None:
+                await self.leg.prepare()
+            elif not await self.placing.prepared(self._ending):
+                return self._ending.result()
         except (MediaError, SipError, ProviderError) as error:
             status = error.status if isinstance(error, SipError) else 503
             await self.leg.reject(status, "Not Acceptable Here" if status == 488 else "Service Unavailable")

@@ -44,6 +44,24 @@ class Placing:
             self._call.journal.write("call.progress", status=status, early_media=early_media)
             self._call.rings()
 
+    async def prepared(self, ending: asyncio.Future[CallOutcome]) -> bool:
+        """Look the callee up and send the INVITE; False when the call was ended before that was done.
+
+        Nobody is to be called then any more, however long the DNS takes. Raises what the leg raises.
+        """
+        loop = asyncio.get_running_loop()
+        preparing = loop.create_task(self._call.leg.prepare(), name=f"call {self._call.id}/prepare")
+        try:
+            await asyncio.wait({preparing, ending}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not preparing.done():
+                preparing.cancel()
+                await asyncio.wait({preparing})
+        if preparing.cancelled():
+            return False
+        preparing.result()
+        return True
+
     async def settled(
         self, ending: asyncio.Future[CallOutcome], refusal: CallOutcome | None
     ) -> CallOutcome | None:

@@ -252,6 +252,7 @@ class RtpParty:
             event_rate=agreed.telephone_event_rate,
             receives=dict(agreed.receive_types),
             receive_event_type=agreed.receive_telephone_event_pt,
+            inband_digits=agreed.receive_telephone_event_pt is None,
             comfort_noise_type=agreed.comfort_noise_pt or comfort_noise.PAYLOAD_TYPE,
             security=security,
             rtcp=(host, agreed.remote_rtcp_port) if rtcp and not nowhere else None,

@@ -303,6 +303,7 @@ class MediaPort:
             "filled_ms": jitter.filled / 8,
             "discarded_ms": jitter.discarded / 8,
             "malformed": float(self._malformed),
+            "skipped_frames": float(self._skipped),
             "undecodable": float(jitter.undecodable),
         }
         if guard is not None:

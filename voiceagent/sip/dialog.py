@@ -163,7 +163,7 @@ class Dialog:
             remote=response.headers.get("To") or "",
             local_seq=request.cseq.number,
             remote_seq=None,
-            routes=tuple(str(route) for route in reversed(response.record_route)),
+            routes=_routes_back(response),
             target=_contact_uri(response) or request.uri,
             peer=destination,
             initiator=True,
@@ -268,5 +268,22 @@ class Dialog:
 
 
 def _contact_uri(message: Request | Response) -> str | None:
-    contact = message.contact
+    """Return the URI of Contact; one in a response that cannot be read counts as absent.
+
+    A request has been refused for it. A response cannot be: the session that it tells of stands.
+    """
+    try:
+        contact = message.contact
+    except SipError:
+        if isinstance(message, Response):
+            return None
+        raise
     return None if contact is None else contact.uri_text
+
+
+def _routes_back(response: Response) -> tuple[str, ...]:
+    """Return the route set of a response (§12.1.2); empty where Record-Route cannot be read."""
+    try:
+        return tuple(str(route) for route in reversed(response.record_route))
+    except SipError:
+        return ()

@@ -66,7 +66,7 @@ class SipEndpoint:
         """Take one datagram. Never raises because of what it holds."""
         core = self._core
         core.wire.now = now
-        known = self._accepts(source) or (source.flow > 0 and self._vouched_for(source))
+        known = self._accepts(source)
         if not known and source[0] not in core.callees:
             self._stranger(data, source)
             return core.wire.take()
@@ -96,7 +96,7 @@ class SipEndpoint:
         """
         core = self._core
         core.wire.now = now
-        if self._known(source) and not self._unproven(source):
+        if self._accepts(source) and not self._unproven(source):
             message = parse_datagram(head.rstrip(b"\r\n") + b"\r\n\r\n")
             request = message.partial if isinstance(message, Malformed) else message
             if isinstance(request, Request) and request.method != "ACK":
@@ -168,18 +168,10 @@ class SipEndpoint:
         listed = self._accepts(source) if gate is None else gate.candidates(source).listed
         return listed or source.host in self._core.callees
 
-    def _known(self, source: Address) -> bool:
-        return self._accepts(source) or (source.flow > 0 and self._vouched_for(source))
-
     def _unproven(self, source: Address) -> bool:
         """Tell whether ``source`` would have to prove itself by a password first."""
         gate = self._core.gate
         return gate is not None and not gate.at_home(source)
-
-    def _vouched_for(self, source: Address) -> bool:
-        """Tell whether the certificate at the other end of a connection lets it speak."""
-        accept, names = self.config.accept_identity, self._core.flows.identities(source)
-        return accept is not None and bool(names) and accept(names)
 
     def wake_at(self) -> float | None:
         """Return the next deadline."""

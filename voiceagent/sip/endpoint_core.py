@@ -38,6 +38,7 @@ class Core:
     """The endpoint's insides, handed to every part of it. Not for use outside of this package."""
 
     __slots__ = (
+        "_allow",
         "accounts",
         "callees",
         "config",
@@ -64,6 +65,7 @@ class Core:
         """The Supported value."""
         self.methods = methods_of(config)
         """Methods that we take."""
+        self._allow: dict[str, str] = {}
         self.flows = Flows(config.listeners or (config.local,))
         self.wire = Wire(config.timers, self.flows.live)
         self.layer = TransactionLayer(self.wire, ack_for_refusal)
@@ -324,8 +326,12 @@ class Core:
 
     def allow(self, trunk: str = "") -> str:
         """Return the Allow value for a peer, less what its ``trunk`` may not use."""
-        gate = self.gate
-        return ", ".join(self.methods if gate is None else gate.allowed(trunk, self.methods))
+        told = self._allow.get(trunk)
+        if told is None:
+            gate = self.gate
+            told = ", ".join(self.methods if gate is None else gate.allowed(trunk, self.methods))
+            self._allow[trunk] = told
+        return told
 
     def takes(self, method: str) -> bool:
         """Tell whether ``method`` is one of ours."""
