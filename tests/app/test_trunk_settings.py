@@ -118,6 +118,10 @@ async def test_a_file_with_two_trunks(tmp_path: Path, monkeypatch: pytest.Monkey
         ([table(username="u", secret="hush", register=True)], "trunks.carrier.host: is needed to register"),
         ([table(host="a", register=True)], "trunks.carrier.username: is needed to register"),
         ([table(addresses=["10.0.0.1"], keepalive_s=5)], "trunks.carrier.host: is needed for keepalive_s"),
+        (
+            [table(identities=["sbc.example.com"])],
+            "sip.tls.client_certificates: must ask for the certificates of trunks.carrier.identities",
+        ),
         ([table(host="a"), table(host="b")], "trunks.carrier.name: there is another trunk"),
         ([{"name": "default", "host": "a"}], "trunks.default.name: is the name of the trunk"),
         ([table(digest_users={"u": {"file": "x", "env": "y"}})], "trunks.carrier.digest_users: "),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,27 @@ async def test_our_call_is_challenged(tmp_path: Path) -> None:
             assert challenged["protocol_call_id"]
             assert running.sip is not None
             assert running.sip.endpoint.figures().counts["challenges_answered"] == 1
+
+
+@pytest.mark.matrix(
+    "Kamailio", "calls of ours: first server dead", "the next one is taken; 407, answered, our BYE"
+)
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_our_call_goes_to_the_server_that_lives(tmp_path: Path, transport: str) -> None:
+    async with (
+        callee(tmp_path, "-sn", "uas") as phone,
+        kamailio(tmp_path / "proxy", [f"sip:127.0.0.1:{phone.port}"], challenges=True) as proxy,
+    ):
+        way = f";transport={transport}"
+        servers = [f"127.0.0.1:{kit.free_port()}{way}", f"{proxy.address}{way}"]
+        trunk = account("", servers=servers, keepalive_s=0)
+        async with service(tmp_path, trunks=[trunk], outbound__allowed=["*"]) as running:
+            assert (await calls(running))["outcome"]["reason"] == "operator_hung_up"
+            await phone.done()
+            assert running.sip is not None
+            assert running.sip.endpoint.figures().counts["next_candidate"] == 1
+        (report,) = await check_trunks(bare_settings({"trunks": [account(servers[1])]}))
+        assert report.ok, report
 
 
 @pytest.mark.matrix("Kamailio", "calls of ours: wrong password", "407 twice; declined")
@@ -172,6 +194,33 @@ async def test_it_calls_us_by_mutual_tls(tmp_path: Path, name: str, trunk: str |
             assert code == 0, output[-2000:]
             await until(lambda: not running.directory.live)
             assert [call.trunk for call in running.directory.calls()] == [trunk]
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="OPENSSL MISSING")
+async def test_without_a_certificate_a_tls_client_hears_nothing(tmp_path: Path) -> None:
+    settings = by_tls(
+        Authority(tmp_path),
+        sip__tls__client_certificates="optional",
+        sip__allowed_sources=[],
+        trunks=[{"name": "sbc", "identities": ["sbc.example.com"]}],
+    )
+    async with service(tmp_path, **settings) as running:
+        assert running.addresses is not None
+        client = await asyncio.create_subprocess_exec(
+            *("openssl", "s_client", "-quiet", "-connect", running.addresses.sip),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        assert client.stdin is not None
+        lines = ["OPTIONS sip:100@127.0.0.1 SIP/2.0", "Via: SIP/2.0/TLS 127.0.0.1:5;branch=z9hG4bK1"]
+        lines += ["From: <sip:a@b>;tag=1", "To: <sip:100@127.0.0.1>", "Call-ID: 1", "CSeq: 1 OPTIONS"]
+        client.stdin.write("\r\n".join([*lines, "Content-Length: 0", "", ""]).encode())
+        sip = running.sip
+        assert sip is not None
+        await until(lambda: sip.endpoint.figures().counts.get("drop_unknown_source", 0) == 1)
+        client.terminate()
+        assert "SIP/2.0" not in await kit.ended(client)
 
 
 @pytest.mark.matrix("Kamailio", "calls to us by TLS", "five calls by one connection, their BYEs too")

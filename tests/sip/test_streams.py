@@ -460,6 +460,18 @@ def test_a_reliable_ringing_is_repeated_to_where_the_caller_listens_once_its_con
     assert ladder.last_send().destination == Address("127.0.0.1", 5090, "tcp")
 
 
+def test_a_lost_tls_connection_is_opened_anew_to_who_proves_the_name_in_via() -> None:
+    flow = Address("127.0.0.1", 40001, "tls", 1)
+    for host, name in (("sbc.example.com", "sbc.example.com"), ("127.0.0.1", "")):
+        ladder = streaming(flow)
+        via = f"SIP/2.0/TLS {host}:5071;branch={{}};rport"
+        contact = f"Contact: <sip:alice@{host}:5071;transport=tls>"
+        _, leg = in_call(ladder, contact, via=via, flow=flow, contact=False)
+        closed(ladder, flow)
+        ladder.do("hang_up", leg)
+        assert ladder.last_send().destination == Address("127.0.0.1", 5071, "tls", 0, name)
+
+
 # Aliases, certificates, broken frames, listeners.
 
 

@@ -38,7 +38,7 @@ class DialRefused(RequestRefused):
 
 
 class Dialler:
-    """Places calls. Order of judging: target, flow, fields, consent, trunk, caps, a place on this node."""
+    """Places calls. Order of judging: target, flow, fields, trunk, consent, caps, a place on this node."""
 
     def __init__(
         self,
@@ -95,7 +95,9 @@ class Dialler:
             raise
         if isinstance(call, Refusal):
             self._caps.leave(target.key)
-            raise DialRefused("to", call.reason, call.code, float(call.retry_after_s or 10))
+            raise DialRefused(
+                "call", f"none is placed now ({call.code})", call.code, float(call.retry_after_s or 10)
+            )
         return call
 
     def _flow(self, name: str) -> Flow:
@@ -112,10 +114,13 @@ class Dialler:
         headers = check_headers(wish.headers)
         route = self._routes.find(target, wish.trunk)
         trunk = route.trunk
+        user = wish.from_user
+        if trunk is not None and not (user or trunk.from_user or trunk.username):
+            user = self._settings.from_user  # a From without a user is nobody
         return DialPlan(
             target=route.uri,
             destination=route.destination,
-            from_uri=self._from_uri(wish.from_user) if trunk is None else trunk.from_uri(wish.from_user),
+            from_uri=self._from_uri(user) if trunk is None else trunk.from_uri(user),
             from_name=wish.from_name,
             headers=headers,
             trunk="" if trunk is None else trunk.name,

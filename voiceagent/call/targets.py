@@ -79,6 +79,11 @@ class Target:
         """What counts as one destination: its number, or its URI where it has none."""
         return self.number or self.uri.partition(";")[0]
 
+    @property
+    def shown(self) -> str:
+        """What people are told: the number alone only where nothing else was asked for."""
+        return self.uri if self.host else self.number
+
 
 def parse_target(text: str) -> Target:
     """Return ``text`` in its one spelling. Raises TargetRefused (``bad_target``) where it has none."""
@@ -245,11 +250,11 @@ class TargetRules:
         target = parse_target(text)
         for number in _readings(target):
             if number in self._denied_numbers or number.startswith(self._denied_ranges):
-                raise TargetRefused(f"{target.key} is denied", "denied_target")
+                raise TargetRefused(f"{target.shown} is denied", "denied_target")
         if any(pattern.fits(target) for pattern in self._denied):
-            raise TargetRefused(f"{target.key} is denied", "denied_target")
+            raise TargetRefused(f"{target.shown} is denied", "denied_target")
         if not any(pattern.fits(target) for pattern in self._allowed):
-            raise TargetRefused(f"{target.key} is not on the allow-list", "target_not_allowed")
+            raise TargetRefused(f"{target.shown} is not on the allow-list", "target_not_allowed")
         return target
 
 

@@ -199,6 +199,12 @@ def _check_addresses(settings: Settings) -> None:
     ):
         if ipaddress.ip_address(told).is_unspecified:
             raise ConfigError(name, f"{told} cannot be told to others; name an address")
+    for trunk in settings.trunks if sip.tls.client_certificates == "none" else ():
+        if trunk.identities and not any(transport == "tls" for _, _, transport in trunk.wishes):
+            raise ConfigError(
+                "sip.tls.client_certificates",
+                f"must ask for the certificates of trunks.{trunk.name}.identities",
+            )
     if sip.tls.certificate is None and any(one.transport == "tls" for one in listeners):
         raise ConfigError("sip.tls.certificate", "a tls listener needs a certificate")
 

@@ -99,7 +99,9 @@ class TrunkSettings(Section):
     numbers_out: tuple[str, ...] = Field(
         default=(), description="Numbers that go out over it, as numbers_in. Default: all."
     )
-    from_user: str = Field(default="", description="Who we are in its calls; default: username.")
+    from_user: str = Field(
+        default="", description="Who we are in its calls; default: username, else outbound.from_user."
+    )
     from_domain: str | None = Field(default=None, description="Domain of our URIs there; default: host.")
     username: str = Field(default="", description="Our user name there, for calls and registration.")
     secret: SecretStr | None = Field(default=None, description="Our password there.")

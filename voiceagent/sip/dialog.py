@@ -218,7 +218,7 @@ class Dialog:
         ):
             return self._peer_itself(live)
         if address.transport == "tls" and address.host == peer.host:
-            return address._replace(name=peer.name)
+            return address._replace(name=peer.name or self.home.name)
         return address
 
     def _peer_itself(self, live: Container[int]) -> Address:

@@ -53,9 +53,13 @@ def reply_address(request: Request, source: Address) -> Address:
 
 
 def home_address(request: Request, source: Address) -> Address:
-    """Return where the sender of ``request`` listens: what is left once its connection is gone (§18.2.2)."""
-    port = request.via.port or DEFAULT_PORTS[source.transport]
-    return Address(source.host, port, source.transport)
+    """Return where the sender of ``request`` listens: what is left once its connection is gone (§18.2.2).
+
+    Over TLS it has to prove the name that it gives itself in Via, since few certificates bear an IP address.
+    """
+    via = request.via
+    name = via.host if source.transport == "tls" and via.host != source.host else ""
+    return Address(source.host, via.port or DEFAULT_PORTS[source.transport], source.transport, 0, name)
 
 
 @dataclass(slots=True)
