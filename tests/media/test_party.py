@@ -155,3 +155,16 @@ def test_keys_of_a_phone_without_telephone_events_are_found_in_its_sound() -> No
         assert service.port.path.inband_digits
         service.answer(peer())
         assert not service.port.path.inband_digits
+
+
+def test_a_hold_that_is_asked_for_again_does_not_begin_the_music_anew() -> None:
+    with parties(None) as (service,):
+        service.answer(peer())
+        service.start()
+        service.hold(True)
+        music = service.port._out.music
+        assert music is not None
+        service.hold(True)
+        assert service.port._out.music is music
+        service.hold(False)
+        assert service.port._out.music is None

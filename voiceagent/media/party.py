@@ -99,6 +99,7 @@ class RtpParty:
         self._session_id = secrets.randbits(48)
         self._settled: tuple[bytes, Direction] | None = None
         """The peer's offer that what we agreed on answers, and what we wanted then."""
+        self._holds = False
         self.agreement: AudioAgreement | None = None
         self.direction = Direction.SENDRECV
         """What we want; an answer may narrow it."""
@@ -136,7 +137,9 @@ class RtpParty:
 
         A peer that holds us hears nothing of ours anyway: then neither side sends.
         """
-        self.port.play_music(self._media.music.loop(self._law or self._own_law) if on else None)
+        if on != self._holds:
+            self._holds = on  # asked again while another exchange is open, the music goes on
+            self.port.play_music(self._media.music.loop(self._law or self._own_law) if on else None)
         both = Direction.INACTIVE if self.held else Direction.SENDONLY
         self.direction = both if on else Direction.SENDRECV
         try:

@@ -35,7 +35,7 @@ from voiceagent.media.ports import PortRange
 from voiceagent.media.rtcp_session import NTP_OFFSET_S, RtcpSession, Sent, quality_details
 from voiceagent.media.secure import MediaGuard
 from voiceagent.media.source_lock import Address, SourceLock
-from voiceagent.media.stream_in import StreamIn
+from voiceagent.media.stream_in import QUIET_S, StreamIn
 from voiceagent.media.stream_out import StreamOut
 from voiceagent.media.udp import dissolve, free_port, udp_socket
 from voiceagent.media.wheel import MediaWheel
@@ -348,7 +348,8 @@ class MediaPort:
             self._try_keys(now)
             if not self.turning:
                 return 0
-        self._in.idle(now)
+        if now - self._in.last_audio > QUIET_S:
+            self._in.idle(now)
         return self._out.frame()
 
     def readable(self, now: float) -> None:
@@ -452,11 +453,12 @@ class MediaPort:
         sock = self._socket
         if sock is None:
             return
-        data: bytes | bytearray | None = packet
+        data: bytes | bytearray = packet
         if self._guard is not None:
-            data = self._guard.seal(packet)
-            if data is None:
+            sealed = self._guard.seal(packet)
+            if sealed is None:
                 return
+            data = sealed
         if self._connected:
             try:
                 sock.send(data)
