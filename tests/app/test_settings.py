@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from voiceagent.app.service import Service
 from voiceagent.errors import ConfigError
 from voiceagent.settings import bare_settings, load_settings
 
@@ -58,6 +59,15 @@ def test_a_key_makes_openai_the_provider(monkeypatch: pytest.MonkeyPatch) -> Non
         ({"sip.host": "localhost"}, "sip.host: "),
         ({"sip.listen": ["udp:localhost:5060"]}, "sip.listen: localhost:5060: "),
         ({"sip.listen": ["sctp:127.0.0.1:5060"]}, "sip.listen: must look like udp:127.0.0.1:5060"),
+        ({"sip.listen": ["tcp:127.0.0.1:5060", "tls:127.0.0.1:5060"]}, "sip.listen: names an address and"),
+        ({"sip.realm": ""}, "sip.realm: "),
+        ({"sip.realm": 'a"b'}, "sip.realm: "),
+        ({"sip.session_expires_s": 30}, "sip.session_expires_s: must be 0 or at least min_se_s"),
+        ({"sip.stream.reserve": 5000}, "sip.stream.reserve: must be below connections"),
+        ({"media.port_low": 40000}, "media.port_high: must be above port_low"),
+        ({"media.codecs": ["g729"]}, "media.codecs.0: "),
+        ({"outbound.from_user": "a b"}, "outbound.from_user: "),
+        ({"outbound.allowed": ["sip:*@*x*"]}, "outbound.allowed: '*x*': * stands for the rest"),
         ({"sip.listen": ["udp:127.0.0.1:70000"]}, "sip.listen: 127.0.0.1:70000: "),
         ({"sip.listen": ["udp:0.0.0.0"], "media.host": "127.0.0.1"}, "sip.listen: 0.0.0.0 cannot be told"),
         ({"sip.listen": ["tls:127.0.0.1"]}, "sip.tls.certificate: a tls listener needs a certificate"),
@@ -70,7 +80,7 @@ def test_a_key_makes_openai_the_provider(monkeypatch: pytest.MonkeyPatch) -> Non
         ({"media.host": "::"}, "media.advertised_host: :: cannot be told to others"),
         ({"call.transfer_targets": "sip:x"}, "call.transfer_targets: must be a list"),
         ({"sip.allowed_sources": ["10.0.0.0/99"]}, "sip.allowed_sources: "),
-        ({"media.port_low": 40000, "media.port_high": 30000}, "media: port_high must be above port_low"),
+        ({"media.port_low": 40000, "media.port_high": 30000}, "media.port_high: must be above port_low"),
         ({"realtime.provider": "nobody"}, "realtime.provider: "),
         ({"realtime.provider": "openai"}, "realtime.api_key: the provider openai needs a key"),
         ({"realtime.provider": "azure", "realtime.api_key": "k"}, "realtime.url: "),
@@ -170,3 +180,48 @@ def test_a_codec_that_is_not_installed_cannot_be_demanded(monkeypatch: pytest.Mo
     monkeypatch.setattr("voiceagent.media.codecs.have_wide", lambda: False)
     with pytest.raises(ConfigError, match="opus needs PyAV"):
         bare_settings({"media.codecs": ["PCMA", "opus"]})
+
+
+def test_codecs_are_the_same_in_any_case() -> None:
+    assert load_settings(flags={"media.codecs": ["pcmu", "G722"]}).media.codecs == ("PCMU", "G722")
+
+
+def test_udp_and_tcp_share_a_port_and_free_ports_are_no_doubles() -> None:
+    listen = ["udp:127.0.0.1:5060", "tcp:127.0.0.1:5060", "udp:127.0.0.1:0", "udp:127.0.0.1:0"]
+    assert len(load_settings(flags={"sip.listen": listen}).sip.listen) == 4
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"call.hold_music": "/nowhere.wav"}, "call.hold_music: cannot read '/nowhere.wav'"),
+        ({"sip.tls.ca": "/nowhere.pem"}, "sip.tls.ca: cannot read /nowhere.pem"),
+        ({"sip.tls.key": "/nowhere.pem"}, "sip.tls.key: needs sip.tls.certificate"),
+        ({"sip.tls.certificate": "/nowhere.pem"}, "sip.tls.certificate: cannot read /nowhere.pem"),
+        ({"sip.tls.certificate": "{text}"}, "sip.tls.certificate: "),
+        ({"sip.tls.certificate": "{certificate}"}, "sip.tls.key: must name the private key"),
+        (
+            {"trunks": [{"name": "a", "host": "127.0.0.1", "username": "u", "secret_env": "NO_SUCH"}]},
+            "trunks.a.",
+        ),
+    ],
+)
+async def test_files_are_read_before_a_port_is_opened(
+    flags: dict[str, Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "text").write_text("no certificate", encoding="utf-8")
+    (tmp_path / "certificate").write_text("-----BEGIN CERTIFICATE-----\n", encoding="utf-8")
+    files = {name: str(tmp_path / name) for name in ("text", "certificate")}
+    filled = {
+        name: value.format(**files) if isinstance(value, str) else value for name, value in flags.items()
+    }
+    service = Service(bare_settings({"journal_dir": str(tmp_path), **filled}))
+
+    async def opened() -> None:
+        raise AssertionError("a port was opened")
+
+    monkeypatch.setattr(service, "_start_engine", opened)
+    monkeypatch.setattr(service, "_start_console", opened)
+    with pytest.raises(ConfigError) as caught:
+        await service.start()
+    assert str(caught.value).startswith(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any
 
 import pytest
@@ -43,6 +44,9 @@ class Transport:
         for event in self.at_once:
             self.gateway.on_event(event)
         return "leg"
+
+    def call_id(self, leg: str) -> str:
+        return f"call-id-of-{leg}"
 
     def hang_up(self, leg: str, reason: str = "") -> None:
         self.log.append(("hang_up", leg))
@@ -130,8 +134,9 @@ async def test_from_the_invite_to_the_bye(bench: Bench) -> None:
     assert b"m=audio" in bench.transport.offer
     assert bench.transport.headers == (("X-Job", "42"),)
     info = bench.leg.info
-    assert (info.id, info.direction, info.called, info.dialled) == (
+    assert (info.id, info.protocol_call_id, info.direction, info.called, info.dialled) == (
         "leg",
+        "call-id-of-leg",
         "outbound",
         "100",
         "sip:100@127.0.0.1:5090",
@@ -242,6 +247,25 @@ async def test_hanging_up_while_it_rings_is_our_own_end(bench: Bench) -> None:
     assert bench.listener.log[-1] == ("ended", LegEnd.WE_HUNG_UP, 487)
     bench.happens(sip.Answered("leg", sdp(4000)))  # crossed our CANCEL; the core has ended it
     assert bench.listener.log[-1][0] == "ended"
+
+
+async def test_nothing_leaves_for_a_call_that_was_given_up_while_it_was_being_prepared(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = asyncio.Event()
+
+    async def lookup() -> list[sip.Address]:
+        await found.wait()
+        return [sip.Address("127.0.0.1", 5090)]
+
+    plan = dataclasses.replace(bench.leg._plan, destination=lookup)  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(bench.leg, "_plan", plan)
+    preparing = asyncio.ensure_future(bench.leg.prepare())
+    await asyncio.sleep(0)
+    await bench.leg.hang_up()
+    found.set()
+    await preparing
+    assert not any(line[0] == "invite" for line in bench.transport.log)
 
 
 async def test_an_invite_that_cannot_leave_lets_go_of_its_port(bench: Bench) -> None:

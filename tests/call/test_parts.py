@@ -14,10 +14,12 @@ from voiceagent.call.config import AdmissionConfig
 from voiceagent.call.ledger import KEPT, Ledger, LedgerEntry
 from voiceagent.call.leg import LegEnd
 from voiceagent.call.outcome import CallOutcome, OutcomeClass, outcome_of_leg
+from voiceagent.call.record import said
 from voiceagent.call.sip_leg import digit_of_info
 from voiceagent.call.targets import allowed_target
 from voiceagent.call.tool_runs import output_text, run_tool
 from voiceagent.call.transcript import Transcript, Utterance
+from voiceagent.claims import CallerClaims, Diverted, Person
 from voiceagent.ivr import tool
 from voiceagent.realtime.requests import InterruptedBy, Outcome, OutcomeKind, Progress, ResponseRequest
 
@@ -188,3 +190,13 @@ def test_transfers_go_only_where_they_may(target: str, allowed: bool) -> None:
 )
 def test_digits_by_info(content_type: str, body: bytes, digit: str | None) -> None:
     assert digit_of_info(content_type, body) == digit
+
+
+def test_the_record_holds_what_is_claimed_and_nothing_where_nothing_is() -> None:
+    assert said(CallerClaims()) == said(CallerClaims(trusted=True)) == {}
+    claims = CallerClaims(privacy=("id",), diversions=(Diverted(Person("sip:1@a", "1")),))
+    assert said(claims) == {
+        "trusted": False,
+        "privacy": ("id",),
+        "diversions": ({"by": {"uri": "sip:1@a", "user": "1", "name": ""}, "reason": "", "counter": 1},),
+    }

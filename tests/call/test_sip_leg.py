@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from voiceagent.call import sip_leg
 from voiceagent.call.direct_audio import DirectMedia
 from voiceagent.call.leg import Heard, LegEnd, TransferResult
 from voiceagent.call.sip_gateway import SipGateway
 from voiceagent.call.sip_leg import SipLeg
 from voiceagent.errors import MediaError
+from voiceagent.media.party import DigitWay
 from voiceagent.media.ports import PortRange
 from voiceagent.media.wheel import MediaWheel
 from voiceagent.sip import effects as sip
@@ -68,11 +70,15 @@ class Bench:
 
     def __init__(self) -> None:
         self.wheel = MediaWheel(asyncio.get_running_loop())
-        media = DirectMedia(self.wheel, None, "127.0.0.1", "127.0.0.1")
         self.transport = Transport()
         self.listener = Listener()
         self.offered: list[Any] = []
-        self.gateway = SipGateway(media, self.offered.append, lambda _event: None)
+        self.place()
+
+    def place(self, **media: Any) -> None:
+        """Set the gateway up, with these rules of the media."""
+        place = DirectMedia(self.wheel, None, "127.0.0.1", "127.0.0.1", **media)
+        self.gateway = SipGateway(place, self.offered.append, lambda _event: None)
         self.gateway.transport = self.transport  # type: ignore[assignment]
 
     async def answered(self, offer: bytes | None) -> SipLeg:
@@ -225,6 +231,53 @@ async def test_digits_by_info_and_an_end_told_once(bench: Bench) -> None:
     assert bench.listener.log == [("digit", "7"), ("ended", LegEnd.LOST)]
     await leg.reject(503, "Service Unavailable")
     assert (await leg.transfer("sip:x@x", timeout_s=1)).accepted is False
+
+
+async def test_a_press_reported_by_both_ways_is_told_once(bench: Bench) -> None:
+    leg = await bench.answered(OFFER)
+    for digit in "77":
+        leg.on_digit(digit)
+        bench.gateway.on_event(sip.InfoReceived("leg", "application/dtmf-relay", b"Signal=7"))
+    assert bench.listener.log == [("digit", "7"), ("digit", "7")]
+
+
+@pytest.mark.parametrize(
+    ("digits", "offer", "takes_info", "way"),
+    [
+        ("auto", OFFER, True, "rfc4733"),
+        ("auto", ANSWER_A, True, "info"),
+        ("auto", ANSWER_A, False, "inband"),
+        ("info", OFFER, False, "info"),
+        ("inband", OFFER, True, "inband"),
+        ("rfc4733", ANSWER_A, True, "inband"),  # there are no events to send
+    ],
+)
+async def test_keys_go_out_the_way_that_suits_the_phone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, digits: DigitWay, offer: bytes, takes_info: bool, way: str
+) -> None:
+    monkeypatch.setattr(sip_leg, "KEY_S", 0.0)
+    bench.place(digits=digits)
+    leg = await bench.answered(offer)
+    bench.transport.peer_takes = lambda _leg, method: takes_info and method == "INFO"
+    await leg.send_digits("4a")
+    bodies = [entry[3] for entry in bench.transport.log if entry[0] == "send_info"]
+    out = leg._audio.port._out
+    if way == "info":
+        assert bodies == [b"Signal=4\r\nDuration=160\r\n", b"Signal=A\r\nDuration=160\r\n"]
+        assert not out.dialling
+    else:
+        assert bodies == []
+        assert out.dialling
+        assert bool(out._tones) == (way == "inband")
+
+
+@pytest.mark.parametrize("way", ["rfc4733", "info", "inband"])
+async def test_what_is_no_key_is_refused_whatever_the_way(bench: Bench, way: DigitWay) -> None:
+    bench.place(digits=way)
+    leg = await bench.answered(OFFER)
+    with pytest.raises(ValueError, match="no DTMF digit"):
+        await leg.send_digits("1\r\n")
+    assert commands(bench, "send_info") == 0
 
 
 def commands(bench: Bench, name: str) -> int:

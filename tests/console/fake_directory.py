@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from voiceagent.console.ports import CallView, DialWish, LiveEvent, ResponseView, TranscriptLine, Trigger
+from voiceagent.console.ports import Act, CallView, DialWish, LiveEvent, ResponseView, TranscriptLine, Trigger
 from voiceagent.console.views import call_data, line_data, response_data
 from voiceagent.errors import CallEnded, RequestRefused
 
@@ -29,6 +29,9 @@ class FakeDirectory:
         self.refuse: RequestRefused | None = None
         self.dialled: list[tuple[DialWish, str]] = []
         self._dial_keys: dict[str, str] = {}
+        self.acts: list[tuple[str, Act, str]] = []
+        self._act_keys: set[tuple[str, str, str]] = set()
+        self.trunk_views: list[dict[str, Any]] = [a_trunk()]
 
     # ── the port ─────────────────────────────────────────────────────────────────────────────────
     def calls(self) -> Sequence[CallView]:
@@ -110,6 +113,25 @@ class FakeDirectory:
         self.hung_up.append((call_id, operator))
         return self.end_call(call_id, "we_hung_up")
 
+    async def act(self, call_id: str, act: Act, *, idempotency_key: str | None, operator: str) -> CallView:
+        call = self._calls[call_id]
+        if (call_id, act.what, idempotency_key) in self._act_keys:
+            return call
+        if call.state == "ended":
+            raise CallEnded(outcome=str((call.outcome or {}).get("kind")))
+        if self.refuse is not None:
+            raise self.refuse
+        self.acts.append((call_id, act, operator))
+        if idempotency_key is not None:
+            self._act_keys.add((call_id, act.what, idempotency_key))
+        if act.what == "transfer":
+            begun = {"target": act.target, "attended": act.attended, "state": "trying"}
+            return self.change(call_id, transfer={**begun, "status": None, "reason": ""})
+        if act.what in ("hold", "resume"):
+            held = act.what == "hold"
+            return self.change(call_id, held_by=["us"] if held else [], floor="held" if held else "nobody")
+        return call
+
     def events(self, *, after: int | None = None) -> AsyncIterator[LiveEvent]:
         queue: asyncio.Queue[LiveEvent | None] = asyncio.Queue()
         if after is not None:
@@ -127,17 +149,7 @@ class FakeDirectory:
             self._readers.discard(queue)
 
     def trunks(self) -> Sequence[Mapping[str, Any]]:
-        return [
-            {
-                "name": "carrier",
-                "up": False,
-                "registration": "refused",
-                "keepalive": "off",
-                "detail": "403 Forbidden",
-                "calls": 2,
-                "servers": [{"address": "192.0.2.1:5060/udp", "state": "unknown"}],
-            }
-        ]
+        return self.trunk_views
 
     def ready(self) -> tuple[bool, Mapping[str, Any]]:
         return self.is_ready, {"sip": "listening", "draining": not self.is_ready}
@@ -195,6 +207,21 @@ class FakeDirectory:
             queue.put_nowait(None)
 
 
+def a_trunk(name: str = "carrier", **facts: Any) -> dict[str, Any]:
+    """Return how a trunk stands; this one's password is refused."""
+    values: dict[str, Any] = {
+        "name": name,
+        "up": False,
+        "registration": "refused",
+        "keepalive": "off",
+        "detail": "403 Forbidden",
+        "calls": 2,
+        "max_calls": 0,
+        "servers": [{"address": "192.0.2.1:5060/udp", "state": "unknown"}],
+    }
+    return {**values, **facts}
+
+
 def a_call(call_id: str = "c1", **fields: Any) -> CallView:
     """Return a live call with ordinary values."""
     values: dict[str, Any] = {
@@ -210,5 +237,6 @@ def a_call(call_id: str = "c1", **fields: Any) -> CallView:
         "floor": "agent",
         "last_words": "Good morning",
         "provider": "embedded",
+        "abilities": ("hold", "transfer", "consult", "send_digits"),
     }
     return CallView(**{**values, **fields})

@@ -118,6 +118,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ("unknown field", {"instruction": "Say hello."}, "instruction"),
     ("list for the body", ["Say hello."], "body"),
     ("half a character", {"instructions": "\ud800"}, "instructions"),
+    ("half a character in a value", {"metadata": {"turn": "\udcff"}}, "metadata.turn"),
+    ("half a character in a word", {"coalesce": "\ud800"}, "coalesce"),
 ]
 
 

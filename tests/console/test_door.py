@@ -40,6 +40,7 @@ TABLE: dict[tuple[str, str], tuple[object, ...]] = {
     ("DELETE", "/v1/session"): VIEW,
     ("GET", "/metrics"): VIEW,
     ("GET", "/v1/events"): VIEW,
+    ("GET", "/v1/trunks"): VIEW,
     ("GET", "/v1/calls"): VIEW,
     ("POST", "/v1/calls"): ACT,
     ("GET", "/v1/calls/{call_id}"): VIEW,
@@ -48,6 +49,10 @@ TABLE: dict[tuple[str, str], tuple[object, ...]] = {
     ("POST", "/v1/calls/{call_id}/responses"): ACT,
     ("DELETE", "/v1/calls/{call_id}/responses/{response_id}"): ACT,
     ("POST", "/v1/calls/{call_id}/actions/hangup"): ACT,
+    ("POST", "/v1/calls/{call_id}/actions/hold"): ACT,
+    ("POST", "/v1/calls/{call_id}/actions/resume"): ACT,
+    ("POST", "/v1/calls/{call_id}/actions/transfer"): ACT,
+    ("POST", "/v1/calls/{call_id}/actions/send_digits"): ACT,
     # Its signature is the credential: never a 401 for want of a token.
     ("POST", "/webhooks/realtime"): OPEN,
 }

@@ -80,8 +80,11 @@ class Ways:
 class Baresip:
     """A running baresip. Commands and events are JSON in netstrings."""
 
-    def __init__(self, folder: Path, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, folder: Path, ways: Ways, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self.folder = folder
+        self._ways = ways
         self.events: list[dict[str, Any]] = []
         self._reader = reader
         self._writer = writer
@@ -92,6 +95,14 @@ class Baresip:
         self._writer.write(b"%d:%s," % (len(order), order))
         answer = await self._until(lambda message: message.get("token") == command)
         assert answer.get("ok"), answer
+
+    async def say(self, speech: bytes) -> None:
+        """Say ``speech`` (8 kHz PCM) from now on, in place of what the phone was given."""
+        codec = self._ways.codec
+        path = self.folder / "now.wav"
+        with WavWriter(path, rate=codec.rate, channels=codec.channels) as wav:
+            wav.write(kit.from_8k(speech, codec.rate, codec.channels))
+        await self.command("ausrc", f"aufile,{path}")
 
     async def event(self, kind: str, within_s: float = 30.0) -> dict[str, Any]:
         """Wait for an event, also one that came before: CALL_ESTABLISHED, CALL_CLOSED …"""
@@ -157,7 +168,7 @@ async def baresip(folder: Path, speech: bytes, ways: Ways | None = None) -> Asyn
     try:
         reader, writer = await _connect(ports["control"])
         try:
-            yield Baresip(folder, reader, writer)
+            yield Baresip(folder, ways, reader, writer)
         finally:
             writer.close()
     finally:

@@ -40,13 +40,16 @@ SPOKEN = "a spoken call, its words recognised at both ends"
     ],
 )
 async def test_a_spoken_call(tmp_path: Path, ways: Ways) -> None:
-    real = {"engine__voice": "auto", "engine__recogniser": "auto", "engine__vad": "auto"}
-    speech = await kit.words("billing please", before_s=5.0)
-    async with service(tmp_path, flows=kit.flow_file(tmp_path), **real) as running:
+    speech = await kit.words("billing please", before_s=1.0)
+    async with service(tmp_path, flows=kit.flow_file(tmp_path), **kit.REAL) as running:
         assert running.addresses is not None
-        async with baresip(tmp_path / "phone", speech, ways) as phone:
+        async with baresip(tmp_path / "phone", kit.silence(60), ways) as phone:
             await phone.command("dial", f"sip:100@{running.addresses.sip}")
             await phone.event("CALL_ESTABLISHED")
+            await until(lambda: running.directory.live)
+            (live,) = running.directory.live
+            await until(lambda: any(entry.outcome is not None for entry in live.ledger))
+            await phone.say(speech)  # the question has been asked, however long that took
             await phone.event("CALL_CLOSED", within_s=40)
         await until(lambda: not running.directory.live)
     heard = phone.recording()

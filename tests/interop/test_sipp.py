@@ -28,8 +28,7 @@ async def test_a_spoken_call(tmp_path: Path) -> None:
     (tmp_path / "words.ulaw").write_bytes(g711.encode(speech, "ulaw"))
     steps = [*answered(), plays('rtp_stream="words.ulaw,1,0"'), *is_hung_up()]
     caller = scenario(tmp_path, *steps)
-    real = {"engine__voice": "auto", "engine__recogniser": "auto", "engine__vad": "auto"}
-    async with service(tmp_path, flows=kit.flow_file(tmp_path), **real) as running:
+    async with service(tmp_path, flows=kit.flow_file(tmp_path), **kit.REAL) as running:
         assert running.addresses is not None
         async with media_relay(running.addresses.sip) as relay:
             host, port = relay.address

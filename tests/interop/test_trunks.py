@@ -59,7 +59,7 @@ def proves_itself(password: str) -> list[str]:
     return [first, receive(401, attributes='auth="true"'), request("ACK", uri=CALLED), again]
 
 
-@pytest.mark.matrix("SIPp", "digest (MD5)", "our challenge, its answer; a wrong password")
+@pytest.mark.matrix("sipp", "digest (MD5)", "our challenge, its answer; a wrong password")
 @needs_sipp
 async def test_sipp_proves_itself(tmp_path: Path) -> None:
     async with service(tmp_path, trunks=[PHONES], sip__allowed_sources=[]) as running:

@@ -193,7 +193,7 @@ async def test_foreign_rtp_is_never_heard(tmp_path: Path, flows: list[str]) -> N
         assert agreement is not None
         target = (agreement.remote_address, agreement.remote_port)
         heard = bytearray()
-        at.live.leg_audio = heard.extend  # type: ignore[method-assign]
+        at.live.ear.leg_audio = heard.extend  # type: ignore[method-assign]
         await until(lambda: len(heard) > 3200)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as attacker:
             attacker.bind(("127.0.0.1", 0))
@@ -329,7 +329,7 @@ async def test_strange_turns_within_a_dialog(tmp_path: Path, flows: list[str]) -
             live = running.directory.live[0]
             steps = [
                 ("INVITE", 2, "v=0 broken", 400, False),
-                ("INVITE", 3, OFFER.replace("AVP 0", "AVP 8"), 488, False),
+                ("INVITE", 3, OFFER.replace("AVP 0", "AVP 18"), 488, False),
                 ("INVITE", 4, OFFER.replace("sendrecv", "sendonly"), 200, True),
                 ("INVITE", 5, OFFER.replace("sendrecv", "inactive"), 200, True),
                 ("INVITE", 6, OFFER, 200, False),

@@ -120,3 +120,28 @@ def test_an_address_that_cannot_be_reached_is_nobody() -> None:
     bench.port.close()
     bench.wheel.close()
     bench.phone.socket.close()
+
+
+@pytest.mark.parametrize("learn", [True, False])
+def test_what_came_before_the_lock_is_not_heard_after_it(learn: bool) -> None:
+    """Connecting a socket filters what comes from then on, not what waits in it already."""
+    bench = Bench()
+    strangers = [Phone() for _ in range(3)]
+    if not learn:
+        for stranger in strangers:
+            stranger.send(bench.port.address, b"\x66" * 160)
+    bench.connect(learn=learn)
+    bench.phone.send(bench.port.address)
+    for stranger in strangers:
+        stranger.sequence, stranger.ssrc = bench.phone.sequence, bench.phone.ssrc
+        stranger.timestamp = bench.phone.timestamp
+        stranger.send(bench.port.address, b"\x66" * 160)
+    bench.run(100, talk=True)
+    assert b"\x66" not in bench.events.audio
+    assert bench.events.audio.count(b"\x21" * 160) == 6
+    assert bench.port.figures().foreign == 3
+    for stranger in strangers:
+        stranger.socket.close()
+    bench.port.close()
+    bench.wheel.close()
+    bench.phone.socket.close()

@@ -268,6 +268,16 @@ def test_tones_in_the_audio_are_digits_where_that_is_wanted(bench: Bench):
     assert bench.events.audio == line
 
 
+def test_a_tone_that_goes_on_over_a_re_invite_is_one_digit(bench: Bench):
+    bench.connect(event_payload_type=None, inband_digits=True)
+    line = tones.dtmf_g711("7", 300)
+    for at in range(0, len(line), 160):
+        bench.phone.send(bench.port.address, line[at : at + 160])
+        bench.run(20)
+        bench.port.update(MediaPath(bench.phone.address, event_payload_type=None, inband_digits=True))
+    assert bench.events.log == [("digit", "7")]
+
+
 def test_comfort_noise_lets_time_flow(bench: Bench):
     bench.connect()
     bench.run(100, talk=True)
@@ -380,6 +390,7 @@ def test_skipped_frames_are_in_the_timestamp(bench: Bench):
     assert rtp.seq_delta(after[0].sequence, before[-1].sequence) == 1
     assert rtp.ts_delta(after[-1].timestamp, before[0].timestamp) == pytest.approx(240 * 8 - 160, abs=320)
     assert bench.port.figures().skipped == 4
+    assert bench.port.figures().details["skipped_frames"] == 4
 
 
 def test_ports_come_from_the_range_and_rest_after_use(bench: Bench):

@@ -223,7 +223,7 @@ def test_hold_keeps_the_association_and_another_certificate_needs_a_new_one() ->
         dtls(both, direction="inactive")
         both.run(100)
         ours = process_identity().fingerprint
-        nowhere = MediaPath(("0.0.0.0", 9), direction="recvonly", security=DtlsParameters("client", (ours,)))
+        nowhere = MediaPath(None, direction="recvonly", security=DtlsParameters("client", (ours,)))
         both.here.update(nowhere)  # the old way to hold
         both.run(25_000)
         assert both.events[0].failed == []

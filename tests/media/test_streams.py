@@ -25,6 +25,10 @@ class Ear(Keys):
     def __init__(self) -> None:
         super().__init__()
         self.line = b""
+        self.ended: list[tuple[str, int, bool]] = []
+
+    def on_playback_ended(self, response_id: str, item_id: str, heard_ms: int, cut: bool) -> None:
+        self.ended.append((item_id, heard_ms, cut))
 
     def on_audio(self, audio: bytes) -> None:
         assert len(audio) % 160 == 0
@@ -39,7 +43,7 @@ class Pair:
         self.packets: list[rtp.RtpPacket] = []
         self.now = 0.0
         writer = rtp.RtpWriter(0, ssrc=5, sequence=SEQUENCE, timestamp=TIMESTAMP)
-        self.out = StreamOut(Keys(), self._carry, writer, 10)
+        self.out = StreamOut(self.ear, self._carry, writer, 10)
         self.into = StreamIn(self.ear)
         self.follow(**path)
 
@@ -197,3 +201,74 @@ def test_a_sender_that_leaves_silence_out_is_heard_with_its_pauses() -> None:
         pair.run_in(0.8)
     assert abs(len(pair.ear.line) - 5 * 8000) <= 1600
     assert (pair.into.jitter.lost, pair.into.jitter.resyncs) == (0, 0)
+
+
+# ── packets of several frames ───────────────────────────────────────────────────────────────────
+def sound(pair: Pair) -> bytes:
+    """What arrived, without our silence."""
+    return b"".join(packet.payload for packet in pair.packets if packet.payload_type == 0).replace(
+        b"\xff", b""
+    )
+
+
+@pytest.mark.parametrize("ptime", [30, 40, 60])
+@pytest.mark.parametrize("frames", range(1, 7))
+def test_what_counts_as_heard_has_been_sent_when_a_hold_begins_and_nothing_is_left_for_later(
+    ptime: int, frames: int
+) -> None:
+    pair = Pair(ptime=ptime)
+    pair.out.play(b"\x21" * 1600, "r", "i")
+    pair.run(frames)
+    start = pair.packets[0].timestamp if pair.packets else TIMESTAMP
+    pair.follow(ptime=ptime, direction="inactive")
+    pair.run(10)
+    (heard,) = pair.out.stop_playing()
+    assert heard.samples == 160 * frames == len(sound(pair))
+    # Time is as if nothing had been sent ahead.
+    assert pair.out.writer.timestamp == (start + 160 * (frames + 10)) & 0xFFFFFFFF
+    pair.follow(ptime=ptime)
+    pair.run(6)
+    assert len(sound(pair)) == 160 * frames
+
+
+@pytest.mark.parametrize("change", [{"ptime": 20}, {"ptime": 60, "codec": "PCMA", "payload_type": 8}])
+def test_what_counts_as_heard_has_been_sent_when_the_codec_changes(change: dict[str, object]) -> None:
+    pair = Pair(ptime=60, line="ulaw")
+    pair.out.play(b"\x21" * 1600, "r", "i")
+    pair.run(2)
+    pair.follow(line="ulaw", **change)
+    assert len(sound(pair)) == 320
+
+
+@pytest.mark.parametrize("ptime", [20, 30, 40, 60])
+def test_an_event_begins_where_a_packet_has_ended(ptime: int) -> None:
+    pair = Pair(ptime=ptime)
+    pair.out.play(b"\x21" * 1600, "r", "i")
+    pair.run(2)
+    pair.out.send_digits("12")
+    pair.run(40)
+    assert pair.ear.digits == "12"
+    ends = 0
+    for packet in pair.packets:
+        stamp = (packet.timestamp - TIMESTAMP) & 0xFFFFFFFF
+        if packet.payload_type == 0:
+            assert stamp >= ends
+            ends = stamp + len(packet.payload)
+        else:
+            assert stamp >= ends
+    assert len(sound(pair)) == 1600
+
+
+@pytest.mark.parametrize("way", ["hold", "digits"])
+def test_an_item_played_to_its_end_has_ended_also_when_nothing_of_the_agent_follows(way: str) -> None:
+    pair = Pair()
+    pair.out.play(b"\x21" * 320, "r", "i")
+    pair.out.play_end("r")
+    pair.run(2)
+    assert pair.ear.ended == []
+    if way == "hold":
+        pair.follow(direction="inactive")
+    else:
+        pair.out.send_digits("1")
+    pair.run(1)
+    assert pair.ear.ended == [("i", 40, False)]

@@ -123,3 +123,18 @@ def test_an_invite_whose_answers_would_not_fit_a_datagram_is_refused() -> None:
     ladder.receive(Peer("longer", "t").request("INVITE", OFFER, *[line] * 40), PEER)
     assert ladder.response().status == 513
     assert len(ladder.events(InviteReceived)) == 1
+
+
+def test_an_empty_record_route_names_no_proxy() -> None:
+    from tests.sip.ladder import ANSWER, Ladder, Phone
+    from voiceagent.sip.effects import InviteReceived
+
+    ladder, phone = Ladder(), Phone()
+    ladder.receive(phone.request("INVITE", OFFER, "Record-Route:"))
+    ladder.do("accept", ladder.event(InviteReceived).leg, ANSWER)
+    ladder.shows("""
+        >> INVITE
+        << 100 INVITE
+        ** InviteReceived
+        << 200 INVITE
+    """)

@@ -378,3 +378,12 @@ def test_a_probe_without_any_answer_ends_the_call_with_bye() -> None:
     ladder.receive(phone.reply(ladder.request(), 481))
     ladder.settle()
     ladder.nothing_left()
+
+
+def test_a_called_user_stands_escaped_in_our_contact() -> None:
+    ladder, phone = Ladder(), Phone()
+    ladder.receive(phone.request("INVITE", OFFER, uri="sip:a%3E%0D%0AX-Evil%3A%20b%23%40@127.0.0.1"))
+    ladder.do("ring", ladder.event(InviteReceived).leg)
+    contact = ladder.response().headers.get("Contact")
+    assert contact == "<sip:a%3E%0D%0AX-Evil%3A%20b%23%40@127.0.0.1:5060>"
+    assert ladder.event(InviteReceived).called_user == "a>\r\nX-Evil: b#@"

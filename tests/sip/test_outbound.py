@@ -6,7 +6,7 @@ import pytest
 
 from tests.sip.ladder import ANSWER, OFFER, Ladder, Phone, calling
 from voiceagent.errors import SipError
-from voiceagent.sip.effects import Address, Answered, Ended, InviteProgress
+from voiceagent.sip.effects import Address, Answered, AnswerReceived, Ended, InviteProgress
 
 
 def test_a_whole_call() -> None:
@@ -286,5 +286,42 @@ def test_a_callee_that_says_bye_while_it_rings_leaves_nothing() -> None:
     ladder.receive(phone.reply(invite, 180))
     ladder.receive(phone.from_callee(invite, "BYE"))
     assert ladder.event(Ended).by == "peer"
+    ladder.settle()
+    ladder.nothing_left()
+
+
+MALFORMED = (
+    "Record-Route: <<>",
+    "Record-Route: ",
+    "Contact: <<",
+    'Contact: "',
+    'Allow: INVITE, UPDATE, "',
+    'Supported: ", "',
+    "Require: ;;",
+    "Session-Expires: soon",
+    "Min-SE: x",
+    "RSeq: 99999999999999999999",
+    "Content-Encoding: ???",
+    'WWW-Authenticate: Digest realm="',
+)
+
+
+@pytest.mark.parametrize("header", MALFORMED)
+def test_an_answer_that_reads_badly_is_an_answer_all_the_same(header: str) -> None:
+    """Its session stands on the other side, so it must be acknowledged, and must not hang here."""
+    ladder, phone = Ladder(session_expires=1800, reliable_provisionals="supported"), Phone()
+    contact = "" if header.startswith("Contact") else "<sip:bob@127.0.0.1:5090>"
+    leg = ladder.invite()
+    ladder.receive(phone.reply(ladder.request(), 180, b"", header, contact=contact))
+    ladder.receive(phone.reply(ladder.request(), 200, ANSWER, header, contact=contact))
+    assert ladder.request().method == "ACK"
+    assert ladder.event(Answered).leg == leg
+    for command in ("offer", "update"):
+        ladder.do(command, leg, OFFER)
+        ladder.receive(phone.reply(ladder.request(), 200, ANSWER, header, contact=contact))
+        assert ladder.event(AnswerReceived).status == 200
+    assert len(ladder.events(AnswerReceived)) == 2
+    ladder.do("hang_up", leg)
+    ladder.receive(phone.reply(ladder.request(), 200, b"", header, contact=contact))
     ladder.settle()
     ladder.nothing_left()

@@ -80,6 +80,7 @@ async def sipp(folder: Path, *arguments: str) -> tuple[int, str]:
     return process.returncode, output.decode("utf-8", "replace")
 
 
+@pytest.mark.matrix("sipp", "the SIP core, UDP", "200 calls, 100 a second")
 async def test_two_hundred_calls_all_succeed(tmp_path: Path) -> None:
     desk = Desk()
     host, port = (await desk.transport.start())[:2]
@@ -91,6 +92,7 @@ async def test_two_hundred_calls_all_succeed(tmp_path: Path) -> None:
     await desk.transport.close()
 
 
+@pytest.mark.matrix("sipp", "the SIP core, TCP", "100 calls on one connection")
 async def test_a_hundred_calls_over_tcp_all_succeed(tmp_path: Path) -> None:
     desk = Desk()
     both = [Listen("udp", "127.0.0.1", 0), Listen("tcp", "127.0.0.1", 0)]
@@ -104,6 +106,7 @@ async def test_a_hundred_calls_over_tcp_all_succeed(tmp_path: Path) -> None:
     await desk.transport.close()
 
 
+@pytest.mark.matrix("sipp", "the SIP core, 10 % loss", "80 calls, `-lost 10`")
 async def test_calls_at_ten_percent_loss_all_succeed(tmp_path: Path) -> None:
     desk = Desk()
     host, port = (await desk.transport.start())[:2]
@@ -117,6 +120,7 @@ async def test_calls_at_ten_percent_loss_all_succeed(tmp_path: Path) -> None:
     await desk.transport.close()
 
 
+@pytest.mark.matrix("sipp", "the SIP core, calls of ours", "20 calls, `-sn uas`")
 async def test_we_call_sipp(tmp_path: Path) -> None:
     port = free_port()
     process = await asyncio.create_subprocess_exec(

@@ -118,6 +118,7 @@ async def called_by(folder: Path, *steps: str) -> tuple[str, list[Ended]]:
     return output, ended
 
 
+@pytest.mark.matrix("sipp", "session timer (RFC 4028)", "it refreshes by re-INVITE")
 async def test_sipp_refreshes_its_session_by_reinvite(tmp_path: Path) -> None:
     timer = ("Supported: timer", "Session-Expires: 90;refresher=uac", "Min-SE: 90")
     _, ended = await called_by(
@@ -137,6 +138,7 @@ async def test_sipp_refreshes_its_session_by_reinvite(tmp_path: Path) -> None:
     assert [one.by for one in ended] == ["peer"] * 3
 
 
+@pytest.mark.matrix("sipp", "100rel (RFC 3262)", "it requires it; our 183 repeated until its PRACK")
 async def test_sipp_requires_100rel_and_acknowledges_early_media(tmp_path: Path) -> None:
     look = '<ereg regexp="[0-9]+" search_in="hdr" header="RSeq:" check_it="true" assign_to="1"/>'
     _, ended = await called_by(
@@ -158,6 +160,7 @@ async def test_sipp_requires_100rel_and_acknowledges_early_media(tmp_path: Path)
     assert [one.by for one in ended] == ["peer"] * 3
 
 
+@pytest.mark.matrix("sipp", "session timer: 422", "our interval raised to its Min-SE")
 async def test_sipp_finds_our_session_too_short(tmp_path: Path) -> None:
     wanted = '<ereg regexp="{0}" search_in="hdr" header="Session-Expires:" check_it="true" assign_to="1"/>'
     steps = (

@@ -53,6 +53,25 @@ def test_each_message_has_its_own_time() -> None:
     assert stream.wake_at() == 613.8
 
 
+def test_a_peer_does_not_pay_for_the_time_in_which_we_did_not_read() -> None:
+    stream = accepted()
+    stream.receive(BYE + BYE[:10], 4.0)
+    stream.unread(8.0)
+    assert stream.wake_at() == 13.0
+    assert stream.wake(13.0) == [Close("slow_message")]
+
+
+def test_a_deadline_seen_far_too_late_is_given_again() -> None:
+    stream = accepted()
+    assert stream.wake(9.0) == []
+    assert stream.wake_at() == 14.0
+    assert stream.wake(14.5) == [Close("no_message")]
+    stream = accepted()
+    stream.receive(BYE + BYE[:10], 4.0)
+    assert stream.wake(20.0) == []
+    assert stream.receive(BYE[10:], 20.0) == [Whole(BYE)]
+
+
 def test_an_idle_connection_is_closed_unless_it_is_needed() -> None:
     stream = accepted()
     stream.receive(BYE, 1.0)

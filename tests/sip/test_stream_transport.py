@@ -32,6 +32,7 @@ from voiceagent.sip.limits import StreamLimits
 from voiceagent.sip.listen import Listen
 from voiceagent.sip.tls import TlsConfig
 from voiceagent.sip.transport import SipTransport
+from voiceagent.sip.trunks import Trunk, TrunkTable
 
 pytestmark = pytest.mark.loopback
 
@@ -390,7 +391,6 @@ async def test_client_certificates(authority: Authority, tmp_path: Path) -> None
     (tmp_path / "evil").mkdir()
     evil = Authority(tmp_path / "evil")
     server = tls(authority, "b.example", "127.0.0.1", client_certificates="required")
-    nobody: tuple[str, ...] = ()
     for config, taken in (
         (tls(authority, "trunk.example", "trunk.example"), True),
         (tls(authority, "stranger.example", "stranger.example"), False),
@@ -401,8 +401,7 @@ async def test_client_certificates(authority: Authority, tmp_path: Path) -> None
         b = Agent(
             answers=True,
             tls=server,
-            accept_source=nobody,
-            accept_identity=lambda names: "trunk.example" in names,
+            trunks=TrunkTable([Trunk("edge", identities=frozenset({"trunk.example"}))]),
         )
         async with listening(b, on=WITH_TLS), listening(a):
             a.call(b.at("tls"))

@@ -78,7 +78,7 @@ def test_what_our_own_certificate_says(tmp_path: Path) -> None:
         ({"certificate": "missing.pem"}, "sip.tls.certificate", "No such file"),
         ({"key": "missing.pem"}, "sip.tls.key", "No such file"),
         ({"key": "other"}, "sip.tls.key", "MISMATCH"),
-        ({"certificate": "rubbish"}, "sip.tls.certificate", "cannot be used"),
+        ({"certificate": "rubbish"}, "sip.tls.certificate", "holds no certificate in PEM"),
         ({"ca": "missing.pem"}, "sip.tls.ca", "No such file"),
         ({"ca": "rubbish"}, "sip.tls.ca", "holds no certificates"),
         ({"certificate": "expired", "key": "expired"}, "sip.tls.certificate", "expired"),

@@ -200,12 +200,14 @@ def test_methods() -> None:
     ladder = gated(trunk("carrier", "192.0.2.0/24", methods=("INVITE", "ACK", "BYE", "CANCEL")))
     assert judged(ladder) == 100
     assert judged(ladder, "OPTIONS") == 405
-    assert ladder.response().headers.get("Allow") == "INVITE, ACK, BYE, CANCEL"
+    assert ladder.response().headers.get("Allow") == "INVITE, ACK, CANCEL, BYE"
     phone = phone_at(CARRIER)
     ladder.do("accept", ladder.event(InviteReceived).leg, ANSWER)
     phone.to_tag = ladder.response().to.tag or ""
+    assert ladder.response().headers.get("Allow") == "INVITE, ACK, CANCEL, BYE"
     ladder.receive(phone.request("INFO", b"5", cseq=2, content_type="application/dtmf"), CARRIER)
     assert ladder.response().status == 405
+    assert ladder.response().headers.get("Allow") == "INVITE, ACK, CANCEL, BYE"
     ladder.receive(phone.request("BYE", cseq=3), CARRIER)
     assert ladder.response().status == 200
 
@@ -409,3 +411,43 @@ def test_a_certificate_lets_its_connection_in_and_no_other() -> None:
     before = len(ladder.events(InviteReceived))
     ladder.receive(phone_at(EDGE, "late").request("INVITE", OFFER), EDGE)
     assert len(ladder.events(InviteReceived)) == before
+
+
+def test_nobody_draws_calls_to_himself_before_his_password() -> None:
+    home = Address("203.0.113.5", 5060, "tcp")
+    flow = home._replace(port=40000, flow=1)
+    ladder = gated(trunk("desk", digest_users={"alice": "pw"}))
+    ladder.do("flow_opened", flow)
+    via = "SIP/2.0/TCP 203.0.113.5;branch={};alias"
+    phone = phone_at(flow)
+    ladder.receive(phone.request("OPTIONS", via=via.format("z9hG4bK1")), flow)
+    refusal = ladder.response()
+    ladder.invite(destination=home)
+    assert ladder.last_send().destination == home
+    again = phone.request("OPTIONS", via=via.format("z9hG4bK2"))
+    ladder.receive(answering(refusal, again, "alice", "pw"), flow)
+    assert ladder.response().status == 200
+    ladder.invite(destination=home)
+    assert ladder.last_send().destination == flow
+
+
+def test_places_are_kept_for_listed_addresses_and_not_for_whoever_may_know_a_password() -> None:
+    ladder = gated(CARRIERS, trunk("desk", digest_users={"alice": "pw"}))
+    flow = STRANGER._replace(transport="tcp", flow=1)
+    endpoint = ladder.endpoint
+    assert (endpoint.accepts_flow(CARRIER), endpoint.expects_flow(CARRIER)) == (True, True)
+    assert (endpoint.accepts_flow(flow), endpoint.expects_flow(flow)) == (True, False)
+    ladder.invite(destination=flow._replace(flow=0))
+    assert endpoint.expects_flow(flow)  # we are calling it
+
+
+def test_a_broken_frame_of_somebody_unproven_gets_no_answer() -> None:
+    ladder = gated(CARRIERS, trunk("desk", digest_users={"alice": "pw"}))
+    head = phone_at(CARRIER).request("INVITE").partition(b"\r\n\r\n")[0]
+    for source in (STRANGER, CARRIER):
+        flow = source._replace(transport="tcp", flow=1)
+        ladder.do("receive_broken", head, flow, 400, "no_content_length")
+    ladder.shows("""
+        ** Dropped no_content_length
+        << 400 INVITE
+    """)

@@ -186,3 +186,19 @@ async def test_the_longest_call_is_counted_from_the_answer() -> None:
     answered = story_loop.time()
     assert (await story.ends()).reason == "max_duration"
     assert story_loop.time() == pytest.approx(answered + 10, abs=0.5)
+
+
+@virtual
+async def test_a_call_that_is_ended_during_a_slow_lookup_calls_nobody() -> None:
+    class Lost(FakeLeg):
+        async def prepare(self) -> None:
+            self.log.append("looking up")
+            await asyncio.sleep(60)
+            self.log.append("INVITE")
+
+    story = Story(reminder, leg=Lost(direction="outbound"))
+    story.start()
+    await asyncio.sleep(1)
+    story.call.end("operator_hung_up")
+    assert (await story.ends(within_s=5)).reason == "operator_hung_up"
+    assert story.leg.log == ["looking up", "hang_up operator_hung_up"]

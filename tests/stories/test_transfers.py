@@ -153,6 +153,9 @@ async def test_a_target_that_is_not_allowed_is_not_called(attended: bool) -> Non
     story.start()
     await story.ends()
     assert [one.status for one in outcomes] == [403]
+    refused = next(entry for entry in story.entries if entry["type"] == "transfer.refused")
+    assert (refused["target"], refused["status"]) == (DESK, 403)
+    assert refused["reason"] == f"{DESK} is not on the allow-list (call.transfer_targets)"
     assert exchange.callee is None
     assert not any("transfer" in line or line == "hold" for line in story.leg.log)
 
@@ -165,6 +168,52 @@ async def test_a_call_without_a_second_line_cannot_consult() -> None:
     story.start()
     await story.ends()
     assert [one.status for one in outcomes] == [501]
+    assert "transfer.refused" in types(story)
+
+
+@virtual
+async def test_a_whisper_that_fails_takes_the_caller_back_and_tells_the_flow() -> None:
+    exchange = Exchange()
+
+    @flow("whisperer")
+    async def whisperer(call: Call) -> None:
+        async def broken() -> None:
+            raise ZeroDivisionError("a fault of the flow")
+
+        await story.call.transfers.attended(DESK, 20.0, broken)
+
+    story = Story(whisperer, config=CONFIG, dial=exchange.dial)
+    story.start()
+    outcome = await story.ends()
+    assert (outcome.reason, outcome.detail) == ("flow_failed", "ZeroDivisionError: a fault of the flow")
+    assert exchange.callee is not None
+    assert exchange.callee.log[-1] == "hang_up consultation ended"
+    assert "resume" in story.leg.log
+
+
+@virtual
+async def test_a_whisper_ends_with_the_callers_call() -> None:
+    exchange, whispered = Exchange(), asyncio.Event()
+
+    @flow("whisperer")
+    async def whisperer(call: Call) -> None:
+        async def endless() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                whispered.set()
+
+        await story.call.transfers.attended(DESK, 20.0, endless)
+
+    story = Story(whisperer, config=CONFIG, dial=exchange.dial)
+    story.start()
+    await asyncio.sleep(5)
+    assert story.call.holding.consulting
+    story.leg.caller_hangs_up()
+    assert (await story.ends()).reason == "caller_hung_up"
+    assert exchange.callee is not None
+    assert exchange.callee.log[-1] == "hang_up consultation ended"
+    assert whispered.is_set(), "nothing goes on behind the call's back"
 
 
 # Hold.
@@ -355,6 +404,8 @@ async def test_nobody_sends_the_agent_anywhere_it_may_not_go(target: str, dial: 
     asked = Asked(target)
     story.leg.listener.leg_refer(asked)
     assert asked.log == [403]
+    received = next(entry for entry in story.entries if entry["type"] == "refer.received")
+    assert (received["status"], bool(received["reason"])) == (403, True)
     story.leg.caller_hangs_up()
     await story.ends()
 
@@ -419,3 +470,20 @@ async def test_the_end_of_the_call_ends_a_call_that_is_being_placed_for_it() -> 
     assert exchange.callee.ended
     assert story.leg.log[-1].startswith("hang_up")
     assert LegEnd.TRANSFERRED not in story.leg.log
+
+
+@virtual
+async def test_the_end_of_the_call_refuses_a_successor_that_is_not_there_yet() -> None:
+    class Slow(FakeLeg):
+        async def prepare(self) -> None:
+            self.log.append("prepare")
+            await asyncio.sleep(50)
+
+    story, bob = Story(talker), Slow()
+    story.start()
+    await asyncio.sleep(5)
+    assert story.leg.listener.leg_replaced(bob)
+    await asyncio.sleep(1)
+    story.call.end("operator_hung_up")
+    await story.ends()
+    assert bob.log == ["prepare", "reject 487"]

@@ -6,14 +6,14 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from voiceagent.app.events import EventHub
 from voiceagent.call.call import Call, CallState
 from voiceagent.call.ledger import LedgerEntry
 from voiceagent.call.outcome import CallOutcome, OutcomeClass
 from voiceagent.call.transcript import Utterance
-from voiceagent.console.ports import CallView, DialWish, LiveEvent, ResponseView, TranscriptLine, Trigger
+from voiceagent.console.ports import Act, CallView, DialWish, LiveEvent, ResponseView, TranscriptLine, Trigger
 from voiceagent.console.views import call_data, line_data, response_data
 from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.ids import Tokens
@@ -23,6 +23,7 @@ from voiceagent.realtime.requests import InterruptedBy, Origin, Outcome, When
 
 ENDED_KEPT = 200
 IDEMPOTENCY_KEPT = 10_000
+Key = TypeVar("Key")
 
 
 class NodeDirectory:
@@ -86,9 +87,7 @@ class NodeDirectory:
             coalesce=trigger.coalesce,
         )
         if idempotency_key is not None:
-            self._keys[call_id, idempotency_key] = request_id
-            while len(self._keys) > IDEMPOTENCY_KEPT:
-                self._keys.popitem(last=False)
+            remember(self._keys, (call_id, idempotency_key), request_id)
         call.journal.write(
             "operator.trigger", operator=operator, request_id=request_id, instructions=trigger.instructions
         )
@@ -103,9 +102,7 @@ class NodeDirectory:
         call = self.place(wish)
         call.journal.write("operator.dial", operator=operator, consent_reference=wish.consent_reference)
         if idempotency_key is not None:
-            self._dialled[idempotency_key] = call.id
-            while len(self._dialled) > IDEMPOTENCY_KEPT:
-                self._dialled.popitem(last=False)
+            remember(self._dialled, idempotency_key, call.id)
         return self._view(call, brief=True)
 
     def response(self, call_id: str, response_id: str) -> ResponseView:
@@ -134,6 +131,23 @@ class NodeDirectory:
         self._ended_waiters.setdefault(call_id, []).append(ended)
         call.end("operator_hung_up")
         await ended
+        return self._view(call, brief=False)
+
+    async def act(self, call_id: str, act: Act, *, idempotency_key: str | None, operator: str) -> CallView:
+        call = self.find(call_id)
+        place = (f"{call_id} {act.what}", idempotency_key or "")
+        if place not in self._keys:
+            if call.state is CallState.ENDED:
+                raise CallEnded("the call has ended", outcome=_outcome_word(call.outcome))
+            if idempotency_key is not None:
+                remember(
+                    self._keys, place, act.what
+                )  # before it is done: who repeats it now must not do it twice
+            try:
+                await _act(call, act, operator)
+            except BaseException:
+                self._keys.pop(place, None)
+                raise
         return self._view(call, brief=False)
 
     def events(self, *, after: int | None = None) -> AsyncIterator[LiveEvent]:
@@ -228,6 +242,9 @@ class NodeDirectory:
             outcome=asdict(call.outcome) if call.outcome else None,
             provider=self._provider,
             trunk=call.info.trunk,
+            held_by=call.holding.by,
+            abilities=() if call.state is CallState.ENDED else call.operating.abilities,
+            transfer=None if call.transfers.newest is None else asdict(call.transfers.newest),
             transcript=() if brief else [transcript_line(line) for line in call.transcript.lines],
             responses=() if brief else [response_view(call, entry) for entry in call.ledger],
             figures={
@@ -242,6 +259,26 @@ class NodeDirectory:
                 **({} if brief else figures.details),
             },
         )
+
+
+async def _act(call: Call, act: Act, operator: str) -> None:
+    hand = call.operating
+    match act.what:
+        case "hold":
+            await hand.hold(operator)
+        case "resume":
+            await hand.resume(operator)
+        case "transfer":
+            await hand.transfer(act.target, operator, attended=act.attended)
+        case "send_digits":
+            await hand.send_digits(act.digits, operator)
+
+
+def remember(known: OrderedDict[Key, str], key: Key, value: str) -> None:
+    """Keep what an idempotency key led to, for the newest keys."""
+    known[key] = value
+    while len(known) > IDEMPOTENCY_KEPT:
+        known.popitem(last=False)
 
 
 def _first_words(call: Call) -> Mapping[str, float]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -70,7 +71,8 @@ class Reception:
         if refusal is not None:
             self._refuse(leg, refusal.status, refusal.reason, refusal.code, refusal.retry_after_s)
             return
-        self._start(leg, flow, open_session)
+        with self._place_kept():
+            self._start(leg, flow, open_session)
 
     def place(
         self,
@@ -80,12 +82,29 @@ class Reception:
         metadata: Mapping[str, str],
         over: Callable[[], None],
     ) -> Call | Refusal:
-        """Start a call of ours, if there is a place for it; ``over`` is called when it has ended."""
+        """Start a call of ours, if there is a place for it; ``over`` is called when it has ended.
+
+        Whoever asked counts a refusal.
+        """
         refusal = self._admission.enter()
         if refusal is not None:
-            self._metrics.limit_reached(refusal.code)
             return refusal
-        return self._start(make_leg(), flow, None, metadata=metadata, over=over)
+        with self._place_kept():
+            return self._start(make_leg(), flow, None, metadata=metadata, over=over)
+
+    @contextmanager
+    def _place_kept(self) -> Generator[None]:
+        """A call that does not come about gives its place back."""
+        try:
+            yield
+        except BaseException:
+            self._left()
+            raise
+
+    def _left(self) -> None:
+        self._admission.leave()
+        if self._admission.live == 0:
+            self._on_idle()
 
     def _start(
         self,
@@ -133,9 +152,7 @@ class Reception:
             log.exception("call failed")
         finally:
             over()
-            self._admission.leave()
-            if self._admission.live == 0:
-                self._on_idle()
+            self._left()
 
     def _refuse(
         self, leg: Leg, status: int, reason: str, code: str, retry_after_s: int | None = None

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
-from functools import partial
 
 import structlog
 
 from voiceagent.app.incoming import Reception
+from voiceagent.app.routes import Routes, TrunkDown
 from voiceagent.call.admission import Refusal
 from voiceagent.call.call import Call
 from voiceagent.call.dial_caps import DialCaps, DialLimits
 from voiceagent.call.dial_headers import check_headers
-from voiceagent.call.outbound_leg import DialPlan, Lookup
+from voiceagent.call.outbound_leg import DialPlan
 from voiceagent.call.sip_gateway import SipGateway
 from voiceagent.call.targets import Target, TargetRefused, TargetRules
 from voiceagent.console.ports import DialWish
@@ -22,9 +21,6 @@ from voiceagent.errors import RequestRefused
 from voiceagent.ivr.flow import Flow, FlowBook
 from voiceagent.observe.metrics import Metrics
 from voiceagent.settings import OutboundSettings
-from voiceagent.sip.effects import Address
-from voiceagent.sip.resolver import Resolver
-from voiceagent.sip.trunks import Trunk, TrunkTable
 from voiceagent.sip.uri import host_text
 
 _log = structlog.get_logger("voiceagent.outbound")
@@ -42,7 +38,7 @@ class DialRefused(RequestRefused):
 
 
 class Dialler:
-    """Places calls. Order of judging: target, flow, fields, consent, trunk, caps, a place on this node."""
+    """Places calls. Order of judging: target, flow, fields, trunk, consent, caps, a place on this node."""
 
     def __init__(
         self,
@@ -52,10 +48,8 @@ class Dialler:
         gateway: SipGateway,
         reception: Reception,
         metrics: Metrics,
-        trunks: TrunkTable | None = None,
-        resolver: Resolver | None = None,
+        routes: Routes,
     ) -> None:
-        """``resolver`` finds the servers of SIP URIs that go over no trunk."""
         self._settings = settings
         self._rules = TargetRules(settings.allowed, settings.denied, built_in=settings.deny_built_in)
         self._caps = DialCaps(
@@ -67,8 +61,7 @@ class Dialler:
         self._gateway = gateway
         self._reception = reception
         self._metrics = metrics
-        self._trunks = trunks or TrunkTable(())
-        self._resolver = resolver or Resolver()
+        self._routes = routes
 
     def place(self, wish: DialWish) -> Call:
         """Place the call. Raises RequestRefused naming the field; nothing was sent then."""
@@ -76,7 +69,7 @@ class Dialler:
             return self._place(wish)
         except RequestRefused as error:
             _log.info("call not placed", code=error.code, field=error.field)
-            if isinstance(error, TargetRefused | DialRefused):
+            if isinstance(error, TargetRefused | DialRefused | TrunkDown):
                 self._metrics.limit_reached(error.code)
             raise
 
@@ -102,7 +95,9 @@ class Dialler:
             raise
         if isinstance(call, Refusal):
             self._caps.leave(target.key)
-            raise DialRefused("to", call.reason, call.code, float(call.retry_after_s or 10))
+            raise DialRefused(
+                "call", f"none is placed now ({call.code})", call.code, float(call.retry_after_s or 10)
+            )
         return call
 
     def _flow(self, name: str) -> Flow:
@@ -117,41 +112,20 @@ class Dialler:
         if _has_control(wish.from_name):
             raise RequestRefused("from_name", "holds a control character")
         headers = check_headers(wish.headers)
-        trunk = self._trunk(target, wish.trunk)
-        if trunk is not None:
-            uri = trunk.uri(target.number or target.user)
-            from_uri = trunk.from_uri(wish.from_user)
-            destination: Sequence[Address] | Lookup = trunk.servers
-        else:
-            uri = target.uri
-            from_uri = self._from_uri(wish.from_user)
-            destination = partial(self._resolver.resolve, target.uri)
+        route = self._routes.find(target, wish.trunk)
+        trunk = route.trunk
+        user = wish.from_user
+        if trunk is not None and not (user or trunk.from_user or trunk.username):
+            user = self._settings.from_user  # a From without a user is nobody
         return DialPlan(
-            target=uri,
-            destination=destination,
-            from_uri=from_uri,
+            target=route.uri,
+            destination=route.destination,
+            from_uri=self._from_uri(user) if trunk is None else trunk.from_uri(user),
             from_name=wish.from_name,
             headers=headers,
             trunk="" if trunk is None else trunk.name,
             ring_timeout_s=wish.ring_timeout_s or self._settings.ring_timeout_s,
         )
-
-    def _trunk(self, target: Target, name: str) -> Trunk | None:
-        """Return the trunk to go through: the named one, or the first that takes a bare number."""
-        user = target.number or target.user
-        if name:
-            trunk = self._trunks.get(name)
-            if trunk is None:
-                raise RequestRefused("trunk", f"there is no trunk {name!r}", code="unknown_trunk")
-            if not user or not trunk.dials(user):
-                raise RequestRefused("trunk", f"{name!r} does not take {target.key}", code="no_trunk")
-            return trunk
-        if target.host:
-            return None
-        for trunk in self._trunks.by_name.values():
-            if trunk.dials(user):
-                return trunk
-        raise RequestRefused("to", f"no trunk takes {target.key}; use a sip: URI", code="no_trunk")
 
     def _from_uri(self, user: str) -> str:
         transport = self._gateway.transport

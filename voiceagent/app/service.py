@@ -1,8 +1,8 @@
 """Start, drain, stop: the service in one piece.
 
-Order of start: settings and flows (any mistake is told before a port is opened) → journals → embedded
-provider → console → SIP. Order of stop: no new calls → the running ones to their end → SIP → console →
-provider → journals.
+Order of start: settings and flows → journals → files and names of the settings (any mistake so far is told
+before a port is opened) → embedded provider → console → SIP. Order of stop: no new calls → the running ones
+to their end → SIP → console → provider → journals.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import gc
 import ipaddress
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from voiceagent.app.events import EventHub
 from voiceagent.app.gauges import guard_against_overload, keep_figures
 from voiceagent.app.incoming import Reception
 from voiceagent.app.provider import SessionFactory
+from voiceagent.app.routes import Routes
 from voiceagent.app.second_leg import SecondLegs
 from voiceagent.app.sip_listeners import families_of, listeners_of, setting_of, stream_limits_of, tls_of
 from voiceagent.app.trunking import TrunkDesk, media_of, trunk_table, trunk_views
@@ -39,7 +40,7 @@ from voiceagent.call.vigil import VigilConfig
 from voiceagent.errors import ConfigError, MediaError
 from voiceagent.ids import Tokens, random_token
 from voiceagent.ivr.flow import FlowBook, load_flows
-from voiceagent.media.codecs import available
+from voiceagent.media.codecs import available, load
 from voiceagent.media.dtls import process_identity
 from voiceagent.media.music import HoldMusic, pcm_of
 from voiceagent.media.party_security import SecurityPolicy
@@ -54,6 +55,7 @@ from voiceagent.settings import MediaSettings, Settings
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Dropped, Retransmitted, SipEvent, TrunkJudged, TrunkState
 from voiceagent.sip.resolver import Resolver
+from voiceagent.sip.tls import check_files
 from voiceagent.sip.transport import SipTransport
 from voiceagent.sip.trunks import SrtpMode, TrunkTable
 from voiceagent.sip.uri import host_text
@@ -134,7 +136,8 @@ class Service:
         self.resolver = Resolver(families=families_of(settings.sip))
         """Finds the servers of SIP URIs, by the addresses that our listeners can speak to."""
         self.trunks: TrunkDesk | None = None
-        self._table: TrunkTable | None = None
+        self._routes: Routes | None = None
+        self._music = HoldMusic()
         self.addresses: Addresses | None = None
 
     async def __aenter__(self) -> Service:
@@ -161,6 +164,10 @@ class Service:
             raise ConfigError(
                 "journal_dir", f"cannot use {settings.journal_dir!r}: {error.strerror}"
             ) from None
+        # Files and names first: a mistake in them is told before a port is opened.
+        check_files(tls_of(settings.sip))
+        self._music = hold_music(settings.call.hold_music)
+        table = await trunk_table(settings, self.resolver)
         own_engine = settings.provider == "embedded" and settings.realtime.url is None
         engine_url = await self._start_engine() if own_engine else None
         sessions = SessionFactory(settings, engine_url)
@@ -190,7 +197,7 @@ class Service:
             tokens=self._tokens,
             on_idle=self._idle.set,
         )
-        bound = await self._start_sip(self._reception)
+        bound = await self._start_sip(table)
         self._open_dialling(self._reception)
         if self.hosted is not None:
             self.hosted.open(self._reception)
@@ -286,7 +293,7 @@ class Service:
         self._console = ConsoleServer(app, settings.host, settings.port)
         return await self._console.start(), token
 
-    async def _start_sip(self, reception: Reception) -> tuple[Address, ...]:
+    async def _start_sip(self, table: TrunkTable) -> tuple[Address, ...]:
         settings, media = self.settings.sip, self.settings.media
         media_host = media.host or settings.first_host
         advertised = media.advertised_host or settings.advertised_host or media_host
@@ -310,10 +317,11 @@ class Service:
             comfort_noise=media.comfort_noise,
             security=_security_policy(media),
             rtcp=media.rtcp,
-            music=_hold_music(self.settings.call.hold_music),
+            music=self._music,
             digits=media.digits,
         )
-        table = self._table = await trunk_table(self.settings)
+        codecs = {*direct.codecs, *(codec for trunk in table.by_name.values() for codec in trunk.codecs)}
+        self._nest.start("codecs and music", _load_media(codecs, direct.music))
         policy = partial(_security_policy, media)
         self._gateway = SipGateway(direct, self._offered, self._sip_event, media_of(table, direct, policy))
         config = EndpointConfig(
@@ -340,22 +348,24 @@ class Service:
         )
         self._gateway.transport = self.sip
         bound = await self.sip.listen(listeners_of(settings), setting_of(settings))
-        self.trunks = TrunkDesk(self.sip, self.metrics)
+        self.trunks = TrunkDesk(self.sip, self.metrics, self.hub, table, self.settings.trunks)
         self.trunks.open()
+        self._nest.start("trunk names", self.trunks.keep_found(self.resolver))
+        self._routes = Routes(table, self.resolver, self.trunks.status)
         return bound
 
     def _open_dialling(self, reception: Reception) -> None:
         from voiceagent.app.outbound import Dialler
 
         assert self._gateway is not None
+        assert self._routes is not None
         dialler = Dialler(
             self.settings.outbound,
             flows=self.flows,
             gateway=self._gateway,
             reception=reception,
             metrics=self.metrics,
-            resolver=self.resolver,
-            trunks=self._table,
+            routes=self._routes,
         )
         self.directory.place = dialler.place
 
@@ -421,7 +431,8 @@ class Service:
     # ── inner workings ──────────────────────────────────────────────────────────────────────────
     def _dial(self, target: str, headers: Sequence[tuple[str, str]], for_leg: Leg) -> Leg:
         assert self._gateway is not None
-        return SecondLegs(self._gateway, self.resolver).dial(target, headers, for_leg)
+        assert self._routes is not None
+        return SecondLegs(self._gateway, self._routes).dial(target, headers, for_leg)
 
     def _offered(self, leg: Any) -> None:
         assert self._reception is not None
@@ -474,7 +485,13 @@ def _security_policy(media: MediaSettings, mode: SrtpMode | None = None) -> Secu
     return SecurityPolicy(mode, media.srtp_keying, media.sdes_over)
 
 
-def _hold_music(path: str | None) -> HoldMusic:
+async def _load_media(codecs: Iterable[str], music: HoldMusic) -> None:
+    """Load and make what a call would have to wait for, and every other call with it."""
+    await load(codecs)
+    await asyncio.to_thread(music.prepare)
+
+
+def hold_music(path: str | None) -> HoldMusic:
     """Read the file at the start, so that a mistake in it is told then."""
     if path is None:
         return HoldMusic()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 
+from voiceagent.app.sip_listeners import families_of, listeners_of, stream_limits_of, tls_of
 from voiceagent.app.trunking import UNREGISTER_LIMIT_S, trunk_table
 from voiceagent.settings import Settings
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, SipEvent, TrunkState
-from voiceagent.sip.listen import Listen
+from voiceagent.sip.resolver import Resolver
 from voiceagent.sip.transport import SipTransport
 from voiceagent.sip.trunk_keeper import TrunkStatus
 from voiceagent.sip.trunks import DEFAULT_TRUNK, Trunk, TrunkTable
@@ -30,10 +31,14 @@ class TrunkReport:
 async def check_trunks(settings: Settings) -> list[TrunkReport]:
     """Return a report per trunk of the settings. Raises ConfigError where one cannot be set up at all.
 
-    It speaks from a free port of its own, so a running service is not disturbed; a registration that it makes
+    It speaks from free ports of its own, so a running service is not disturbed; a registration that it makes
     is taken back.
     """
-    table = await trunk_table(settings)
+    resolver = Resolver(families=families_of(settings.sip))
+    try:
+        table = await trunk_table(settings, resolver)
+    finally:
+        await resolver.close()
     trunks = [one for one in table.by_name.values() if one.name != DEFAULT_TRUNK]
     asked = [replace(one, keepalive_s=_ASK_EVERY_S) for one in trunks if one.servers]
     found = await _ask(settings, asked) if asked else {}
@@ -49,8 +54,15 @@ async def _ask(settings: Settings, trunks: list[Trunk]) -> dict[str, TrunkStatus
 
     sip = settings.sip
     advertised = Address(sip.advertised_host, 0) if sip.advertised_host else None
-    transport = SipTransport(EndpointConfig(trunks=TrunkTable(trunks)), told, advertised=advertised)
-    await transport.listen([Listen("udp", sip.host, 0)])
+    transport = SipTransport(
+        EndpointConfig(trunks=TrunkTable(trunks)),
+        told,
+        advertised=advertised,
+        tls=tls_of(sip),
+        stream_limits=stream_limits_of(sip),
+    )
+    # What the service can speak, the check can: its listeners, on free ports.
+    await transport.listen([replace(one, port=0, told_port=None) for one in listeners_of(sip)])
     try:
         transport.open_trunks()
         try:
@@ -90,10 +102,13 @@ def _report(trunk: Trunk, status: TrunkStatus | None) -> TrunkReport:
     ]
     words = [f"calls from {', '.join(word for word in takes if word)}" if any(takes) else "takes no calls"]
     if status is None:
-        return TrunkReport(trunk.name, True, words[0])
+        words += [trunk.trouble] if trunk.trouble else []
+        return TrunkReport(trunk.name, not trunk.trouble, "; ".join(words))
     alive = status.keepalive == "up"
     registered = status.registration in ("off", "registered")
     words.append("server answers" if alive else f"no answer of its servers in {LIMIT_S:.0f} s")
     if status.registration != "off":
         words.append(status.registration + (f" ({status.detail})" if status.detail else ""))
+    elif not alive and status.detail:
+        words.append(status.detail)
     return TrunkReport(trunk.name, alive and registered, "; ".join(words))

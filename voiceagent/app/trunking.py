@@ -4,36 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import structlog
 
-from voiceagent.errors import ConfigError
+from voiceagent.app.events import EventHub
+from voiceagent.app.trunk_names import has_names, located
 from voiceagent.media.party import MediaPlace
 from voiceagent.media.party_security import SecurityPolicy
 from voiceagent.observe.metrics import Metrics
 from voiceagent.settings import Settings, SipSettings
 from voiceagent.settings.trunks import TrunkSettings, our_secret, user_secrets
-from voiceagent.sip.effects import Address, TrunkJudged, TrunkState
+from voiceagent.sip.effects import TrunkJudged, TrunkState
 from voiceagent.sip.numbers import NumberRule
+from voiceagent.sip.resolver import Resolver
 from voiceagent.sip.transport import SipTransport
 from voiceagent.sip.trunk_keeper import TrunkStatus
-from voiceagent.sip.trunks import DEFAULT_TRUNK, Network, SrtpMode, Trunk, TrunkTable
+from voiceagent.sip.trunks import DEFAULT_TRUNK, SrtpMode, Trunk, TrunkTable
+from voiceagent.sip.uri import host_text
 
 _log = structlog.get_logger("voiceagent.trunks")
 
-LOOKUP_LIMIT_S = 10.0
+LOOK_S = 5.0
+"""How often the names of trunks are looked at; the DNS is asked only where an answer has grown old."""
 UNREGISTER_LIMIT_S = 2.0
 """How long the end of the service waits for servers to take our registrations back."""
-_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 
 
-async def trunk_table(settings: Settings) -> TrunkTable:
-    """Return all trunks, names looked up, ``sip.allowed_sources`` as the last one. Raises ConfigError."""
-    trunks = [await _trunk(one, settings) for one in settings.trunks]
+async def trunk_table(settings: Settings, resolver: Resolver) -> TrunkTable:
+    """Return all trunks, names looked up, ``sip.allowed_sources`` as the last one. Raises ConfigError.
+
+    A trunk whose names lead nowhere is there all the same; its ``trouble`` says why it is down.
+    """
+    made = [_trunk(one) for one in settings.trunks]
+    trunks = await asyncio.gather(
+        *(located(trunk, one, resolver) for trunk, one in zip(made, settings.trunks, strict=True))
+    )
     return TrunkTable([*trunks, default_trunk(settings.sip)])
 
 
@@ -43,30 +51,15 @@ def default_trunk(sip: SipSettings) -> Trunk:
     return Trunk(DEFAULT_TRUNK, networks, trust_headers=sip.trust_headers)
 
 
-async def _trunk(one: TrunkSettings, settings: Settings) -> Trunk:
-    label = f"trunks.{one.name}"
-    servers: list[Address] = []
-    for host, port, transport in one.wishes:
-        name = "" if _is_address(host) else host
-        found = await _addresses(host, f"{label}.{'servers' if one.servers else 'host'}")
-        servers += [Address(address, port or _PORTS[transport], transport, 0, name) for address in found]
-    networks: list[Network] = []
-    for text in one.addresses:
-        if "/" in text or _is_address(text):
-            networks.append(ipaddress.ip_network(text, strict=False))
-        else:
-            found = await _addresses(text, f"{label}.addresses")
-            networks += [ipaddress.ip_network(address) for address in found]
-    if one.registers and not (networks or one.identities or one.digest_users):
-        networks = [ipaddress.ip_network(server.host) for server in servers]
+def _trunk(one: TrunkSettings) -> Trunk:
+    """Return a trunk that lives nowhere yet."""
     first = one.wishes[0] if one.wishes else None
     domain = one.from_domain or ""
     if not domain and first is not None:
-        domain = f"[{first[0]}]" if ":" in first[0] else first[0]
-        domain += f":{first[1]}" if first[1] else ""
+        domain = host_text(first[0], first[1] or None)
     return Trunk(
         one.name,
-        tuple(networks),
+        has_networks=bool(one.addresses),
         identities=frozenset(name.lower() for name in one.identities),
         digest_users=user_secrets(one),
         algorithms=one.algorithms,
@@ -79,7 +72,7 @@ async def _trunk(one: TrunkSettings, settings: Settings) -> Trunk:
         codecs=one.codecs,
         srtp=one.srtp,
         learn_media=one.learn_media,
-        servers=tuple(dict.fromkeys(servers)),
+        has_servers=bool(one.wishes),
         domain=domain,
         from_user=one.from_user,
         username=one.username,
@@ -89,26 +82,6 @@ async def _trunk(one: TrunkSettings, settings: Settings) -> Trunk:
         expires_s=one.expires_s,
         keepalive_s=one.keepalive_s,
     )
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-async def _addresses(host: str, setting: str) -> list[str]:
-    """Return the addresses of a host, in the resolver's order. Raises ConfigError naming ``setting``."""
-    if _is_address(host):
-        return [host]
-    try:
-        async with asyncio.timeout(LOOKUP_LIMIT_S):
-            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
-    except (OSError, TimeoutError):
-        raise ConfigError(setting, f"there is no address for {host}") from None
-    return list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
 
 
 def media_of(
@@ -132,17 +105,45 @@ def media_of(
 
 
 class TrunkDesk:
-    """Watches the trunks of a transport: log, metrics, views, and their end."""
+    """Watches the trunks of a transport: names, log, metrics, live events, and their end."""
 
-    def __init__(self, sip: SipTransport, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        sip: SipTransport,
+        metrics: Metrics,
+        hub: EventHub,
+        table: TrunkTable,
+        settings: Sequence[TrunkSettings] = (),
+    ) -> None:
+        """``hub``: watchers are told of every change; ``settings`` are what ``table`` is made of."""
         self._sip = sip
+        self._hub = hub
         self._metrics = metrics
+        self._table = table
+        self._named = [one for one in settings if has_names(one)]
+        self._doubted = False
+        """A server is down: perhaps it lives elsewhere now."""
         self._unregistered = asyncio.Event()
 
     def open(self) -> None:
         """Register, and begin to ask whether servers live."""
         self._sip.open_trunks()
         self.measure()
+
+    async def keep_found(self, resolver: Resolver, look_s: float | None = None) -> None:
+        """Follow the names of trunks for ever: when an answer's TTL ends, and when a server is down."""
+        while self._named:
+            await asyncio.sleep(LOOK_S if look_s is None else look_s)
+            if self._doubted:
+                self._doubted = False
+                resolver.doubt()
+            for one in self._named:
+                before = self._table.by_name[one.name]
+                found = await located(before, one, resolver)
+                if found != before:
+                    _log.info("trunk moved", trunk=one.name, servers=len(found.servers), detail=found.trouble)
+                    self._sip.renew_trunk(found)
+                    self.measure()
 
     def status(self) -> Sequence[TrunkStatus]:
         """Return how every trunk stands."""
@@ -159,10 +160,14 @@ class TrunkDesk:
             self._metrics.trunk_judged(event.trunk, event.what)
             return
         loud = event.state in ("refused", "failed", "down")
+        self._doubted = self._doubted or loud
         tell = _log.error if event.state == "refused" else _log.warning if loud else _log.info
         tell("trunk", trunk=event.trunk, part=event.part, state=event.state, detail=event.detail)
         self._metrics.trunk_state(event.trunk, event.part, event.state)
         self.measure()
+        for view in trunk_views(self.status()):
+            if view["name"] == event.trunk:
+                self._hub.publish("trunk.changed", "", view)
         if not self._registered():
             self._unregistered.set()
 
@@ -191,6 +196,7 @@ def trunk_views(status: Sequence[TrunkStatus]) -> list[dict[str, Any]]:
             "keepalive": one.keepalive,
             "detail": one.detail,
             "calls": one.calls,
+            "max_calls": one.max_calls,
             "servers": [{"address": address, "state": state} for address, state in one.servers],
         }
         for one in status

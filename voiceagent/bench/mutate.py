@@ -119,8 +119,8 @@ class Mutator:
         """Return ``data`` with one to four changes."""
         rng = self._rng
         for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4))):
-            data = rng.choice(self._ways)(data)
-        return data[:MOST]
+            data = rng.choice(self._ways)(data)[:MOST]
+        return data
 
     def _at(self, data: bytes) -> int:
         return self._rng.randrange(len(data) + 1)
@@ -144,10 +144,9 @@ class Mutator:
         return data[:at] + self._rng.choice(_PIECES) + data[at:]
 
     def _number(self, data: bytes) -> bytes:
-        found = list(_digits.finditer(data))
-        if not found:
+        one = _digits.search(data, self._at(data)) or _digits.search(data)
+        if one is None:
             return data
-        one = self._rng.choice(found)
         return data[: one.start()] + self._rng.choice(_NUMBERS) + data[one.end() :]
 
     def _word(self, data: bytes) -> bytes:

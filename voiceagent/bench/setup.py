@@ -9,6 +9,7 @@ counts what is left; sockets are those that the calls have opened and not closed
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -73,6 +74,8 @@ async def _bench(
         [Listen("udp", "127.0.0.1", 0), *([Listen("tcp", "127.0.0.1", 0)] if transport == "tcp" else [])]
     )
     port = bound[-1].port
+    gc.collect()
+    gc.freeze()  # as the service does
     sockets, tasks = open_sockets(), len(asyncio.all_tasks())
     arguments = [str(value) for value in (port, rate, calls, loss, seed, transport)]
     callers = await asyncio.create_subprocess_exec(

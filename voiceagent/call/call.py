@@ -28,6 +28,7 @@ from voiceagent.call.leg import G711, Leg, LegInfo, TransferResult
 from voiceagent.call.leg_ear import LegEar
 from voiceagent.call.model_ear import ModelEar
 from voiceagent.call.observer import CallObserver
+from voiceagent.call.operating import Operating
 from voiceagent.call.outcome import CallOutcome, OutcomeClass, leg_refused
 from voiceagent.call.placing import Placing
 from voiceagent.call.provider_health import ProviderHealth
@@ -139,10 +140,10 @@ class Call:
         """The end has begun: nothing that the caller does counts any more."""
         self.ear = LegEar(self)
         self.holding = Holding(self, observer)
-        self.transfers = Transfers(self, config.transfer_targets, dial)
-        self.succession = Succession(
-            self, config.transfer_targets, dial, self._tasks.start, config.transfer_timeout_s
-        )
+        self.transfers = Transfers(self, config.transfer_targets, dial, observer)
+        timeout_s = config.transfer_timeout_s
+        self.operating = Operating(self, config.transfer_targets, self._tasks.start, timeout_s)
+        self.succession = Succession(self, config.transfer_targets, dial, self._tasks.start, timeout_s)
         self._provider_lost: CallOutcome | None = None
         self._health = ProviderHealth()
         self.watch = Watch(self, observer, config.vigil, transcribes=transcription is not None)
@@ -204,11 +205,16 @@ class Call:
 
     async def _live(self) -> CallOutcome:
         try:
-            await self.leg.prepare()
+            if self.placing is None:
+                await self.leg.prepare()
+            elif not await self.placing.prepared(self._ending):
+                return self._ending.result()
         except (MediaError, SipError, ProviderError) as error:
             status = error.status if isinstance(error, SipError) else 503
             await self.leg.reject(status, "Not Acceptable Here" if status == 488 else "Service Unavailable")
             return leg_refused(error, status)
+        if self.placing is not None:
+            self.placing.dialled()
         refusal = await self._connect()
         if self._ending.done():
             refusal = self._ending.result()
@@ -397,18 +403,12 @@ class Call:
         self, instructions: str | None, metadata: Mapping[str, str], *, request_id: str, **options: Any
     ) -> LedgerEntry:
         """Put an operator's wish into the sequencer. Raises CallEnded or RequestRefused."""
-        if self.state in UNANSWERED and not self._ending.done():
+        if self.ending_word in UNANSWERED:
             raise RequestRefused("call", "is not answered yet", code="not_answered")
-        if (
-            self.speech is None
-            or self.session is None
-            or self.speech.closed
-            or self.state is not CallState.TALKING
-        ):
-            raise CallEnded(outcome=self._ending_word())
-        return submit_wish(
-            self.session, self.speech, self.ledger, instructions, metadata, request_id, **options
-        )
+        speech, session = self.speech, self.session
+        if speech is None or session is None or speech.closed or self.state is not CallState.TALKING:
+            raise CallEnded(outcome=self.ending_word)
+        return submit_wish(session, speech, self.ledger, instructions, metadata, request_id, **options)
 
     def withdraw(self, request_id: str) -> None:
         """Take a request back; its outcome becomes ``withdrawn`` unless it has ended."""
@@ -550,7 +550,9 @@ class Call:
         for heard in stopped:
             self.ear.leg_playback_ended(heard)
 
-    def _ending_word(self) -> str:
+    @property
+    def ending_word(self) -> str:
+        """How the call has ended or is to end, as far as that is known; else its state."""
         ending = self.outcome or (self._ending.result() if self._ending.done() else None)
         return self.state.value if ending is None else f"{ending.kind.value}: {ending.reason}"
 

@@ -33,6 +33,11 @@ class Holding:
         """True while the caller does not hear us, or hears music."""
         return self.by_caller or self.by_us or self.caller_gone
 
+    @property
+    def by(self) -> tuple[str, ...]:
+        """Who holds whom: us, caller."""
+        return ("us",) * self.by_us + ("caller",) * self.by_caller
+
     def apply(self) -> None:
         """Have session and watch follow; also those that came later."""
         call = self._call

@@ -50,6 +50,8 @@ class InboundLeg(SipLeg):
         offer = self._invite.offer
         self._answer = self._audio.answer(offer) if offer is not None else self._audio.offer()
         await self._audio.load()
+        if self._over:
+            return  # the caller has given up meanwhile
         self._transport.ring(self.info.id)  # the provider may take a moment: the caller hears that it rings
 
     async def answer(self) -> None:

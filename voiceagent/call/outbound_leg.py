@@ -99,11 +99,11 @@ class OutboundLeg(SipLeg):
         plan = self._plan
         try:
             destinations = await _addresses(plan.destination)
+            await self._audio.load()
             if self._decided.done():
                 return  # hung up meanwhile
             self._audio.tls_signalling = all(one.transport == "tls" for one in destinations)
             self._open()
-            await self._audio.load()
             offer = self._audio.offer()
             self._place(
                 self,
@@ -125,7 +125,8 @@ class OutboundLeg(SipLeg):
             self._ring_timer = self._loop.call_later(plan.ring_timeout_s, self._rang_out)
 
     def _named(self, leg_id: str) -> str:
-        self.info = dataclasses.replace(self.info, id=leg_id)
+        call_id = self._transport.call_id(leg_id)
+        self.info = dataclasses.replace(self.info, id=leg_id, protocol_call_id=call_id)
         return leg_id
 
     async def answer(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import TYPE_CHECKING
 
 from voiceagent.call.greeting import Greeting
@@ -25,6 +26,13 @@ class Placing:
         """True once the callee has taken the call."""
         return self._answered.done()
 
+    def dialled(self) -> None:
+        """The INVITE has left: only now the call has a name at the other side, its Call-ID."""
+        call, leg = self._call, self._call.leg.info
+        if leg.protocol_call_id:
+            call.info = dataclasses.replace(call.info, id=leg.id, protocol_call_id=leg.protocol_call_id)
+            call.journal.write("call.dialled", protocol_call_id=leg.protocol_call_id)
+
     def progress(self, status: int, early_media: bool) -> None:
         """The leg tells that it rings (18x) or was answered (200)."""
         if self.answered:
@@ -35,6 +43,24 @@ class Placing:
         else:
             self._call.journal.write("call.progress", status=status, early_media=early_media)
             self._call.rings()
+
+    async def prepared(self, ending: asyncio.Future[CallOutcome]) -> bool:
+        """Look the callee up and send the INVITE; False when the call was ended before that was done.
+
+        Nobody is to be called then any more, however long the DNS takes. Raises what the leg raises.
+        """
+        loop = asyncio.get_running_loop()
+        preparing = loop.create_task(self._call.leg.prepare(), name=f"call {self._call.id}/prepare")
+        try:
+            await asyncio.wait({preparing, ending}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not preparing.done():
+                preparing.cancel()
+                await asyncio.wait({preparing})
+        if preparing.cancelled():
+            return False
+        preparing.result()
+        return True
 
     async def settled(
         self, ending: asyncio.Future[CallOutcome], refusal: CallOutcome | None

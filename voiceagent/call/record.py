@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
+from voiceagent.call.leg import NO_CLAIMS
 from voiceagent.call.outcome import CallOutcome
+from voiceagent.claims import CallerClaims
 
 if TYPE_CHECKING:
     from voiceagent.call.call import Call
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
 def write_offer(call: Call) -> None:
     """Write who calls whom, and which flow it is for."""
     info = call.info
+    claims = said(info.claims)
     call.journal.write(
         "call.offered",
         call_id=call.id,
@@ -22,9 +26,16 @@ def write_offer(call: Call) -> None:
         called=info.called,
         **({"dialled": info.dialled, "metadata": call.metadata} if info.dialled else {}),
         **({"trunk": info.trunk} if info.trunk else {}),
+        **({"claims": claims} if claims else {}),
         flow=call.flow.name,
         protocol_call_id=info.protocol_call_id,
     )
+
+
+def said(claims: CallerClaims) -> dict[str, Any]:
+    """Return what is claimed, and whether that counts; empty where nothing is."""
+    told = {name: value for name, value in asdict(claims).items() if value != getattr(NO_CLAIMS, name)}
+    return {} if set(told) <= {"trusted"} else {**told, "trusted": claims.trusted}
 
 
 def write_end(call: Call, outcome: CallOutcome) -> None:

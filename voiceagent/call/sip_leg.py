@@ -26,6 +26,7 @@ from voiceagent.call.leg import (
 from voiceagent.call.silence import SilenceWatch
 from voiceagent.errors import MediaError, SipError
 from voiceagent.media.key_presses import KeyPresses, Way
+from voiceagent.media.telephone_event import DIGITS
 from voiceagent.sip import effects as sip
 from voiceagent.sip.transport import SipTransport
 
@@ -157,13 +158,16 @@ class SipLeg:
         return False
 
     async def send_digits(self, digits: str) -> None:
-        """Send keys the way that was agreed on (setting ``media.digits``)."""
+        """Send keys the way that was agreed on (setting ``media.digits``). ValueError for what is no key."""
         way = self._audio.digit_way(lambda: self._transport.peer_takes(self.info.id, "INFO"))
         if way != "info":
             self._audio.port.send_digits(digits, inband=way == "inband")
             await asyncio.sleep(KEY_S * len(digits))
             return
-        for digit in digits:
+        for digit in digits.upper():
+            if digit not in DIGITS:
+                raise ValueError(f"{digit!r} is no DTMF digit")
+        for digit in digits.upper():
             if self._over:
                 return
             body = f"Signal={digit}\r\nDuration={KEY_MS}\r\n".encode()
@@ -436,4 +440,4 @@ def digit_of_info(content_type: str, body: bytes) -> str | None:
     digit = text.strip().upper()
     numbers = {"10": "*", "11": "#"}
     digit = numbers.get(digit, digit)
-    return digit if len(digit) == 1 and digit in "0123456789*#ABCD" else None
+    return digit if len(digit) == 1 and digit in DIGITS else None

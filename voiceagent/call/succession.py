@@ -9,14 +9,18 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from voiceagent.call.leg import Leg, ReferAsked, TransferResult, with_party
 from voiceagent.call.outcome import CallOutcome
-from voiceagent.call.targets import allowed_target
+from voiceagent.call.targets import why_not
 from voiceagent.call.transfers import Dial, SecondLeg
 from voiceagent.errors import MediaError, RequestRefused, SipError
 
 if TYPE_CHECKING:
     from voiceagent.call.call import Call
+
+_log = structlog.get_logger("voiceagent.calls")
 
 Run = Callable[[str, Coroutine[Any, Any, Any]], asyncio.Task[Any]]
 
@@ -40,13 +44,16 @@ class Succession:
     def referred(self, asked: ReferAsked) -> None:
         """Accept or refuse a REFER: only targets of the allow-list, only while the call stands."""
         call = self._call
-        status = 0
+        status, reason = 202, ""
         if not call.talking or self.under_way:
-            status = 491
-        elif self._dial is None or not allowed_target(asked.target, self._targets):
-            status = 403
-        call.journal.write("refer.received", target=asked.target, status=status or 202)
-        if status:
+            status, reason = 491, "it is not the moment"
+        elif self._dial is None:
+            status, reason = 403, "this call cannot be placed anew"
+        elif (forbidden := why_not(asked.target, self._targets)) is not None:
+            status, reason = 403, forbidden
+        call.journal.write("refer.received", target=asked.target, status=status, reason=reason)
+        if status >= 300:
+            _log.warning("refer refused", call_id=call.id, status=status, reason=reason)
             asked.refuse(status)
             return
         asked.accept()
@@ -99,6 +106,9 @@ class Succession:
                 await former.hang_up("replaced")
         except (MediaError, SipError) as error:
             await by.reject(error.status if isinstance(error, SipError) else 503, "")
+        except asyncio.CancelledError:
+            await by.reject(487, "")  # the call ends: nobody is left whose place could be taken
+            raise
         finally:
             self._done(stands)
 

@@ -33,6 +33,7 @@ MOST_DIGITS = 15
 WHOLE_NUMBER = 7
 """So many digits without ``+`` may be a whole global number to the trunk that dials them."""
 _is_plain = re.compile(r"[\x21-\x7e]+").fullmatch
+_is_place_start = re.compile(r"[\[A-Za-z0-9.:\-\]]*").fullmatch
 _is_number = re.compile(r"\+?[0-9*#]*[0-9][0-9*#]*").fullmatch
 _is_global = re.compile(r"\+[1-9][0-9]*").fullmatch
 _VISUAL = str.maketrans("", "", " -.()")
@@ -77,6 +78,11 @@ class Target:
     def key(self) -> str:
         """What counts as one destination: its number, or its URI where it has none."""
         return self.number or self.uri.partition(";")[0]
+
+    @property
+    def shown(self) -> str:
+        """What people are told: the number alone only where nothing else was asked for."""
+        return self.uri if self.host else self.number
 
 
 def parse_target(text: str) -> Target:
@@ -244,21 +250,26 @@ class TargetRules:
         target = parse_target(text)
         for number in _readings(target):
             if number in self._denied_numbers or number.startswith(self._denied_ranges):
-                raise TargetRefused(f"{target.key} is denied", "denied_target")
+                raise TargetRefused(f"{target.shown} is denied", "denied_target")
         if any(pattern.fits(target) for pattern in self._denied):
-            raise TargetRefused(f"{target.key} is denied", "denied_target")
+            raise TargetRefused(f"{target.shown} is denied", "denied_target")
         if not any(pattern.fits(target) for pattern in self._allowed):
-            raise TargetRefused(f"{target.key} is not on the allow-list", "target_not_allowed")
+            raise TargetRefused(f"{target.shown} is not on the allow-list", "target_not_allowed")
         return target
 
 
 def allowed_target(target: str, patterns: Sequence[str]) -> bool:
     """Tell whether ``patterns`` allow the target, built-in denials included."""
+    return why_not(target, patterns) is None
+
+
+def why_not(target: str, patterns: Sequence[str]) -> str | None:
+    """Return why ``patterns`` or the built-in denials forbid the target, or None."""
     try:
         rules_of(tuple(patterns)).check(target)
-    except TargetRefused:
-        return False
-    return True
+    except TargetRefused as refused:
+        return str(refused).removeprefix("to: ")
+    return None
 
 
 @lru_cache(maxsize=64)
@@ -304,6 +315,8 @@ def _pattern_user(text: str) -> str:
 
 def _pattern_place(text: str, scheme: str) -> str:
     if text.endswith("*"):
+        if _is_place_start(text[:-1]) is None:
+            raise ValueError(f"{text!r}: * stands for the rest of a host only at its end")
         return text.lower()
     try:
         uri = SipUri.parse(f"{scheme}:{text}")

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import structlog
+
 from voiceagent.call.leg import Heard, Leg, LegEnd, ReferAsked, TransferResult
-from voiceagent.call.targets import allowed_target
+from voiceagent.call.observer import CallObserver
+from voiceagent.call.targets import why_not
 from voiceagent.errors import MediaError, RequestRefused, SipError
 
 if TYPE_CHECKING:
     from voiceagent.call.call import Call
     from voiceagent.call.leg_ear import LegEar
+
+_log = structlog.get_logger("voiceagent.calls")
 
 Dial = Callable[[str, Sequence[tuple[str, str]], Leg], Leg]
 """``dial(target, headers, for_leg)`` gives the leg of a call to ``target``, in the format of ``for_leg``.
@@ -21,27 +26,46 @@ Dial = Callable[[str, Sequence[tuple[str, str]], Leg], Leg]
 Raises SipError or RequestRefused for a target that cannot be called. Its INVITE leaves with ``prepare``.
 """
 
-NOT_ALLOWED = TransferResult(False, 403, "the target is not in call.transfer_targets")
+NO_CONSULTATION = TransferResult(False, 501, "attended transfer is not supported on this call")
 UNDER_WAY = TransferResult(False, 491, "a transfer is under way")
+
+
+@dataclass(frozen=True, slots=True)
+class HandingOver:
+    """The newest transfer of a call, whoever asked for it."""
+
+    target: str
+    attended: bool
+    state: str = "trying"
+    """trying, done or failed."""
+    status: int | None = None
+    """SIP status that was told last."""
+    reason: str = ""
 
 
 class Transfers:
     """The transfers of one call; one at a time."""
 
-    def __init__(self, call: Call, targets: Sequence[str], dial: Dial | None) -> None:
+    def __init__(self, call: Call, targets: Sequence[str], dial: Dial | None, observer: CallObserver) -> None:
         self._call = call
+        self._observer = observer
         self._targets = targets
         self._dial = dial
         self.active = False
+        self.newest: HandingOver | None = None
+
+    @property
+    def can_dial(self) -> bool:
+        """Whether we can call a target ourselves."""
+        return self._dial is not None
 
     async def blind(self, target: str, timeout_s: float) -> TransferResult:
         """Have the caller's side call ``target`` by itself (REFER), and wait for the outcome."""
         refusal = self._refusal(target)
         if refusal is not None:
-            return refusal
-        return await self._run(
-            target, self._call.leg.transfer(target, timeout_s=timeout_s, progress=self._progress)
-        )
+            return self._refused(target, refusal)
+        work = self._call.leg.transfer(target, timeout_s=timeout_s, progress=self._progress)
+        return await self._run(HandingOver(target, attended=False), work)
 
     async def attended(
         self, target: str, timeout_s: float, whisper: Callable[[], Awaitable[object]] | None = None
@@ -53,20 +77,32 @@ class Transfers:
         """
         refusal = self._refusal(target)
         if refusal is not None:
-            return refusal
+            return self._refused(target, refusal)
         if self._dial is None or not self._call.leg.capabilities.can_consult:
-            return TransferResult(False, 501, "attended transfer is not supported on this call")
-        return await self._run(target, self._consult(self._dial, target, timeout_s, whisper))
+            return self._refused(target, NO_CONSULTATION)
+        work = self._consult(self._dial, target, timeout_s, whisper)
+        return await self._run(HandingOver(target, attended=True), work)
 
     def _refusal(self, target: str) -> TransferResult | None:
         if self.active:
             return UNDER_WAY
-        return None if allowed_target(target, self._targets) else NOT_ALLOWED
+        reason = why_not(target, self._targets)
+        return None if reason is None else TransferResult(False, 403, f"{reason} (call.transfer_targets)")
 
-    async def _run(self, target: str, work: Awaitable[TransferResult]) -> TransferResult:
+    def _refused(self, target: str, result: TransferResult) -> TransferResult:
+        """Nothing was sent: the record and the log say so, because nothing else does."""
+        self._call.journal.write(
+            "transfer.refused", target=target, status=result.status, reason=result.reason
+        )
+        _log.warning("transfer refused", call_id=self._call.id, status=result.status, reason=result.reason)
+        return result
+
+    async def _run(self, begun: HandingOver, work: Awaitable[TransferResult]) -> TransferResult:
+        target = begun.target
         result = TransferResult(False, None, "given up")
         self.active = True
         self._call.journal.write("transfer.started", target=target)
+        self._show(begun)
         try:
             result = await work
         finally:
@@ -74,11 +110,19 @@ class Transfers:
             self._call.journal.write(
                 "transfer.ended", target=target, accepted=result.accepted, status=result.status
             )
+            state = "done" if result.accepted else "failed"
+            self._show(replace(begun, state=state, status=result.status, reason=result.reason))
             self._call.transferred(target, result)
         return result
 
+    def _show(self, handing_over: HandingOver) -> None:
+        self.newest = handing_over
+        self._observer.call_changed(self._call)
+
     def _progress(self, status: int, reason: str) -> None:
         self._call.journal.write("transfer.progress", status=status, reason=reason)
+        if self.newest is not None:
+            self._show(replace(self.newest, status=status, reason=reason))
 
     async def _consult(
         self, dial: Dial, target: str, timeout_s: float, whisper: Callable[[], Awaitable[object]] | None
@@ -89,11 +133,11 @@ class Transfers:
         second: SecondLeg | None = None
         try:
             second = SecondLeg(dial(target, (), call.leg), call.ear, self._progress)
-            result = await second.answered(timeout_s)
-            if result.accepted and whisper is not None:
+            answer = await second.answered(timeout_s)
+            if answer.accepted and whisper is not None:
                 await self._whisper(second, whisper)
-            if result.accepted:
-                result = await self._join(second, timeout_s)
+            # Until the two are joined nothing has been achieved, whatever breaks this off.
+            result = await self._join(second, timeout_s) if answer.accepted else answer
         except (SipError, RequestRefused) as error:
             result = TransferResult(False, error.status if isinstance(error, SipError) else 403, str(error))
         finally:
@@ -107,18 +151,20 @@ class Transfers:
         """Let the model speak to the target, which is not heard: the conversation is the caller's."""
         call = self._call
         call.speak_to(second.leg)
+        said = asyncio.ensure_future(whisper())
         try:
-            said = asyncio.ensure_future(whisper())
             await asyncio.wait({said, second.ended}, return_when=asyncio.FIRST_COMPLETED)
-            said.cancel()
+            if said.done():
+                said.result()  # a fault in it is the flow's, and is told to it
         finally:
+            said.cancel()
             call.speak_to(None)
 
     async def _join(self, second: SecondLeg, timeout_s: float) -> TransferResult:
         if second.ended.done():
             return TransferResult(False, None, "the target has hung up", tuple(second.steps))
         joined = await self._call.leg.transfer_to(second.leg, timeout_s=timeout_s, progress=self._progress)
-        return dataclasses.replace(joined, steps=(*second.steps, *joined.steps))
+        return replace(joined, steps=(*second.steps, *joined.steps))
 
 
 class SecondLeg:

@@ -35,7 +35,7 @@ def run_doctor(config: Path | None, overrides: list[str], *, as_json: bool) -> N
         fail_with(error, as_json=as_json)
     findings = [Finding("settings", True, f"provider {settings.provider}")]
     findings += [_flows(settings), *listener_findings(settings), *_ports(settings)]
-    findings += [_codecs(), _srtp(settings), _loop()]
+    findings += [_codecs(), _srtp(settings), *_hold_music(settings), _loop()]
     if settings.trunks:
         findings += run_loop(lambda: _trunks(settings))
     findings += run_loop(lambda: _provider(settings))
@@ -89,7 +89,31 @@ def listener_findings(settings: Any) -> list[Finding]:
     tls = tls_of(settings.sip)
     if tls.certificate is not None or any(one.transport == "tls" for one in listeners):
         findings.append(_certificate(tls))
+    elif tls.ca is not None or tls.key is not None:
+        findings.append(_tls_files(tls))
     return findings
+
+
+def _tls_files(tls: Any) -> Finding:
+    from voiceagent.sip.tls import check_files
+
+    try:
+        check_files(tls)
+    except ConfigError as error:
+        return Finding("certificate", False, str(error))
+    return Finding("certificate", True, "none of ours; peers are checked by sip.tls.ca")
+
+
+def _hold_music(settings: Any) -> list[Finding]:
+    from voiceagent.app.service import hold_music
+
+    if settings.call.hold_music is None:
+        return []
+    try:
+        hold_music(settings.call.hold_music)
+    except ConfigError as error:
+        return [Finding("hold music", False, str(error))]
+    return [Finding("hold music", True, settings.call.hold_music)]
 
 
 def _certificate(tls: Any) -> Finding:

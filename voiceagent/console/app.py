@@ -7,7 +7,17 @@ from collections.abc import Callable
 
 from fastapi import FastAPI
 
-from voiceagent.console import calls, dialling, events, health, problems, responses, session, trunks
+from voiceagent.console import (
+    actions,
+    calls,
+    dialling,
+    events,
+    health,
+    problems,
+    responses,
+    session,
+    trunks,
+)
 from voiceagent.console.auth import Policy
 from voiceagent.console.config import ConsoleConfig
 from voiceagent.console.guard import Guard
@@ -74,6 +84,7 @@ def create_app(
     problems.install(app)
     for router in (
         calls.router,
+        actions.router,
         dialling.router,
         responses.router,
         events.router,

@@ -10,8 +10,8 @@ from voiceagent.console.models import DialBody, Dialling, problems
 from voiceagent.console.parts import AsciiJson, PartsIn, VisitorIn, audit, limit
 from voiceagent.console.ports import DialWish
 from voiceagent.console.problems import Problem, refused, unknown_call
-from voiceagent.console.responses import OUR_PREFIX, KeyMemory, checked_key
-from voiceagent.console.views import call_data, plain
+from voiceagent.console.responses import KeyMemory, check_pairs, checked_key
+from voiceagent.console.views import call_data
 from voiceagent.errors import RequestRefused
 from voiceagent.realtime.requests import check_metadata
 
@@ -29,6 +29,7 @@ STATUSES = {
     "destination_busy": 429,
     "destination_calls": 429,
     "not_listening": 503,
+    "trunk_down": 503,
 }
 """Statuses of refusals by code; any other is 422."""
 _PLACE = "POST /v1/calls"
@@ -53,13 +54,7 @@ async def dial(
     key = checked_key(idempotency_key)
     printed = repr(body)
     memory: KeyMemory = request.app.state.keys
-    if key is not None and not memory.agrees(_PLACE, key, printed):
-        raise Problem(
-            422,
-            "idempotency_mismatch",
-            "Idempotency-Key: came before with another body.",
-            field="Idempotency-Key",
-        )
+    memory.check(_PLACE, key, printed)
     try:
         _check(body.metadata or {})
         view = parts.directory.dial(_wish(body), idempotency_key=key, operator=visitor.name)
@@ -67,8 +62,7 @@ async def dial(
         raise _refused(error) from None
     except KeyError as error:
         raise unknown_call(str(error.args[0])) from None
-    if key is not None:
-        memory.note(_PLACE, key, printed)
+    memory.note(_PLACE, key, printed)
     audit("dial", request, call=view.id, to=view.called)
     data = call_data(view)
     return AsciiJson({"call_id": view.id, **data}, 202, {"Location": data["links"]["self"]})
@@ -92,11 +86,7 @@ def _check(metadata: dict[str, str]) -> None:
     if len(metadata) > METADATA_PAIRS:
         raise RequestRefused("metadata", f"at most {METADATA_PAIRS} pairs are taken")
     check_metadata(metadata)
-    for key, value in metadata.items():
-        if plain(key) != key or plain(value) != value:
-            raise RequestRefused("metadata", "holds half a character (a lone surrogate)")
-        if key.startswith(OUR_PREFIX):
-            raise RequestRefused(f"metadata.{key}", f"keys beginning with {OUR_PREFIX} are reserved")
+    check_pairs(metadata)
 
 
 def _refused(error: RequestRefused) -> Problem:

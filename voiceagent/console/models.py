@@ -94,6 +94,34 @@ class DialBody(BaseModel):
     )
 
 
+class TransferBody(BaseModel):
+    """Whom the caller is handed to."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"target": "sip:desk@pbx.example.com"}]}
+    )
+
+    target: Annotated[str, Field(min_length=1, max_length=256)] = Field(
+        description="A number or a SIP URI that `call.transfer_targets` covers."
+    )
+    attended: bool = Field(
+        default=False,
+        description="Call the target first, while the caller hears music, and then join the two.",
+    )
+
+
+class DigitsBody(BaseModel):
+    """Keys to be pressed."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"digits": "12#"}]}
+    )
+
+    digits: Annotated[str, Field(pattern=r"^[0-9A-D*#]{1,64}$")] = Field(
+        description="1 to 64 of 0-9, *, #, A-D."
+    )
+
+
 class SignInBody(BaseModel):
     """The token, to be exchanged for a session cookie."""
 
@@ -147,6 +175,16 @@ class Accepted(ResponseModel):
     request_id: str
 
 
+class HandingOver(BaseModel):
+    """A transfer, under way or over."""
+
+    target: str
+    attended: bool
+    state: str = Field(description="trying, done or failed.")
+    status: int | None = Field(description="SIP status that was told last.")
+    reason: str
+
+
 class CallModel(BaseModel):
     """A call in the list."""
 
@@ -166,6 +204,11 @@ class CallModel(BaseModel):
     trunk: str = Field(description="Over which trunk it came or goes; empty on hosted calls.")
     outcome: dict[str, Any] | None
     figures: dict[str, float | None]
+    held_by: list[str] = Field(description="us: the caller hears music; caller: it does not hear us.")
+    abilities: list[str] = Field(
+        description="What it takes: hold (and resume), transfer, consult (attended), send_digits."
+    )
+    transfer: HandingOver | None = Field(description="The newest transfer, whoever asked for it.")
     links: dict[str, str]
 
 
@@ -198,6 +241,7 @@ class TrunkModel(BaseModel):
     keepalive: str = Field(description="off, unknown, up or down.")
     detail: str
     calls: int
+    max_calls: int = Field(description="The cap; 0: as many as the node takes.")
     servers: list[TrunkServer]
 
 
@@ -243,7 +287,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         401: "No valid credential",
         403: "Not with this credential, or not from our page",
         404: "Unknown call, response or flow",
-        409: "The call has ended; `outcome` says how",
+        409: "The call has ended, `outcome` says how; or it does not allow this, or not now",
         422: "A part of the request is wrong; `field` names it",
         429: "Too fast; see Retry-After",
         503: "Closing, or no place for one more",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,22 @@ class CallView:
     transcript: Sequence[TranscriptLine] = ()
     responses: Sequence[ResponseView] = ()
     figures: Mapping[str, float] = field(default_factory=dict[str, float])
+    held_by: Sequence[str] = ()
+    """Who holds whom: us (the caller hears music), caller (it does not hear us)."""
+    abilities: Sequence[str] = ()
+    """What :class:`Act` can do here: hold, transfer, consult, send_digits. Empty once it has ended."""
+    transfer: Mapping[str, Any] | None = None
+    """The newest transfer: target, attended, state (trying, done, failed), status, reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What an operator does to a call beside making it speak and ending it."""
+
+    what: Literal["hold", "resume", "transfer", "send_digits"]
+    target: str = ""
+    attended: bool = False
+    digits: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +121,8 @@ class LiveEvent:
 
     - ``call.started``, ``call.changed``, ``call.ended``: fields of ``call_data``;
     - ``transcript.line``: ``line_data``; a line with the ``item_id`` of an earlier one replaces it;
-    - ``response.state``: ``response_data``; merged by ``id``.
+    - ``response.state``: ``response_data``; merged by ``id``;
+    - ``trunk.changed``: one of :meth:`Directory.trunks`, without a call.
     """
 
     id: int
@@ -170,12 +187,20 @@ class Directory(Protocol):
 
     async def hang_up(self, call_id: str, *, operator: str) -> CallView: ...
 
+    async def act(self, call_id: str, act: Act, *, idempotency_key: str | None, operator: str) -> CallView:
+        """Do it, once for a key on a call; returns the call as it stands then. A transfer is only begun.
+
+        Raises RequestRefused, by ``code``: ``bad_target``; ``denied_target`` and ``target_not_allowed``
+        (policy); ``not_answered``, ``handing_over``, ``not_supported`` and ``failed`` (not now, or not here).
+        """
+        ...
+
     def events(self, *, after: int | None = None) -> AsyncIterator[LiveEvent]:
         """Live events; with ``after``, first those kept since that id (at least the last 1000)."""
         ...
 
     def trunks(self) -> Sequence[Mapping[str, Any]]:
-        """How every trunk stands: name, up, registration, keepalive, detail, calls, servers."""
+        """How every trunk stands: name, up, registration, keepalive, detail, calls, max_calls, servers."""
         ...
 
     def ready(self) -> tuple[bool, Mapping[str, Any]]:

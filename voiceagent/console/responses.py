@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
@@ -34,15 +35,23 @@ class KeyMemory:
         self._most = most
         self._seen: OrderedDict[tuple[str, str], bytes] = OrderedDict()
 
-    def agrees(self, call_id: str, key: str, body: str) -> bool:
-        """Whether this key is new or came with the same body before."""
-        known = self._seen.get((call_id, key))
-        return known is None or known == hashlib.sha256(body.encode("utf-8", "replace")).digest()
+    def check(self, place: str, key: str | None, body: str) -> None:
+        """Raise the 422 for a key that came with another body before. ``place``: what it was used on."""
+        known = None if key is None else self._seen.get((place, key))
+        if known is not None and known != hashlib.sha256(body.encode("utf-8", "replace")).digest():
+            raise Problem(
+                422,
+                "idempotency_mismatch",
+                "Idempotency-Key: came before with another body.",
+                field="Idempotency-Key",
+            )
 
-    def note(self, call_id: str, key: str, body: str) -> None:
+    def note(self, place: str, key: str | None, body: str) -> None:
         """Remember an accepted key."""
-        self._seen[call_id, key] = hashlib.sha256(body.encode("utf-8", "replace")).digest()
-        self._seen.move_to_end((call_id, key))
+        if key is None:
+            return
+        self._seen[place, key] = hashlib.sha256(body.encode("utf-8", "replace")).digest()
+        self._seen.move_to_end((place, key))
         if len(self._seen) > self._most:
             self._seen.popitem(last=False)
 
@@ -54,6 +63,17 @@ def checked_key(key: str | None) -> str | None:
             RequestRefused("Idempotency-Key", f"must be 1 to {KEY_CHARS} printable ASCII characters")
         )
     return key
+
+
+def check_pairs(metadata: Mapping[str, str]) -> None:
+    """Refuse keys of ours, and what JSON can spell and UTF-8 cannot. Raises RequestRefused."""
+    for key, value in metadata.items():
+        if plain(key) != key:
+            raise RequestRefused("metadata", "a key holds half a character (a lone surrogate)")
+        if plain(value) != value:
+            raise RequestRefused(f"metadata.{key}", "holds half a character (a lone surrogate)")
+        if key.startswith(OUR_PREFIX):
+            raise RequestRefused(f"metadata.{key}", f"keys beginning with {OUR_PREFIX} are reserved")
 
 
 @router.post(
@@ -76,22 +96,12 @@ async def trigger(
     call_or_404(parts.directory, call_id)
     checked_key(idempotency_key)
     metadata = body.metadata or {}
-    printed = body.model_dump_json()
+    printed = repr(body)
     memory: KeyMemory = request.app.state.keys
     try:
         check_metadata(metadata, reserve=RESERVED_KEYS)
-        for key in metadata:
-            if plain(key) != key:
-                raise RequestRefused("metadata", "a key holds half a character (a lone surrogate)")
-            if key.startswith(OUR_PREFIX):
-                raise RequestRefused(f"metadata.{key}", f"keys beginning with {OUR_PREFIX} are reserved")
-        if idempotency_key is not None and not memory.agrees(call_id, idempotency_key, printed):
-            raise Problem(
-                422,
-                "idempotency_mismatch",
-                "Idempotency-Key: came before with another body.",
-                field="Idempotency-Key",
-            )
+        check_pairs(metadata)
+        memory.check(call_id, idempotency_key, printed)
         wish = Trigger(body.instructions, metadata, body.when, body.deadline_ms, body.coalesce)
         view = parts.directory.trigger(call_id, wish, idempotency_key=idempotency_key, operator=visitor.name)
     except RequestRefused as error:
@@ -100,8 +110,7 @@ async def trigger(
         raise ended(parts.directory, call_id, error) from None
     except KeyError:
         raise unknown_call(call_id) from None
-    if idempotency_key is not None:
-        memory.note(call_id, idempotency_key, printed)
+    memory.note(call_id, idempotency_key, printed)
     audit("trigger", request, call=view.call_id, response=view.id)
     data = response_data(view)
     return AsciiJson({"request_id": view.id, **data}, 202, {"Location": data["links"]["self"]})

@@ -87,10 +87,14 @@ def call_data(view: CallView) -> Json:
         "trunk": plain(view.trunk),
         "outcome": plain(view.outcome),
         "figures": plain(view.figures),
+        "held_by": list(view.held_by),
+        "abilities": list(view.abilities),
+        "transfer": plain(view.transfer),
         "links": {
             "self": f"/v1/calls/{view.id}",
             "responses": f"/v1/calls/{view.id}/responses",
             "hangup": f"/v1/calls/{view.id}/actions/hangup",
+            "actions": f"/v1/calls/{view.id}/actions",
         },
     }
 

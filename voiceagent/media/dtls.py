@@ -32,6 +32,8 @@ MAX_DATAGRAMS = 256
 HANDSHAKE_LIMIT_S = 20.0
 _EXPORTER = b"EXTRACTOR-dtls_srtp"
 _RECORD_HEADER = 13
+_DTLS_1_2 = 0xFEFD
+"""The oldest version that we speak, whatever the system's OpenSSL would; pyOpenSSL has no name for it."""
 _OPENSSL_NAMES = {
     SrtpProfile.AEAD_AES_256_GCM: b"SRTP_AEAD_AES_256_GCM",
     SrtpProfile.AEAD_AES_128_GCM: b"SRTP_AEAD_AES_128_GCM",
@@ -75,6 +77,7 @@ class DtlsIdentity:
         context.use_privatekey(key)
         # Both sides must show a certificate; which one is right is for the fingerprint to say.
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _accept_any)
+        context.set_min_proto_version(_DTLS_1_2)
         context.set_options(SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_TICKET)
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         context.set_cipher_list(b"ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:!aNULL:!PSK")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Literal
 
 from voiceagent.errors import SipError
@@ -98,6 +99,7 @@ class RtpParty:
         self._session_id = secrets.randbits(48)
         self._settled: tuple[bytes, Direction] | None = None
         """The peer's offer that what we agreed on answers, and what we wanted then."""
+        self._holds = False
         self.agreement: AudioAgreement | None = None
         self.direction = Direction.SENDRECV
         """What we want; an answer may narrow it."""
@@ -135,7 +137,9 @@ class RtpParty:
 
         A peer that holds us hears nothing of ours anyway: then neither side sends.
         """
-        self.port.play_music(self._media.music.loop(self._law or self._own_law) if on else None)
+        if on != self._holds:
+            self._holds = on  # asked again while another exchange is open, the music goes on
+            self.port.play_music(self._media.music.loop(self._law or self._own_law) if on else None)
         both = Direction.INACTIVE if self.held else Direction.SENDONLY
         self.direction = both if on else Direction.SENDRECV
         try:
@@ -233,9 +237,13 @@ class RtpParty:
         security = None if agreed.security is None else agreed.security.security
         # With DTLS a second port needs a second handshake (RFC 5764 §4.1): then RTCP shares RTP's or is none.
         rtcp = self._media.rtcp and not agreed.rtcp_mux and not isinstance(security, DtlsParameters)
+        host = agreed.remote_address
+        # The old way to hold (RFC 3264 §8.4) names no address: nothing may go there, for the system would
+        # take it for this machine, and whom we believe stays as it is.
+        nowhere = ip_address(host).is_unspecified
         direction: PortDirection = agreed.local_direction.value
         path = MediaPath(
-            remote=(agreed.remote_address, agreed.remote_port),
+            remote=None if nowhere else (host, agreed.remote_port),
             codec=agreed.codec,
             payload_type=agreed.payload_type,
             event_payload_type=agreed.telephone_event_pt,
@@ -247,21 +255,22 @@ class RtpParty:
             event_rate=agreed.telephone_event_rate,
             receives=dict(agreed.receive_types),
             receive_event_type=agreed.receive_telephone_event_pt,
+            inband_digits=agreed.receive_telephone_event_pt is None,
             comfort_noise_type=agreed.comfort_noise_pt or comfort_noise.PAYLOAD_TYPE,
             security=security,
-            rtcp=(agreed.remote_address, agreed.remote_rtcp_port) if rtcp else None,
+            rtcp=(host, agreed.remote_rtcp_port) if rtcp and not nowhere else None,
             rtcp_mux=self._media.rtcp and agreed.rtcp_mux,
         )
+        self._path = path
         if self.port.turning:
             self.port.update(path)
-        else:
-            self._path = path
 
     def start(self) -> None:
-        """Let packets flow as agreed. Raises SipError when nothing was agreed."""
+        """Let packets flow as agreed; harmless when they do. Raises SipError when nothing was agreed."""
         if self.agreement is None:
             raise SipError("no audio was agreed on", status=488)
-        self.port.connect(self._path)
+        if not self.port.turning:
+            self.port.connect(self._path)
 
     _path: MediaPath = MediaPath(None)
 

@@ -25,7 +25,7 @@ class MediaPath:
     """What offer and answer agreed on for one audio stream."""
 
     remote: Address | None
-    """Connection address and port of the peer's SDP; None while unknown."""
+    """Connection address and port of the peer's SDP; None while unknown, or on hold by 0.0.0.0: as before."""
     codec: str = "PCMU"
     """What we send: PCMU, PCMA, G722 or opus."""
     payload_type: int = 0
@@ -41,7 +41,7 @@ class MediaPath:
     rtcp_mux: bool = False
     """RTCP shares the port of RTP (RFC 5761)."""
     inband_digits: bool = False
-    """Listen for DTMF tones in the caller's audio (costs ≈ 0.5 % of a core; for phones without events)."""
+    """Listen for DTMF tones in the caller's audio (costs ≈ 0.5 % of a core): for phones without events."""
     line: Law | None = None
     """The law of the frames on our side; None: that of ``codec``, µ-law where it has none."""
     ptime: int = 20

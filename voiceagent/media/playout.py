@@ -135,7 +135,7 @@ class Playout:
         items = self._items
         if not items:
             return None
-        self._retire()
+        self.retire()
         if not items:
             return None
         left = len(self._current) - self._offset + self._waiting
@@ -155,7 +155,7 @@ class Playout:
             owner = self._owner
             assert owner is not None
             if not owner.started:
-                self._retire()  # an item that ends within this frame has ended before the next one starts
+                self.retire()  # an item that ends within this frame has ended before the next one starts
                 owner.started = True
                 self.facts.append(Started(owner.response_id, owner.item_id))
             size = have if have < missing else missing
@@ -167,8 +167,11 @@ class Playout:
             parts.append(bytes((self.silence,)) * missing)
         return b"".join(parts)
 
-    def _retire(self) -> None:
-        """Report the items whose last sample was handed out at an earlier frame."""
+    def retire(self) -> None:
+        """Report the items whose last sample was handed out at an earlier frame.
+
+        For frames in which nothing is taken.
+        """
         items = self._items
         while items and items[0].closed and items[0].heard == items[0].queued:
             self.facts.append(items.popleft().account(False))

@@ -35,7 +35,7 @@ from voiceagent.media.ports import PortRange
 from voiceagent.media.rtcp_session import NTP_OFFSET_S, RtcpSession, Sent, quality_details
 from voiceagent.media.secure import MediaGuard
 from voiceagent.media.source_lock import Address, SourceLock
-from voiceagent.media.stream_in import StreamIn
+from voiceagent.media.stream_in import QUIET_S, StreamIn
 from voiceagent.media.stream_out import StreamOut
 from voiceagent.media.udp import dissolve, free_port, udp_socket
 from voiceagent.media.wheel import MediaWheel
@@ -86,6 +86,9 @@ class MediaPort:
         self._plain_start = b"\x80\x00"
         self._lock = SourceLock(None, frozenset())
         self._connected = False
+        """The system lets only one source through."""
+        self._sifted = False
+        """The same, and nothing waits any more that came before: the source need not be looked at."""
         writer = rtp.RtpWriter(
             0, ssrc=secrets.randbits(32), sequence=secrets.randbits(16), timestamp=secrets.randbits(32)
         )
@@ -300,6 +303,7 @@ class MediaPort:
             "filled_ms": jitter.filled / 8,
             "discarded_ms": jitter.discarded / 8,
             "malformed": float(self._malformed),
+            "skipped_frames": float(self._skipped),
             "undecodable": float(jitter.undecodable),
         }
         if guard is not None:
@@ -344,7 +348,8 @@ class MediaPort:
             self._try_keys(now)
             if not self.turning:
                 return 0
-        self._in.idle(now)
+        if now - self._in.last_audio > QUIET_S:
+            self._in.idle(now)
         return self._out.frame()
 
     def readable(self, now: float) -> None:
@@ -356,7 +361,7 @@ class MediaPort:
         guard = self._guard
         for _ in range(_READS if guard is None else _GUARDED_READS):
             try:
-                if self._connected:
+                if self._sifted:
                     data = sock.recv(rtp.MAX_PACKET)
                     if guard is not None:
                         plain = guard.open(data, now)
@@ -386,6 +391,7 @@ class MediaPort:
                     data, source = sock.recvfrom(rtp.MAX_PACKET)
                     self._from_anyone(data, source[:2], now)
             except BlockingIOError:
+                self._sifted = self._connected
                 return
             except OSError:
                 # ICMP "port unreachable" of an earlier send shows up here: the phone is not listening yet.
@@ -394,10 +400,10 @@ class MediaPort:
                 return
 
     def _from_anyone(self, data: bytes, source: Address, now: float) -> None:
-        """A datagram before the lock: authenticated first, where the media is encrypted, then believed."""
+        """A datagram that the system has not sifted: authenticated first where keys are agreed on."""
         guard = self._guard
         if guard is not None:
-            if is_dtls(data) and source not in (self._path.remote, self._lock.locked):
+            if is_dtls(data) and source not in (self._lock.expected, self._lock.locked):
                 self._lock.foreign += 1
                 return
             plain = guard.open(data, now)
@@ -421,7 +427,7 @@ class MediaPort:
             self._malformed += 1
             return False
         if source is None:
-            pass  # the system lets only the lock through
+            pass  # the system has let only the lock through
         elif not self._lock.accept(source, packet.payload_type, packet.sequence, packet.ssrc, now):
             return False
         elif not self._connected and self._socket is not None:
@@ -447,11 +453,12 @@ class MediaPort:
         sock = self._socket
         if sock is None:
             return
-        data: bytes | bytearray | None = packet
+        data: bytes | bytearray = packet
         if self._guard is not None:
-            data = self._guard.seal(packet)
-            if data is None:
+            sealed = self._guard.seal(packet)
+            if sealed is None:
                 return
+            data = sealed
         if self._connected:
             try:
                 sock.send(data)
@@ -545,4 +552,4 @@ class MediaPort:
             return
         if not dissolve(sock):
             return
-        self._connected = False
+        self._connected = self._sifted = False

@@ -68,13 +68,16 @@ class Reception:
         if not notes:
             return
         rate = self._rate
-        highest, transit, jitter = self._highest, self._transit, self.jitter
+        highest, transit, jitter, peak = self._highest, self._transit, self.jitter, self.peak_jitter
+        known = self.ssrc
         for sequence, timestamp, ssrc, now in notes:
             ahead = (sequence - highest) & 0xFFFF
-            if ssrc != self.ssrc or highest < 0 or _JUMP <= ahead < _MOD - _JUMP:
+            if ahead == 1 and ssrc == known and highest >= 0:  # nearly always
+                highest += 1
+            elif ssrc != known or highest < 0 or _JUMP <= ahead < _MOD - _JUMP:
                 self._highest = highest
                 self._begin(sequence, ssrc)
-                highest, transit = sequence, None
+                highest, transit, known = sequence, None, ssrc
             elif ahead < _JUMP:
                 highest += ahead
             self.received += 1
@@ -83,13 +86,13 @@ class Reception:
             before, transit = transit, now * rate - timestamp
             if before is None:
                 continue
-            moved = abs(transit - before)
+            moved = transit - before if transit > before else before - transit
             if moved < _STRAY:
                 jitter += (moved - jitter) / 16
-                if jitter > self.peak_jitter:
-                    self.peak_jitter = jitter
+                if jitter > peak:
+                    peak = jitter
         notes.clear()
-        self._highest, self._transit, self.jitter = highest, transit, jitter
+        self._highest, self._transit, self.jitter, self.peak_jitter = highest, transit, jitter, peak
 
     def _begin(self, sequence: int, ssrc: int) -> None:
         if self._highest >= 0:

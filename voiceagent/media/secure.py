@@ -17,9 +17,6 @@ from voiceagent.media.source_lock import Address
 from voiceagent.media.srtp import SrtpSession
 from voiceagent.media.srtp_profile import SrtpKeys
 
-_NOWHERE = ("0.0.0.0", "::")
-"""An address of no host: the old way to put a call on hold (RFC 3264 §8.4)."""
-
 
 class MediaGuard:
     """See the module. ``send`` puts a datagram on the wire as it is."""
@@ -63,11 +60,10 @@ class MediaGuard:
             self._take(security)
             return
         same = self._association
-        held = peer is None or peer[0] in _NOWHERE
         if (
             same is not None
             and same.parameters == security
-            and (held or peer == self._peer)
+            and peer in (None, self._peer)  # None: on hold
             and same.error is None
         ):
             return  # the same certificate, role and address: the association goes on (RFC 5763 §6.6)

@@ -60,6 +60,11 @@ class SourceLock:
         return self._locked
 
     @property
+    def expected(self) -> Address | None:
+        """The address that the SDP told last."""
+        return self._expected
+
+    @property
     def send_to(self) -> Address | None:
         """Where our packets go: to the lock, before that to the SDP's address."""
         return self._locked or self._expected
@@ -70,9 +75,12 @@ class SourceLock:
         return self._learn
 
     def expect(self, address: Address | None, payload_types: frozenset[int]) -> bool:
-        """A new SDP was agreed on. Return True when the address changed: the lock is then open again."""
+        """A new SDP was agreed on. Return True when the address changed: the lock is then open again.
+
+        None names no address: nothing changes.
+        """
         self._payload_types = payload_types
-        if address == self._expected:
+        if address is None or address == self._expected:
             return False
         self._expected = address
         self._locked = None

@@ -82,7 +82,10 @@ class StreamIn:
         self.hears = path.direction in ("sendrecv", "recvonly")
         if self.hears and deaf_before:
             self.jitter.restart()
-        self._detector = DtmfDetector(law) if path.inband_digits else None
+        if not path.inband_digits:
+            self._detector = None
+        elif self._detector is None or self._detector.law != law:
+            self._detector = DtmfDetector(law)
         self.on_audio = self._events.on_audio if self._detector is None else self._audio_with_tones
 
     def packet(self, packet: rtp.RtpPacket, now: float) -> None:

@@ -25,6 +25,7 @@ class StreamOut:
     """One outgoing stream. ``send`` gets each packet in a buffer that is used again after it returns."""
 
     __slots__ = (
+        "_ahead",
         "_digits",
         "_encoder",
         "_events",
@@ -57,6 +58,8 @@ class StreamOut:
         self._silence = bytes((g711.ULAW_SILENCE,)) * FRAME
         self._playout = Playout()
         self._encoder: Encoder | None = None
+        self._ahead = 0
+        """Frames of time that the last packet before a hold took in advance."""
         self._mark = False
         """The next packet of the encoder begins a talk spurt."""
         self._fresh = True
@@ -77,6 +80,9 @@ class StreamOut:
         """Go on as ``path`` says. What plays keeps its place; on hold it waits."""
         before = self._path
         fresh = (before.codec, before.ptime, before.fmtp) != (path.codec, path.ptime, path.fmtp)
+        will_send = path.direction in ("sendrecv", "sendonly")
+        if fresh or self._law != path.law or not will_send:
+            self._complete()
         if fresh or self._law != path.law:
             self._law = path.law
             self._encoder = encoder_for(path.codec, path.law, path.ptime, path.fmtp)
@@ -87,7 +93,7 @@ class StreamOut:
         self._playout.silence = silence
         self.writer.set_payload_type(path.payload_type)
         held_before = not self.sends
-        self.sends = path.direction in ("sendrecv", "sendonly")
+        self.sends = will_send
         if self.sends and held_before:
             self._fresh = True
             self.talking = False
@@ -133,11 +139,17 @@ class StreamOut:
     def frame(self) -> int:
         """Send what belongs into this slot; return by how many ticks to shift the next one."""
         writer = self.writer
-        if not self.sends:
-            writer.skip(1)
-            return 0
-        if self.dialling:
-            self._digit_frame()
+        if self.dialling or not self.sends:
+            # What was played to its end before has ended now, though nothing of the agent is taken.
+            self._playout.retire()
+            if self._playout.facts:
+                self._tell()
+            if self.sends:
+                self._digit_frame()
+            elif self._ahead:
+                self._ahead -= 1
+            else:
+                writer.skip(1)
             return 0
         payload = self._playout.take()
         if payload is None:
@@ -163,6 +175,15 @@ class StreamOut:
             self._tell()
         return 0
 
+    def _complete(self) -> None:
+        """Send the packet that is begun: its audio counts as heard already, and is not for later."""
+        encoder = self._encoder
+        if encoder is None or not self.sends:
+            return
+        while encoder.waiting:
+            self._encoded(encoder, self._silence, False)
+            self._ahead += 1
+
     def _encoded(self, encoder: Encoder, frame: bytes, marker: bool) -> None:
         self._mark = self._mark or marker
         for payload in encoder.put(frame):
@@ -175,6 +196,9 @@ class StreamOut:
         if self._tones:
             self._audio(self._tones.pop(0))
             self.dialling = bool(self._tones) or self._digits.busy
+            return
+        if self._encoder is not None and self._encoder.waiting and not self._digits.pausing:
+            self._audio(self._silence)  # an event begins where a packet has ended
             return
         event = self._digits.next(writer.timestamp)
         if event is None or event_type is None:

@@ -195,6 +195,11 @@ class DigitSender:
         """True while digits are queued or being sent."""
         return self._digit >= 0 or bool(self._queue) or self._pause > 0
 
+    @property
+    def pausing(self) -> bool:
+        """True between two digits, and after the last one."""
+        return self._pause > 0
+
     def queue(self, digits: str) -> None:
         """Queue ``digits`` (0-9, *, #, A-D). Raises :class:`ValueError` at the first other character."""
         codes = [DIGITS.find(digit) for digit in digits.upper()]

@@ -71,7 +71,7 @@ class DtmfDetector:
     """The same, with each tone looked for where it is: a phone may be off by 1.5 % (Q.24)."""
 
     def __init__(self, law: Law = "ulaw") -> None:
-        self._law: Law = law
+        self.law: Law = law
         self._rest: list[int] = []
         self._candidate = ""
         self._count = 0
@@ -82,7 +82,7 @@ class DtmfDetector:
 
     def feed(self, audio: bytes) -> str:
         """Take G.711 in; return the digits that begin in it, mostly none."""
-        samples = self._rest + g711.linear(audio, self._law)
+        samples = self._rest + g711.linear(audio, self.law)
         found = ""
         at = 0
         while at + self.BLOCK <= len(samples):

@@ -401,6 +401,8 @@ class PhoneCall:
                 self._on_answer(sdp)
             case sip.OfferReceived(offer=offer):
                 self._on_offer(offer)
+            case sip.Confirmed(answer=answer) if answer is not None:
+                self._on_late_answer(answer)
             case sip.AnswerReceived(sdp=sdp, status=status):
                 if sdp is not None and status < 300:
                     self._audio.answered(sdp)
@@ -437,6 +439,13 @@ class PhoneCall:
             self._transport.refuse_offer(self._leg, error.status)
             return
         self._transport.answer_offer(self._leg, answer)
+
+    def _on_late_answer(self, answer: bytes) -> None:
+        """The ACK of our 2xx answers the offer that it carried."""
+        try:
+            self._audio.answered(answer)
+        except SipError as error:
+            self._transport.hang_up(self._leg, str(error))
 
     def _on_end(self, event: sip.Ended) -> None:
         self.figures.ended_by = event.by

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from voiceagent.call.targets import TargetRules
-from voiceagent.settings.base import Section
+from voiceagent.settings.base import Section, plain_word
 
 
 class OutboundSettings(Section):
@@ -45,3 +45,10 @@ class OutboundSettings(Section):
     def _patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         TargetRules(value)
         return value
+
+    @field_validator("from_user")
+    @classmethod
+    def _user(cls, value: str) -> str:
+        if not value:
+            raise ValueError("cannot be empty")
+        return plain_word(value)

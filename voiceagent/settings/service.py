@@ -18,7 +18,7 @@ class CallSettings(Section):
         default=10, description="Retry-After of a 503, on average: half of it to one and a half, at random."
     )
     overload_lag_ms: Annotated[float, Field(ge=0)] = Field(
-        default=20.0,
+        default=100.0,
         description="Refuse new calls (503) once the event loop was later than this for a second, until ten "
         "seconds of calm; 0 never.",
     )

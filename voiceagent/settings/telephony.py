@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from voiceagent.settings.base import Port, Section, ip_address
+from voiceagent.settings.base import CodecName, Port, Section, ip_address
 from voiceagent.settings.transport import StreamSettings, TlsSettings
 from voiceagent.sip.listen import parse_listen
 
@@ -74,6 +74,17 @@ class SipSettings(Section):
     def _listen(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for one in value:
             parse_listen(one)
+        places = [(read.transport == "udp", read.host, read.port) for read in map(parse_listen, value)]
+        taken = [place for place in places if place[2]]
+        if len(set(taken)) < len(taken):
+            raise ValueError("names an address and port twice")
+        return value
+
+    @field_validator("realm")
+    @classmethod
+    def _realm(cls, value: str) -> str:
+        if not value or not value.isprintable() or '"' in value or "\\" in value:
+            raise ValueError("must be some text without quotes and backslashes")
         return value
 
     @property
@@ -127,7 +138,7 @@ class MediaSettings(Section):
         default="auto",
         description="How keys are sent: as events (RFC 4733) if agreed on, else by INFO, else as tones.",
     )
-    codecs: tuple[Literal["PCMU", "PCMA", "G722", "opus"], ...] = Field(
+    codecs: tuple[CodecName, ...] = Field(
         default=(), description="Codecs, the preferred first; default: all that are installed, G.711 first."
     )
     codec_preference: Literal["untouched", "theirs", "ours"] = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from voiceagent.settings.base import Section
 
@@ -52,3 +52,9 @@ class StreamSettings(Section):
     reserve: Annotated[int, Field(ge=0)] = Field(
         default=64, description="… of which so many are kept for allowed sources."
     )
+
+    @model_validator(mode="after")
+    def _room(self) -> StreamSettings:
+        if self.reserve >= self.connections:
+            raise ValueError("reserve must be below connections")
+        return self

@@ -199,6 +199,12 @@ def _check_addresses(settings: Settings) -> None:
     ):
         if ipaddress.ip_address(told).is_unspecified:
             raise ConfigError(name, f"{told} cannot be told to others; name an address")
+    for trunk in settings.trunks if sip.tls.client_certificates == "none" else ():
+        if trunk.identities and not any(transport == "tls" for _, _, transport in trunk.wishes):
+            raise ConfigError(
+                "sip.tls.client_certificates",
+                f"must ask for the certificates of trunks.{trunk.name}.identities",
+            )
     if sip.tls.certificate is None and any(one.transport == "tls" for one in listeners):
         raise ConfigError("sip.tls.certificate", "a tls listener needs a certificate")
 
@@ -230,6 +236,10 @@ def _config_error(error: ValidationError) -> ConfigError:
         shown = "" if "secret" in name else f" (not {first.get('input')!r})"
         return ConfigError(name, f'must be a list: ["…", "…"]{shown}')
     message = first["msg"].removeprefix("Value error, ")
+    field, space, rest = message.partition(" ")
+    if space and isinstance(first.get("input"), dict) and first["type"] == "value_error":
+        # What fields owe each other is told by their section, which begins with the name of one of them.
+        name, message = f"{name}.{field}", rest
     given = first.get("input")
     kept_back = any(word in name for word in ("key", "token", "secret"))
     shown = "" if isinstance(given, dict | SecretStr) or kept_back else f" (not {given!r})"

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from voiceagent.errors import ConfigError
-from voiceagent.settings.base import Port, Section
+from voiceagent.settings.base import CodecName, Port, Section, plain_word
 from voiceagent.sip.numbers import NumberRule
 from voiceagent.sip.trunks import DEFAULT_TRUNK
 
@@ -52,7 +52,7 @@ class TrunkSettings(Section):
     )
     addresses: tuple[str, ...] = Field(
         default=(),
-        description="From where it may call: addresses, CIDR blocks, host names (looked up at start). "
+        description="From where it may call: addresses, CIDR blocks, host names. "
         "Default with `register`: its servers.",
     )
     identities: tuple[str, ...] = Field(
@@ -80,7 +80,7 @@ class TrunkSettings(Section):
     calls_per_second: Annotated[float, Field(ge=0)] = Field(
         default=0.0, description="New calls per second that it may offer; more get 503. 0: any."
     )
-    codecs: tuple[Literal["PCMU", "PCMA", "G722", "opus"], ...] = Field(
+    codecs: tuple[CodecName, ...] = Field(
         default=(), description="Codecs of its calls; default: media.codecs."
     )
     srtp: Literal["off", "optional", "required"] | None = Field(
@@ -99,7 +99,9 @@ class TrunkSettings(Section):
     numbers_out: tuple[str, ...] = Field(
         default=(), description="Numbers that go out over it, as numbers_in. Default: all."
     )
-    from_user: str = Field(default="", description="Who we are in its calls; default: username.")
+    from_user: str = Field(
+        default="", description="Who we are in its calls; default: username, else outbound.from_user."
+    )
     from_domain: str | None = Field(default=None, description="Domain of our URIs there; default: host.")
     username: str = Field(default="", description="Our user name there, for calls and registration.")
     secret: SecretStr | None = Field(default=None, description="Our password there.")
@@ -154,8 +156,13 @@ class TrunkSettings(Section):
     @field_validator("from_user", "username", "realm")
     @classmethod
     def _plain(cls, value: str) -> str:
-        if any(char in value for char in '\r\n\0"<>@ '):
-            raise ValueError("may hold no space, quote, bracket or @")
+        return plain_word(value)
+
+    @field_validator("keepalive_s")
+    @classmethod
+    def _not_a_flood(cls, value: float) -> float:
+        if 0 < value < 1:
+            raise ValueError("must be 0, or 1 and more")
         return value
 
     @property
@@ -233,6 +240,10 @@ def _check(trunk: TrunkSettings, label: str) -> None:
         raise ConfigError(f"{label}.username", "is needed with a secret")
     if trunk.host is not None and trunk.servers:
         raise ConfigError(f"{label}.servers", "cannot stand beside host")
+    for field in ("port", "transport") if trunk.host is None else ():
+        if field in trunk.model_fields_set:
+            where = "stands in each of servers" if trunk.servers else "means nothing without host"
+            raise ConfigError(f"{label}.{field}", where)
     if trunk.registers and not (trunk.wishes and trunk.username):
         missing = "username" if trunk.wishes else "host"
         raise ConfigError(f"{label}.{missing}", "is needed to register")

@@ -23,7 +23,7 @@ class Abilities:
         if "Allow" in headers:
             self.allows = frozenset(headers.split_all("Allow", DEFAULT.list_values))
         if "Supported" in headers:
-            self.supports = frozenset(tags_of(message))
+            self.supports = tags_of(message)
 
     def takes(self, method: str) -> bool:
         """Tell whether the peer has said that it takes ``method``."""
@@ -34,9 +34,13 @@ class Abilities:
         self.allows = (self.allows or frozenset()) - {method}
 
 
-def tags_of(message: Request | Response) -> set[str]:
+def tags_of(message: Request | Response) -> frozenset[str]:
     """Return the option tags of Supported and Require, in lower case; none where they cannot be read."""
+    return message.headers.derived("tags", lambda _: _read_tags(message))
+
+
+def _read_tags(message: Request | Response) -> frozenset[str]:
     try:
-        return {tag.lower() for tag in (*message.supported, *message.require)}
+        return frozenset([tag.lower() for tag in (*message.supported, *message.require)])
     except SipError:
-        return set()
+        return frozenset()

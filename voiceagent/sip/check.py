@@ -135,7 +135,8 @@ def _first_contact(request: Request) -> None:
 
 def _first_record_route(request: Request) -> None:
     if "Record-Route" in request.headers:
-        _ = request.record_route[0].uri
+        for first in request.record_route[:1]:  # an empty header names no proxy
+            _ = first.uri
 
 
 _Read = tuple[str, Callable[[Request], object]]
@@ -193,8 +194,11 @@ def _check_require(request: Request, supported: Collection[str]) -> Refusal | No
     if request.method in ("ACK", "CANCEL"):
         # Require in these cannot be refused: they belong to an INVITE already judged (§8.2.2.3).
         return None
+    required = request.require
+    if not required:
+        return None
     known = {tag.lower() for tag in supported}
-    unsupported = [tag for tag in request.require if tag.lower() not in known]
+    unsupported = [tag for tag in required if tag.lower() not in known]
     return _refuse(420, "", ("Unsupported", ", ".join(unsupported))) if unsupported else None
 
 

@@ -69,9 +69,6 @@ class EndpointConfig:
     udp_limit: int = 1300
     """Requests longer than this many bytes go by TCP instead of UDP where we listen on TCP, too (§18.1.1)."""
 
-    accept_identity: Callable[[tuple[str, ...]], bool] | None = None
-    """``(names)``: may a peer whose verified certificate bears these names talk to us, from any address?"""
-
     user: str = "voiceagent"
     """User part of our Contact where the called user is unknown (OPTIONS, outbound calls)."""
 
@@ -158,7 +155,7 @@ class EndpointConfig:
     def takes_certificates(self) -> bool:
         """Whether a certificate may prove who somebody is whose address we do not know."""
         trunks = () if self.trunks is None else self.trunks.by_name.values()
-        return self.accept_identity is not None or any(one.identities for one in trunks)
+        return any(one.identities for one in trunks)
 
     def accepts(self) -> AcceptSource:
         """Return the source test that these settings describe."""

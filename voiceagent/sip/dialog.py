@@ -32,7 +32,9 @@ def address_of_uri(uri: SipUri) -> Address | None:
     if not is_ip(uri.host):
         return None
     transport = transport_of(uri)
-    return None if transport is None else Address(uri.host, uri.port or DEFAULT_PORTS[transport], transport)
+    # IPv6 in one spelling, that of the sockets: it is compared as text (RFC 5118 §4.5).
+    host = str(ipaddress.ip_address(uri.host)) if ":" in uri.host else uri.host
+    return None if transport is None else Address(host, uri.port or DEFAULT_PORTS[transport], transport)
 
 
 def transport_of(uri: SipUri) -> Transport | None:
@@ -161,7 +163,7 @@ class Dialog:
             remote=response.headers.get("To") or "",
             local_seq=request.cseq.number,
             remote_seq=None,
-            routes=tuple(str(route) for route in reversed(response.record_route)),
+            routes=_routes_back(response),
             target=_contact_uri(response) or request.uri,
             peer=destination,
             initiator=True,
@@ -209,14 +211,14 @@ class Dialog:
             return address._replace(flow=peer.flow)
         told = uri.scheme == "sips" or "transport" in uri.params
         if (
-            uri.host in (peer.host, self.alias)
+            (address.host == peer.host or uri.host == self.alias)
             and (uri.port is None or uri.port in (peer.port, self.home.port))
             and (not told or address.transport == peer.transport)
             and (peer.flow in live or not told or address.host != peer.host)
         ):
             return self._peer_itself(live)
         if address.transport == "tls" and address.host == peer.host:
-            return address._replace(name=peer.name)
+            return address._replace(name=peer.name or self.home.name)
         return address
 
     def _peer_itself(self, live: Container[int]) -> Address:
@@ -266,5 +268,22 @@ class Dialog:
 
 
 def _contact_uri(message: Request | Response) -> str | None:
-    contact = message.contact
+    """Return the URI of Contact; one in a response that cannot be read counts as absent.
+
+    A request has been refused for it. A response cannot be: the session that it tells of stands.
+    """
+    try:
+        contact = message.contact
+    except SipError:
+        if isinstance(message, Response):
+            return None
+        raise
     return None if contact is None else contact.uri_text
+
+
+def _routes_back(response: Response) -> tuple[str, ...]:
+    """Return the route set of a response (§12.1.2); empty where Record-Route cannot be read."""
+    try:
+        return tuple(str(route) for route in reversed(response.record_route))
+    except SipError:
+        return ()

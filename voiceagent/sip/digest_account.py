@@ -7,6 +7,7 @@ it claims, gets no answer: whoever calls us must not get a hash of our password 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from voiceagent.errors import SipError
@@ -62,9 +63,17 @@ class DigestAccount:
     def __repr__(self) -> str:
         return f"DigestAccount({self.username!r})"
 
+    def serves(self, host: str) -> bool:
+        """Tell whether ``host`` (an IP address) may be shown what we have of this account."""
+        return host in self._hosts
+
+    def pin(self, hosts: frozenset[str], still: AbstractSet[str]) -> None:
+        """Answer only ``hosts`` from now on, and those of before that are ``still`` in use."""
+        self._hosts = hosts | (self._hosts & still)
+
     def prepare(self, request: Request, host: str) -> None:
         """Add credentials to a request for ``host`` that would be challenged anyway, with the next count."""
-        if host not in self._hosts:
+        if not self.serves(host):
             return
         for kind, known in self._known.items():
             request.headers.set(ANSWER_IN[kind], str(self._credentials(known, request)))
@@ -76,7 +85,7 @@ class DigestAccount:
         chain has answered before, or a refusal of a right nonce, which means that our password is wrong.
         """
         kind = _KIND.get(response.status)
-        if kind is None or host not in self._hosts:
+        if kind is None or not self.serves(host):
             return False
         found = self._pick(kind, response)
         if found is None:

@@ -22,6 +22,7 @@ from voiceagent.sip.parser import Malformed, parse_datagram
 from voiceagent.sip.strangers import ReplyBudget
 from voiceagent.sip.transaction.reply import reply_address
 from voiceagent.sip.trunk_keeper import TrunkKeeper, TrunkStatus
+from voiceagent.sip.trunks import Trunk
 from voiceagent.sip.update import send_update
 from voiceagent.sip.uri import SipUri, host_text
 
@@ -65,7 +66,7 @@ class SipEndpoint:
         """Take one datagram. Never raises because of what it holds."""
         core = self._core
         core.wire.now = now
-        known = self._accepts(source) or (source.flow > 0 and self._vouched_for(source))
+        known = self._accepts(source)
         if not known and source[0] not in core.callees:
             self._stranger(data, source)
             return core.wire.take()
@@ -95,7 +96,7 @@ class SipEndpoint:
         """
         core = self._core
         core.wire.now = now
-        if self._known(source):
+        if self._accepts(source) and not self._unproven(source):
             message = parse_datagram(head.rstrip(b"\r\n") + b"\r\n\r\n")
             request = message.partial if isinstance(message, Malformed) else message
             if isinstance(request, Request) and request.method != "ACK":
@@ -161,13 +162,16 @@ class SipEndpoint:
         """Tell whether ``source`` may connect to us: it is on the allow-list, or we are calling it."""
         return self._accepts(source) or source.host in self._core.callees
 
-    def _known(self, source: Address) -> bool:
-        return self._accepts(source) or (source.flow > 0 and self._vouched_for(source))
+    def expects_flow(self, source: Address) -> bool:
+        """Tell whether a place is kept for ``source``: its address is listed, or we are calling it."""
+        gate = self._core.gate
+        listed = self._accepts(source) if gate is None else gate.candidates(source).listed
+        return listed or source.host in self._core.callees
 
-    def _vouched_for(self, source: Address) -> bool:
-        """Tell whether the certificate at the other end of a connection lets it speak."""
-        accept, names = self.config.accept_identity, self._core.flows.identities(source)
-        return accept is not None and bool(names) and accept(names)
+    def _unproven(self, source: Address) -> bool:
+        """Tell whether ``source`` would have to prove itself by a password first."""
+        gate = self._core.gate
+        return gate is not None and not gate.at_home(source)
 
     def wake_at(self) -> float | None:
         """Return the next deadline."""
@@ -195,9 +199,7 @@ class SipEndpoint:
         client.response_received(response)
 
     def _malformed(self, message: Malformed, source: Address) -> None:
-        gate = self._core.gate
-        stranger = gate is not None and not gate.at_home(source)
-        if message.reply_status is None or message.partial is None or stranger:
+        if message.reply_status is None or message.partial is None or self._unproven(source):
             self._drop(message.why, source)
             return
         self._core.counts[f"malformed_{message.why}"] += 1
@@ -313,6 +315,17 @@ class SipEndpoint:
         """Take back our registrations, ask no more; TrunkState ``unregistered`` tells each that is done."""
         self._core.wire.now = now
         self._keeper.close()
+        return self._core.wire.take()
+
+    def renew_trunk(self, trunk: Trunk, now: float) -> list[SipEffect]:
+        """Go on with ``trunk`` in the place of the one of its name: its addresses are others now.
+
+        Live calls stay with the server that they were set up with; our password is for the new ones only, and
+        for those calls. What else a trunk is must be as before.
+        """
+        self._core.wire.now = now
+        self._core.renew_trunk(trunk)
+        self._keeper.renew(trunk)
         return self._core.wire.take()
 
     def trunk_status(self) -> tuple[TrunkStatus, ...]:
@@ -455,6 +468,15 @@ class SipEndpoint:
         if found is None or found.dialog is None or not found.established:
             return ""
         return str(replaces.replaces_of(found.dialog))
+
+    def call_id(self, leg: str) -> str:
+        """Return the Call-ID of a leg; empty where it is over."""
+        found = self._core.legs.get(leg)
+        if found is None:
+            return ""
+        if found.dialog is not None:
+            return found.dialog.call_id
+        return "" if found.client is None else found.client.request.call_id
 
     def identity(self, leg: str) -> str:
         """Return the URI that we are in a leg's dialog, to go by in further calls for it."""

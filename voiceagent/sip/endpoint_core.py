@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from voiceagent.errors import SipError
 from voiceagent.ids import Tokens
-from voiceagent.sip.authorise import answer_in_dialog
+from voiceagent.sip.authorise import answer_in_dialog, credentials_of
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.dialog import Dialog, DialogKey
 from voiceagent.sip.digest_account import DigestAccount
@@ -21,7 +21,8 @@ from voiceagent.sip.refer_taken import refuse_open
 from voiceagent.sip.transaction import ClientTransaction, InviteClient, ServerTransaction, TransactionLayer
 from voiceagent.sip.transaction.reply import ReplyHead, fields_of, reply_address, reply_bytes, reply_head
 from voiceagent.sip.transaction.wire import Wire
-from voiceagent.sip.trunks import TrunkTable
+from voiceagent.sip.trunks import Trunk, TrunkTable
+from voiceagent.sip.uri import user_text
 
 if TYPE_CHECKING:
     from voiceagent.sip.invite import Leg
@@ -29,11 +30,15 @@ if TYPE_CHECKING:
 SDP = "application/sdp"
 HeaderLines = tuple[tuple[str, str], ...]
 
+MOST_CALLEES = 32
+"""Hosts that one leg may have us listen to: a peer that names ever new ones is not followed any more."""
+
 
 class Core:
     """The endpoint's insides, handed to every part of it. Not for use outside of this package."""
 
     __slots__ = (
+        "_allow",
         "accounts",
         "callees",
         "config",
@@ -46,6 +51,7 @@ class Core:
         "methods",
         "referrers",
         "supported",
+        "supported_text",
         "tokens",
         "wire",
     )
@@ -55,8 +61,11 @@ class Core:
         self.tokens = tokens
         self.supported = supported_tags(config)
         """Option tags that we understand."""
+        self.supported_text = ", ".join(self.supported)
+        """The Supported value."""
         self.methods = methods_of(config)
         """Methods that we take."""
+        self._allow: dict[str, str] = {}
         self.flows = Flows(config.listeners or (config.local,))
         self.wire = Wire(config.timers, self.flows.live)
         self.layer = TransactionLayer(self.wire, ack_for_refusal)
@@ -68,7 +77,7 @@ class Core:
         self.referrers: dict[str, Leg] = {}
         """Legs of which a REFER is still to be reported on, also after their end."""
         self.callees: Counter[str] = Counter()
-        """IP addresses that we are calling; they may answer and speak in their dialog, nothing else."""
+        """IP addresses that we send requests to; they may answer and speak in their dialog, nothing else."""
 
         self.gate: Gatekeeper | None = None
         """Judges who may come in; None where there are no trunks, only addresses."""
@@ -99,6 +108,25 @@ class Core:
                     tokens=self.tokens,
                 )
 
+    def renew_trunk(self, trunk: Trunk) -> None:
+        """A trunk has moved. Live calls go on with the hosts they were set up with, whatever these were."""
+        assert self.gate is not None
+        former = self.gate.table.by_name[trunk.name]
+        self.gate.table.renew(trunk)
+        self.callees.update(trunk.hosts)
+        kept: set[str] = set()
+        for leg in self.legs.values():
+            host = None if leg.dialog is None else leg.dialog.peer.host
+            if leg.trunk == trunk.name and host is not None and host not in trunk.hosts:
+                kept.add(host)
+                if host not in leg.callees:
+                    self.befriend(leg, host)
+        for host in former.hosts:
+            self._unfriend(host)
+        account = self.accounts.get(trunk.name)
+        if account is not None:
+            account.pin(trunk.hosts, kept)
+
     # Effects.
 
     def emit(self, event: SipEvent) -> None:
@@ -120,9 +148,9 @@ class Core:
         if self.legs.pop(leg.id, None) is not None and self.gate is not None:
             self.gate.call_ended(leg.trunk)
         leg.stop_timers(self)
-        if isinstance(leg.client, InviteClient):
-            if not leg.established:
-                leg.client.give_up_in(self.wire.values.give_up)
+        if isinstance(leg.client, InviteClient) and not leg.established:
+            leg.client.give_up_in(self.wire.values.give_up)
+        if leg.callees:
             self.wire.timers.at(self.wire.now + self.wire.values.give_up, lambda: self._part(leg))
         if leg.our_offer is not None and isinstance(leg.our_offer.client, InviteClient):
             # A re-INVITE that was ringing has no timer of its own any more.
@@ -138,15 +166,28 @@ class Core:
             self.gate.call_began(leg.trunk)
 
     def befriend(self, leg: Leg, host: str) -> None:
-        """Hear the callee of an outbound leg, wherever it is, until a while after the leg's end."""
+        """Hear the other side of a leg, wherever it is, until a while after the leg's end."""
         leg.callees.append(host)
         self.callees[host] += 1
 
+    def follow(self, leg: Leg, dialog: Dialog) -> None:
+        """Hear the host that requests of ``dialog`` go to: a route or Contact may name another one."""
+        host = self.next_hop(dialog).host
+        if host == dialog.peer.host or host in leg.callees or leg.ended:
+            return
+        if len(leg.callees) < MOST_CALLEES:
+            self.befriend(leg, host)
+        else:
+            self.counts["over_max_callees"] += 1
+
     def _part(self, leg: Leg) -> None:
         for host in leg.callees:
-            self.callees[host] -= 1
-            if self.callees[host] <= 0:
-                del self.callees[host]
+            self._unfriend(host)
+
+    def _unfriend(self, host: str) -> None:
+        self.callees[host] -= 1
+        if self.callees[host] <= 0:
+            del self.callees[host]
 
     def dice(self, sides: int) -> int:
         """Return a number below ``sides``, as unguessable as the tokens are."""
@@ -210,7 +251,7 @@ class Core:
     def contact(self, peer: Address, user: str = "", *, secure: bool = False) -> str:
         """Return the Contact value by which ``peer`` reaches us; ``secure``: a SIPS URI (§12.1.1)."""
         local = self.flows.local_for(peer)
-        user = user or self.config.user
+        user = user_text(user or self.config.user)
         if secure:
             return f"<sips:{user}@{local.host_port}>"
         return f"<sip:{user}@{local.host_port}{local.param}>"
@@ -266,16 +307,31 @@ class Core:
         """Return where the next request of ``dialog`` goes, by its own connection while that stands."""
         return self.flows.through(dialog.next_hop(self.flows.live))
 
-    def ack_2xx(self, dialog: Dialog, number: int, headers: HeaderLines = ()) -> tuple[bytes, Address]:
-        """Build the ACK for a 2xx to our INVITE number ``number``: a request of its own (§13.2.2.4)."""
+    def ack_2xx(self, dialog: Dialog, invite: Request) -> tuple[bytes, Address]:
+        """Build the ACK for a 2xx to our ``invite``: a request of its own, with its credentials (§13.2.2.4).
+
+        They are left out where it does not go to our trunk: the callee's Contact may be anywhere.
+        """
         hop = self.next_hop(dialog)
-        ack = dialog.request("ACK", self.via(hop), contact="", number=number, headers=headers)
+        account = dialog.account
+        ours = account is not None and account.serves(hop.host)
+        ack = dialog.request(
+            "ACK",
+            self.via(hop),
+            contact="",
+            number=invite.cseq.number,
+            headers=credentials_of(invite) if ours else (),
+        )
         return ack.to_bytes(), hop
 
-    @property
-    def allow(self) -> str:
-        """The Allow value."""
-        return ", ".join(self.methods)
+    def allow(self, trunk: str = "") -> str:
+        """Return the Allow value for a peer, less what its ``trunk`` may not use."""
+        told = self._allow.get(trunk)
+        if told is None:
+            gate = self.gate
+            told = ", ".join(self.methods if gate is None else gate.allowed(trunk, self.methods))
+            self._allow[trunk] = told
+        return told
 
     def takes(self, method: str) -> bool:
         """Tell whether ``method`` is one of ours."""

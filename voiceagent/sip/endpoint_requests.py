@@ -26,6 +26,9 @@ from voiceagent.sip.transaction.layer import server_key
 from voiceagent.sip.transaction.reply import reply_address
 from voiceagent.sip.update import take_update
 
+_OPEN_DOOR = Gate("", "passed")
+"""Where there are no trunks, the address was all that had to be known."""
+
 
 def take_request(core: Core, request: Request, source: Address) -> None:
     """Handle one well-formed request from an accepted source."""
@@ -34,17 +37,17 @@ def take_request(core: Core, request: Request, source: Address) -> None:
     if method == "ACK":
         _take_ack(core, request, source)
         return
-    if source.flow > 0 and "alias" in request.via.params:
-        core.flows.alias(source, request.via.port)
     key = server_key(request, method)
     known = layer.find_server(key)
     if known is not None:
         core.counts["repeated_requests"] += 1
         known.repeated()
         return
-    verdict = Gate("", "passed") if core.gate is None else let_in(core, core.gate, request, source)
+    verdict = _OPEN_DOOR if core.gate is None else let_in(core, core.gate, request, source)
     if verdict is None:
         return
+    if source.flow > 0 and "alias" in request.via.params and not verdict.status:
+        core.flows.alias(source, request.via.port)  # only now: nobody unproven may draw our calls to himself
     if len(layer) >= core.config.max_transactions:
         core.counts["over_max_transactions"] += 1
         core.respond_stateless(request, source, 503, headers=(("Retry-After", str(5 + core.dice(11))),))
@@ -52,13 +55,14 @@ def take_request(core: Core, request: Request, source: Address) -> None:
     merged = request.to.tag is None and layer.is_merged(request)
     transaction = layer.open_server(key, request, source, reply_address(request, source))
     if verdict.status:
-        core.respond(transaction, verdict.status, headers=verdict.headers)
+        allow = (("Allow", core.allow(verdict.trunk)),) if verdict.status == 405 else ()
+        core.respond(transaction, verdict.status, headers=(*allow, *verdict.headers))
         return
     if not core.takes(method):
         status = 405 if method in KNOWN_METHODS else 501
         if method == "REFER":
             _refer_refused(core, request, source)
-        core.respond(transaction, status, headers=(("Allow", core.allow),))
+        core.respond(transaction, status, headers=(("Allow", core.allow(verdict.trunk)),))
         return
     refusal = check_request(request, supported=core.supported, accept=core.config.body_types)
     if refusal is not None:
@@ -84,7 +88,7 @@ def _route(
     elif method == "INVITE":
         _new_invite(core, transaction, trunk)
     elif method == "OPTIONS":
-        answer_options(core, transaction)
+        answer_options(core, transaction, trunk)
     elif method == "REFER":
         core.respond(transaction, 403)
     else:
@@ -169,7 +173,7 @@ def _within_dialog(core: Core, request: Request, source: Address, transaction: S
     if core.gate is not None:
         core.gate.clean(request.headers, leg.trunk)
         if not core.gate.may_use(leg.trunk, method):
-            core.respond(transaction, 405, headers=(("Allow", core.gate.allow(leg.trunk)),))
+            core.respond(transaction, 405, headers=(("Allow", core.allow(leg.trunk)),))
             return
     transaction.owner = leg
     if method == "BYE":
@@ -187,11 +191,11 @@ def _within_dialog(core: Core, request: Request, source: Address, transaction: S
     elif method == "INFO":
         take_info(core, leg, transaction)
     elif method == "OPTIONS":
-        answer_options(core, transaction, tag=request.to.tag)
+        answer_options(core, transaction, leg.trunk, tag=request.to.tag)
     elif method == "REFER":
         take_refer(core, leg, transaction)
     else:
-        core.respond(transaction, 501, headers=capabilities(core))
+        core.respond(transaction, 501, headers=capabilities(core, leg.trunk))
 
 
 def _take_bye(core: Core, leg: Leg, transaction: ServerTransaction) -> None:

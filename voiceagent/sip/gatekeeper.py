@@ -152,7 +152,7 @@ class Gatekeeper:
     def _by_rules(self, trunk: Trunk, request: Request, now: float) -> Gate:
         name = trunk.name
         if trunk.methods and request.method not in trunk.methods:
-            return Gate(name, "method", 405, (("Allow", self.allow(name)),))
+            return Gate(name, "method", 405)
         if request.method != "INVITE":
             return Gate(name, "passed")
         try:
@@ -185,10 +185,10 @@ class Gatekeeper:
         rules = self.table.get(trunk)
         return rules is None or not rules.methods or method in rules.methods or method in _ALWAYS
 
-    def allow(self, trunk: str) -> str:
-        """Return the Allow value for a trunk that names its methods."""
+    def allowed(self, trunk: str, methods: tuple[str, ...]) -> tuple[str, ...]:
+        """Return those of our ``methods`` that a trunk may use, as Allow tells it."""
         rules = self.table.get(trunk)
-        return "" if rules is None else ", ".join(rules.methods)
+        return methods if rules is None else tuple(one for one in methods if self.may_use(trunk, one))
 
     def trusts(self, trunk: str) -> bool:
         """Tell whether the identity headers of a trunk count."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from voiceagent.sip.grammar_scan import NO_PARAMS, WSP, Params, bad, parse_params, quote, scan_quoted
 from voiceagent.sip.uri import SipUri
@@ -12,10 +12,11 @@ _plain_display = re.compile(r"[A-Za-z0-9\-.!%*_+`'~ ]*").fullmatch
 # An unquoted display name is tokens; characters which are no separators here are forgiven.
 _odd_display = re.compile(r'[",;<>\\\x00-\x08\x0a-\x1f\x7f]').search
 _has_space = re.compile(r"[\x00-\x20\x7f]").search
+_usual = re.compile(r"""(?:"([^"\\]*+)"[ \t]*+|([A-Za-z0-9\-.!%*_+`'~ ]*+))<([^\x00-\x20\x7f<>]++)>""").match
+"""A display name without escapes, or none, and a URI in angle brackets."""
 
 
-@dataclass(frozen=True, slots=True)
-class NameAddr:
+class NameAddr(NamedTuple):
     """A display name, a URI and header parameters. ``uri`` is read on demand (SipError 400 if malformed)."""
 
     uri_text: str
@@ -29,6 +30,12 @@ class NameAddr:
         Without angle brackets everything from the first ``;`` on belongs to the header, and the URI may hold
         neither ``?`` nor ``,`` (§20.10).
         """
+        usual = _usual(text)
+        if usual is not None:
+            quoted, plain, uri = usual.groups()
+            tail = text[usual.end() :].strip(WSP)
+            display = plain.strip(" ") if quoted is None else quoted
+            return cls(uri, display, parse_params(tail, what) if tail else NO_PARAMS)
         text = text.strip(WSP)
         if text[:1] == '"':
             display, pos = scan_quoted(text, 0, what)

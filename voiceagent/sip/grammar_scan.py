@@ -156,6 +156,10 @@ class Params:
 
 
 NO_PARAMS = Params()
+_plain_params = re.compile(
+    r"""(?:;[A-Za-z0-9\-.!%*_+`'~]++(?:=[^\x00-\x20\x7f"<>,;]++)?+)++""",
+).fullmatch
+"""What nearly all parameters look like: no white space, no quotes."""
 
 
 def parse_params(text: str, what: str, *, skip_empty: bool = False) -> Params:
@@ -163,6 +167,9 @@ def parse_params(text: str, what: str, *, skip_empty: bool = False) -> Params:
     if not text:
         return NO_PARAMS
     limit = DEFAULT.params + 1
+    if _plain_params(text) and text.count(";") < limit:
+        pieces = [segment.partition("=") for segment in text[1:].split(";")]
+        return Params([(name, value if equals else None) for name, equals, value in pieces])
     segments = text.split(";", limit) if '"' not in text else _split(text, _param_item, limit)
     if len(segments) > limit:
         raise bad(what, f"more than {DEFAULT.params} parameters")

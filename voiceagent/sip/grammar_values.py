@@ -20,9 +20,9 @@ class CSeq(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> CSeq:
         """Read ``1 INVITE``; SipError 400 ``bad_cseq``."""
-        parts = text.replace("\t", " ").split(" ")
-        if len(parts) != 2:
-            parts = [part for part in parts if part]
+        parts = text.split(" ")
+        if len(parts) != 2 or "\t" in text:
+            parts = [part for part in text.replace("\t", " ").split(" ") if part]
             if len(parts) != 2:
                 raise bad("cseq", "not a number and a method")
         if not is_token(parts[1]):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from typing import NamedTuple
 
 from voiceagent.errors import SipError
 from voiceagent.sip.grammar_scan import NO_PARAMS, WSP, Params, bad, is_token, parse_int, parse_params
 from voiceagent.sip.uri import host_text, parse_hostport
 
 MAGIC_COOKIE = "z9hG4bK"
+_usual = re.compile(r"SIP/2\.0/([A-Za-z]++) ([A-Za-z0-9._\-]{1,255}+)(?::([1-9][0-9]{0,4}+))?+(?=;|\Z)").match
+"""One blank and no other white space."""
 
 
-@dataclass(frozen=True, slots=True)
-class Via:
+class Via(NamedTuple):
     """One Via value. ``transport`` in upper case; ``host`` without brackets; ``version`` is ``2.0``."""
 
     transport: str
@@ -24,6 +26,12 @@ class Via:
     @classmethod
     def parse(cls, text: str, *, skip_empty_params: bool = False) -> Via:
         """Read one Via value, white space around ``/ ; = :`` allowed; SipError 400 ``bad_via``."""
+        usual = _usual(text)
+        if usual is not None and int(usual[3] or 1) <= 65_535:
+            transport, host, port = usual.groups()
+            tail = text[usual.end() :]
+            params = parse_params(tail, "via", skip_empty=skip_empty_params) if tail else NO_PARAMS
+            return cls(transport.upper(), host, None if port is None else int(port), params)
         if text[:8] == "SIP/2.0/":
             version, rest = "2.0", text[8:]
         else:
@@ -88,6 +96,15 @@ class Via:
     def with_param(self, name: str, value: str | None = None) -> Via:
         """A copy with one parameter set."""
         return Via(self.transport, self.host, self.port, self.params.with_(name, value), self.version)
+
+    def seen_from(self, host: str, port: int) -> Via:
+        """A copy with ``rport`` filled in, which it has, and ``received`` (RFC 3581 §4)."""
+        params = self.params
+        if "received" in params or len(params) > 8:
+            return self.with_param("rport", str(port)).with_param("received", host)
+        pairs = [(name, str(port) if name.lower() == "rport" else value) for name, value in params.pairs]
+        pairs.append(("received", host))
+        return self._replace(params=Params(pairs))
 
     def __str__(self) -> str:
         where = host_text(self.host, self.port)

@@ -7,7 +7,7 @@ bytes kept by surrogateescape, so every value serialises back to the bytes that 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import TypeVar, cast
+from typing import Any, TypeVar
 
 from voiceagent.sip.grammar_scan import WSP, is_token, split_commas
 
@@ -145,28 +145,33 @@ class Headers:
         self._lines: list[tuple[str, str, str]] = []
         """canonical name, name to write, value"""
         self._index: dict[str, list[str]] = {}
-        self._derived: dict[Hashable, object] = {}
+        self._derived: dict[Hashable, Any] = {}
         for name, value in items:
             self.add(name, value)
 
     @classmethod
     def from_lines(cls, lines: list[tuple[str, str, str]]) -> Headers:
         """Take over lines of (canonical name, name to write, value) that the parser has checked."""
-        self = cls()
+        self = cls.__new__(cls)
         self._lines = lines
-        index = self._index
+        index: dict[str, list[str]] = {}
+        self._index = index
+        self._derived = {}
         for key, _, value in lines:
-            values = index.get(key)
-            if values is None:
-                index[key] = [value]
+            if key in index:
+                index[key].append(value)
             else:
-                values.append(value)
+                index[key] = [value]
         return self
 
     def get(self, name: str) -> str | None:
         """The value of the first line with this name, or None."""
-        values = self._index.get(name) or self._index.get(canonical_name(name))
-        return values[0] if values else None
+        index = self._index
+        if name not in index:
+            name = canonical_name(name)
+            if name not in index:
+                return None
+        return index[name][0]
 
     def get_all(self, name: str) -> list[str]:
         """The values of all lines with this name, one per line, commas untouched."""
@@ -177,8 +182,13 @@ class Headers:
 
         With ``limit`` reading stops once there are more: the result is then longer than ``limit``.
         """
+        values = self._index.get(KNOWN_SPELLINGS.get(name) or canonical_name(name))
+        if values is None:
+            return []
+        if len(values) == 1 and "," not in values[0]:
+            return values[:] if values[0] else []
         items: list[str] = []
-        for value in self._index.get(canonical_name(name), ()):
+        for value in values:
             if value:
                 items += split_commas(value, limit)
                 if limit is not None and len(items) > limit:
@@ -233,12 +243,11 @@ class Headers:
 
     def derived(self, key: Hashable, make: Callable[[Headers], T]) -> T:
         """``make(self)``, kept until a header changes; an exception is passed on and not kept."""
-        try:
-            return cast("T", self._derived[key])
-        except KeyError:
-            made = make(self)
-            self._derived[key] = made
-            return made
+        derived = self._derived
+        if key in derived:
+            return derived[key]
+        made = derived[key] = make(self)
+        return made
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and canonical_name(name) in self._index

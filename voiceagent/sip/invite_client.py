@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from voiceagent.sip import session_timer
 from voiceagent.sip.attempts import SILENT, Attempts
-from voiceagent.sip.authorise import credentials_of
 from voiceagent.sip.dialog import Dialog
 from voiceagent.sip.effects import Address, Answered, AnswerReceived, InviteProgress
 from voiceagent.sip.endpoint_core import SDP, Core, HeaderLines, cancel_for, sdp_or_none
@@ -18,6 +17,9 @@ from voiceagent.sip.reliable_client import rseq_of, take_reliable
 from voiceagent.sip.session_refresh import watch_session
 from voiceagent.sip.transaction import ClientTransaction, InviteClient
 from voiceagent.sip.transaction.reply import fields_of
+
+MOST_FORKS = 32
+"""Branches of one INVITE that are listened to; those beyond get neither dialog nor ACK."""
 
 
 @dataclass(slots=True)
@@ -85,8 +87,8 @@ def _send(core: Core, leg: Leg, invitation: Invitation, candidates: Sequence[Add
             *invitation.identity,
             ("CSeq", f"{number} INVITE"),
             ("Contact", leg.contact),
-            ("Allow", core.allow),
-            ("Supported", ", ".join(core.supported)),
+            ("Allow", core.allow(leg.trunk)),
+            ("Supported", core.supported_text),
             *invitation.headers.values(),
             *invitation.extra,
         ]
@@ -146,11 +148,15 @@ def _provisional(core: Core, leg: Leg, client: ClientTransaction, response: Resp
         _send_cancel(core, leg)
         return
     tag = response.to.tag
+    if tag is not None and tag not in leg.early and len(leg.early) >= MOST_FORKS:
+        core.counts["over_max_forks"] += 1
+        return
     if response.status > 100 and tag is not None and tag not in leg.early and not leg.established:
         dialog = Dialog.as_uac(client.request, response, client.destination)
         dialog.account = core.accounts.get(leg.trunk)
         leg.early[tag] = dialog
         core.dialogs[dialog.key] = leg
+        core.follow(leg, dialog)
     if response.status > 100 and not leg.established:
         rseq = rseq_of(response) if tag is not None and "100rel" in core.supported else None
         if rseq is not None and not take_reliable(core, leg.branches, leg.early[tag or ""], response, rseq):
@@ -165,6 +171,9 @@ def _success(core: Core, leg: Leg, client: ClientTransaction, response: Response
     if sent is not None:
         core.wire.send(*sent)
         return
+    if len(leg.forks) >= MOST_FORKS:
+        core.counts["over_max_forks"] += 1
+        return
     request = client.request
     dialog = Dialog.as_uac(request, response, client.destination)
     early = leg.early.get(tag)
@@ -174,7 +183,7 @@ def _success(core: Core, leg: Leg, client: ClientTransaction, response: Response
         dialog.local_seq = max(dialog.local_seq, early.local_seq)
     dialog.local_seq = max(dialog.local_seq, leg.early_numbers.get(tag, 0))
     dialog.account = core.accounts.get(leg.trunk)
-    ack = core.ack_2xx(dialog, request.cseq.number, credentials_of(request))
+    ack = core.ack_2xx(dialog, request)
     leg.forks[tag] = ack
     core.wire.send(*ack)
     if leg.ended or leg.established:
@@ -186,6 +195,7 @@ def _success(core: Core, leg: Leg, client: ClientTransaction, response: Response
     leg.dialog = dialog
     leg.stop_setup(core)
     core.dialogs[dialog.key] = leg
+    core.follow(leg, dialog)
     _leave_other_branches(core, leg, early)
     leg.abilities.learn(response)
     session_timer.agree_as_uac(core, leg, response)

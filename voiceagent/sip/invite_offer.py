@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from voiceagent.errors import SipError
 from voiceagent.sip import session_timer
+from voiceagent.sip.attempts import UNREACHABLE
 from voiceagent.sip.effects import (
     Address,
     AnswerReceived,
@@ -53,6 +54,7 @@ def take_reinvite(core: Core, leg: Leg, server: InviteServer) -> None:
     leg.abilities.learn(server.request)
     if leg.dialog is not None:
         leg.dialog.refresh_target(server.request)
+        core.follow(leg, leg.dialog)
     leg.peer_offer = PeerOffer(server, "INVITE", late=offer is None)
     core.emit(OfferReceived(leg.id, "INVITE", offer))
 
@@ -77,8 +79,8 @@ def accepting_headers(core: Core, leg: Leg, transaction: ServerTransaction) -> H
     refreshes = leg.established and request.method in ("INVITE", "UPDATE") and not transaction.answered
     return (
         ("Contact", leg.contact),
-        ("Allow", core.allow),
-        ("Supported", ", ".join(core.supported)),
+        ("Allow", core.allow(leg.trunk)),
+        ("Supported", core.supported_text),
         *(session_timer.agree_as_uas(core, leg, request) if refreshes else ()),
     )
 
@@ -130,15 +132,15 @@ def send_offer(core: Core, leg: Leg, ours: OurOffer) -> None:
         ours.method,
         contact=leg.contact,
         headers=(
-            ("Allow", core.allow),
-            ("Supported", ", ".join(core.supported)),
+            ("Allow", core.allow(leg.trunk)),
+            ("Supported", core.supported_text),
             *(session_timer.request_headers(leg) if leg.established else ()),
         ),
         body=ours.sdp or b"",
         content_type=SDP,
     )
     ours.client = client
-    number = client.request.cseq.number
+    request = client.request
     acked: list[tuple[bytes, Address]] = []
 
     def answered(response: Response) -> None:
@@ -151,18 +153,21 @@ def send_offer(core: Core, leg: Leg, ours: OurOffer) -> None:
             core.wire.send(*acked[0])
         else:
             dialog.refresh_target(response)
+            core.follow(leg, dialog)
             if ours.method == "INVITE":
-                acked.append(core.ack_2xx(dialog, number))
+                acked.append(core.ack_2xx(dialog, request))
                 core.wire.send(*acked[0])
             _accepted(core, leg, ours, response)
 
     def replaced(again: ClientTransaction) -> None:
-        nonlocal number
-        ours.client, number = again, again.request.cseq.number
+        nonlocal request
+        ours.client, request = again, again.request
 
     client.on_replaced = replaced
     client.on_response = answered
     client.on_timeout = lambda: _refused(core, leg, ours, 408)
+    # Counts as 503 (§8.1.3.1): this offer came to nothing, but the dialog need not be lost (§12.2.1.2).
+    client.on_unreachable = lambda why: _refused(core, leg, ours, UNREACHABLE)
     client.start()
 
 
@@ -204,6 +209,8 @@ def _refused(core: Core, leg: Leg, ours: OurOffer, status: int, response: Respon
     if delay is not None:
         ours.retry = core.wire.timers.at(core.wire.now + delay, lambda: _retry(core, leg, ours))
         return
+    if ours.refresh and status == UNREACHABLE and response is None:
+        status = 408  # time and again: nobody is there
     leg.our_offer = None
     if ours.refresh:
         core.emit(RefreshRefused(leg.id, ours.method, status))
@@ -226,11 +233,16 @@ def _refused(core: Core, leg: Leg, ours: OurOffer, status: int, response: Respon
 def _try_again_in(
     core: Core, leg: Leg, ours: OurOffer, status: int, response: Response | None
 ) -> float | None:
-    """Seconds until the same is worth another try: 491 (§14.1), 500 with Retry-After (§14.2), 422, 405."""
+    """Seconds until the same is worth another try: 491 (§14.1), 500 with Retry-After (§14.2), 422, 405.
+
+    And a refresh that the transport could not deliver: the next one may get through.
+    """
     if ours.attempts > core.config.glare_retries:
         return None
     if status == 491:
         return glare_delay(core, leg)
+    if status == UNREACHABLE and response is None and ours.refresh:
+        return session_timer.RETRY_S
     if status == 500 and response is not None:
         wait = (response.headers.get("Retry-After") or "").partition(";")[0].partition("(")[0].strip()
         return float(wait) if len(wait) <= 2 and wait.isascii() and wait.isdigit() else None

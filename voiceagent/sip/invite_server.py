@@ -53,6 +53,7 @@ def new_call(core: Core, server: InviteServer, *, trunk: str = "", replaces: str
         )
     core.begin(leg)
     core.dialogs[leg.dialog.key] = leg
+    core.follow(leg, leg.dialog)
     leg.setup_timer = core.wire.timers.at(
         core.wire.now + core.config.setup_limit, lambda: _set_up_too_long(core, leg)
     )
@@ -113,7 +114,7 @@ def progress(core: Core, leg: Leg, status: int, sdp: bytes | None) -> None:
         reliable.send(status, sdp)
         _keep_ringing(core, leg, server, status)
         return
-    headers = (("Contact", leg.contact), ("Allow", core.allow))
+    headers = (("Contact", leg.contact), ("Allow", core.allow(leg.trunk)))
     if core.respond(server, status, "", headers, sdp or b"", SDP, tag=dialog.local_tag):
         _keep_ringing(core, leg, server, status)
 
@@ -152,8 +153,8 @@ def accept(core: Core, leg: Leg, sdp: bytes) -> None:
         leg.local_sdp = sdp
     headers = (
         ("Contact", leg.contact),
-        ("Allow", core.allow),
-        ("Supported", ", ".join(core.supported)),
+        ("Allow", core.allow(leg.trunk)),
+        ("Supported", core.supported_text),
         *session_timer.agree_as_uas(core, leg, server.request),
     )
     core.respond(server, 200, "", headers, b"" if settled else sdp, SDP, tag=dialog.local_tag)

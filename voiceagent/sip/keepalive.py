@@ -37,6 +37,11 @@ class Pinger:
         self._attempts: Attempts | None = None
         self._timer: Timer | None = None
 
+    def open_once(self) -> None:
+        """:meth:`open` where it was not opened yet."""
+        if self._number == 0:
+            self.open()
+
     def open(self) -> None:
         """Ask now, and then again and again."""
         self._number += 1

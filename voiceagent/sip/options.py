@@ -6,22 +6,24 @@ from voiceagent.sip.endpoint_core import Core, HeaderLines
 from voiceagent.sip.transaction import ServerTransaction
 
 
-def capabilities(core: Core) -> HeaderLines:
-    """Return Allow, Accept, Accept-Encoding, Accept-Language and Supported."""
+def capabilities(core: Core, trunk: str = "") -> HeaderLines:
+    """Return Allow (for a peer of ``trunk``), Accept, Accept-Encoding, Accept-Language and Supported."""
     config = core.config
     return (
-        ("Allow", core.allow),
+        ("Allow", core.allow(trunk)),
         ("Accept", ", ".join(config.body_types)),
         ("Accept-Encoding", "identity"),
         ("Accept-Language", "en"),
-        ("Supported", ", ".join(core.supported)),
+        ("Supported", core.supported_text),
     )
 
 
-def answer_options(core: Core, transaction: ServerTransaction, tag: str | None = None) -> None:
+def answer_options(
+    core: Core, transaction: ServerTransaction, trunk: str = "", *, tag: str | None = None
+) -> None:
     """Answer OPTIONS as an INVITE would be: 503 when no further call would be taken, else 200 (§11.2)."""
     if tag is None and len(core.legs) >= core.config.max_legs:
         core.respond(transaction, 503, headers=(("Retry-After", "10"),))
         return
-    headers = (("Contact", core.contact(transaction.source)), *capabilities(core))
+    headers = (("Contact", core.contact(transaction.source)), *capabilities(core, trunk))
     core.respond(transaction, 200, headers=headers, tag=tag)

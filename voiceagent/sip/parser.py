@@ -19,6 +19,8 @@ from voiceagent.sip.message import Request, Response
 _fold = re.compile(r"\r\n[ \t]+").sub
 _is_version = re.compile(r"[Ss][Ii][Pp]/[0-9]{1,4}\.[0-9]{1,4}").fullmatch
 _KEEP_ALIVE_BYTES = b"\r\n\x00 \t"
+_NOT_READ = Headers()
+"""What a message has between its start line and its headers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +108,17 @@ def _parse_head(text: str, limits: Limits) -> tuple[Request | Response, str | No
         del lines[limits.headers + 1 :]
     ascii_only = text.isascii()
     size = limits.header_line
+    every_line_is_fine = ascii_only and not alone and len(text) <= size
     fields: list[tuple[str, str, str]] = []
     known_names = KNOWN_SPELLINGS
     for line in lines[1:]:
-        if len(line) > size or (not ascii_only and _too_long(line, size)):
-            why = why or "header_too_long"
-            continue
-        if alone and ("\n" in line or "\r" in line):
-            why = why or "bare_cr_or_lf"
-            continue
+        if not every_line_is_fine:
+            if len(line) > size or (not ascii_only and _too_long(line, size)):
+                why = why or "header_too_long"
+                continue
+            if alone and ("\n" in line or "\r" in line):
+                why = why or "bare_cr_or_lf"
+                continue
         name, _, value = line.partition(":")
         key = known_names.get(name)
         if key is not None:
@@ -140,7 +144,7 @@ def _start_line(line: str) -> tuple[Request | Response | None, str | None]:
     if len(parts) == 3:
         method, uri, version = parts
         if version == "SIP/2.0" and is_token(method) and uri:
-            return Request(method, uri), None
+            return Request(method, uri, _NOT_READ), None
         if not is_token(method) or not uri or _is_version(version) is None:
             return None, "not_sip"
         if version.upper() == "SIP/2.0":
@@ -161,7 +165,7 @@ def _status_line(line: str) -> tuple[Response | None, str | None]:
         return None, "version"
     if len(code) != 3 or not code.isascii() or not code.isdigit() or not 100 <= int(code) <= 699:
         return None, "bad_status"
-    return Response(int(code), reason), None
+    return Response(int(code), reason, _NOT_READ), None
 
 
 def _too_long(line: str, size: int) -> bool:

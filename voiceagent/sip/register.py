@@ -78,12 +78,28 @@ class Registration:
         # Everybody behind a server that fell loses it in the same moment.
         self._at(self._core.dice(2001) / 1000, lambda: self._send(self._expires))
 
+    def moved(self, trunk: Trunk) -> None:
+        """The trunk has other servers now: register with one of them, where it is not done yet."""
+        former, self._trunk = self._trunk, trunk
+        if self._closing or {one[:3] for one in former.servers} == {one[:3] for one in trunk.servers}:
+            return
+        if self.server is not None and self.server[:3] in {one[:3] for one in trunk.servers}:
+            return
+        self.server = None
+        self._next = self._failed_in_a_row = self._rounds = 0
+        if self.state == "refused":
+            return  # by them all, until it is time to ask again
+        self._tell("registering", trunk.trouble or "its servers have changed")
+        self._send(self._expires)
+
     # One REGISTER.
 
     def _send(self, expires: int) -> None:
         core, trunk = self._core, self._trunk
         self._quiet()
-        server = self.server or trunk.servers[self._next]
+        if self.server is None and not trunk.servers:
+            return  # moved() goes on
+        server = self.server or trunk.servers[self._next % len(trunk.servers)]
         own = f"sip:{trunk.username or trunk.from_user}@{trunk.uri().removeprefix('sip:').partition(';')[0]}"
         self._number += 1
         self._attempts = send_outside(
@@ -96,7 +112,7 @@ class Registration:
             call_id=self._call_id,
             number=self._number,
             contact=lambda to: core.contact(to, trunk.username or trunk.from_user),
-            headers=(("Expires", str(expires)), ("Allow", core.allow)),
+            headers=(("Expires", str(expires)), ("Allow", core.allow(trunk.name))),
             on_response=self._answered,
             on_failure=lambda status, why: self._failed(why),
             account=core.accounts.get(trunk.name),
@@ -189,7 +205,7 @@ class Registration:
             self.server = None
             self._tell("unregistered", detail)
             return
-        failed = self.server or self._trunk.servers[self._next]
+        failed = self.server or self._trunk.servers[self._next % len(self._trunk.servers)]
         self.server = None
         self._next = (self._next + 1) % len(self._trunk.servers)
         self._failed_in_a_row += 1

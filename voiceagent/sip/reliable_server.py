@@ -17,7 +17,6 @@ from voiceagent.sip.endpoint_core import SDP, Core
 from voiceagent.sip.grammar_values import RAck
 from voiceagent.sip.message import Request
 from voiceagent.sip.timers import Timer
-from voiceagent.sip.transaction import InviteServer
 from voiceagent.sip.transaction.wire import Doubling
 
 if TYPE_CHECKING:
@@ -108,8 +107,8 @@ class ReliableResponses:
         self._rseq += 1
         headers = (
             ("Contact", leg.contact),
-            ("Allow", core.allow),
-            ("Supported", ", ".join(core.supported)),
+            ("Allow", core.allow(leg.trunk)),
+            ("Supported", core.supported_text),
             ("Require", TAG),
             ("RSeq", str(self._rseq)),
         )
@@ -119,12 +118,9 @@ class ReliableResponses:
         self._open = _Open(
             RAck(self._rseq, server.number, "INVITE"),
             sdp,
-            Doubling(wire, lambda: self._repeat(server, data, status), ceiling=None),
+            Doubling(wire, lambda: server.repeat_as(data, status), ceiling=None),
             wire.timers.at(wire.now + wire.values.give_up, self._give_up),
         )
-
-    def _repeat(self, server: InviteServer, data: bytes, status: int) -> None:
-        self._core.wire.repeat(data, server.reply_to, str(status))
 
     def _give_up(self) -> None:
         self.stop()

@@ -138,6 +138,15 @@ class Resolver:
             raise failed
         return [address_of_hop(hop, host, domain) for host in hosts]
 
+    def doubt(self) -> None:
+        """Ask anew about everything: a server that was named does not answer.
+
+        What is known goes on to serve while the DNS is down.
+        """
+        now = self._now()
+        for key, (answer, until) in self._kept.items():
+            self._kept[key] = answer, min(until, now)
+
     # Cache and breaker.
 
     def _now(self) -> float:

@@ -12,6 +12,8 @@ from voiceagent.sip.limits import DEFAULT, Limits, StreamLimits
 
 PING = b"\r\n\r\n"
 PONG = b"\r\n"
+_LATE_S = 1.0
+"""A deadline seen this much too late says that we were stopped or too busy, not that the peer is slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,15 @@ class Stream:
         """Idle, but needed: count the idle time anew."""
         self._spoken = now
 
+    def unread(self, now: float) -> None:
+        """What the peer sent was left unread for a while: the times that it has begin anew."""
+        if self._first_due is not None:
+            self._first_due = now + self._limits.first_message_s
+        if self._began is not None:
+            self._began = now
+        if self._pong_due is not None:
+            self._pong_due = now + self._limits.pong_s
+
     def wake_at(self) -> float | None:
         """Return the next deadline."""
         due = [when for when, _ in self._deadlines()]
@@ -120,6 +131,9 @@ class Stream:
         """Close what is late, ping what was silent for long; calling early is harmless."""
         for when, why in self._deadlines():
             if when <= now:
+                if now - when > _LATE_S and why != "idle":
+                    self.unread(now)
+                    return []
                 return [Close(why)]
         if self._ping_due is None or self._pong_due is not None:
             return []

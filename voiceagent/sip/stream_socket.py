@@ -142,7 +142,9 @@ class Connection(asyncio.Protocol):
             self._loop.call_soon(self._work)
         elif self._paused:
             self._paused = False
+            self._stream.unread(self._loop.time())
             transport.resume_reading()
+            self._arm()
 
     def _perform(self, effect: StreamEffect) -> None:
         if isinstance(effect, Whole):
@@ -173,6 +175,8 @@ class Connection(asyncio.Protocol):
         self._timer = None
         if self.closed:
             return
+        if self._paused:
+            self._stream.unread(self._loop.time())
         for effect in self._stream.wake(self._loop.time()):
             self._perform(effect)
         self._arm()

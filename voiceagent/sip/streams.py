@@ -34,7 +34,11 @@ class StreamOwner(Protocol):
     """Whom the connections belong to; every method is called synchronously."""
 
     def stream_allowed(self, source: Address) -> bool:
-        """Is ``source`` on the allow-list?"""
+        """May ``source`` connect?"""
+        ...
+
+    def stream_expected(self, source: Address) -> bool:
+        """Is ``source`` on the allow-list, so that a place is kept for it?"""
         ...
 
     def stream_opened(self, address: Address, identities: tuple[str, ...], listener: int) -> None:
@@ -156,12 +160,12 @@ class Streams:
 
     def _refusal(self, source: Address, listener: _Listener) -> str | None:
         limits = self._limits
-        listed = self._owner.stream_allowed(source)
-        if not listed and not listener.anybody:
+        if not listener.anybody and not self._owner.stream_allowed(source):
             return "refused_unknown_source"
         if self._sources[source.host] >= limits.per_address:
             return "refused_per_address"
-        if self._accepted >= limits.connections - (0 if listed else limits.reserve):
+        kept = 0 if self._owner.stream_expected(source) else limits.reserve
+        if self._accepted >= limits.connections - kept:
             return "refused_full"
         return None
 

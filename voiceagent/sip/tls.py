@@ -68,9 +68,35 @@ def _own(context: ssl.SSLContext, config: TlsConfig) -> None:
         # An empty password: a key that needs one is an error, not a question on the terminal.
         context.load_cert_chain(config.certificate or "", config.key, password="")
     except (ssl.SSLError, OSError, ValueError) as error:
-        setting = "sip.tls.key" if "KEY" in str(error).upper() else "sip.tls.certificate"
-        why = getattr(error, "reason", None) or str(error) or "not PEM"
-        raise ConfigError(setting, f"cannot be used: {why}") from None
+        raise _unusable(config, error) from None
+
+
+def _unusable(config: TlsConfig, error: Exception) -> ConfigError:
+    """Say what a pair of readable files lacks; OpenSSL says no more than "PEM lib" about most of it."""
+    certificate, key = config.certificate or "", config.key or config.certificate or ""
+    if not _holds(certificate, b"-----BEGIN CERTIFICATE-----"):
+        return ConfigError("sip.tls.certificate", f"{certificate} holds no certificate in PEM")
+    if not _holds(key, b"PRIVATE KEY-----"):
+        return ConfigError("sip.tls.key", f"must name the private key: {key} holds none in PEM")
+    setting = "sip.tls.key" if "KEY" in str(error).upper() else "sip.tls.certificate"
+    return ConfigError(setting, f"cannot be used: {getattr(error, 'reason', None) or error or 'not PEM'}")
+
+
+def _holds(path: str, mark: bytes) -> bool:
+    try:
+        return mark in Path(path).read_bytes()
+    except OSError:
+        return False
+
+
+def check_files(config: TlsConfig) -> None:
+    """Read every file that ``config`` names, so that a mistake is told now. Raises ConfigError."""
+    if config.certificate is not None:
+        server_context(config)
+    elif config.key is not None:
+        raise ConfigError("sip.tls.key", "needs sip.tls.certificate beside it")
+    if config.ca is not None:
+        _trust(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), config)
 
 
 def _trust(context: ssl.SSLContext, config: TlsConfig) -> None:

@@ -20,6 +20,7 @@ from voiceagent.sip.listen import Listen
 from voiceagent.sip.streams import Streams, bind_tcp
 from voiceagent.sip.tls import TlsConfig
 from voiceagent.sip.trunk_keeper import TrunkStatus
+from voiceagent.sip.trunks import Trunk
 from voiceagent.sip.udp_socket import UdpSocket, bind_udp
 
 _log = logging.getLogger("voiceagent.sip")
@@ -193,6 +194,10 @@ class SipTransport:
         """See :meth:`SipEndpoint.close_trunks`."""
         self._perform(self.endpoint.close_trunks(self._now()))
 
+    def renew_trunk(self, trunk: Trunk) -> None:
+        """See :meth:`SipEndpoint.renew_trunk`."""
+        self._perform(self.endpoint.renew_trunk(trunk, self._now()))
+
     def trunk_status(self) -> tuple[TrunkStatus, ...]:
         """See :meth:`SipEndpoint.trunk_status`."""
         return self.endpoint.trunk_status()
@@ -249,6 +254,10 @@ class SipTransport:
         """See :meth:`SipEndpoint.update`."""
         self._perform(self.endpoint.update(leg, sdp, self._now()))
 
+    def call_id(self, leg: str) -> str:
+        """See :meth:`SipEndpoint.call_id`."""
+        return self.endpoint.call_id(leg)
+
     def session_interval(self, leg: str) -> int | None:
         """See :meth:`SipEndpoint.session_interval`."""
         return self.endpoint.session_interval(leg)
@@ -284,6 +293,9 @@ class SipTransport:
 
     def stream_allowed(self, source: Address) -> bool:
         return self.endpoint.accepts_flow(source)
+
+    def stream_expected(self, source: Address) -> bool:
+        return self.endpoint.expects_flow(source)
 
     def stream_opened(self, address: Address, identities: tuple[str, ...], listener: int) -> None:
         self._perform(self.endpoint.flow_opened(address, self._now(), identities, listener))

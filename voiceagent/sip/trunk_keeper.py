@@ -27,6 +27,8 @@ class TrunkStatus:
     calls: int
     servers: tuple[tuple[str, str], ...]
     """Each server as host:port/transport, and up, down or unknown."""
+    max_calls: int = 0
+    """0: no cap."""
 
 
 class TrunkKeeper:
@@ -35,28 +37,50 @@ class TrunkKeeper:
     def __init__(self, core: Core) -> None:
         self._core = core
         table = core.config.trunks
-        self._trunks = () if table is None else tuple(table.by_name.values())
+        self._trunks: dict[str, Trunk] = {} if table is None else dict(table.by_name)
+        self._opened = False
         self._registrations: dict[str, Registration] = {}
         self._pingers: dict[str, list[Pinger]] = {}
         self._told: dict[str, bool | None] = {}
 
     def open(self) -> None:
         """Begin to register and to ask. Harmless when called again."""
-        for trunk in self._trunks:
-            if not trunk.servers or trunk.name in self._registrations or trunk.name in self._pingers:
-                continue
-            if trunk.keepalive_s > 0:
-                self._told[trunk.name] = None
-                pingers = [Pinger(self._core, trunk, server, self._changed) for server in trunk.servers]
-                self._pingers[trunk.name] = pingers
-                for pinger in pingers:
-                    pinger.open()
-            if trunk.register:
-                self._registrations[trunk.name] = Registration(self._core, trunk)
-                self._registrations[trunk.name].open()
+        self._opened = True
+        for trunk in self._trunks.values():
+            if trunk.name not in self._registrations and trunk.name not in self._pingers:
+                self._watch(trunk)
+
+    def renew(self, trunk: Trunk) -> None:
+        """A trunk has other servers now (or none): ask those, and be registered with one of them."""
+        self._trunks[trunk.name] = trunk
+        if self._opened:
+            self._watch(trunk)
+
+    def _watch(self, trunk: Trunk) -> None:
+        name = trunk.name
+        if trunk.keepalive_s > 0:
+            former = {one.server: one for one in self._pingers.get(name, ())}
+            self._told.setdefault(name, None)
+            self._pingers[name] = [
+                former.pop(server, None) or Pinger(self._core, trunk, server, self._changed)
+                for server in trunk.servers
+            ]
+            for gone in former.values():
+                gone.close()
+            for pinger in self._pingers[name]:
+                pinger.open_once()
+        if not trunk.register:
+            return
+        registration = self._registrations.get(name)
+        if registration is not None:
+            registration.moved(trunk)
+        elif trunk.servers:
+            self._registrations[name] = Registration(self._core, trunk)
+            self._registrations[name].open()
 
     def close(self) -> None:
         """Take back the registrations, ask no more."""
+        self._opened = False
         for pingers in self._pingers.values():
             for pinger in pingers:
                 pinger.close()
@@ -81,7 +105,7 @@ class TrunkKeeper:
 
     def status(self) -> tuple[TrunkStatus, ...]:
         """Return how every trunk stands, in the order of the settings."""
-        return tuple(self._status(trunk) for trunk in self._trunks)
+        return tuple(self._status(trunk) for trunk in self._trunks.values())
 
     def _status(self, trunk: Trunk) -> TrunkStatus:
         registration = self._registrations.get(trunk.name)
@@ -89,17 +113,18 @@ class TrunkKeeper:
         state = (
             "off" if not trunk.register else "unregistered" if registration is None else registration.state
         )
-        words = ["" if registration is None else registration.detail]
+        words = [trunk.trouble, "" if registration is None else registration.detail]
         words += [one.detail for one in self._pingers.get(trunk.name, ()) if one.up is False]
         gate = self._core.gate
         known = {one.server: _WORD[one.up] for one in self._pingers.get(trunk.name, ())}
         return TrunkStatus(
             name=trunk.name,
-            up=state in ("off", "registered") and alive is not False,
+            up=not trunk.trouble and state in ("off", "registered") and alive is not False,
             registration=state,
             keepalive=_WORD[alive] if trunk.keepalive_s > 0 and trunk.servers else "off",
             detail="; ".join(word for word in words if word),
             calls=0 if gate is None else gate.calls[trunk.name],
+            max_calls=trunk.max_calls,
             servers=tuple(
                 (f"{one.host}:{one.port}/{one.transport}", known.get(one, "unknown")) for one in trunk.servers
             ),

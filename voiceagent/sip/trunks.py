@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from voiceagent.sip.digest_guard import DigestUser
 from voiceagent.sip.effects import Address
 from voiceagent.sip.numbers import NumberRule, any_matches
-from voiceagent.sip.uri import host_text
+from voiceagent.sip.uri import host_text, user_text
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 SrtpMode = Literal["off", "optional", "required"]
@@ -32,6 +32,8 @@ class Trunk:
     name: str
     networks: tuple[Network, ...] = ()
     """Where it may call from."""
+    has_networks: bool = False
+    """Whether its settings say from where, even where that is not known: then from nowhere."""
     identities: frozenset[str] = frozenset()
     """Names of its TLS certificate, in lower case; one of them must be proven by the connection."""
     digest_users: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
@@ -55,6 +57,8 @@ class Trunk:
     """None: as ``media.learn_source`` says."""
     servers: tuple[Address, ...] = ()
     """Where we send to, in order of preference."""
+    has_servers: bool = False
+    """Whether its settings name servers, even where their addresses are not known."""
     domain: str = ""
     """Host part of the URIs that we use towards it."""
     from_user: str = ""
@@ -66,11 +70,14 @@ class Trunk:
     expires_s: int = 600
     keepalive_s: float = 0.0
     """How often each server is asked whether it lives (OPTIONS); 0: never."""
+    trouble: str = ""
+    """Why its servers are not known now; empty where they are, or where it has none."""
 
     @property
     def takes_calls(self) -> bool:
         """Whether anybody could call us over this trunk."""
-        return bool(self.networks or self.identities or self.digest_users)
+        elsewhere = not self.has_networks and (self.identities or self.digest_users)
+        return bool(self.networks or elsewhere)
 
     @property
     def hosts(self) -> frozenset[str]:
@@ -82,17 +89,26 @@ class Trunk:
         first = self.servers[0] if self.servers else None
         host = self.domain or (host_text(first.host, first.port) if first else "invalid")
         transport = f";transport={first.transport}" if first is not None and first.transport != "udp" else ""
-        return f"sip:{user}@{host}{transport}" if user else f"sip:{host}{transport}"
+        return f"sip:{user_text(user)}@{host}{transport}" if user else f"sip:{host}{transport}"
 
     def from_uri(self, user: str = "") -> str:
         """Return who we are in its eyes: ``user``, else ``from_user``, else our user name there."""
         name = user or self.from_user or self.username
         host = self.uri().removeprefix("sip:").partition(";")[0]
-        return f"sip:{name}@{host}" if name else f"sip:{host}"
+        return f"sip:{user_text(name)}@{host}" if name else f"sip:{host}"
+
+    @property
+    def calls_out(self) -> bool:
+        """Whether calls of ours go over it: it has servers, or had some if they could be found."""
+        return bool(self.servers or self.has_servers)
+
+    def may_dial(self, user: str) -> bool:
+        """Tell whether its rules let ``user`` be called through it."""
+        return any_matches(self.numbers_out, user)
 
     def dials(self, user: str) -> bool:
-        """Tell whether ``user`` may be called through this trunk."""
-        return bool(self.servers) and any_matches(self.numbers_out, user)
+        """Tell whether ``user`` can be called through this trunk now."""
+        return bool(self.servers) and self.may_dial(user)
 
 
 class Candidates(NamedTuple):
@@ -123,8 +139,11 @@ class TrunkTable:
                 if name in self.users:
                     raise ValueError(f"the user {name!r} belongs to {self.users[name].trunk!r} already")
                 self.users[name] = DigestUser(trunk.name, password, trunk.algorithms)
-        self._open = tuple(one for one in self.by_name.values() if one.takes_calls)
         self._at: dict[str, tuple[frozenset[str], bool]] = {}
+        self._open = self._takers()
+
+    def _takers(self) -> tuple[Trunk, ...]:
+        return tuple(one for one in self.by_name.values() if one.takes_calls)
 
     def __len__(self) -> int:
         return len(self.by_name)
@@ -132,6 +151,14 @@ class TrunkTable:
     def get(self, name: str) -> Trunk | None:
         """Return the trunk of this name."""
         return self.by_name.get(name)
+
+    def renew(self, trunk: Trunk) -> None:
+        """Put ``trunk`` in the place of the one of its name: other addresses, everything else as it was."""
+        if trunk.digest_users != self.by_name[trunk.name].digest_users:
+            raise ValueError(f"the users of {trunk.name!r} cannot change")
+        self.by_name[trunk.name] = trunk
+        self._open = self._takers()
+        self._at.clear()
 
     def candidates(self, host: str, identities: frozenset[str] = frozenset()) -> Candidates:
         """Return which trunks a peer at ``host`` (an IP address) may be.

@@ -58,6 +58,7 @@ class UdpSocket:
         self._errors = errors
         self._receive = receive
         self._unreachable = unreachable
+        self._erred = False  # an error was pending since the last look
         self.ipv6 = sock.family == socket.AF_INET6
         if sys.platform == "linux":
             level, option = (
@@ -82,6 +83,7 @@ class UdpSocket:
         try:
             sock.sendto(data, destination[:2])
         except OSError as error:
+            self._erred = True
             if error.errno not in _UNREACHABLE or not self._drain():
                 self._errors[type(error).__name__] += 1
                 if error.errno in _UNREACHABLE:
@@ -94,6 +96,12 @@ class UdpSocket:
                 self._errors[type(again).__name__] += 1
 
     def _readable(self) -> None:
+        self._read_batch()
+        self._drain()
+        if self._erred:
+            self._listen_again()
+
+    def _read_batch(self) -> None:
         view = _VIEW
         for _ in range(_BATCH):
             sock = self._socket
@@ -102,14 +110,21 @@ class UdpSocket:
             try:
                 size, source = sock.recvfrom_into(_BUFFER)
             except BlockingIOError:
-                if not self._drain():
-                    return
-                continue
+                return
             except OSError as error:
+                self._erred = True
                 self._errors[type(error).__name__] += 1
                 self._drain()
                 continue
             self._receive(bytes(view[:size]), source[0], source[1], self._flow)
+
+    def _listen_again(self) -> None:
+        """uvloop (libuv) stops watching a socket that has an error pending; only a new watch hears on."""
+        self._erred = False
+        if self._socket is not None:
+            loop, number = asyncio.get_running_loop(), self._socket.fileno()
+            loop.remove_reader(number)
+            loop.add_reader(number, self._readable)
 
     def _drain(self) -> bool:
         """Read the queue of ICMP errors; True when there was one."""
@@ -122,7 +137,7 @@ class UdpSocket:
                 _, extra, _, peer = sock.recvmsg(512, 512, socket.MSG_ERRQUEUE)
             except OSError:
                 return found
-            found = True
+            found = self._erred = True
             for level, kind, value in extra:
                 if (level, kind) not in (
                     (socket.IPPROTO_IP, _IP_RECVERR),

@@ -32,6 +32,7 @@ def take_update(core: Core, leg: Leg, transaction: ServerTransaction, dialog: Di
         core.respond(transaction, 422, headers=too_small, tag=tag)
         return
     dialog.refresh_target(request)
+    core.follow(leg, dialog)
     leg.abilities.learn(request)
     if offered is None:
         core.respond(transaction, 200, headers=accepting_headers(core, leg, transaction), tag=tag)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from dataclasses import replace as dc_replace
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 from typing import Any
 from urllib.parse import quote as pct_quote
@@ -24,6 +25,9 @@ _is_opaque = re.compile(r'[^\x00-\x20\x7f<>"]+').fullmatch
 _is_number = re.compile(r"\+?[0-9A-Fa-f*#().\-%]+").fullmatch
 _bad_escape = re.compile(r"%(?![0-9A-Fa-f]{2})").search
 _MUST_MATCH = ("user", "ttl", "method", "maddr", "transport")
+_KNOWN_URIS = 1024
+_KNOWN_LENGTH = 128
+"""The messages of one call repeat their URIs: short ones are read once and remembered."""
 _KEEP_USER = "-_.!~*'()&=+$,;?/"
 _KEEP_PARAM = "-_.!~*'()[]/:&+$"
 _KEEP_HEADER = "-_.!~*'()[]/?:+$"
@@ -43,6 +47,11 @@ def _decode(text: str) -> str:
 
 def _encode(text: str, keep: str) -> str:
     return pct_quote(text, safe=keep, errors="surrogateescape")
+
+
+def user_text(user: str) -> str:
+    """Return a decoded user part as it stands in a URI, escaped where it must be (RFC 3261 §19.1.2)."""
+    return user if user.isalnum() and user.isascii() else _encode(user, _KEEP_USER)
 
 
 def parse_host(text: str) -> str:
@@ -118,6 +127,10 @@ class SipUri:
     @classmethod
     def parse(cls, text: str) -> SipUri:
         """Read a URI without angle brackets; SipError 400 when malformed. An unknown scheme is no error."""
+        return _read_known(text) if len(text) <= _KNOWN_LENGTH else cls._read(text)
+
+    @classmethod
+    def _read(cls, text: str) -> SipUri:
         if len(text) > DEFAULT.uri:
             raise _bad(f"longer than {DEFAULT.uri}")
         scheme, colon, rest = text.partition(":")
@@ -180,7 +193,7 @@ class SipUri:
             return f"{self.scheme}:{self.opaque}"
         parts = [self.scheme, ":"]
         if self.user:
-            parts.append(_encode(self.user, _KEEP_USER))
+            parts.append(user_text(self.user))
             if self.password is not None:
                 parts += [":", _encode(self.password, _KEEP_USER)]
             if self.host:
@@ -221,6 +234,9 @@ class SipUri:
 
     def __hash__(self) -> int:
         return hash((self.scheme, self.user, self.password, self.host.lower(), self.port, self.opaque))
+
+
+_read_known = lru_cache(_KNOWN_URIS)(SipUri._read)  # pyright: ignore[reportPrivateUsage]
 
 
 def _segments(text: str, separator: str) -> list[str]:

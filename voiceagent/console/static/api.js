@@ -58,6 +58,15 @@ export const api = {
   trigger: (id, wish, key) => ask("POST", `${call(id)}/responses`, wish, { "Idempotency-Key": key }),
   /** @param {string} id @param {string} response */
   withdraw: (id, response) => ask("DELETE", `${call(id)}/responses/${encodeURIComponent(response)}`),
+  trunks: () => ask("GET", "/v1/trunks"),
+  /** @param {string} id */
+  hold: (id) => ask("POST", `${call(id)}/actions/hold`, {}),
+  /** @param {string} id */
+  resume: (id) => ask("POST", `${call(id)}/actions/resume`, {}),
+  /** @param {string} id @param {any} wish @param {string} key */
+  transfer: (id, wish, key) => ask("POST", `${call(id)}/actions/transfer`, wish, { "Idempotency-Key": key }),
+  /** @param {string} id @param {any} wish @param {string} key */
+  sendDigits: (id, wish, key) => ask("POST", `${call(id)}/actions/send_digits`, wish, { "Idempotency-Key": key }),
   /** @param {string} id */
   hangUp: (id) => ask("POST", `${call(id)}/actions/hangup`, {}),
 };

@@ -2,8 +2,9 @@
 import { api } from "./api.js";
 import { fill, h, setText } from "./dom.js";
 import { clock, figure, timeOfDay, words } from "./format.js";
-import { stateWords } from "./floor-list.js";
+import { party, showWay, stage, stateWords } from "./floor-list.js";
 import { talkTime } from "./store.js";
+import "./call-actions.js";
 import "./queue.js";
 import "./transcript.js";
 import "./trigger-form.js";
@@ -13,6 +14,9 @@ class CallPage extends HTMLElement {
   connectedCallback() {
     if (this.body) return;
     this.who = h("h2", { class: "caller", tabindex: -1 });
+    this.way = h("span", { class: "way", role: "img" });
+    this.actions = /** @type {any} */ (document.createElement("va-call-actions"));
+    this.handing = h("p", { class: "handing", role: "status" });
     this.facts = h("dl", { class: "facts" });
     this.floor = h("span", { class: "floor" });
     this.time = h("span", { class: "num time" });
@@ -47,13 +51,16 @@ class CallPage extends HTMLElement {
         "header",
         { class: "call-head" },
         h("a", { href: "#/", class: "back", "aria-label": "Back to all calls" }, "‹ Calls"),
+        this.way,
         this.who,
         this.floor,
         this.time,
         h("span", { class: "grow" }),
+        this.actions,
         this.hangUpButton,
       ),
       this.problem,
+      this.handing,
       this.ending,
       this.facts,
       h(
@@ -81,7 +88,7 @@ class CallPage extends HTMLElement {
 
   ask() {
     if (!this.call || !this.dialogText) return;
-    setText(this.dialogText, `${this.call.caller} has been on for ${clock(talkTime(this.call))}.`);
+    setText(this.dialogText, `${party(this.call)} has been on for ${clock(talkTime(this.call))}.`);
     if (this.dialog) this.dialog.returnValue = "no";
     this.dialog?.showModal();
   }
@@ -124,10 +131,13 @@ class CallPage extends HTMLElement {
   /** @param {any} call @param {boolean} mayAct */
   show(call, mayAct) {
     const ended = call.state === "ended";
-    setText(/** @type {Element} */ (this.who), call.caller || "unknown caller");
+    setText(/** @type {Element} */ (this.who), party(call));
+    if (this.way) showWay(this.way, call);
+    this.actions.update(call, mayAct);
+    this.showHanding(call.transfer);
     if (this.floor) {
       setText(this.floor, ended ? "ended" : stateWords(call));
-      this.floor.dataset.floor = ended ? "ended" : call.floor;
+      this.floor.dataset.floor = stage(call);
     }
     if (this.hangUpButton) this.hangUpButton.hidden = ended || !mayAct;
     if (this.speak) this.speak.hidden = ended || !mayAct;
@@ -137,7 +147,8 @@ class CallPage extends HTMLElement {
       this.ending.hidden = !ended;
     }
     const facts = [
-      ["Called", call.called],
+      call.direction === "outbound" ? ["Calling as", call.caller] : ["Called", call.called],
+      ["Trunk", call.trunk],
       ["Flow", call.flow],
       ["Step", call.step],
       ["Began", call.started_at ? timeOfDay(call.started_at) : ""],
@@ -157,6 +168,19 @@ class CallPage extends HTMLElement {
     const alive = call.responses.filter((/** @type {any} */ r) => !r.ended).length;
     setText(/** @type {Element} */ (this.counts), alive ? `${alive} alive, ${call.responses.length} in all` : `${call.responses.length}`);
     this.tick();
+  }
+
+  /** @param {any} transfer the newest one of the call */
+  showHanding(transfer) {
+    if (!this.handing) return;
+    this.handing.hidden = !transfer;
+    if (!transfer) return;
+    this.handing.dataset.state = transfer.state;
+    const news = [transfer.status, transfer.reason].filter(Boolean).join(" ");
+    const begin = { trying: "Handing over to", done: "Handed over to", failed: "Not handed over to" }[
+      /** @type {"trying" | "done" | "failed"} */ (transfer.state)
+    ];
+    setText(this.handing, [`${begin} ${transfer.target}`, news].filter(Boolean).join(": "));
   }
 
   tick() {

@@ -7,6 +7,7 @@ import { talkTime } from "./store.js";
 class FloorRow extends HTMLElement {
   constructor() {
     super();
+    this.way = h("span", { class: "way", role: "img" });
     this.who = h("span", { class: "who" });
     this.time = h("span", { class: "num time" });
     this.where = h("span", { class: "where" });
@@ -15,7 +16,7 @@ class FloorRow extends HTMLElement {
     this.link = h(
       "a",
       { class: "row" },
-      h("span", { class: "line" }, this.who, this.state, this.time),
+      h("span", { class: "line" }, this.way, this.who, this.state, this.time),
       this.where,
       this.words,
     );
@@ -31,9 +32,12 @@ class FloorRow extends HTMLElement {
     this.call = call;
     this.link.setAttribute("href", `#/calls/${encodeURIComponent(call.id)}`);
     this.link.toggleAttribute("aria-current", call.open);
-    this.link.dataset.floor = call.state === "ended" ? "ended" : (call.floor ?? "nobody");
-    setText(this.who, call.caller || "unknown caller");
-    setText(this.where, [call.called, [call.flow, call.step].filter(Boolean).join(" · ")].filter(Boolean).join("  →  "));
+    this.link.dataset.floor = stage(call);
+    showWay(this.way, call);
+    setText(this.who, party(call));
+    const over = call.trunk && call.trunk !== "default" ? call.trunk : "";
+    const flow = [call.flow, call.step].filter(Boolean).join(" · ");
+    setText(this.where, [[ourNumber(call), over].filter(Boolean).join(" · "), flow].filter(Boolean).join("  →  "));
     setText(this.state, call.state === "ended" ? words(call.outcome?.kind ?? "ended") : stateWords(call));
     setText(this.words, call.last_words || "");
     this.words.hidden = !call.last_words;
@@ -48,9 +52,34 @@ class FloorRow extends HTMLElement {
 /** What goes on, in two words. @param {any} call */
 export function stateWords(call) {
   if (call.state !== "talking") return words(call.state);
+  if (call.held_by?.includes("us")) return "on hold";
+  if (call.held_by?.length) return "holds us";
   if (call.floor === "caller") return "caller speaks";
   if (call.floor === "agent") return "agent speaks";
   return "listening";
+}
+
+/** Whom we speak with. @param {any} call */
+export function party(call) {
+  return (call.direction === "outbound" ? call.called : call.caller) || "unknown caller";
+}
+
+/** The number of ours that was called, or that we call as. @param {any} call */
+function ourNumber(call) {
+  return call.direction === "outbound" ? call.caller : call.called;
+}
+
+/** What to colour a call by. @param {any} call */
+export function stage(call) {
+  if (["dialling", "ringing"].includes(call.state)) return "ringing";
+  return call.state === "ended" ? "ended" : (call.floor ?? "nobody");
+}
+
+/** An arrow from who calls. @param {Element} element @param {any} call */
+export function showWay(element, call) {
+  const outbound = call.direction === "outbound";
+  setText(element, outbound ? "→" : "←");
+  element.setAttribute("aria-label", outbound ? "outbound" : "inbound");
 }
 
 /** Every call of the node: live ones first, the newest on top. */

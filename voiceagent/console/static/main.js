@@ -6,6 +6,7 @@ import { Store } from "./store.js";
 import "./call-page.js";
 import "./floor-list.js";
 import "./sign-in.js";
+import "./trunk-list.js";
 
 /** Read a token from `#token=…` and take it out of the address and the history at once. */
 function tokenFromAddress() {
@@ -52,6 +53,7 @@ class Console extends HTMLElement {
     this.store = store;
     store.role = session.role;
     this.list = /** @type {any} */ (document.createElement("va-floor-list"));
+    this.trunks = /** @type {any} */ (document.createElement("va-trunk-list"));
     this.page = /** @type {any} */ (document.createElement("va-call-page"));
     this.link = h("span", { class: "link", role: "status" });
     this.ready = h("span", { class: "link", hidden: true });
@@ -69,7 +71,7 @@ class Console extends HTMLElement {
         this.link,
         leave,
       ),
-      h("div", { class: "frame" }, h("nav", { "aria-label": "Calls" }, this.list), h("main", { id: "main", tabindex: -1 }, this.page)),
+      h("div", { class: "frame" }, h("nav", { "aria-label": "Calls" }, this.trunks, this.list), h("main", { id: "main", tabindex: -1 }, this.page)),
     );
     store.addEventListener("change", () => this.show());
     store.addEventListener("signed-out", () => this.askToken());
@@ -108,6 +110,7 @@ class Console extends HTMLElement {
   }
 
   async feel() {
+    void this.store?.loadTrunks();
     const { ready, parts } = await api.ready();
     if (!this.ready) return;
     this.ready.hidden = ready;
@@ -118,6 +121,7 @@ class Console extends HTMLElement {
   show() {
     const store = this.store;
     if (!store || !this.link) return;
+    this.trunks.update(store);
     this.list.update(store);
     this.page.update(store);
     this.link.dataset.link = store.link;

@@ -3,8 +3,9 @@
 
 /** @typedef {Record<string, any>} Call */
 
-const TYPES = ["snapshot", "call.started", "call.changed", "call.ended", "transcript.line", "response.state", "bye"];
+const TYPES = ["snapshot", "call.started", "call.changed", "call.ended", "transcript.line", "response.state", "trunk.changed", "bye"];
 const ENDED_KEPT = 60;
+const TRUNKS_MS = 3000;
 
 export class Store extends EventTarget {
   /** @param {typeof import("./api.js").api} api */
@@ -18,6 +19,9 @@ export class Store extends EventTarget {
     /** @type {Call | null} */
     this.detail = null;
     this.missing = false;
+    /** @type {any[]} How every trunk stands. */
+    this.trunks = [];
+    this.trunksDue = false;
     /** connecting, live or lost */
     this.link = "connecting";
     this.role = "viewer";
@@ -91,13 +95,37 @@ export class Store extends EventTarget {
       this.calls.clear();
       for (const call of message.calls) this.merge(call.id, call);
       if (this.openId) void this.load(this.openId);
+      void this.loadTrunks();
       return;
     }
+    if (type === "trunk.changed") {
+      this.trunks = this.trunks.map((trunk) => (trunk.name === message.data.name ? message.data : trunk));
+      this.tell();
+      return;
+    }
+    if (type === "call.started" || type === "call.ended") this.countSoon();
     const { call_id: id, data } = message;
     if (id === this.openId && this.loading) this.missed = true;
     if (type.startsWith("call.")) this.merge(id, data);
     else if (type === "transcript.line") this.addLine(id, data);
     else if (type === "response.state") this.addResponse(id, data);
+  }
+
+  async loadTrunks() {
+    const found = await this.api.trunks().catch(() => null);
+    if (found === null) return;
+    this.trunks = found.trunks;
+    this.tell();
+  }
+
+  /** Calls came or went: look how many each trunk has, but not for every one of them. */
+  countSoon() {
+    if (this.trunksDue || this.trunks.length < 2) return;
+    this.trunksDue = true;
+    setTimeout(() => {
+      this.trunksDue = false;
+      if (this.source) void this.loadTrunks();
+    }, TRUNKS_MS);
   }
 
   /** @param {string} id @param {Call} data */

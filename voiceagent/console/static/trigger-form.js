@@ -1,6 +1,7 @@
 // @ts-check
 import { api, newKey } from "./api.js";
 import { fill, h, setText } from "./dom.js";
+import { clearProblems, showProblem } from "./problem.js";
 
 /** Makes the model speak: instructions, metadata, when. Shows a refusal beside the field that caused it. */
 class TriggerForm extends HTMLElement {
@@ -62,7 +63,7 @@ class TriggerForm extends HTMLElement {
     this.callId = callId;
     this.key = "";
     if (this.state) setText(this.state, "");
-    this.clearProblems();
+    clearProblems(this);
   }
 
   /** @param {boolean} focus */
@@ -91,16 +92,11 @@ class TriggerForm extends HTMLElement {
     return found;
   }
 
-  clearProblems() {
-    for (const place of this.querySelectorAll("[data-problem]")) setText(place, "");
-    for (const field of this.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
-  }
-
   /** @param {Event} event */
   async send(event) {
     event.preventDefault();
     if (!this.callId || !this.text || !this.when || !this.button || !this.state) return;
-    this.clearProblems();
+    clearProblems(this);
     /** @type {Record<string, any>} */
     const wish = { when: this.when.value };
     if (this.text.value.trim()) wish.instructions = this.text.value.trim();
@@ -128,14 +124,8 @@ class TriggerForm extends HTMLElement {
   /** @param {import("./api.js").Problem} problem */
   show(problem) {
     if (problem.status) this.key = "";
-    const name = String(problem.field).split(".")[0];
-    const place = [...this.querySelectorAll("[data-problem]")].find((one) => one.getAttribute("data-problem") === name);
-    const text = place && name ? problem.message : [problem.message, problem.remedy].filter(Boolean).join(" ");
-    setText(place ?? /** @type {Element} */ (this.problem), text);
-    const field = { instructions: this.text, when: this.when }[name] ?? null;
-    field?.setAttribute("aria-invalid", "true");
-    field?.focus();
-    if (name === "metadata") {
+    showProblem(this, problem, { instructions: this.text, when: this.when });
+    if (problem.field.startsWith("metadata")) {
       const wanted = problem.field.slice("metadata.".length);
       for (const row of this.rows?.children ?? []) {
         const key = /** @type {HTMLInputElement} */ (row.querySelector("input"));

@@ -49,6 +49,11 @@ class Encoder(Protocol):
     @property
     def scale(self) -> int: ...
 
+    @property
+    def waiting(self) -> int:
+        """More than 0 while a payload is begun and not full."""
+        ...
+
     def put(self, frame: bytes) -> Sequence[bytes]:
         """Take 20 ms of G.711; return the payloads that are full now, mostly one or none."""
         ...

@@ -44,6 +44,10 @@ class G722Encoder:
         self._repack = Repacker(ptime * 8)
         self.ticks = ptime * 8
 
+    @property
+    def waiting(self) -> int:
+        return self._repack.waiting
+
     def put(self, frame: bytes) -> Sequence[bytes]:
         wide = self._up.take([frame_of(g711.decode(frame, self._line), 8000)], 2 * len(frame))
         return self._repack.put(b"".join(encoded(self._codec, wide, RATE)))

@@ -61,6 +61,10 @@ class OpusEncoder:
         self._repack = Repacker(ptime * 8)
         self.ticks = ptime * 8 * opus_format.SCALE
 
+    @property
+    def waiting(self) -> int:
+        return self._repack.waiting
+
     def put(self, frame: bytes) -> Sequence[bytes]:
         packets: list[bytes] = []
         for chunk in self._repack.put(frame):

@@ -32,6 +32,11 @@ class Repacker:
         self._size = size
         self._waiting = b""
 
+    @property
+    def waiting(self) -> int:
+        """Bytes of a payload that is not full yet."""
+        return len(self._waiting)
+
     def put(self, data: bytes) -> list[bytes]:
         """Add ``data``; return the payloads that are full."""
         waiting = self._waiting + data
@@ -51,6 +56,10 @@ class PlainEncoder:
         self._table = None if law == line else ULAW_TO_ALAW if line == "ulaw" else ALAW_TO_ULAW
         self._repack = Repacker(ptime * 8)
         self.ticks = ptime * 8
+
+    @property
+    def waiting(self) -> int:
+        return self._repack.waiting
 
     def put(self, frame: bytes) -> Sequence[bytes]:
         return self._repack.put(frame if self._table is None else frame.translate(self._table))

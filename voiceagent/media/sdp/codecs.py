@@ -32,9 +32,9 @@ class Codec:
     def is_same(self, entry: RtpMap) -> bool:
         """True when an rtpmap means this codec; names compare without case (RFC 8866 §6.6)."""
         return (
-            entry.encoding.lower() == self.name.lower()
-            and entry.clock_rate == self.clock_rate
+            entry.clock_rate == self.clock_rate
             and entry.channels == self.channels
+            and entry.encoding.lower() == self.name.lower()
         )
 
 
@@ -49,9 +49,12 @@ CODECS: dict[str, Codec] = {
 }
 
 
+_BY_LOWER_NAME = {name.lower(): codec for name, codec in CODECS.items()}
+
+
 def codec_named(name: str) -> Codec:
     """The codec of this name, case as in ``CODECS`` or not; ValueError for an unknown one."""
-    for codec in CODECS.values():
-        if codec.name.lower() == name.lower():
-            return codec
+    codec = _BY_LOWER_NAME.get(name.lower())
+    if codec is not None:
+        return codec
     raise ValueError(f"unknown codec {name!r}; known: {', '.join(CODECS)}")

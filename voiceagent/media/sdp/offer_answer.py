@@ -212,7 +212,7 @@ def accept_answer(
     noise = noise_type(theirs.rtpmaps, entry.clock_rate) is not None
     wanted = _effective(answer, theirs, connection)
     return AudioAgreement(
-        remote_address=connection.address,
+        remote_address=str(connection.ip),
         remote_port=theirs.port,
         codec=name_of(entry),
         clock_rate=entry.clock_rate,
@@ -260,7 +260,7 @@ def _agree(
     wanted = _effective(offer, media, connection)
     mux = media.rtcp_mux and abilities.rtcp_mux
     return AudioAgreement(
-        remote_address=connection.address,
+        remote_address=str(connection.ip),
         remote_port=media.port,
         codec=codec.name,
         clock_rate=chosen.clock_rate,

@@ -6,8 +6,6 @@ unknown line types, odd attributes. Refuses what it would have to guess. Raises 
 
 from __future__ import annotations
 
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
-
 from voiceagent.media.sdp.limits import DEFAULT, SdpLimits
 from voiceagent.media.sdp.serialise import KEPT_ORDER
 from voiceagent.media.sdp.values import (
@@ -18,6 +16,7 @@ from voiceagent.media.sdp.values import (
     Origin,
     SdpError,
     SessionDescription,
+    ip_literal,
     small_int,
 )
 
@@ -104,6 +103,8 @@ class _Section:
 
 
 def _in_order(lines: list[Line]) -> tuple[Line, ...]:
+    if len(lines) < 2:
+        return tuple(lines)
     return tuple(sorted(lines, key=lambda line: KEPT_ORDER.find(line.kind) % 100))
 
 
@@ -128,16 +129,10 @@ def _connection(value: str) -> Connection:
     if not address or len(address) > 255:
         raise _bad("connection", "c= has no address")
     if parts[1] == "IP6":
-        try:
-            IPv6Address(address)
-        except AddressValueError:
-            if ":" in address:
-                raise _bad("connection", "malformed IPv6 address") from None
-    elif not address.strip("0123456789."):
-        try:
-            IPv4Address(address)
-        except AddressValueError:
-            raise _bad("connection", "malformed IPv4 address") from None
+        if ":" in address and ip_literal(address, "IP6") is None:
+            raise _bad("connection", "malformed IPv6 address")
+    elif not address.strip("0123456789.") and ip_literal(address, "IP4") is None:
+        raise _bad("connection", "malformed IPv4 address")
     return Connection(address, parts[1], slash + suffix)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import NamedTuple
 
@@ -83,6 +84,18 @@ class Origin:
         return f"{self.username} {self.session_id} {self.version} IN {self.addrtype} {self.address}"
 
 
+@lru_cache(1024)
+def ip_literal(address: str, addrtype: str) -> IPv4Address | IPv6Address | None:
+    """Return the address as a literal; None for anything else. Few addresses, asked for in every call."""
+    try:
+        return IPv6Address(address) if addrtype == "IP6" else IPv4Address(address)
+    except AddressValueError:
+        return None
+
+
+_BROADCAST = IPv4Address("255.255.255.255")
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """``c=`` (§5.7). ``address`` without the TTL or count of a multicast address (``suffix``)."""
@@ -102,10 +115,7 @@ class Connection:
     @property
     def ip(self) -> IPv4Address | IPv6Address | None:
         """The address as a literal; None for a host name."""
-        try:
-            return IPv6Address(self.address) if self.addrtype == "IP6" else IPv4Address(self.address)
-        except AddressValueError:
-            return None
+        return ip_literal(self.address, self.addrtype)
 
     @property
     def is_hold(self) -> bool:
@@ -117,9 +127,7 @@ class Connection:
     def is_reachable(self) -> bool:
         """True for a unicast literal. Names are not resolved, groups and broadcast are not sent to."""
         ip = self.ip
-        if ip is None or ip.is_multicast:
-            return False
-        return str(ip) != "255.255.255.255"
+        return ip is not None and not ip.is_multicast and ip != _BROADCAST
 
 
 class RtpMap(NamedTuple):

@@ -11,7 +11,7 @@ from voiceagent.sip.build import reason_for
 from voiceagent.sip.effects import Address
 from voiceagent.sip.flows import DEFAULT_PORTS
 from voiceagent.sip.grammar import split_commas
-from voiceagent.sip.headers import Headers, canonical_name
+from voiceagent.sip.headers import KNOWN_SPELLINGS, Headers, canonical_name
 from voiceagent.sip.message import Request
 
 _line_break = re.compile(r"[\r\n]+")
@@ -26,8 +26,14 @@ def one_line(text: str) -> str:
 
 def fields_of(lines: Iterable[tuple[str, str]]) -> Headers:
     """Return headers from (name, value) lines; line breaks in values become spaces."""
+    known = KNOWN_SPELLINGS
     return Headers.from_lines(
-        [(canonical_name(name), one_line(name), one_line(value)) for name, value in lines]
+        [
+            (known[name], name, one_line(value))
+            if name in known
+            else (canonical_name(name), one_line(name), one_line(value))
+            for name, value in lines
+        ]
     )
 
 
@@ -47,9 +53,13 @@ def reply_address(request: Request, source: Address) -> Address:
 
 
 def home_address(request: Request, source: Address) -> Address:
-    """Return where the sender of ``request`` listens: what is left once its connection is gone (§18.2.2)."""
-    port = request.via.port or DEFAULT_PORTS[source.transport]
-    return Address(source.host, port, source.transport)
+    """Return where the sender of ``request`` listens: what is left once its connection is gone (§18.2.2).
+
+    Over TLS it has to prove the name that it gives itself in Via, since few certificates bear an IP address.
+    """
+    via = request.via
+    name = via.host if source.transport == "tls" and via.host != source.host else ""
+    return Address(source.host, via.port or DEFAULT_PORTS[source.transport], source.transport, 0, name)
 
 
 @dataclass(slots=True)
@@ -99,7 +109,7 @@ def _stamped(request: Request, line: str, source: Address) -> str:
     """Return the top Via line with ``received`` and ``rport`` filled in from the packet's source."""
     via = request.via
     if via.asks_rport:
-        via = via.with_param("rport", str(source[1])).with_param("received", source[0])
+        via = via.seen_from(source[0], source[1])
     elif via.host != source[0] or via.received is not None:
         via = via.with_param("received", source[0])
     else:

@@ -112,7 +112,11 @@ class ServerTransaction(ABC):
     def repeat(self) -> None:
         """Send the last response again because its ACK did not come."""
         if self.last_response is not None:
-            self.wire.repeat(self.last_response, self._way(), str(self.status))
+            self.repeat_as(self.last_response, self.status)
+
+    def repeat_as(self, data: bytes, status: int) -> None:
+        """Send one of the responses again, by the way that is open now."""
+        self.wire.repeat(data, self._way(), str(status))
 
     def _final(self) -> None:
         """Keep for the next 32 s what repetitions need, and no more."""
