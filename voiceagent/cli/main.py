@@ -56,7 +56,10 @@ def serve(
         list[Path] | None, typer.Option("--flow", "-f", help="Python file with flows; may be repeated.")
     ] = None,
     sip_host: Annotated[str | None, typer.Option(help="Address for SIP and RTP.")] = None,
-    sip_port: Annotated[int | None, typer.Option(help="UDP port for SIP; 0 takes a free one.")] = None,
+    sip_port: Annotated[
+        int | None,
+        typer.Option(help="UDP and TCP port for SIP; 0 takes a free one. Not used beside sip.listen."),
+    ] = None,
     console_port: Annotated[
         int | None, typer.Option(help="TCP port of the console; 0 takes a free one.")
     ] = None,
