@@ -12,15 +12,17 @@ import pytest
 import typer.main
 from pydantic import BaseModel
 
+from voiceagent.call.targets import TargetRules
 from voiceagent.cli.main import app
 from voiceagent.console.app import create_app
 from voiceagent.console.config import ConsoleConfig
 from voiceagent.ivr import Call
-from voiceagent.settings import Settings, TrunkSettings
+from voiceagent.settings import Settings, TrunkSettings, load_settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+TELEPHONY = (ROOT / "docs" / "telephony.md").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
@@ -49,8 +51,8 @@ def test_the_guide_lists_every_setting_with_its_default_and_meaning() -> None:
     assert told == list(settings_of(Settings))
 
 
-def test_the_guide_lists_every_setting_of_a_trunk() -> None:
-    told = re.findall(r"^\| `trunks\.NAME\.([a-z0-9_]+)` \| `([^`]*)` \| (.*) \|$", GUIDE, re.MULTILINE)
+def test_the_page_on_telephony_lists_every_setting_of_a_trunk() -> None:
+    told = re.findall(r"^\| `trunks\.NAME\.([a-z0-9_]+)` \| `([^`]*)` \| (.*) \|$", TELEPHONY, re.MULTILINE)
     names = {field.alias or name for name, field in TrunkSettings.model_fields.items()}
     assert {name for name, _, _ in told} == names
     meant = {name: text for name, _, text in told}
@@ -121,7 +123,7 @@ def test_routes_in_the_readme_exist() -> None:
 
 
 def test_the_guide_names_every_verb_of_a_call() -> None:
-    told = set(re.findall(r"^\| `([a-z_]+)\(", GUIDE, re.MULTILINE))
+    told = set(re.findall(r"^\| `([a-z_]+)\(", GUIDE + TELEPHONY, re.MULTILINE))
     verbs = {name for name, value in vars(Call).items() if callable(value) and not name.startswith("_")}
     assert told == verbs
 
@@ -150,3 +152,15 @@ def test_no_file_holds_more_than_one_idea() -> None:
     sources = [*(ROOT / "voiceagent").rglob("*.py"), *(ROOT / "tests").rglob("*.py"), *EXAMPLES]
     lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in sources}
     assert {name: lines for name, lines in lengths.items() if lines > 600} == {}
+
+
+RECIPES = re.findall(r"```toml\n(.*?)```", TELEPHONY + README, re.DOTALL)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=range(len(RECIPES)))
+def test_recipes_are_settings(recipe: str, tmp_path: Path) -> None:
+    file = tmp_path / "voiceagent.toml"
+    file.write_text(recipe, encoding="utf-8")
+    settings = load_settings(file)
+    TargetRules(settings.outbound.allowed)
+    TargetRules(settings.call.transfer_targets)

@@ -296,7 +296,7 @@ class Service:
     async def _start_sip(self, table: TrunkTable) -> tuple[Address, ...]:
         settings, media = self.settings.sip, self.settings.media
         media_host = media.host or settings.first_host
-        advertised = media.advertised_host or settings.advertised_host or media_host
+        advertised = self.settings.media_told
         if ipaddress.ip_address(advertised).is_unspecified:
             raise ConfigError(
                 "media.advertised_host", f"{advertised} cannot be told to others; name an address"

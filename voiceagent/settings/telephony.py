@@ -92,6 +92,13 @@ class SipSettings(Section):
         """The address of the first listener."""
         return parse_listen(self.listen[0]).host if self.listen else self.host
 
+    @property
+    def first_told(self) -> str:
+        """The address of the first listener as others know it."""
+        if self.listen:
+            return parse_listen(self.listen[0]).told(0, self.advertised_host).host
+        return self.advertised_host or self.host
+
     @model_validator(mode="after")
     def _session_times(self) -> SipSettings:
         if 0 < self.session_expires_s < self.min_se_s:
@@ -113,7 +120,8 @@ class MediaSettings(Section):
         default=None, description="Address for RTP sockets; default: that of the first SIP listener."
     )
     advertised_host: str | None = Field(
-        default=None, description="Address in our SDP; default: sip.advertised_host."
+        default=None,
+        description="Address in our SDP; default: sip.advertised_host, else the first listener's.",
     )
     port_low: Annotated[int, Field(ge=1024, le=65535)] = Field(default=30000, description="First RTP port.")
     port_high: Annotated[int, Field(ge=1024, le=65535)] = Field(default=31999, description="Last RTP port.")

@@ -64,6 +64,17 @@ class Settings(BaseSettings):
         return read_trunks(value)
 
     @property
+    def media_told(self) -> str:
+        """The address that our SDP names; that of the first SIP listener where both are bound alike."""
+        media, sip = self.media, self.sip
+        bound = media.host or sip.first_host
+        return (
+            media.advertised_host
+            or sip.advertised_host
+            or (sip.first_told if bound == sip.first_host else bound)
+        )
+
+    @property
     def provider(self) -> str:
         """The provider in force, ``auto`` resolved."""
         if self.realtime.provider != "auto":
@@ -189,13 +200,12 @@ def _check_srtp(settings: Settings) -> None:
 
 def _check_addresses(settings: Settings) -> None:
     """What we tell others must be an address that they can reach: never a wildcard."""
-    sip, media = settings.sip, settings.media
-    media_told = media.advertised_host or sip.advertised_host or media.host or sip.first_host
+    sip = settings.sip
     listeners = [parse_listen(one) for one in sip.listen]
     for name, told in (
         *([] if listeners else [("sip.advertised_host", sip.advertised_host or sip.host)]),
         *(("sip.listen", one.told(0, sip.advertised_host).host) for one in listeners),
-        ("media.advertised_host", media_told),
+        ("media.advertised_host", settings.media_told),
     ):
         if ipaddress.ip_address(told).is_unspecified:
             raise ConfigError(name, f"{told} cannot be told to others; name an address")
