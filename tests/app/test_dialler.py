@@ -18,8 +18,8 @@ from voiceagent.ivr.front_desk import front_desk
 from voiceagent.observe.metrics import Metrics
 from voiceagent.settings import OutboundSettings
 from voiceagent.sip.effects import Address
-from voiceagent.sip.resolver import Resolver
-from voiceagent.sip.trunks import Trunk, TrunkTable
+from voiceagent.sip.net.resolver import Resolver
+from voiceagent.sip.trunk.trunks import Trunk, TrunkTable
 
 
 class House:

@@ -17,11 +17,11 @@ from voiceagent.call.targets import parse_target
 from voiceagent.errors import RequestRefused
 from voiceagent.settings import bare_settings
 from voiceagent.sip.effects import Address
-from voiceagent.sip.numbers import NumberRule
-from voiceagent.sip.resolver import Answer, DnsDown, Kind, Resolver
-from voiceagent.sip.srv import Srv
-from voiceagent.sip.trunk_keeper import TrunkStatus
-from voiceagent.sip.trunks import Trunk, TrunkTable
+from voiceagent.sip.net.resolver import Answer, DnsDown, Kind, Resolver
+from voiceagent.sip.net.srv import Srv
+from voiceagent.sip.trunk.numbers import NumberRule
+from voiceagent.sip.trunk.trunk_keeper import TrunkStatus
+from voiceagent.sip.trunk.trunks import Trunk, TrunkTable
 
 Zone = dict[tuple[str, Kind], tuple[Any, ...]]
 

@@ -12,7 +12,7 @@ from voiceagent.errors import ConfigError
 from voiceagent.settings import bare_settings, load_settings
 from voiceagent.settings.trunks import read_server
 from voiceagent.sip.effects import Address
-from voiceagent.sip.resolver import Answer, Kind, Resolver
+from voiceagent.sip.net.resolver import Answer, Kind, Resolver
 
 
 def resolver() -> Resolver:

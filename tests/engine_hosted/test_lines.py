@@ -16,7 +16,7 @@ from tests.kit.raw_sip import OFFER, RawSip, raw_sip
 from voiceagent.engine.config import EngineConfig
 from voiceagent.engine.fakes import CannedRecogniser, FakeParts, ToneVoice
 from voiceagent.phone.phone import Phone
-from voiceagent.sip.message import Response
+from voiceagent.sip.syntax.message import Response
 
 pytestmark = pytest.mark.loopback
 

@@ -16,8 +16,8 @@ from voiceagent.app.trunk_check import check_trunks
 from voiceagent.settings import bare_settings
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, SipEvent, TrunkState
-from voiceagent.sip.transport import SipTransport
-from voiceagent.sip.trunks import Trunk, TrunkTable
+from voiceagent.sip.net.transport import SipTransport
+from voiceagent.sip.trunk.trunks import Trunk, TrunkTable
 
 needs_kamailio = pytest.mark.skipif(
     shutil.which("kamailio") is None, reason="KAMAILIO MISSING: install kamailio"

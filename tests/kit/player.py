@@ -18,8 +18,8 @@ from tests.kit.service import until
 from tests.kit.wires import Wire, wire
 from tests.sip.ladder import OFFER, Phone, message_label
 from voiceagent.app.service import Service
-from voiceagent.sip.message import Request, Response
-from voiceagent.sip.parser import parse_datagram
+from voiceagent.sip.syntax.message import Request, Response
+from voiceagent.sip.syntax.parser import parse_datagram
 
 _STEP = re.compile(r"(>>|<<|\*\*) ((?:\d{3} )?\w+) ?(.*)")
 _BODIES = {"broken": b"v=0\r\nthis is no session description\r\n", "sendonly": OFFER + b"a=sendonly\r\n"}

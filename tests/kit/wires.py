@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 from voiceagent.sip.effects import Address, Transport
-from voiceagent.sip.framing import StreamFramer, Whole
+from voiceagent.sip.net.framing import StreamFramer, Whole
 
 
 class Wire(asyncio.DatagramProtocol, asyncio.Protocol):

@@ -8,7 +8,7 @@ import pytest
 
 from tests.kit.raw_sip import OFFER, RawSip, raw_sip
 from tests.kit.service import operator, service, until
-from voiceagent.sip.message import Request
+from voiceagent.sip.syntax.message import Request
 
 pytestmark = pytest.mark.loopback
 

@@ -19,7 +19,7 @@ from tests.kit.service import service, until
 from voiceagent.app.service import Service
 from voiceagent.call.call import Call
 from voiceagent.phone.phone import Phone, PhoneCall
-from voiceagent.sip.message import Response
+from voiceagent.sip.syntax.message import Response
 
 pytestmark = pytest.mark.loopback
 

@@ -16,7 +16,7 @@ from voiceagent.errors import SipError
 from voiceagent.phone.phone import Phone, resolve
 from voiceagent.settings import bare_settings
 from voiceagent.sip.effects import Address
-from voiceagent.sip.tls import TlsConfig
+from voiceagent.sip.net.tls import TlsConfig
 
 pytestmark = pytest.mark.loopback
 

@@ -8,8 +8,8 @@ from tests.kit.corpora import rfc4475
 from tests.sdp.samples import sdp
 from voiceagent.errors import SipError
 from voiceagent.media.sdp import Direction, RtpMap, SdpError, SdpLimits, parse_sdp
-from voiceagent.sip.message import Request, Response
-from voiceagent.sip.parser import parse_datagram
+from voiceagent.sip.syntax.message import Request, Response
+from voiceagent.sip.syntax.parser import parse_datagram
 
 FULL = (
     b"v=0\r\n"

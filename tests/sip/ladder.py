@@ -37,8 +37,8 @@ from voiceagent.sip.effects import (
     TrunkState,
 )
 from voiceagent.sip.endpoint import SipEndpoint
-from voiceagent.sip.message import Request, Response
-from voiceagent.sip.parser import parse_datagram
+from voiceagent.sip.syntax.message import Request, Response
+from voiceagent.sip.syntax.parser import parse_datagram
 
 OURS = Address("127.0.0.1", 5060)
 PHONE = Address("127.0.0.1", 5090)

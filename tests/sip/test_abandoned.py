@@ -10,8 +10,8 @@ import pytest
 
 from tests.sip.ladder import ANSWER, OFFER, PHONE, Ladder, Phone
 from voiceagent.sip.effects import Ended, InviteReceived, SendDatagram
-from voiceagent.sip.message import Request
-from voiceagent.sip.parser import parse_datagram
+from voiceagent.sip.syntax.message import Request
+from voiceagent.sip.syntax.parser import parse_datagram
 
 CALLS = 10_000
 TIMED = ("Supported: timer, 100rel", "Session-Expires: 90")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from voiceagent.sip.config import EndpointConfig, from_networks, is_loopback
-from voiceagent.sip.dialog import address_of, is_ip
+from voiceagent.sip.dialogs.dialog import address_of, is_ip
 from voiceagent.sip.effects import Address
 from voiceagent.sip.timers import TimerValues
 

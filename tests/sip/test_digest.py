@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceagent.errors import SipError
-from voiceagent.sip.digest import (
+from voiceagent.sip.auth.digest import (
     ALGORITHMS,
     Challenge,
     Credentials,

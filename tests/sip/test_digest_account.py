@@ -7,10 +7,10 @@ import pytest
 from tests.sip.ladder import ANSWER, OFFER, Ladder, Phone, established
 from tests.sip.trunk_phone import CARRIER, gated, phone_at, trunk
 from voiceagent.errors import SipError
-from voiceagent.sip.digest import Challenge, Credentials, response_hash, secret_hash
+from voiceagent.sip.auth.digest import Challenge, Credentials, response_hash, secret_hash
 from voiceagent.sip.effects import Address, Answered, Ended, InviteReceived, ReferProgress, SendDatagram
-from voiceagent.sip.message import Request
-from voiceagent.sip.parser import parse_datagram
+from voiceagent.sip.syntax.message import Request
+from voiceagent.sip.syntax.parser import parse_datagram
 
 SIDE = Address("192.0.2.99", 5060)
 OURS = trunk(

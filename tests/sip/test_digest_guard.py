@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voiceagent.sip import digest_guard
-from voiceagent.sip.digest import Challenge, Credentials, known_algorithm, response_hash, secret_hash
-from voiceagent.sip.digest_guard import DigestGuard, DigestUser, Proof
+from voiceagent.sip.auth import digest_guard
+from voiceagent.sip.auth.digest import Challenge, Credentials, known_algorithm, response_hash, secret_hash
+from voiceagent.sip.auth.digest_guard import DigestGuard, DigestUser, Proof
 
 HOST = "192.0.2.7"
 URI = "sip:100@127.0.0.1:5060"

@@ -9,9 +9,9 @@ from tests.sip.ladder import OFFER, PHONE, Ladder, Phone, established
 from voiceagent.bench.fuzz import own_seeds
 from voiceagent.bench.mutate import Mutator
 from voiceagent.sip.effects import Address, Dropped, InviteReceived, SendDatagram
-from voiceagent.sip.message import Response
-from voiceagent.sip.parser import parse_datagram
-from voiceagent.sip.strangers import IN_ALL, PER_HOST, ReplyBudget
+from voiceagent.sip.syntax.message import Response
+from voiceagent.sip.syntax.parser import parse_datagram
+from voiceagent.sip.trunk.strangers import IN_ALL, PER_HOST, ReplyBudget
 
 
 def stranger(dice: random.Random) -> Address:

@@ -7,8 +7,8 @@ import random
 import pytest
 
 from tests.sip.ladder import OFFER, Phone
-from voiceagent.sip.framing import Broken, Frame, Ping, Pong, StreamFramer, Whole
 from voiceagent.sip.limits import Limits
+from voiceagent.sip.net.framing import Broken, Frame, Ping, Pong, StreamFramer, Whole
 
 INVITE = Phone().request("INVITE", OFFER)
 BYE = Phone().request("BYE")

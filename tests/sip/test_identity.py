@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceagent.claims import Diverted, FirstValues, Person
-from voiceagent.sip.identity import claims_of
+from voiceagent.sip.syntax.identity import claims_of
 
 
 def passport(payload: object, *, raw: bytes | None = None) -> str:

@@ -7,7 +7,7 @@ import pytest
 from voiceagent.app.sip_listeners import listeners_of
 from voiceagent.settings import bare_settings
 from voiceagent.sip.effects import Address
-from voiceagent.sip.listen import Listen, parse_listen
+from voiceagent.sip.net.listen import Listen, parse_listen
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ from voiceagent.sip.effects import (
     SipEvent,
 )
 from voiceagent.sip.endpoint import SipEndpoint
-from voiceagent.sip.message import Request, Response
-from voiceagent.sip.parser import parse_datagram
+from voiceagent.sip.syntax.message import Request, Response
+from voiceagent.sip.syntax.parser import parse_datagram
 
 A = Address("127.0.0.1", 5061)
 B = Address("127.0.0.1", 5062)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tests.sip.ladder import ANSWER, OFFER, Ladder, Phone, established
 from voiceagent.errors import SipError
+from voiceagent.sip.dialogs.refer import parse_sipfrag
 from voiceagent.sip.effects import Ended, InviteReceived, ReferProgress
-from voiceagent.sip.refer import parse_sipfrag
 
 FRAG = "message/sipfrag;version=2.0"
 

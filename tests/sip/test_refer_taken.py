@@ -6,7 +6,7 @@ import pytest
 
 from tests.sip.ladder import Ladder, Phone, established
 from voiceagent.sip.effects import ReferReceived
-from voiceagent.sip.message import Request
+from voiceagent.sip.syntax.message import Request
 
 TO_DESK = "Refer-To: <sip:200@127.0.0.1:5099>"
 

@@ -9,9 +9,9 @@ import pytest
 from tests.sip.ladder import Ladder, Phone
 from tests.sip.trunk_phone import CARRIER, gated, phone_at, trunk
 from voiceagent.sip.effects import Address, SendDatagram, TrunkState
-from voiceagent.sip.message import Request
-from voiceagent.sip.parser import parse_datagram
-from voiceagent.sip.trunk_keeper import TrunkStatus
+from voiceagent.sip.syntax.message import Request
+from voiceagent.sip.syntax.parser import parse_datagram
+from voiceagent.sip.trunk.trunk_keeper import TrunkStatus
 
 SECOND = Address("192.0.2.11", 5060)
 CONTACT = "<sip:me@127.0.0.1:5060>"

@@ -15,7 +15,7 @@ from voiceagent.sip.effects import (
     InviteReceived,
     OfferReceived,
 )
-from voiceagent.sip.message import Response
+from voiceagent.sip.syntax.message import Response
 
 ABLE = "Supported: 100rel"
 NEEDS = "Require: 100rel"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.sip.ladder import ANSWER, OFFER, Ladder, Phone, calling, established
+from voiceagent.sip.dialogs.replaces import refer_target
 from voiceagent.sip.effects import Address, Ended, InviteReceived
-from voiceagent.sip.grammar_values import ReferTo, Replaces
-from voiceagent.sip.replaces import refer_target
+from voiceagent.sip.syntax.grammar_values import ReferTo, Replaces
 
 TAGS = ("replaces",)
 DESK = Address("127.0.0.1", 5098)

@@ -10,8 +10,8 @@ import pytest
 from tests.kit.dns_server import dns_server
 from voiceagent.errors import SipError
 from voiceagent.sip.effects import Address
-from voiceagent.sip.resolver import Answer, DnsDown, Kind, Record, Resolver, dns_at
-from voiceagent.sip.srv import Naptr, Srv
+from voiceagent.sip.net.resolver import Answer, DnsDown, Kind, Record, Resolver, dns_at
+from voiceagent.sip.net.srv import Naptr, Srv
 
 ZONE = {
     ("example.com", "NAPTR"): [

@@ -6,7 +6,7 @@ import pytest
 
 from tests.sip.ladder import ANSWER, OFFER, Ladder, Phone
 from voiceagent.sip.effects import AnswerReceived, Ended, InviteReceived, RefreshRefused
-from voiceagent.sip.message import Request, Response
+from voiceagent.sip.syntax.message import Request, Response
 
 AWARE = "Supported: timer"
 UPDATES = "Allow: INVITE, ACK, BYE, UPDATE"

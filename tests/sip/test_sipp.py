@@ -13,8 +13,8 @@ from tests.kit.service import until
 from tests.sip.ladder import ANSWER
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Confirmed, Ended, InviteReceived, SipEvent
-from voiceagent.sip.listen import Listen
-from voiceagent.sip.transport import SipTransport
+from voiceagent.sip.net.listen import Listen
+from voiceagent.sip.net.transport import SipTransport
 
 pytestmark = [
     pytest.mark.interop,

@@ -13,7 +13,7 @@ from tests.sip.ladder import ANSWER
 from tests.sip.test_sipp import free_port, is_taken, sipp
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Answered, Ended, InviteReceived, SipEvent
-from voiceagent.sip.transport import SipTransport
+from voiceagent.sip.net.transport import SipTransport
 
 pytestmark = [
     pytest.mark.interop,

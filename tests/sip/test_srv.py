@@ -8,8 +8,8 @@ from collections import Counter
 import pytest
 
 from voiceagent.errors import SipError
-from voiceagent.sip.srv import Hop, Naptr, Srv, choose_naptr, order_srv, plan
-from voiceagent.sip.uri import SipUri
+from voiceagent.sip.net.srv import Hop, Naptr, Srv, choose_naptr, order_srv, plan
+from voiceagent.sip.syntax.uri import SipUri
 
 UDP, TCP, TLS = (("_sip._udp.e.x", "udp"), ("_sip._tcp.e.x", "tcp"), ("_sips._tcp.e.x", "tls"))
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tests.sip.ladder import Phone
-from voiceagent.sip.framing import Broken, Whole
 from voiceagent.sip.limits import Limits, StreamLimits
-from voiceagent.sip.stream import PING, PONG, Close, Stream, Write
+from voiceagent.sip.net.framing import Broken, Whole
+from voiceagent.sip.net.stream import PING, PONG, Close, Stream, Write
 
 BYE = Phone().request("BYE")
 LIMITS = StreamLimits(

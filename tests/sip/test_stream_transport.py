@@ -27,12 +27,12 @@ from voiceagent.sip.effects import (
     SipEvent,
     Transport,
 )
-from voiceagent.sip.framing import StreamFramer, Whole
 from voiceagent.sip.limits import StreamLimits
-from voiceagent.sip.listen import Listen
-from voiceagent.sip.tls import TlsConfig
-from voiceagent.sip.transport import SipTransport
-from voiceagent.sip.trunks import Trunk, TrunkTable
+from voiceagent.sip.net.framing import StreamFramer, Whole
+from voiceagent.sip.net.listen import Listen
+from voiceagent.sip.net.tls import TlsConfig
+from voiceagent.sip.net.transport import SipTransport
+from voiceagent.sip.trunk.trunks import Trunk, TrunkTable
 
 pytestmark = pytest.mark.loopback
 

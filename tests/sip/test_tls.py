@@ -9,7 +9,7 @@ import pytest
 
 from tests.kit.certificates import Authority
 from voiceagent.errors import ConfigError
-from voiceagent.sip.tls import (
+from voiceagent.sip.net.tls import (
     TlsConfig,
     client_context,
     identities_of,

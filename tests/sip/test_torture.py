@@ -18,9 +18,9 @@ from tests.sip.ladder import ANSWER, OFFER, PHONE, Ladder, Phone
 from voiceagent.sip.check import check_request, check_response
 from voiceagent.sip.config import METHODS
 from voiceagent.sip.effects import Address, Confirmed, Dropped, Ended, InviteReceived, SendDatagram
-from voiceagent.sip.framing import Broken, StreamFramer, Whole
-from voiceagent.sip.message import Request, Response
-from voiceagent.sip.parser import Malformed, parse_datagram
+from voiceagent.sip.net.framing import Broken, StreamFramer, Whole
+from voiceagent.sip.syntax.message import Request, Response
+from voiceagent.sip.syntax.parser import Malformed, parse_datagram
 
 TCP = Address("127.0.0.1", 5090, "tcp", 1)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.sip.ladder import OFFER, PHONE, Phone
 from voiceagent.sip.effects import SendDatagram
 from voiceagent.sip.endpoint_core import ack_for_refusal
-from voiceagent.sip.message import Request, Response
-from voiceagent.sip.parser import parse_datagram
+from voiceagent.sip.syntax.message import Request, Response
+from voiceagent.sip.syntax.parser import parse_datagram
 from voiceagent.sip.timers import TimerValues
 from voiceagent.sip.transaction import (
     ClientTransaction,

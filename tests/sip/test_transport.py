@@ -22,8 +22,8 @@ from voiceagent.sip.effects import (
     InviteReceived,
     SipEvent,
 )
+from voiceagent.sip.net.transport import SipTransport
 from voiceagent.sip.timers import TimerValues
-from voiceagent.sip.transport import SipTransport
 
 pytestmark = pytest.mark.loopback
 

@@ -7,9 +7,9 @@ import pytest
 from tests.sip.ladder import ANSWER, OFFER, Ladder
 from tests.sip.trunk_phone import CARRIER, STRANGER, answering, gated, phone_at, trunk
 from voiceagent.sip.effects import Address, InviteReceived, SendDatagram, TrunkJudged
-from voiceagent.sip.gatekeeper import shown_to_nobody
-from voiceagent.sip.message import Request
-from voiceagent.sip.parser import parse_datagram
+from voiceagent.sip.syntax.message import Request
+from voiceagent.sip.syntax.parser import parse_datagram
+from voiceagent.sip.trunk.gatekeeper import shown_to_nobody
 
 CARRIERS = trunk("carrier", "192.0.2.0/24")
 PHONES = trunk("phones", digest_users={"alice": "wonderland"})

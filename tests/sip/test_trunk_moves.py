@@ -9,7 +9,7 @@ from typing import Any
 from tests.sip.ladder import ANSWER, OFFER, Ladder
 from tests.sip.trunk_phone import CARRIER, gated, phone_at, trunk
 from voiceagent.sip.effects import Address, Dropped, Ended, InviteReceived, TrunkState
-from voiceagent.sip.trunks import Trunk
+from voiceagent.sip.trunk.trunks import Trunk
 
 SECOND = Address("192.0.2.11", 5060)
 

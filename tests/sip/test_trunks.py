@@ -6,8 +6,8 @@ import pytest
 
 from tests.sip.trunk_phone import trunk
 from voiceagent.sip.effects import Address
-from voiceagent.sip.numbers import NumberRule, any_matches, bare_number
-from voiceagent.sip.trunks import Trunk, TrunkTable
+from voiceagent.sip.trunk.numbers import NumberRule, any_matches, bare_number
+from voiceagent.sip.trunk.trunks import Trunk, TrunkTable
 
 
 def names(table: TrunkTable, host: str, *identities: str) -> tuple[str | None, tuple[str, ...], bool]:

@@ -12,7 +12,7 @@ import pytest
 
 from voiceagent.loops import loop_factory
 from voiceagent.sip.effects import Address
-from voiceagent.sip.udp_socket import UdpSocket, bind_udp
+from voiceagent.sip.net.udp_socket import UdpSocket, bind_udp
 
 pytestmark = [
     pytest.mark.loopback,

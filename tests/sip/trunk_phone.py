@@ -7,12 +7,12 @@ from typing import Any
 
 from tests.sip.ladder import Ladder, Phone
 from voiceagent.ids import counted_tokens
-from voiceagent.sip.digest_account import Chain, DigestAccount
+from voiceagent.sip.auth.digest_account import Chain, DigestAccount
 from voiceagent.sip.effects import Address
-from voiceagent.sip.message import Request, Response
-from voiceagent.sip.numbers import NumberRule
-from voiceagent.sip.parser import parse_datagram
-from voiceagent.sip.trunks import Trunk, TrunkTable
+from voiceagent.sip.syntax.message import Request, Response
+from voiceagent.sip.syntax.parser import parse_datagram
+from voiceagent.sip.trunk.numbers import NumberRule
+from voiceagent.sip.trunk.trunks import Trunk, TrunkTable
 
 CARRIER = Address("192.0.2.10", 5060)
 STRANGER = Address("203.0.113.66", 5060)

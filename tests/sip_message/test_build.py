@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.sip_message.wire import datagram
-from voiceagent.sip.build import REASONS, ordered, reason_for, request, response_to
-from voiceagent.sip.grammar import CSeq, NameAddr, SipUri, Via
-from voiceagent.sip.headers import Headers
-from voiceagent.sip.message import Request, Response
-from voiceagent.sip.parser import parse_datagram
+from voiceagent.sip.syntax.build import REASONS, ordered, reason_for, request, response_to
+from voiceagent.sip.syntax.grammar import CSeq, NameAddr, SipUri, Via
+from voiceagent.sip.syntax.headers import Headers
+from voiceagent.sip.syntax.message import Request, Response
+from voiceagent.sip.syntax.parser import parse_datagram
 
 
 def incoming(method: str = "INVITE", **changes: str | None) -> Request:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.sip_message.wire import SDP, datagram
-from voiceagent.sip.build import response_to
 from voiceagent.sip.check import SINGLE_HEADERS, check_request, check_response
-from voiceagent.sip.message import Request, Response
-from voiceagent.sip.parser import parse_datagram
+from voiceagent.sip.syntax.build import response_to
+from voiceagent.sip.syntax.message import Request, Response
+from voiceagent.sip.syntax.parser import parse_datagram
 
 SDP_TYPE = {"Content-Type": "application/sdp"}
 

@@ -13,8 +13,8 @@ from tests.kit.corpora import corpora_folder, rfc4475, rfc5118
 from tests.sip_message.touch import touch
 from tests.sip_message.wire import SDP, datagram, invite
 from voiceagent.errors import SipError
-from voiceagent.sip.build import response_to
-from voiceagent.sip.grammar import (
+from voiceagent.sip.syntax.build import response_to
+from voiceagent.sip.syntax.grammar import (
     CSeq,
     NameAddr,
     Params,
@@ -25,8 +25,8 @@ from voiceagent.sip.grammar import (
     scan_quoted,
     split_commas,
 )
-from voiceagent.sip.message import Request
-from voiceagent.sip.parser import parse_datagram
+from voiceagent.sip.syntax.message import Request
+from voiceagent.sip.syntax.parser import parse_datagram
 
 PIECES = [
     *(b"\r\n", b"\r\n ", b"\r\n\r\n", b"\n", b"\r", b"\x00", b"\xff\xfe", b"\xe2\x80\xa8", b" ", b"\t"),

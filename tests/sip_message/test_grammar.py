@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from voiceagent.errors import SipError
-from voiceagent.sip.grammar import (
+from voiceagent.sip.syntax.grammar import (
     CSeq,
     NameAddr,
     Params,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voiceagent.sip.headers import Headers, canonical_name
+from voiceagent.sip.syntax.headers import Headers, canonical_name
 
 
 def test_compact_forms_and_case() -> None:

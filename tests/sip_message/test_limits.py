@@ -8,12 +8,12 @@ from tests.sip.ladder import PHONE, Ladder
 from tests.sip_message.wire import datagram
 from voiceagent.errors import SipError
 from voiceagent.sip.effects import InviteReceived
-from voiceagent.sip.framing import Broken, StreamFramer, Whole
-from voiceagent.sip.grammar import NameAddr, SipUri, parse_int
 from voiceagent.sip.limits import DEFAULT, Limits
-from voiceagent.sip.message import Request
-from voiceagent.sip.multipart import find_body, split_parts
-from voiceagent.sip.parser import Malformed, parse_datagram
+from voiceagent.sip.net.framing import Broken, StreamFramer, Whole
+from voiceagent.sip.syntax.grammar import NameAddr, SipUri, parse_int
+from voiceagent.sip.syntax.message import Request
+from voiceagent.sip.syntax.multipart import find_body, split_parts
+from voiceagent.sip.syntax.parser import Malformed, parse_datagram
 from voiceagent.sip.timers import TimerValues
 from voiceagent.sip.transaction.reply import reply_head
 from voiceagent.sip.transaction.wire import Wire

@@ -6,9 +6,9 @@ import pytest
 
 from tests.sip_message.wire import SDP, datagram
 from voiceagent.errors import SipError
-from voiceagent.sip.message import Request
-from voiceagent.sip.multipart import find_body
-from voiceagent.sip.parser import parse_datagram
+from voiceagent.sip.syntax.message import Request
+from voiceagent.sip.syntax.multipart import find_body
+from voiceagent.sip.syntax.parser import parse_datagram
 
 
 def message(kind: str | None, body: bytes) -> Request:

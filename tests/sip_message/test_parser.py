@@ -6,9 +6,9 @@ import pytest
 
 from tests.sip_message.wire import SDP, datagram, invite
 from voiceagent.errors import SipError
-from voiceagent.sip.build import response_to
-from voiceagent.sip.message import Request, Response
-from voiceagent.sip.parser import KeepAlive, Malformed, parse_datagram
+from voiceagent.sip.syntax.build import response_to
+from voiceagent.sip.syntax.message import Request, Response
+from voiceagent.sip.syntax.parser import KeepAlive, Malformed, parse_datagram
 
 
 def read(data: bytes) -> Request:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import pytest
 
 from tests.kit.corpora import rfc4475
-from voiceagent.sip.build import response_to
 from voiceagent.sip.check import check_request, check_response
-from voiceagent.sip.message import Request, Response
-from voiceagent.sip.parser import Malformed, parse_datagram
+from voiceagent.sip.syntax.build import response_to
+from voiceagent.sip.syntax.message import Request, Response
+from voiceagent.sip.syntax.parser import Malformed, parse_datagram
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import pytest
 from tests.kit.corpora import rfc5118
 from voiceagent.media.sdp import parse_sdp
 from voiceagent.sip.check import check_request
-from voiceagent.sip.message import Request
-from voiceagent.sip.parser import parse_datagram
+from voiceagent.sip.syntax.message import Request
+from voiceagent.sip.syntax.parser import parse_datagram
 
 # name: (section, request-URI host, request-URI port, top Via host), or the refusal
 GOOD = {

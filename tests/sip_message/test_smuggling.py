@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from tests.sip_message.wire import datagram
-from voiceagent.sip.message import Request
-from voiceagent.sip.parser import Malformed, parse_datagram
+from voiceagent.sip.syntax.message import Request
+from voiceagent.sip.syntax.parser import Malformed, parse_datagram
 
 NAME = "P-Asserted-Identity"
 VALUE = "<sip:boss@example.com>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from voiceagent.errors import SipError
-from voiceagent.sip.grammar import Params, SipUri, host_text, parse_hostport
+from voiceagent.sip.syntax.grammar import Params, SipUri, host_text, parse_hostport
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from voiceagent.errors import SipError
-from voiceagent.sip.build import response_to
 from voiceagent.sip.check import check_request, check_response
-from voiceagent.sip.message import Message, Request, Response
-from voiceagent.sip.multipart import find_body
-from voiceagent.sip.parser import KeepAlive, Malformed, parse_datagram
-from voiceagent.sip.uri import SipUri
+from voiceagent.sip.syntax.build import response_to
+from voiceagent.sip.syntax.message import Message, Request, Response
+from voiceagent.sip.syntax.multipart import find_body
+from voiceagent.sip.syntax.parser import KeepAlive, Malformed, parse_datagram
+from voiceagent.sip.syntax.uri import SipUri
 
 ACCESSORS = (
     "via",

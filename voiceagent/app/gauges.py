@@ -11,7 +11,7 @@ import structlog
 if TYPE_CHECKING:
     from voiceagent.app.service import Service
     from voiceagent.observe.metrics import Metrics
-    from voiceagent.sip.transport import SipTransport
+    from voiceagent.sip.net.transport import SipTransport
 
 _log = structlog.get_logger("voiceagent.service")
 

@@ -21,7 +21,7 @@ from voiceagent.errors import RequestRefused
 from voiceagent.ivr.flow import Flow, FlowBook
 from voiceagent.observe.metrics import Metrics
 from voiceagent.settings import OutboundSettings
-from voiceagent.sip.uri import host_text
+from voiceagent.sip.syntax.uri import host_text
 
 _log = structlog.get_logger("voiceagent.outbound")
 

@@ -10,9 +10,9 @@ from voiceagent.call.outbound_leg import Lookup
 from voiceagent.call.targets import Target
 from voiceagent.errors import RequestRefused
 from voiceagent.sip.effects import Address
-from voiceagent.sip.resolver import Resolver
-from voiceagent.sip.trunk_keeper import TrunkStatus
-from voiceagent.sip.trunks import Trunk, TrunkTable
+from voiceagent.sip.net.resolver import Resolver
+from voiceagent.sip.trunk.trunk_keeper import TrunkStatus
+from voiceagent.sip.trunk.trunks import Trunk, TrunkTable
 
 DOWN_RETRY_S = 30.0
 """When a call over a trunk whose servers are not known may be tried again."""

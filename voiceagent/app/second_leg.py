@@ -10,8 +10,8 @@ from voiceagent.call.outbound_leg import DialPlan
 from voiceagent.call.sip_gateway import SipGateway
 from voiceagent.call.targets import TargetRefused, parse_target
 from voiceagent.errors import RequestRefused, SipError
-from voiceagent.sip.trunks import Trunk
-from voiceagent.sip.uri import SipUri
+from voiceagent.sip.syntax.uri import SipUri
+from voiceagent.sip.trunk.trunks import Trunk
 
 
 class SecondLegs:

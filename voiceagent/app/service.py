@@ -54,11 +54,11 @@ from voiceagent.records.journal import JournalWriter
 from voiceagent.settings import MediaSettings, Settings
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Dropped, Retransmitted, SipEvent, TrunkJudged, TrunkState
-from voiceagent.sip.resolver import Resolver
-from voiceagent.sip.tls import check_files
-from voiceagent.sip.transport import SipTransport
-from voiceagent.sip.trunks import SrtpMode, TrunkTable
-from voiceagent.sip.uri import host_text
+from voiceagent.sip.net.resolver import Resolver
+from voiceagent.sip.net.tls import check_files
+from voiceagent.sip.net.transport import SipTransport
+from voiceagent.sip.syntax.uri import host_text
+from voiceagent.sip.trunk.trunks import SrtpMode, TrunkTable
 from voiceagent.tasks import TaskNest
 
 if TYPE_CHECKING:

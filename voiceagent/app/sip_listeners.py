@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from voiceagent.settings import SipSettings
 from voiceagent.sip.limits import StreamLimits
-from voiceagent.sip.listen import Listen, parse_listen
-from voiceagent.sip.resolver import Family
-from voiceagent.sip.tls import TlsConfig
+from voiceagent.sip.net.listen import Listen, parse_listen
+from voiceagent.sip.net.resolver import Family
+from voiceagent.sip.net.tls import TlsConfig
 
 
 def listeners_of(sip: SipSettings) -> tuple[Listen, ...]:

@@ -10,10 +10,10 @@ from voiceagent.app.trunking import UNREGISTER_LIMIT_S, trunk_table
 from voiceagent.settings import Settings
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, SipEvent, TrunkState
-from voiceagent.sip.resolver import Resolver
-from voiceagent.sip.transport import SipTransport
-from voiceagent.sip.trunk_keeper import TrunkStatus
-from voiceagent.sip.trunks import DEFAULT_TRUNK, Trunk, TrunkTable
+from voiceagent.sip.net.resolver import Resolver
+from voiceagent.sip.net.transport import SipTransport
+from voiceagent.sip.trunk.trunk_keeper import TrunkStatus
+from voiceagent.sip.trunk.trunks import DEFAULT_TRUNK, Trunk, TrunkTable
 
 LIMIT_S = 8.0
 _ASK_EVERY_S = 2.0

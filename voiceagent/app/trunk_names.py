@@ -11,11 +11,11 @@ import structlog
 
 from voiceagent.errors import SipError
 from voiceagent.settings.trunks import TrunkSettings
-from voiceagent.sip.dialog import is_ip
+from voiceagent.sip.dialogs.dialog import is_ip
 from voiceagent.sip.effects import Address
-from voiceagent.sip.resolver import Resolver
-from voiceagent.sip.trunks import Network, Trunk
-from voiceagent.sip.uri import host_text
+from voiceagent.sip.net.resolver import Resolver
+from voiceagent.sip.syntax.uri import host_text
+from voiceagent.sip.trunk.trunks import Network, Trunk
 
 _log = structlog.get_logger("voiceagent.trunks")
 

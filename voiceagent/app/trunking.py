@@ -18,12 +18,12 @@ from voiceagent.observe.metrics import Metrics
 from voiceagent.settings import Settings, SipSettings
 from voiceagent.settings.trunks import TrunkSettings, our_secret, user_secrets
 from voiceagent.sip.effects import TrunkJudged, TrunkState
-from voiceagent.sip.numbers import NumberRule
-from voiceagent.sip.resolver import Resolver
-from voiceagent.sip.transport import SipTransport
-from voiceagent.sip.trunk_keeper import TrunkStatus
-from voiceagent.sip.trunks import DEFAULT_TRUNK, SrtpMode, Trunk, TrunkTable
-from voiceagent.sip.uri import host_text
+from voiceagent.sip.net.resolver import Resolver
+from voiceagent.sip.net.transport import SipTransport
+from voiceagent.sip.syntax.uri import host_text
+from voiceagent.sip.trunk.numbers import NumberRule
+from voiceagent.sip.trunk.trunk_keeper import TrunkStatus
+from voiceagent.sip.trunk.trunks import DEFAULT_TRUNK, SrtpMode, Trunk, TrunkTable
 
 _log = structlog.get_logger("voiceagent.trunks")
 

@@ -26,8 +26,8 @@ from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Ended, InviteReceived, OfferReceived, SendDatagram, SipEffect
 from voiceagent.sip.endpoint import SipEndpoint
 from voiceagent.sip.limits import DEFAULT
-from voiceagent.sip.message import Request, Response
-from voiceagent.sip.parser import parse_datagram
+from voiceagent.sip.syntax.message import Request, Response
+from voiceagent.sip.syntax.parser import parse_datagram
 
 _STEP_S = 0.002
 _FRESH = 999_000

@@ -13,8 +13,8 @@ from typing import Any
 
 from voiceagent.bench.sip_peer import OURS, PEER
 from voiceagent.media.sdp import parse_sdp
-from voiceagent.sip.message import Request
-from voiceagent.sip.parser import parse_datagram
+from voiceagent.sip.syntax.message import Request
+from voiceagent.sip.syntax.parser import parse_datagram
 from voiceagent.sip.transaction.reply import reply_bytes, reply_head
 
 _BATCH = 20

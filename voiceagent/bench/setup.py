@@ -23,8 +23,8 @@ from voiceagent.loops import run_loop
 from voiceagent.media.sdp import Abilities, negotiate, parse_sdp
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import InviteReceived, Retransmitted, SipEvent, Transport
-from voiceagent.sip.listen import Listen
-from voiceagent.sip.transport import SipTransport
+from voiceagent.sip.net.listen import Listen
+from voiceagent.sip.net.transport import SipTransport
 
 SETTLE_S = 40.0
 """After the last call: longer than 64·T1 and what follows it."""

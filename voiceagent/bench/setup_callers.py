@@ -15,7 +15,7 @@ from voiceagent.loops import run_loop
 from voiceagent.media.sdp import Abilities, make_offer
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Answered, Ended, Retransmitted, SendDatagram, SipEvent, Transport
-from voiceagent.sip.transport import SipTransport
+from voiceagent.sip.net.transport import SipTransport
 
 PATIENCE_S = 40.0
 """After the last INVITE: longer than every transaction timer (64 * T1 = 32 s)."""

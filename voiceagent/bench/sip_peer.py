@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voiceagent.sip.effects import Address
-from voiceagent.sip.message import Request
+from voiceagent.sip.syntax.message import Request
 
 OURS = Address("127.0.0.1", 5060)
 PEER = Address("127.0.0.1", 5090)

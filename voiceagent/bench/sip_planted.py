@@ -13,20 +13,12 @@ from typing import Any
 
 from voiceagent.bench.programs import ProgramBroken, run_program
 from voiceagent.bench.sip_promises import PromiseBroken
-from voiceagent.sip import (
-    endpoint,
-    endpoint_requests,
-    invite,
-    invite_client,
-    invite_offer,
-    limits,
-    refer_taken,
-    update,
-)
-from voiceagent.sip.dialog import Dialog
+from voiceagent.sip import endpoint, endpoint_requests, limits
+from voiceagent.sip.dialogs import invite, invite_client, invite_offer, refer_taken, update
+from voiceagent.sip.dialogs.dialog import Dialog
+from voiceagent.sip.dialogs.invite import OurOffer, PeerOffer
+from voiceagent.sip.dialogs.reliable_server import ReliableResponses
 from voiceagent.sip.endpoint_core import Core
-from voiceagent.sip.invite import OurOffer, PeerOffer
-from voiceagent.sip.reliable_server import ReliableResponses
 from voiceagent.sip.transaction import wire
 from voiceagent.sip.transaction.client import ClientState, InviteClient
 from voiceagent.sip.transaction.layer import TransactionLayer

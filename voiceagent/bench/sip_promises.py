@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from voiceagent.errors import VoiceAgentError
 from voiceagent.sip.effects import Ended, InviteReceived, OfferReceived, SendDatagram, SipEffect, SipEvent
 from voiceagent.sip.endpoint import SipEndpoint
-from voiceagent.sip.message import Request, Response
-from voiceagent.sip.parser import parse_datagram
+from voiceagent.sip.syntax.message import Request, Response
+from voiceagent.sip.syntax.parser import parse_datagram
 from voiceagent.sip.transaction import ClientTransaction, ServerTransaction
 from voiceagent.sip.transaction.client import ClientState
 from voiceagent.sip.transaction.layer import server_key

@@ -13,8 +13,8 @@ from voiceagent.ids import counted_tokens
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import ReferReceived, SendDatagram, SipEffect
 from voiceagent.sip.endpoint import SipEndpoint
-from voiceagent.sip.message import Response
-from voiceagent.sip.parser import parse_datagram
+from voiceagent.sip.syntax.message import Response
+from voiceagent.sip.syntax.parser import parse_datagram
 
 SETTLED_S = 110.0
 """By then everything is gone: ACK wait, BYE and the rest of a transaction, 64·T1 each, and some."""

@@ -30,8 +30,8 @@ from voiceagent.realtime.model_events import (
     RealtimeModelResponseOutcomeEvent,
 )
 from voiceagent.realtime.webhook_event import CallOffer
-from voiceagent.sip.grammar_addr import NameAddr
-from voiceagent.sip.identity import claims_of
+from voiceagent.sip.syntax.grammar_addr import NameAddr
+from voiceagent.sip.syntax.identity import claims_of
 
 _log = logging.getLogger("voiceagent.call.hosted")
 

@@ -8,8 +8,8 @@ from voiceagent.call.direct_audio import DirectMedia
 from voiceagent.call.leg import G711, LegInfo
 from voiceagent.call.sip_leg import SipLeg
 from voiceagent.sip import effects as sip
-from voiceagent.sip.identity import claims_of
-from voiceagent.sip.transport import SipTransport
+from voiceagent.sip.net.transport import SipTransport
+from voiceagent.sip.syntax.identity import claims_of
 
 
 class InboundLeg(SipLeg):

@@ -12,8 +12,8 @@ from voiceagent.call.leg import G711, LegEnd, LegInfo, LegListener
 from voiceagent.call.sip_leg import SipLeg
 from voiceagent.errors import SipError
 from voiceagent.sip import effects as sip
-from voiceagent.sip.transport import SipTransport
-from voiceagent.sip.uri import SipUri
+from voiceagent.sip.net.transport import SipTransport
+from voiceagent.sip.syntax.uri import SipUri
 
 Lookup = Callable[[], Awaitable[Sequence[sip.Address]]]
 """Finds where a target lives. Raises SipError."""

@@ -10,7 +10,7 @@ from voiceagent.call.leg import Leg
 from voiceagent.call.outbound_leg import DialPlan, OutboundLeg
 from voiceagent.call.sip_leg import SipLeg
 from voiceagent.sip import effects as sip
-from voiceagent.sip.transport import SipTransport
+from voiceagent.sip.net.transport import SipTransport
 
 
 class SipGateway:

@@ -28,7 +28,7 @@ from voiceagent.errors import MediaError, SipError
 from voiceagent.media.key_presses import KeyPresses, Way
 from voiceagent.media.telephone_event import DIGITS
 from voiceagent.sip import effects as sip
-from voiceagent.sip.transport import SipTransport
+from voiceagent.sip.net.transport import SipTransport
 
 OFFER_LIMIT_S = 40.0
 """How long an offer of ours may be open; the transaction layer gives up after 32 s."""

@@ -24,8 +24,8 @@ from functools import lru_cache
 
 from voiceagent.call.target_ranges import BUILT_IN_DENIED
 from voiceagent.errors import RequestRefused, SipError
-from voiceagent.sip.dialog import is_ip
-from voiceagent.sip.uri import SipUri, host_text
+from voiceagent.sip.dialogs.dialog import is_ip
+from voiceagent.sip.syntax.uri import SipUri, host_text
 
 MOST_CHARS = 256
 MOST_DIGITS = 15

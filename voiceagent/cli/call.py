@@ -96,7 +96,7 @@ async def _call(
 ) -> dict[str, object]:
     from voiceagent.phone.ladder import Ladder
     from voiceagent.phone.phone import Phone, chosen, resolve
-    from voiceagent.sip.tls import TlsConfig
+    from voiceagent.sip.net.tls import TlsConfig
 
     ladder = Ladder(None if quiet else print, columns=("phone", "far end"))
 

@@ -70,8 +70,8 @@ def _ports(settings: Any) -> list[Finding]:
 def listener_findings(settings: Any) -> list[Finding]:
     """Each SIP listener: its port is free, and its certificate can be shown to peers today."""
     from voiceagent.app.sip_listeners import listeners_of, setting_of, tls_of
-    from voiceagent.sip.streams import bind_tcp
-    from voiceagent.sip.udp_socket import bind_udp
+    from voiceagent.sip.net.streams import bind_tcp
+    from voiceagent.sip.net.udp_socket import bind_udp
 
     findings: list[Finding] = []
     names = setting_of(settings.sip)
@@ -95,7 +95,7 @@ def listener_findings(settings: Any) -> list[Finding]:
 
 
 def _tls_files(tls: Any) -> Finding:
-    from voiceagent.sip.tls import check_files
+    from voiceagent.sip.net.tls import check_files
 
     try:
         check_files(tls)
@@ -117,7 +117,7 @@ def _hold_music(settings: Any) -> list[Finding]:
 
 
 def _certificate(tls: Any) -> Finding:
-    from voiceagent.sip.tls import client_context, inspect_certificate, server_context
+    from voiceagent.sip.net.tls import client_context, inspect_certificate, server_context
 
     try:
         server_context(tls)

@@ -17,7 +17,7 @@ from voiceagent.errors import MediaError, SipError
 from voiceagent.media.party import MediaPlace, RtpParty
 from voiceagent.media.playout import Heard
 from voiceagent.sip import effects as sip
-from voiceagent.sip.transport import SipTransport
+from voiceagent.sip.net.transport import SipTransport
 from voiceagent.tasks import TaskNest
 
 from .config import EngineConfig

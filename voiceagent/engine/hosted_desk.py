@@ -22,7 +22,7 @@ from voiceagent.media.party import MediaPlace
 from voiceagent.media.wheel import MediaWheel
 from voiceagent.sip import effects as sip
 from voiceagent.sip.config import EndpointConfig
-from voiceagent.sip.transport import SipTransport
+from voiceagent.sip.net.transport import SipTransport
 from voiceagent.tasks import TaskNest
 
 from .config import EngineConfig, HostedConfig

@@ -25,11 +25,11 @@ from voiceagent.media.wheel import MediaWheel
 from voiceagent.phone.ear import FRAME, Ear, Timeline
 from voiceagent.sip import effects as sip
 from voiceagent.sip.config import EndpointConfig
-from voiceagent.sip.dialog import address_of_uri
-from voiceagent.sip.resolver import Resolver
-from voiceagent.sip.tls import TlsConfig
-from voiceagent.sip.transport import SipTransport
-from voiceagent.sip.uri import SipUri
+from voiceagent.sip.dialogs.dialog import address_of_uri
+from voiceagent.sip.net.resolver import Resolver
+from voiceagent.sip.net.tls import TlsConfig
+from voiceagent.sip.net.transport import SipTransport
+from voiceagent.sip.syntax.uri import SipUri
 
 Note = Callable[[float, str, str], None]
 """``note(loop_time, direction, label)``: direction is ``out``, ``in`` or ``self``."""

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from voiceagent.settings.base import CodecName, Port, Section, ip_address
 from voiceagent.settings.transport import StreamSettings, TlsSettings
-from voiceagent.sip.listen import parse_listen
+from voiceagent.sip.net.listen import parse_listen
 
 
 class SipSettings(Section):

@@ -30,7 +30,7 @@ from voiceagent.settings.provider import EngineSettings, HostedSettings, Realtim
 from voiceagent.settings.service import CallSettings, ConsoleSettings, LogSettings
 from voiceagent.settings.telephony import MediaSettings, SipSettings
 from voiceagent.settings.trunks import TrunkSettings, read_trunks
-from voiceagent.sip.listen import parse_listen
+from voiceagent.sip.net.listen import parse_listen
 
 
 class Settings(BaseSettings):

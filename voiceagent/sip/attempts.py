@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from voiceagent.sip.authorise import once_more
-from voiceagent.sip.digest_account import Chain, DigestAccount
+from voiceagent.sip.auth.authorise import once_more
+from voiceagent.sip.auth.digest_account import Chain, DigestAccount
 from voiceagent.sip.effects import Address
 from voiceagent.sip.endpoint_core import Core, HeaderLines
-from voiceagent.sip.message import Request, Response
+from voiceagent.sip.syntax.message import Request, Response
 from voiceagent.sip.transaction import ClientTransaction
 from voiceagent.sip.transaction.reply import fields_of
 

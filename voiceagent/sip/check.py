@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from voiceagent.errors import SipError
-from voiceagent.sip.build import reason_for
-from voiceagent.sip.grammar_addr import NameAddr
-from voiceagent.sip.grammar_scan import WSP
-from voiceagent.sip.message import Request, Response
+from voiceagent.sip.syntax.build import reason_for
+from voiceagent.sip.syntax.grammar_addr import NameAddr
+from voiceagent.sip.syntax.grammar_scan import WSP
+from voiceagent.sip.syntax.message import Request, Response
 
 
 class Refusal(NamedTuple):

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from voiceagent.sip.dialogs.session_timer import Refresher
 from voiceagent.sip.effects import Address
-from voiceagent.sip.session_timer import Refresher
 from voiceagent.sip.timers import TimerValues
-from voiceagent.sip.trunks import TrunkTable
+from voiceagent.sip.trunk.trunks import TrunkTable
 
 ReliableMode = Literal["off", "supported", "required"]
 

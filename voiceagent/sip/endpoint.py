@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 from voiceagent.errors import SipError
 from voiceagent.ids import Tokens
-from voiceagent.sip import invite_client, invite_offer, invite_server, refer, refer_taken, replaces
 from voiceagent.sip.check import check_response
 from voiceagent.sip.config import EndpointConfig
+from voiceagent.sip.dialogs import invite_client, invite_offer, invite_server, refer, refer_taken, replaces
+from voiceagent.sip.dialogs.info import send_info
+from voiceagent.sip.dialogs.invite import Leg, OurOffer, hang_up_established, probe
+from voiceagent.sip.dialogs.update import send_update
 from voiceagent.sip.effects import Address, Dropped, SipEffect
 from voiceagent.sip.endpoint_core import Core
 from voiceagent.sip.endpoint_requests import take_request
-from voiceagent.sip.grammar import NameAddr
-from voiceagent.sip.info import send_info
-from voiceagent.sip.invite import Leg, OurOffer, hang_up_established, probe
-from voiceagent.sip.message import Request, Response
-from voiceagent.sip.numbers import any_matches
-from voiceagent.sip.parser import Malformed, parse_datagram
-from voiceagent.sip.strangers import ReplyBudget
+from voiceagent.sip.syntax.grammar import NameAddr
+from voiceagent.sip.syntax.message import Request, Response
+from voiceagent.sip.syntax.parser import Malformed, parse_datagram
+from voiceagent.sip.syntax.uri import SipUri, host_text
 from voiceagent.sip.transaction.reply import reply_address
-from voiceagent.sip.trunk_keeper import TrunkKeeper, TrunkStatus
-from voiceagent.sip.trunks import Trunk
-from voiceagent.sip.update import send_update
-from voiceagent.sip.uri import SipUri, host_text
+from voiceagent.sip.trunk.numbers import any_matches
+from voiceagent.sip.trunk.strangers import ReplyBudget
+from voiceagent.sip.trunk.trunk_keeper import TrunkKeeper, TrunkStatus
+from voiceagent.sip.trunk.trunks import Trunk
 
 
 @dataclass(frozen=True, slots=True)

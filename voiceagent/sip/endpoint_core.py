@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING
 
 from voiceagent.errors import SipError
 from voiceagent.ids import Tokens
-from voiceagent.sip.authorise import answer_in_dialog, credentials_of
+from voiceagent.sip.auth.authorise import answer_in_dialog, credentials_of
+from voiceagent.sip.auth.digest_account import DigestAccount
 from voiceagent.sip.config import EndpointConfig
-from voiceagent.sip.dialog import Dialog, DialogKey
-from voiceagent.sip.digest_account import DigestAccount
+from voiceagent.sip.dialogs.dialog import Dialog, DialogKey
+from voiceagent.sip.dialogs.refer_taken import refuse_open
 from voiceagent.sip.effects import Address, Ended, SipEvent
 from voiceagent.sip.flows import Flows
-from voiceagent.sip.gatekeeper import Gatekeeper
-from voiceagent.sip.message import Request, Response
-from voiceagent.sip.multipart import find_body
-from voiceagent.sip.refer_taken import refuse_open
+from voiceagent.sip.syntax.message import Request, Response
+from voiceagent.sip.syntax.multipart import find_body
+from voiceagent.sip.syntax.uri import user_text
 from voiceagent.sip.transaction import ClientTransaction, InviteClient, ServerTransaction, TransactionLayer
 from voiceagent.sip.transaction.reply import ReplyHead, fields_of, reply_address, reply_bytes, reply_head
 from voiceagent.sip.transaction.wire import Wire
-from voiceagent.sip.trunks import Trunk, TrunkTable
-from voiceagent.sip.uri import user_text
+from voiceagent.sip.trunk.gatekeeper import Gatekeeper
+from voiceagent.sip.trunk.trunks import Trunk, TrunkTable
 
 if TYPE_CHECKING:
-    from voiceagent.sip.invite import Leg
+    from voiceagent.sip.dialogs.invite import Leg
 
 SDP = "application/sdp"
 HeaderLines = tuple[tuple[str, str], ...]

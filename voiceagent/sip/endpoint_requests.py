@@ -5,26 +5,26 @@ from __future__ import annotations
 from voiceagent.errors import SipError
 from voiceagent.sip.check import Refusal, check_request
 from voiceagent.sip.config import KNOWN_METHODS
-from voiceagent.sip.dialog import address_of
+from voiceagent.sip.dialogs.dialog import address_of
+from voiceagent.sip.dialogs.info import take_info
+from voiceagent.sip.dialogs.invite import Leg, ack_for_2xx, forget_dialog, refuse_pending
+from voiceagent.sip.dialogs.invite_offer import take_reinvite
+from voiceagent.sip.dialogs.invite_server import cancelled, new_call
+from voiceagent.sip.dialogs.options import answer_options, capabilities
+from voiceagent.sip.dialogs.prack import take_prack
+from voiceagent.sip.dialogs.refer import take_notify
+from voiceagent.sip.dialogs.refer_taken import take_refer, tell_refused
+from voiceagent.sip.dialogs.replaces import replaced_leg
+from voiceagent.sip.dialogs.update import take_update
 from voiceagent.sip.effects import Address, Dropped
 from voiceagent.sip.endpoint_core import Core
-from voiceagent.sip.endpoint_gate import let_in
-from voiceagent.sip.gatekeeper import Gate
-from voiceagent.sip.info import take_info
-from voiceagent.sip.invite import Leg, ack_for_2xx, forget_dialog, refuse_pending
-from voiceagent.sip.invite_offer import take_reinvite
-from voiceagent.sip.invite_server import cancelled, new_call
 from voiceagent.sip.limits import DEFAULT
-from voiceagent.sip.message import Request
-from voiceagent.sip.options import answer_options, capabilities
-from voiceagent.sip.prack import take_prack
-from voiceagent.sip.refer import take_notify
-from voiceagent.sip.refer_taken import take_refer, tell_refused
-from voiceagent.sip.replaces import replaced_leg
+from voiceagent.sip.syntax.message import Request
 from voiceagent.sip.transaction import InviteServer, ServerTransaction
 from voiceagent.sip.transaction.layer import server_key
 from voiceagent.sip.transaction.reply import reply_address
-from voiceagent.sip.update import take_update
+from voiceagent.sip.trunk.endpoint_gate import let_in
+from voiceagent.sip.trunk.gatekeeper import Gate
 
 _OPEN_DOOR = Gate("", "passed")
 """Where there are no trunks, the address was all that had to be known."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from voiceagent.sip.effects import Address, Transport
-from voiceagent.sip.uri import host_text
+from voiceagent.sip.syntax.uri import host_text
 
 DEFAULT_PORTS: dict[Transport, int] = {"udp": 5060, "tcp": 5060, "tls": 5061}
 _PARAM: dict[Transport, str] = {"udp": "", "tcp": ";transport=tcp", "tls": ";transport=tls"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from voiceagent.sip.effects import Address
-from voiceagent.sip.message import Request, Response
+from voiceagent.sip.syntax.message import Request, Response
 from voiceagent.sip.transaction.client import ClientTransaction, InviteClient, NonInviteClient
 from voiceagent.sip.transaction.reply import home_address
 from voiceagent.sip.transaction.server import InviteServer, NonInviteServer, ServerTransaction

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from voiceagent.errors import SipError
-from voiceagent.sip.build import reason_for
 from voiceagent.sip.effects import Address
 from voiceagent.sip.flows import DEFAULT_PORTS
-from voiceagent.sip.grammar import split_commas
-from voiceagent.sip.headers import KNOWN_SPELLINGS, Headers, canonical_name
-from voiceagent.sip.message import Request
+from voiceagent.sip.syntax.build import reason_for
+from voiceagent.sip.syntax.grammar import split_commas
+from voiceagent.sip.syntax.headers import KNOWN_SPELLINGS, Headers, canonical_name
+from voiceagent.sip.syntax.message import Request
 
 _line_break = re.compile(r"[\r\n]+")
 

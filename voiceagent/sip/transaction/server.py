@@ -12,7 +12,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 
 from voiceagent.sip.effects import Address
-from voiceagent.sip.message import Request
+from voiceagent.sip.syntax.message import Request
 from voiceagent.sip.timers import Timer
 from voiceagent.sip.transaction.reply import ReplyHead
 from voiceagent.sip.transaction.wire import Doubling, Key, Wire

@@ -1,0 +1,1 @@
+"""PURE. Messages as text and values: grammar, headers, URIs, parsing and building."""

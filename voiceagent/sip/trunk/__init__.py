@@ -1,0 +1,1 @@
+"""PURE. Who may call and by which rules; registrations and keep-alive of our own."""
