@@ -166,7 +166,7 @@ async def baresip(folder: Path, speech: bytes, ways: Ways | None = None) -> Asyn
             stderr=asyncio.subprocess.STDOUT,
         )
     try:
-        reader, writer = await _connect(ports["control"])
+        reader, writer = await kit.reached(ports["control"])
         try:
             yield Baresip(folder, ways, reader, writer)
         finally:
@@ -175,12 +175,3 @@ async def baresip(folder: Path, speech: bytes, ways: Ways | None = None) -> Asyn
         if process.returncode is None:
             process.terminate()
         await kit.ended(process)
-
-
-async def _connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                return await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.05)

@@ -181,13 +181,11 @@ async def kamailio(
 
 async def _listens(process: asyncio.subprocess.Process, proxy: Proxy) -> None:
     """Wait until its TCP port answers; fail with its log when it has ended instead."""
-    async with asyncio.timeout(20):
-        while True:
-            assert process.returncode is None, proxy.log()[-3000:]
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
-            except OSError:
-                await asyncio.sleep(0.05)
-            else:
-                writer.close()
-                return
+    listening = asyncio.ensure_future(kit.reached(proxy.port))
+    ended = asyncio.ensure_future(process.wait())
+    await asyncio.wait({listening, ended}, return_when=asyncio.FIRST_COMPLETED)
+    ended.cancel()
+    if not listening.done():
+        listening.cancel()
+        raise AssertionError(proxy.log()[-3000:])
+    listening.result()[1].close()
