@@ -8,6 +8,7 @@ unless all of them are possessive and so give nothing back.
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import re
 import re._parser as sre_parser  # pyright: ignore[reportMissingModuleSource]
 import sys
@@ -17,17 +18,25 @@ from typing import Any
 
 import pytest
 
+import voiceagent.sip.auth
+import voiceagent.sip.syntax
+import voiceagent.sip.trunk
 from tests.sip_message.touch import touch
 from tests.sip_message.wire import datagram
 from voiceagent.media.sdp import SdpError, parse_sdp
 
 MODULES = [
+    "voiceagent.sip.check",
     *(
-        f"voiceagent.sip.{name}"
-        for name in ("parser", "headers", "message", "uri", "check", "build", "multipart")
+        one.name
+        for package in (
+            voiceagent.sip.syntax,
+            voiceagent.sip.auth,
+            voiceagent.sip.trunk,
+            voiceagent.media.sdp,
+        )
+        for one in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
     ),
-    *(f"voiceagent.sip.grammar_{name}" for name in ("scan", "addr", "via", "values")),
-    *(f"voiceagent.media.sdp.{name}" for name in ("parser", "values", "serialise", "offer_answer", "codecs")),
 ]
 
 
