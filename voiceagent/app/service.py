@@ -8,7 +8,6 @@ to their end → SIP → console → provider → journals.
 from __future__ import annotations
 
 import asyncio
-import gc
 import ipaddress
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,6 +39,7 @@ from voiceagent.call.vigil import VigilConfig
 from voiceagent.errors import ConfigError, MediaError
 from voiceagent.ids import Tokens, random_token
 from voiceagent.ivr.flow import FlowBook, load_flows
+from voiceagent.loops import quiet_collector
 from voiceagent.media.codecs import available, load
 from voiceagent.media.dtls import process_identity
 from voiceagent.media.music import HoldMusic, pcm_of
@@ -205,8 +205,7 @@ class Service:
                 self._engine.offer_calls_to(f"{console_url}/webhooks/realtime")
         self._nest.start("figures", keep_figures(self))
         self._nest.start("overload guard", guard_against_overload(self))
-        gc.collect()
-        gc.freeze()  # what stands now stays: later full collections need not look at it
+        quiet_collector()
         hosted_sip = (self._engine.sip if self._engine is not None else "") or None
         first = next((one for one in bound if one.transport == "udp"), bound[0])
         listeners = tuple(f"{one.transport}:{host_text(one.host, one.port)}" for one in bound)

@@ -9,7 +9,6 @@ counts what is left; sockets are those that the calls have opened and not closed
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import os
 import sys
@@ -19,7 +18,7 @@ from typing import Any
 
 from voiceagent.bench.stats import cpu_seconds
 from voiceagent.errors import SipError
-from voiceagent.loops import run_loop
+from voiceagent.loops import quiet_collector, run_loop
 from voiceagent.media.sdp import Abilities, negotiate, parse_sdp
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import InviteReceived, Retransmitted, SipEvent, Transport
@@ -74,8 +73,7 @@ async def _bench(
         [Listen("udp", "127.0.0.1", 0), *([Listen("tcp", "127.0.0.1", 0)] if transport == "tcp" else [])]
     )
     port = bound[-1].port
-    gc.collect()
-    gc.freeze()  # as the service does
+    quiet_collector()  # as the service does
     sockets, tasks = open_sockets(), len(asyncio.all_tasks())
     arguments = [str(value) for value in (port, rate, calls, loss, seed, transport)]
     callers = await asyncio.create_subprocess_exec(

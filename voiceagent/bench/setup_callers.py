@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import random
 import sys
@@ -11,7 +10,7 @@ import time
 from typing import Any
 
 from voiceagent.bench.stats import percentile
-from voiceagent.loops import run_loop
+from voiceagent.loops import quiet_collector, run_loop
 from voiceagent.media.sdp import Abilities, make_offer
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Answered, Ended, Retransmitted, SendDatagram, SipEvent, Transport
@@ -67,8 +66,7 @@ class Callers:
         if self._transport.loss:
             self._lose_received()
         offer = make_offer(Abilities(address="127.0.0.1", port=41000)).to_bytes()
-        gc.collect()
-        gc.freeze()
+        quiet_collector()
         print("ready", flush=True)
         began = loop.time()
         for number in range(self._calls):
