@@ -37,3 +37,10 @@ def ip_address(value: str | None) -> str | None:
     if value is not None:
         ipaddress.ip_address(value)
     return value
+
+
+def websocket_url(value: str | None) -> str | None:
+    """Return ``value`` if it is the URL of a WebSocket (or None). Raises ValueError."""
+    if value is not None and not value.startswith(("ws://", "wss://")):
+        raise ValueError("must begin with ws:// or wss://")
+    return value

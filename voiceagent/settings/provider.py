@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from voiceagent.errors import ConfigError
 from voiceagent.realtime.webhook_signature import webhook_key
-from voiceagent.settings.base import Port, Section
+from voiceagent.settings.base import Port, Section, websocket_url
 
 
 class RealtimeSettings(Section):
@@ -34,9 +34,7 @@ class RealtimeSettings(Section):
     @field_validator("url")
     @classmethod
     def _url(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("ws://", "wss://")):
-            raise ValueError("must begin with ws:// or wss://")
-        return value
+        return websocket_url(value)
 
 
 class EngineSettings(Section):
@@ -68,9 +66,7 @@ class SecondSettings(Section):
     @field_validator("url")
     @classmethod
     def _url(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("ws://", "wss://")):
-            raise ValueError("must begin with ws:// or wss://")
-        return value
+        return websocket_url(value)
 
 
 class SurvivalSettings(Section):
