@@ -11,7 +11,7 @@ from voiceagent.errors import ConfigError
 from voiceagent.ivr import Call, Digits, FlowBook, flow, load_flows, option, tool
 from voiceagent.ivr.answers import Choice
 from voiceagent.ivr.flow import normal_number
-from voiceagent.ivr.verbs import repaired, verbatim
+from voiceagent.ivr.verbs.wording import repaired, verbatim
 
 
 async def nothing(call: Call) -> None:

@@ -1,4 +1,4 @@
-"""An asyncio loop whose clock jumps: sleeps and timeouts take no wall time, and their order is exact.
+"""The virtual clock for tests (see :mod:`voiceagent.simulate.virtual_loop`).
 
 Three ways to use it::
 
@@ -9,115 +9,36 @@ Three ways to use it::
 
     @pytest.fixture                            # in a conftest.py: every async test of that folder
     def event_loop_policy(): return VirtualTimePolicy()
-
-When nothing is ready, the clock moves to the next timer at once. When there is no timer either, nobody
-could ever wake the loop: :class:`VirtualDeadlock` is raised and names the waiting tasks, so a hanging test
-fails at once. Work in threads (``run_in_executor``, ``to_thread``) is waited for in real time while the
-clock stands still. Real sockets do not fit: their traffic takes wall time that this clock does not see.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
+from voiceagent.simulate.virtual_loop import (
+    START,
+    VirtualDeadlock,
+    VirtualTimeLoop,
+    VirtualTimePolicy,
+    virtual_run,
+)
+
+__all__ = [
+    "START",
+    "VirtualDeadlock",
+    "VirtualTimeLoop",
+    "VirtualTimePolicy",
+    "eventually",
+    "settle",
+    "virtual",
+    "virtual_run",
+]
+
 T = TypeVar("T")
 P = ParamSpec("P")
-
-START = 1000.0
-"""Where the clock starts, in seconds: not 0, so that a forgotten ``now`` does not look right by chance."""
-
-
-class VirtualDeadlock(AssertionError):
-    """Every task waits and no timer is armed."""
-
-
-class _JumpingSelector(selectors.BaseSelector):
-    """Polls the real selector and, instead of sleeping, moves the loop's clock."""
-
-    def __init__(self, inner: selectors.BaseSelector) -> None:
-        self._inner = inner
-        self.loop: VirtualTimeLoop | None = None
-
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._inner.register(fileobj, events, data)
-
-    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._inner.unregister(fileobj)
-
-    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._inner.modify(fileobj, events, data)
-
-    def get_map(self) -> Any:
-        return self._inner.get_map()
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        loop = self.loop
-        assert loop is not None
-        ready = self._inner.select(0)
-        if ready or (timeout is not None and timeout <= 0):
-            return ready
-        if loop.threads_at_work:
-            return self._inner.select(5.0)
-        if timeout is None:
-            waiting = sorted(task.get_name() for task in asyncio.all_tasks(loop) if not task.done())
-            raise VirtualDeadlock(f"nothing can happen any more; waiting: {', '.join(waiting) or 'no task'}")
-        loop.advance(timeout)
-        return []
-
-
-class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """A selector loop with a clock of its own, in seconds from :data:`START`."""
-
-    def __init__(self) -> None:
-        self._virtual_now = START
-        self.threads_at_work = 0
-        selector = _JumpingSelector(selectors.DefaultSelector())
-        super().__init__(selector)
-        self._clock_resolution = 1e-6
-        selector.loop = self
-
-    def time(self) -> float:
-        return self._virtual_now
-
-    def advance(self, seconds: float) -> None:
-        """Move the clock forward."""
-        self._virtual_now += seconds
-
-    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
-        self.threads_at_work += 1
-        future = super().run_in_executor(executor, func, *args)
-        future.add_done_callback(self._thread_done)
-        return future
-
-    def _thread_done(self, _future: asyncio.Future[Any]) -> None:
-        self.threads_at_work -= 1
-
-    async def shutdown_default_executor(self, *args: Any, **kwargs: Any) -> None:
-        self.threads_at_work += 1
-        try:
-            await super().shutdown_default_executor(*args, **kwargs)
-        finally:
-            self.threads_at_work -= 1
-
-
-class VirtualTimePolicy(asyncio.DefaultEventLoopPolicy):
-    """Hands out virtual loops; for pytest-asyncio's ``event_loop_policy`` fixture."""
-
-    def new_event_loop(self) -> asyncio.AbstractEventLoop:
-        return VirtualTimeLoop()
-
-
-def virtual_run(work: Coroutine[Any, Any, T]) -> T:
-    """Run ``work`` to its end on a fresh virtual loop, as :func:`asyncio.run` would."""
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        return runner.run(work)
 
 
 def virtual(test: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:

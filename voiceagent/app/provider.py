@@ -9,6 +9,7 @@ from typing import Any
 
 from voiceagent.call.call import OpenSession
 from voiceagent.call.leg import G711
+from voiceagent.call.session_setup import SessionDefaults, session_config
 from voiceagent.ivr.flow import Flow
 from voiceagent.realtime.config import RealtimeSessionConfig
 from voiceagent.realtime.session import RealtimeSession
@@ -33,23 +34,15 @@ class SessionFactory:
             return None
         return {"model": model, "language": "en"}
 
+    @property
+    def defaults(self) -> SessionDefaults:
+        """What every session is set up with unless its flow says otherwise."""
+        realtime = self._settings.realtime
+        return SessionDefaults(realtime.voice, realtime.silence_ms, self.transcription)
+
     def config(self, flow: Flow, audio_format: G711, *, playout: bool = True) -> RealtimeSessionConfig:
         """Return how a call of this flow is set up; ``playout`` says that we play the audio."""
-        realtime = self._settings.realtime
-        return RealtimeSessionConfig(
-            instructions=flow.instructions or DEFAULT_INSTRUCTIONS,
-            voice=flow.voice or realtime.voice,
-            input_audio_format=audio_format,
-            output_audio_format=audio_format,
-            turn_detection={
-                "type": "server_vad",
-                "silence_duration_ms": realtime.silence_ms,
-                "create_response": False,
-                "interrupt_response": True,
-            },
-            transcription=self.transcription,
-            playout=playout,
-        )
+        return session_config(flow, audio_format, self.defaults, playout=playout)
 
     async def open(self, flow: Flow, audio_format: G711, journal: Journal) -> RealtimeSession:
         """Connect and configure a session. Raises :class:`~voiceagent.errors.ProviderError`."""
@@ -91,7 +84,6 @@ async def _opened(model: OpenAIRealtimeWebSocketModel, config: RealtimeSessionCo
 
 
 _sessions = count(1)
-DEFAULT_INSTRUCTIONS = "You are a friendly telephone assistant. Be brief, and speak in whole sentences."
 
 
 def tracer(journal: Journal) -> Callable[[object, float], None]:

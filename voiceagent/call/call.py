@@ -21,6 +21,7 @@ from voiceagent.call.config import CallConfig
 from voiceagent.call.dialling import Failure, Open, reach
 from voiceagent.call.fallback import hand_to_people
 from voiceagent.call.flow_port import FlowPort, facts_of
+from voiceagent.call.flow_run import run_flow
 from voiceagent.call.holding import Holding
 from voiceagent.call.last_words import last_words
 from voiceagent.call.ledger import Ledger, LedgerEntry
@@ -30,6 +31,7 @@ from voiceagent.call.model_ear import ModelEar
 from voiceagent.call.observer import CallObserver
 from voiceagent.call.operating import Operating
 from voiceagent.call.outcome import CallOutcome, OutcomeClass, leg_refused
+from voiceagent.call.outside import Outside, directly
 from voiceagent.call.placing import Placing
 from voiceagent.call.provider_health import ProviderHealth
 from voiceagent.call.record import write_end, write_offer
@@ -44,7 +46,6 @@ from voiceagent.errors import CallEnded, MediaError, ProviderError, RequestRefus
 from voiceagent.ids import Tokens
 from voiceagent.ivr.flow import Flow
 from voiceagent.ivr.ports import DigitPressed
-from voiceagent.ivr.verbs import Call as FlowCall
 from voiceagent.realtime.model_inputs import RealtimeModelSendInterrupt
 from voiceagent.realtime.requests import InterruptedBy, Outcome, OutcomeKind
 from voiceagent.realtime.session import RealtimeSession
@@ -89,11 +90,13 @@ class Call:
         open_second: OpenSession | None = None,
         dial: Dial | None = None,
         metadata: Mapping[str, str] | None = None,
+        outside: Outside = directly,
     ) -> None:
         """``open_second`` opens a session with the provider that stands in for the first.
 
         ``dial`` places the calls to whom the caller is handed, where we call them ourselves. ``metadata`` is
-        what came with the request to place this call; every response carries it.
+        what came with the request to place this call; every response carries it. ``outside`` runs what is not
+        of this call's doing.
         """
         self.id = call_id
         self.leg = leg
@@ -126,6 +129,7 @@ class Call:
         self._observer = observer
         self._tokens = tokens
         self._transcription = transcription
+        self._outside = outside
         self._bridge: AudioBridge | None = None
         self._port: FlowPort | None = None
         self._loop = asyncio.get_running_loop()
@@ -235,7 +239,8 @@ class Call:
         self._become(CallState.TALKING)
         if self.leg.capabilities.owns_playout:
             self.watch.start()  # elsewhere neither silence nor a line of ours passes us
-        self._tasks.start("flow", self._run_flow())
+        assert self._port is not None
+        self._tasks.start("flow", run_flow(self, self._port, self._config, self._finish))
         try:
             async with asyncio.timeout(self._config.max_duration_s):
                 outcome = await asyncio.shield(self._ending)
@@ -292,6 +297,7 @@ class Call:
             hang_up=lambda reason: self._finish(CallOutcome(OutcomeClass.SUCCESS, "completed", reason)),
             transcription=self._transcription,
             greeting=None if self.placing is None else self.placing.greeting,
+            outside=self._outside,
         )
         self.ear.attach(self._bridge, self._port)
         ear = ModelEar(self, self._bridge, self.speech, self._port, self._observer)
@@ -302,29 +308,9 @@ class Call:
         if session.closed:
             self.provider_lost("the session did not outlive its set-up")
 
-    async def _run_flow(self) -> None:
-        assert self._port is not None
-        call = FlowCall(
-            self._port,
-            no_input_s=self._config.no_input_s,
-            transfer_timeout_s=self._config.transfer_timeout_s,
-        )
-        try:
-            await self.flow(call)
-        except CallEnded:
-            return
-        except Exception as error:
-            self._flow_failed(error)
-        else:
-            self._finish(CallOutcome(OutcomeClass.SUCCESS, "completed", "the flow ended"))
-
     def _task_failed(self, name: str, error: BaseException) -> None:
         self.journal.write("task.failed", task=name, error=f"{type(error).__name__}: {error}")
         self._finish(CallOutcome(OutcomeClass.OURS, "internal", f"{type(error).__name__}: {error}"))
-
-    def _flow_failed(self, error: Exception) -> None:
-        self.journal.write("flow.failed", error=f"{type(error).__name__}: {error}")
-        self._finish(CallOutcome(OutcomeClass.OURS, "flow_failed", f"{type(error).__name__}: {error}"))
 
     async def _apologise(self, outcome: CallOutcome) -> CallOutcome:
         """Play the recorded apology to the caller, who must not sit in silence, and go."""
@@ -562,9 +548,9 @@ class Call:
             self.journal.write("call.state", state=state.value)
             self._observer.call_changed(self)
 
-    def _stepped(self, name: str) -> None:
+    def _stepped(self, name: str, place: str) -> None:
         self.step = name
-        self.journal.write("flow.step", step=name)
+        self.journal.write("flow.step", step=name, **({"place": place} if place else {}))
         self._observer.call_changed(self)
 
     def _tool_ended(self, name: str, ok: bool, seconds: float) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from voiceagent.call.greeting import Greeting
 from voiceagent.call.leg import LegInfo
+from voiceagent.call.outside import Outside, directly
 from voiceagent.call.speech import CallSpeech
 from voiceagent.errors import RequestRefused
 from voiceagent.ivr.ports import Answering, CallerInput, CallFacts, Line, TransferOutcome
@@ -46,10 +48,11 @@ class FlowPort:
         session: RealtimeSession,
         speech: CallSpeech,
         *,
-        step: Callable[[str], None],
+        step: Callable[[str, str], None],
         hang_up: Callable[[str], None],
         transcription: Mapping[str, Any] | None,
         greeting: Greeting | None = None,
+        outside: Outside = directly,
     ) -> None:
         self._facts = facts
         self._call = call
@@ -59,7 +62,9 @@ class FlowPort:
         self._hang_up = hang_up
         self._transcription = transcription
         self._greeting = greeting
-        self._inputs: asyncio.Queue[tuple[float, CallerInput]] = asyncio.Queue(INPUT_LIMIT)
+        self.outside = outside
+        self._inputs: deque[tuple[float, CallerInput]] = deque(maxlen=INPUT_LIMIT)
+        self._arrived = asyncio.Event()
         self._hint: str | None = None
         self._silent_since: float | None = 0.0
         self._asking = 0
@@ -71,9 +76,8 @@ class FlowPort:
 
     def caller_did(self, item: CallerInput) -> None:
         """Queue an input of the caller for whoever asks next."""
-        if self._inputs.full():
-            self._inputs.get_nowait()
-        self._inputs.put_nowait((asyncio.get_running_loop().time(), item))
+        self._inputs.append((asyncio.get_running_loop().time(), item))
+        self._arrived.set()
 
     def hush_for(self, digit: str) -> None:
         """The caller pressed a key: it ends what may be dropped, unless a question is to judge it first."""
@@ -101,19 +105,22 @@ class FlowPort:
     async def next_input(self, timeout_s: float | None) -> CallerInput | None:
         try:
             async with asyncio.timeout(timeout_s):
-                return (await self._inputs.get())[1]
+                while not self._inputs:
+                    self._arrived.clear()
+                    await self._arrived.wait()
         except TimeoutError:
             return None
+        return self._inputs.popleft()[1]
+
+    def unread(self, item: CallerInput) -> None:
+        self._inputs.appendleft((asyncio.get_running_loop().time(), item))
+        self._arrived.set()
 
     def forget_input(self, older_than_s: float = 0.0) -> None:
         oldest = asyncio.get_running_loop().time() - older_than_s
-        recent: list[tuple[float, CallerInput]] = []
-        while not self._inputs.empty():
-            at, item = self._inputs.get_nowait()
-            if older_than_s and at >= oldest:
-                recent.append((at, item))
-        for entry in recent:
-            self._inputs.put_nowait(entry)
+        kept = [entry for entry in self._inputs if older_than_s and entry[0] >= oldest]
+        self._inputs.clear()
+        self._inputs.extend(kept)
 
     async def expect(self, hint: str | None) -> None:
         if hint == self._hint or self._transcription is None:
@@ -131,8 +138,8 @@ class FlowPort:
     async def answering_changed(self, timeout_s: float) -> bool:
         return self._greeting is not None and await self._greeting.changed(timeout_s)
 
-    def step(self, name: str) -> None:
-        self._step(name)
+    def step(self, name: str, place: str = "") -> None:
+        self._step(name, place)
 
     async def hang_up(self, reason: str) -> None:
         self._hang_up(reason)

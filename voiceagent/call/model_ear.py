@@ -10,7 +10,7 @@ from voiceagent.call.flow_port import FlowPort
 from voiceagent.call.observer import CallObserver
 from voiceagent.call.outcome import CallOutcome, OutcomeClass
 from voiceagent.call.speech import CallSpeech
-from voiceagent.ivr.ports import CallerSaid, CallerSpoke
+from voiceagent.ivr.ports import CallerSaid, CallerSpoke, CallerStopped
 from voiceagent.realtime.fault_table import Remedy, remedy_of
 from voiceagent.realtime.model_events import (
     RealtimeModelConnectionStatusEvent,
@@ -76,6 +76,7 @@ class ModelEar:
             case RealtimeModelInputSpeechStoppedEvent():
                 call.caller_silent()
                 call.journal.write("caller.speech_stopped", audio_ms=event.audio_ms)
+                self._port.caller_did(CallerStopped())
             case RealtimeModelInputAudioTranscriptionCompletedEvent():
                 self._caller_said(event)
             case RealtimeModelTurnStartedEvent():

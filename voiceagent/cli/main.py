@@ -9,6 +9,7 @@ import typer
 
 import voiceagent
 from voiceagent.cli.bench_sip import add_sip_benches
+from voiceagent.cli.flow_commands import flow
 
 app = typer.Typer(
     name="voiceagent",
@@ -22,6 +23,7 @@ bench = typer.Typer(
 )
 app.add_typer(bench, name="bench")
 add_sip_benches(bench)
+app.add_typer(flow, name="flow")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 ConfigFile = Annotated[

@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from voiceagent.ivr.ports import CallerInput, CallerSaid, CallerSpoke, CallPort, DigitPressed, Line
+from voiceagent.ivr.ports import (
+    CallerInput,
+    CallerSaid,
+    CallerSpoke,
+    CallerStopped,
+    CallPort,
+    DigitPressed,
+    Line,
+)
 from voiceagent.realtime.requests import Outcome
 
 SPEECH_LIMIT_S = 20.0
@@ -111,6 +119,8 @@ async def _listen(
             case CallerSpoke():
                 early_speech = not audible.is_set()
                 deadline = now() + SPEECH_LIMIT_S
+            case CallerStopped():
+                pass
             case CallerSaid(text):
                 answer = interpreter.said(text)
                 if early_speech and answer is not None and answer.kind is AnswerKind.NO_MATCH:

@@ -62,7 +62,12 @@ class DigitPressed:
     digit: str
 
 
-CallerInput = CallerSpoke | CallerSaid | DigitPressed
+@dataclass(frozen=True, slots=True)
+class CallerStopped:
+    """The caller has stopped speaking; what was said follows as :class:`CallerSaid`."""
+
+
+CallerInput = CallerSpoke | CallerStopped | CallerSaid | DigitPressed
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +157,23 @@ class CallPort(Protocol):
         """Return the caller's next input in order of arrival, or None after ``timeout_s``."""
         ...
 
+    def unread(self, item: CallerInput) -> None:
+        """Put an input back, as the next one to be read."""
+        ...
+
     def forget_input(self, older_than_s: float = 0.0) -> None:
         """Drop what the caller did longer than ``older_than_s`` ago and nobody asked for."""
         ...
 
     async def expect(self, hint: str | None) -> None:
         """Tell the recogniser what the next question expects (a line of plain words), or nothing."""
+        ...
+
+    async def outside(self, key: str, work: Callable[[], Awaitable[Any]]) -> Any:
+        """Run ``work``, which is not of this call's doing (a function of the flow's author, an HTTP request).
+
+        The journal keeps its result under ``key``, so that a replay needs nothing but the journal.
+        """
         ...
 
     async def note(self, text: str) -> None:
@@ -172,8 +188,8 @@ class CallPort(Protocol):
         """Wait for news about who has answered; False when none came in time."""
         ...
 
-    def step(self, name: str) -> None:
-        """Tell console and journal where the flow is."""
+    def step(self, name: str, place: str = "") -> None:
+        """Tell console and journal where the flow is; ``place`` is that in its file (``file.py:line``)."""
         ...
 
     async def hang_up(self, reason: str) -> None:

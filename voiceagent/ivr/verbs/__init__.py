@@ -1,0 +1,40 @@
+"""The verbs of a flow. Each speaking verb returns how it ended, with what the caller really heard."""
+
+from __future__ import annotations
+
+from voiceagent.claims import FirstValues
+from voiceagent.ivr.ports import CallPort
+from voiceagent.ivr.verbs.answering import AnsweringVerbs
+from voiceagent.ivr.verbs.asking import AskingVerbs
+from voiceagent.ivr.verbs.leaving import LeavingVerbs
+from voiceagent.ivr.verbs.speaking import SpeakingVerbs
+from voiceagent.ivr.verbs.waiting import WaitingVerbs
+
+__all__ = ["Call"]
+
+
+class Call(SpeakingVerbs, AnsweringVerbs, AskingVerbs, WaitingVerbs, LeavingVerbs):
+    """One running call, as a flow sees it. Hang-up cancels the flow; its ``finally`` blocks run."""
+
+    def __init__(self, port: CallPort, *, no_input_s: float = 6.0, transfer_timeout_s: float = 20.0) -> None:
+        super().__init__(port, no_input_s=no_input_s, transfer_timeout_s=transfer_timeout_s)
+        facts = port.facts
+        self.id = facts.call_id
+        self.caller = facts.caller
+        """Who calls, as the caller's side claims: data, never proof."""
+        self.called = facts.called
+        self.caller_name = facts.caller_name
+        self.headers = FirstValues(facts.headers)
+        """Headers of the call, as the caller's side sent them: data, like everything the caller says."""
+        self.claims = facts.claims
+        """What they say about the caller: asserted identity, diversions, attestation."""
+        self.direction = facts.direction
+        """``inbound`` or ``outbound``."""
+        self.dialled = facts.dialled
+        """Outbound: the URI that was called."""
+        self.metadata = facts.metadata
+        """Outbound: what came with the request to place the call."""
+
+    def step(self, name: str) -> None:
+        """Name the flow's present step, for console and journal."""
+        self._step(name)

@@ -1,0 +1,57 @@
+"""What all families of verbs share: the port, the flow's place in its file, lines on their way."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from voiceagent.ivr.ports import CallPort, Line, Tool
+from voiceagent.realtime.requests import BargePolicy, When
+
+_OURS = str(Path(__file__).parents[1])
+
+
+class Verbs:
+    """Base of the families; :class:`~voiceagent.ivr.verbs.Call` joins them."""
+
+    def __init__(self, port: CallPort, *, no_input_s: float, transfer_timeout_s: float) -> None:
+        self._port = port
+        self._no_input_s = no_input_s
+        self._transfer_timeout_s = transfer_timeout_s
+
+    def _step(self, name: str) -> None:
+        self._port.step(name, place_in_flow())
+
+    def _line(
+        self,
+        instructions: str,
+        metadata: Mapping[str, str] | None = None,
+        interruptible: bool = True,
+        replace: bool = False,
+        tools: Sequence[Tool] = (),
+        *,
+        after_playback: bool = False,
+        question: bool = False,
+    ) -> Line:
+        return Line(
+            instructions=instructions,
+            replace=replace,
+            metadata=dict(metadata or {}),
+            interruptible=interruptible,
+            when=When.AFTER_PLAYBACK if after_playback else When.IDLE,
+            barge_policy=BargePolicy.DROP if interruptible else BargePolicy.REQUEUE,
+            tools=tuple(tools),
+            question=question,
+        )
+
+
+def place_in_flow() -> str:
+    """Return where the flow's own code is just now, as ``file.py:line``; empty where none is on the stack."""
+    frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith(_OURS) or file.endswith("front_desk.py"):
+            return f"{Path(file).name}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""

@@ -1,0 +1,41 @@
+"""Ends: goodbye, and handing the caller to somebody else."""
+
+from __future__ import annotations
+
+from voiceagent.ivr.ports import TransferOutcome
+from voiceagent.ivr.verbs.base import Verbs
+from voiceagent.ivr.verbs.wording import verbatim
+
+
+class LeavingVerbs(Verbs):
+    """``hangup``, ``transfer``."""
+
+    async def hangup(self, goodbye: str | None = None) -> None:
+        """Say ``goodbye`` word for word if given, wait until it was heard, and end the call."""
+        self._step("hangup")
+        if goodbye:
+            await self._port.speak(self._line(verbatim(goodbye), None, False, False, ()))
+        await self._port.hang_up("flow")
+
+    async def transfer(
+        self,
+        target: str,
+        *,
+        announce: str | None = None,
+        attended: bool = False,
+        whisper: str | None = None,
+        timeout_s: float | None = None,
+    ) -> TransferOutcome:
+        """Hand the caller to ``target`` (``sip:`` or ``tel:`` URI). Accepted means the call ends.
+
+        ``announce`` is said to the caller first. Blind, the caller's side calls the target by itself.
+        ``attended``: we call it while the caller hears music, say ``whisper`` to it word for word, and join
+        the two; when it does not answer, the caller is taken back and the flow goes on. ``timeout_s`` is for
+        each step.
+        """
+        self._step("transfer")
+        if announce:
+            await self._port.speak(self._line(verbatim(announce), None, False, False, ()))
+        line = self._line(verbatim(whisper), None, False, False, ()) if attended and whisper else None
+        limit_s = self._transfer_timeout_s if timeout_s is None else timeout_s
+        return await self._port.transfer(target, limit_s, attended=attended, whisper=line)
