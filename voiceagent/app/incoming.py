@@ -14,6 +14,7 @@ from voiceagent.app.directory import NodeDirectory
 from voiceagent.call.admission import Admission, Refusal
 from voiceagent.call.call import Call, OpenSession
 from voiceagent.call.config import CallConfig
+from voiceagent.call.inputs import Inputs
 from voiceagent.call.leg import Leg
 from voiceagent.call.transfers import Dial
 from voiceagent.ids import Tokens
@@ -43,7 +44,10 @@ class Reception:
         tokens: Tokens,
         on_idle: Callable[[], None],
         dial: Dial | None = None,
+        record_inputs: bool = True,
     ) -> None:
+        """``record_inputs``: journals hold what a replay needs."""
+        self._record_inputs = record_inputs
         self._flows = flows
         self._admission = admission
         self._directory = directory
@@ -116,6 +120,8 @@ class Reception:
         over: Callable[[], None] = lambda: None,
     ) -> Call:
         call_id = f"call_{time.strftime('%y%m%d', time.gmtime())}_{self._tokens()}"
+        journal = self._journals.open(call_id, monotonic=asyncio.get_running_loop().time)
+        inputs = Inputs(journal, self._tokens()) if self._record_inputs else None
         call = Call(
             call_id,
             leg,
@@ -123,9 +129,9 @@ class Reception:
             open_session=open_session or self._open_session,
             open_second=self._open_second,
             config=self._config,
-            journal=self._journals.open(call_id, monotonic=asyncio.get_running_loop().time),
+            journal=journal,
             observer=self._directory,
-            tokens=self._tokens,
+            tokens=self._tokens if inputs is None else inputs.tokens("call"),
             transcription=self._transcription,
             dial=self._dial,
             metadata=metadata,
