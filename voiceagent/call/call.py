@@ -91,18 +91,20 @@ class Call:
         dial: Dial | None = None,
         metadata: Mapping[str, str] | None = None,
         outside: Outside = directly,
+        origin: Mapping[str, Any] | None = None,
     ) -> None:
         """``open_second`` opens a session with the provider that stands in for the first.
 
         ``dial`` places the calls to whom the caller is handed, where we call them ourselves. ``metadata`` is
         what came with the request to place this call; every response carries it. ``outside`` runs what is not
-        of this call's doing.
+        of this call's doing. ``origin`` says how the flow was found; it goes into the journal's first entry.
         """
         self.id = call_id
         self.leg = leg
         self.flow = flow
         self.journal = journal
         self.metadata = dict(metadata or {})
+        self.origin = dict(origin or {})
         self.placing = Placing(self) if leg.info.direction == "outbound" else None
         self.state = CallState.OFFERED if self.placing is None else CallState.DIALLING
         self.step = ""
