@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from voiceagent.app.flow_targets import check_fallbacks
 from voiceagent.call.leg import LegInfo
 from voiceagent.ivr.flow import FlowBook, load_flows
 from voiceagent.ivr.routing import Arrival
@@ -21,13 +22,15 @@ def book_of_flows(settings: Settings, version: int = 1) -> FlowBook:
         from voiceagent.ivr.front_desk import front_desk
 
         flows = [front_desk]
-    return FlowBook(
+    book = FlowBook(
         flows,
         routes=[one.route for one in settings.routes],
         default_flow=settings.default_flow,
         hosted_numbers=settings.hosted.numbers,
         version=version,
     )
+    check_fallbacks(book, settings.call.transfer_targets)
+    return book
 
 
 def arrival_of(info: LegInfo, wall: float) -> Arrival:

@@ -502,6 +502,8 @@ def _call_config(settings: Settings) -> CallConfig:
         no_input_s=call.no_input_s,
         transfer_timeout_s=call.transfer_timeout_s,
         transfer_targets=call.transfer_targets,
+        fallback_sentence=call.fallback_sentence,
+        fallback_target=call.fallback_target,
         survival=SurvivalConfig(
             enabled=survival.enabled,
             cap_s=survival.cap_s,
