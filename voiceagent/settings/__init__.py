@@ -10,7 +10,8 @@ from voiceagent.settings.provider import (
     SecondSettings,
     SurvivalSettings,
 )
-from voiceagent.settings.service import CallSettings, ConsoleSettings, LogSettings
+from voiceagent.settings.routes import RouteSettings
+from voiceagent.settings.service import CallSettings, ConsoleSettings, JournalSettings, LogSettings
 from voiceagent.settings.telephony import MediaSettings, SipSettings
 from voiceagent.settings.transport import StreamSettings, TlsSettings
 from voiceagent.settings.tree import Settings, bare_settings, load_settings
@@ -21,10 +22,12 @@ __all__ = [
     "ConsoleSettings",
     "EngineSettings",
     "HostedSettings",
+    "JournalSettings",
     "LogSettings",
     "MediaSettings",
     "OutboundSettings",
     "RealtimeSettings",
+    "RouteSettings",
     "SecondSettings",
     "Settings",
     "SipSettings",
