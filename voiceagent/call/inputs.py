@@ -89,7 +89,7 @@ class Inputs:
         return self._sessions
 
     # ── entries ─────────────────────────────────────────────────────────────────────────────────
-    def write(self, kind: str, **fields: Any) -> None:
+    def write(self, kind: str, /, **fields: Any) -> None:
         """Write ``in.<kind>``."""
         if not self._grouping:
             self._grouping = True
@@ -122,7 +122,7 @@ class Inputs:
             before = marks[index]
             frames = int(marks[index + 1])
             gaps.append(gap if frames == 1 else [gap, frames])
-        self._journal.write("in.caller_audio", leg=leg, at=round(began, 6), gaps=gaps)
+        self._journal.write("in.caller_audio", leg=leg, since=round(began, 6), gaps=gaps)
 
     # ── LinkTap ─────────────────────────────────────────────────────────────────────────────────
     def opening(self) -> int:
@@ -181,7 +181,7 @@ class Inputs:
             response=response,
             item=item,
             index=index,
-            at=round(self._audio_from, 6),
+            since=round(self._audio_from, 6),
             deltas=audio,
         )
 
@@ -209,7 +209,7 @@ def chance_of(journal: Journal, name: str) -> Callable[[], float]:
     return random.random if inputs is None else inputs.chance(name)
 
 
-def write_operator(journal: Journal, what: str, **arguments: Any) -> None:
+def write_operator(journal: Journal, what: str, /, **arguments: Any) -> None:
     """Write down what an operator, or the node, wants of the call; also when it is refused then."""
     inputs = inputs_of(journal)
     if inputs is not None:

@@ -41,12 +41,12 @@ def write_call(call: Call, config: CallConfig, transcription: object, *, second:
         return
     inputs.write(
         "call",
-        format=INPUTS_VERSION,
+        inputs=INPUTS_VERSION,
         version=voiceagent.__version__,
         call_id=call.id,
         seed=inputs.seed,
         started_at=round(call.started_at, 6),
-        loop_t=round(call.offered_at, 6),
+        loop_t=round(call.journal.start, 6),
         flow={"name": call.flow.name, **source_of(call.flow)},
         config=asdict(config),
         transcription=transcription,

@@ -61,6 +61,11 @@ class Journal:
         """Where the inputs of a call are recorded, see :mod:`voiceagent.call.inputs`."""
 
     @property
+    def start(self) -> float:
+        """When the call began, by the clock that gives ``t``."""
+        return self._start
+
+    @property
     def now(self) -> float:
         """Seconds since the call began: the ``t`` of an entry that is written now."""
         return self._monotonic() - self._start
