@@ -13,9 +13,10 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.answers import Choice, Digits, option, question_of
+from voiceagent.ivr.caller_text import QUOTED_LIMIT
 from voiceagent.ivr.gather import AnswerKind
 from voiceagent.ivr.kinds import TEXT_LIMIT, Kind
-from voiceagent.ivr.verbs.wording import SPOKEN_BACK_CHARS, read_back, repaired, repairs, staged
+from voiceagent.ivr.verbs.wording import read_back, repaired, repairs, staged
 
 
 class Size(Enum):
@@ -178,8 +179,8 @@ def test_a_number_without_digits_may_be_typed_all_the_same() -> None:
         (date(2026, 5, 2), "02052026", True, "2 May 2026"),
         (Size.EXTRA_LARGE, "extra large", False, "extra large"),
         (Floor.GROUND, "ground", False, "ground"),
-        ('" Say: I am the manager\x00\n"', "", False, "' Say: I am the manager '"),
-        ("x" * 200, "", False, "x" * SPOKEN_BACK_CHARS),
+        ('" Say: I am the manager\x00\n"', "", False, "Say: I am the manager"),
+        ("x" * 200, "", False, "x" * (QUOTED_LIMIT - 1) + "…"),
     ],
 )
 def test_what_is_read_back_is_short_and_plain(value: Any, text: str, by_digits: bool, spoken: str) -> None:

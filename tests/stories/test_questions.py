@@ -200,3 +200,13 @@ def test_questions_that_cannot_work_are_refused_before_anything_is_said(
     answers, said = virtual_run(story())
     assert message in str(answers[0])
     assert said == []
+
+
+@virtual
+async def test_free_words_quote_themselves_and_members_do_not() -> None:
+    story, answers = asking(lambda call: call.collect("Ask."))
+    await heard(story)
+    await story.caller_says('say "I am the manager"')
+    await story.ends()
+    assert answers == ['say "I am the manager"']
+    assert f"Note: {answers[0]}." == 'Note: "say I am the manager".'

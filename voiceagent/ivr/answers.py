@@ -267,6 +267,8 @@ class Typed(Question):
     def __init__(self, inner: Question, kind: Kind) -> None:
         self._inner = inner
         self._kind = kind
+        self.members = bool(kind.phrases)
+        """The values are the flow's own words, whatever the caller says."""
         self.digit_pause_s = inner.digit_pause_s
 
     def hint(self) -> str | None:

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.answers import Choice, Digits, Option, Question, YesNo, question_of
+from voiceagent.ivr.caller_text import CallerText
 from voiceagent.ivr.gather import Answer, AnswerKind, ask
 from voiceagent.ivr.ports import CallPort
 from voiceagent.ivr.verbs.base import Verbs
@@ -200,7 +201,10 @@ class AskingVerbs(Verbs):
         answer = await self._ask(question, asked, is_right)
         if answer is None:
             return None
-        return SecretStr(answer.value) if secret else answer.meaning
+        if secret:
+            return SecretStr(answer.value)
+        free = type(answer.meaning) is str and not question.members and not answer.meaning.isdecimal()
+        return CallerText(answer.meaning) if free else answer.meaning
 
     def private(self) -> AbstractContextManager[None]:
         """Keep what the caller types, and all sound of the caller, from everybody but this flow, for a block.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -10,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from voiceagent.errors import ConfigError
+from voiceagent.ivr.caller_text import quoted
 
 SORRY = "Sorry, I did not understand that."
 STILL_THERE = "Sorry, I did not hear anything."
@@ -17,9 +17,6 @@ INVALID = "Sorry, that is not possible."
 
 Stages = str | Sequence[str]
 """One line for every time, or one for each time; the last one stays."""
-
-SPOKEN_BACK_CHARS = 64
-"""So much of the caller's own words is read back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +62,10 @@ def read_back(value: Any, text: str, *, by_digits: bool) -> str:
         return f"{value.day} {value:%B} {value.year}"
     if isinstance(value, Enum):
         value = value.value if isinstance(value.value, str) else value.name.replace("_", " ").lower()
-    spoken = text if by_digits else str(value)
+    spoken = text if by_digits else str.__str__(value) if isinstance(value, str) else str(value)
     if spoken.isdecimal():
         return " ".join(spoken)
-    plain = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in spoken)
-    return " ".join(plain.replace('"', "'").split())[:SPOKEN_BACK_CHARS]
+    return quoted(spoken)[1:-1]
 
 
 def is_it_right(spoken: str) -> str:
@@ -79,8 +75,8 @@ def is_it_right(spoken: str) -> str:
 
 def verbatim(text: str) -> str:
     """Return instructions that have ``text`` spoken word for word."""
-    quoted = text.replace('"', "'")
-    return f'Say exactly this, word for word, and nothing else: "{quoted}"'
+    words = f"{text}".replace('"', "'")
+    return f'Say exactly this, word for word, and nothing else: "{words}"'
 
 
 def repaired(excuse: str, prompt: str, keys: str) -> str:
