@@ -6,20 +6,20 @@ import textwrap
 
 import pytest
 
+from voiceagent.call.targets import TargetRules
 from voiceagent.ivr.check.codes import PYTHON_CODES
-from voiceagent.ivr.check.findings import Finding, Severity
+from voiceagent.ivr.check.findings import Finding
 from voiceagent.ivr.check.python_check import check_python, shared_names
 
 HEAD = "import asyncio\nimport time\nfrom voiceagent.ivr import Call, Digits, flow, option, tool\n"
 LONG = " ".join(["word"] * 41)
 
 
-def refusal(target: str) -> tuple[Severity, str] | None:
-    return None if target.startswith("sip:desk@") else ("error", f"{target} is not on the allow-list")
+TARGETS = TargetRules(("sip:desk@example.com",))
 
 
 def findings(text: str) -> list[Finding]:
-    return list(check_python(text, "flow.py", refusal).findings)
+    return list(check_python(text, "flow.py", TARGETS).findings)
 
 
 def in_flow(body: str, before: str = "") -> str:
@@ -281,8 +281,9 @@ MISTAKES: list[tuple[str, str]] = [
     ("missing-function", in_flow("await biling(call)  # here")),
     ("long-uninterruptible", in_flow(f'await call.say("{LONG}", interruptible=False)  # here')),
     ("long-uninterruptible", in_flow("await call.hangup(LEGAL)  # here", f'LEGAL = "{LONG}"\n')),
-    ("raw-caller-text", in_flow("await call.respond(f'Greet {call.metadata.get(1).raw}.')  # here")),
-    ("raw-caller-text", in_flow('await call.respond("Greet " + call.caller_name)  # here')),
+    ("raw-caller-text", in_flow("await call.respond(f'Greet {call.caller.raw}.')  # here")),
+    ("raw-caller-text", in_flow('await call.respond(" ".join(["Greet", call.caller_name]))  # here')),
+    ("bad-argument", in_flow('await call.transfer("desk, please")  # here\nawait call.say("Nobody.")')),
     ("secret-spoken", in_flow('await call.say(f"It is {pin.get_secret_value()}.")  # here', "pin = ...\n")),
     (
         "secret-spoken",

@@ -40,9 +40,7 @@ PYTHON_CODES: Mapping[str, Code] = {
     "unhandled-option": _warning("an option that no branch handles"),
     "unreachable": _warning("code that never runs, or a branch for a name that is no option"),
     "endless-loop": _error("a loop without a way out, or without one for a caller who says nothing"),
-    "transfer-not-allowed": _error(
-        "the target is refused by `call.transfer_targets`; a warning while those are empty"
-    ),
+    "transfer-not-allowed": _error("`call.transfer_targets` refuse it; a warning while they are empty"),
     "transfer-no-fallback": _warning("nothing follows for the caller when the transfer fails"),
     "missing-function": _error("a tool, a fetched function or a sub-flow that does not exist"),
     "long-uninterruptible": _warning("more than 40 words that the caller cannot interrupt"),
@@ -55,3 +53,18 @@ PYTHON_CODES: Mapping[str, Code] = {
     "fails-in-simulation": _error("a scenario made the flow raise"),
 }
 """Codes of flows in Python, and of several files together."""
+
+TOML_CODES: Mapping[str, Code] = {
+    "bad-toml": _error("the file cannot be read, or is not TOML"),
+    "missing-key": _error("a key that a step needs is not there"),
+    "unknown-key": _error("a key that means nothing here"),
+    "bad-value": _error("a key has a value that cannot be"),
+    "unknown-target": _error("a way leads to a step that does not exist"),
+    "unknown-name": _error("a text has a `{name}` that nothing sets, or not on every way there"),
+    "missing-otherwise": _error("a step says nothing about no answer, an error or a time-out"),
+    "no-end": _error("from a step no way leads to a hangup or a transfer"),
+}
+"""Codes that only flows in TOML have; the others they share with flows in Python."""
+
+CODES: Mapping[str, Code] = {**PYTHON_CODES, **TOML_CODES}
+"""Every code."""

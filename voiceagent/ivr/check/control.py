@@ -6,7 +6,7 @@ Asked twice: for any caller, and for one who never answers.
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from voiceagent.ivr.check.source import Function, Source
 from voiceagent.ivr.check.verb_table import ENDING, LEAVING, QUESTIONS
@@ -27,29 +27,26 @@ class Control:
     def __init__(self, source: Source, *, silent: bool) -> None:
         self._source = source
         self._silent = silent
-        self._done: dict[Function, Ways] = {}
-        self._under_way: list[Function] = []
-        self._recursive = False
         self.loops: dict[ast.While, Ways] = {}
         """Every endless ``while`` that was met, with the ways out of its body."""
+        self._ways: dict[Function, Ways] = {one: frozenset() for one in source.functions if one.call}
+        self._solve()
 
     def function(self, function: Function) -> Ways:
         """Return how a function is left: ``return`` or ``stop``; empty when no way leads out of it."""
-        if function in self._done:
-            return self._done[function]
-        if function in self._under_way:
-            self._recursive = True
-            return frozenset()
-        outermost = not self._under_way
-        self._under_way.append(function)
-        ways = self.block(function.node.body, {})
-        self._under_way.pop()
-        found: Ways = ways - {"fall"} | ({"return"} if "fall" in ways else set[str]())
-        if outermost or not self._recursive:
-            self._done[function] = found
-        if outermost:
-            self._recursive = False
-        return found
+        return self._ways.get(function, frozenset({"return"}))
+
+    def _solve(self) -> None:
+        """Go over all functions, callees first, until nothing more is learnt: flows may call in circles."""
+        order = _callees_first(self._source, self._ways)
+        learnt = True
+        while learnt:
+            learnt = False
+            for function in order:
+                ways = self.block(function.node.body, {})
+                out = ways - FALL | (frozenset({"return"}) if "fall" in ways else frozenset[str]())
+                learnt = learnt or out != self._ways[function]
+                self._ways[function] = out
 
     def block(self, body: Sequence[ast.stmt], known: Known) -> Ways:
         """Return the ways out of statements in a row."""
@@ -83,7 +80,7 @@ class Control:
             case ast.For() | ast.AsyncFor():
                 ways = self._block(node.body, self._forget(node.body, known))
                 after = self._block(node.orelse, dict(known))
-                self._keep(known, node)
+                self._lose(known, node)
                 return ways - {"break", "continue"} | after | FALL
             case ast.Try() | ast.TryStar():
                 return self._try(node, known)
@@ -104,7 +101,7 @@ class Control:
             out |= self._block(node.body, dict(known))
         if truth is not True:
             out |= self._block(node.orelse, dict(known))
-        self._keep(known, node)
+        self._lose(known, node)
         return out
 
     def _match(self, node: ast.Match, known: dict[str, object]) -> Ways:
@@ -117,9 +114,9 @@ class Control:
                 continue
             out |= self._block(case.body, dict(known))
             if fits is True and case.guard is None:
-                self._keep(known, node)
+                self._lose(known, node)
                 return frozenset(out)
-        self._keep(known, node)
+        self._lose(known, node)
         return frozenset(out | FALL)
 
     def _while(self, node: ast.While, known: dict[str, object]) -> Ways:
@@ -134,7 +131,7 @@ class Control:
         out = ways - {"break", "continue", "fall"}
         if "break" in ways or truth is not True:
             out |= FALL
-        self._keep(known, node)
+        self._lose(known, node)
         return out
 
     def _try(self, node: ast.Try | ast.TryStar, known: dict[str, object]) -> Ways:
@@ -144,16 +141,14 @@ class Control:
             ways = ways - FALL | self._block(node.orelse, known)
         for handler in node.handlers:
             ways |= self._block(handler.body, self._forget(node.body, before))
-        self._keep(known, node)
+        self._lose(known, node)
         last = self._block(node.finalbody, dict(known))
         return last if "fall" not in last else ways | (last - FALL)
 
     def _inside(self, node: ast.AST) -> Ways:
         """Return what the verbs and sub-flows in an expression may do: fall through, or end the call."""
         ways: Ways = FALL
-        for one in ast.walk(node):
-            if not (isinstance(one, ast.Call) and self._source.awaited(one)):
-                continue
+        for one in self._source.awaits_in(node):
             function = self._source.owner.get(one)
             sub = self._source.sub_flow(one)
             if sub is not None:
@@ -174,8 +169,7 @@ class Control:
 
     # ── what names hold ─────────────────────────────────────────────────────────────────────────
     def _assign(self, node: ast.stmt, known: dict[str, object]) -> None:
-        for name in _stored(node):
-            known.pop(name, None)
+        self._lose(known, node)
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
             target, value = node.targets[0], node.value
         elif isinstance(node, ast.AnnAssign) and node.value is not None:
@@ -186,13 +180,16 @@ class Control:
         if isinstance(target, ast.Name) and held is not _UNKNOWN:
             known[target.id] = held
 
-    def _keep(self, known: dict[str, object], node: ast.AST) -> None:
-        for name in _stored(node):
-            known.pop(name, None)
+    def _lose(self, known: dict[str, object], node: ast.AST) -> None:
+        if known:
+            for name in _stored(node):
+                known.pop(name, None)
 
     def _forget(self, body: Sequence[ast.stmt], known: Known) -> dict[str, object]:
         """Return what is known at every start of a loop's body."""
         kept = dict(known)
+        if not kept:
+            return kept
         for statement in body:
             for node in ast.walk(statement):
                 if not isinstance(node, ast.Name) or isinstance(node.ctx, ast.Load):
@@ -275,3 +272,28 @@ def _stored(node: ast.AST) -> set[str]:
     return {
         one.id for one in ast.walk(node) if isinstance(one, ast.Name) and not isinstance(one.ctx, ast.Load)
     }
+
+
+def _callees_first(source: Source, functions: Iterable[Function]) -> list[Function]:
+    order: list[Function] = []
+    seen: set[Function] = set()
+    for first in functions:
+        stack = [] if first in seen else [(first, _callees(source, first))]
+        seen.add(first)
+        while stack:
+            function, rest = stack[-1]
+            callee = next((one for one in rest if one not in seen), None)
+            if callee is None:
+                order.append(function)
+                stack.pop()
+            else:
+                seen.add(callee)
+                stack.append((callee, _callees(source, callee)))
+    return order
+
+
+def _callees(source: Source, function: Function) -> Iterator[Function]:
+    for node in source.nodes(function):
+        sub = source.sub_flow(node)
+        if sub is not None:
+            yield sub

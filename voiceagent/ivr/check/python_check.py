@@ -16,7 +16,7 @@ from voiceagent.ivr.check import (
 )
 from voiceagent.ivr.check.codes import PYTHON_CODES
 from voiceagent.ivr.check.findings import Finding
-from voiceagent.ivr.check.rules_leaving import Refusal
+from voiceagent.ivr.check.rules_leaving import Targets
 from voiceagent.ivr.check.source import FlowFact, Source
 from voiceagent.ivr.flow import normal_number
 
@@ -39,20 +39,22 @@ class Checked:
     flows: Sequence[FlowFact] = ()
 
 
-def check_python(text: str, file: str, refusal: Refusal | None = None) -> Checked:
+def check_python(text: str, file: str, targets: Targets | None = None) -> Checked:
     """Return every mistake in a file's text, sorted. ``file`` is how findings name it.
 
-    ``refusal`` judges the targets of transfers; without it they are not looked at.
+    Without ``targets`` every target may be transferred to.
     """
     try:
         source = Source(text, file)
+        found = [finding for rule in RULES for finding in rule(source)]
+    except RecursionError:
+        return Checked([Finding(file, 1, "error", "syntax", "is nested too deeply to be checked")])
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None) or 1
         told = error.msg if isinstance(error, SyntaxError) else str(error)
         return Checked([Finding(file, line, PYTHON_CODES["syntax"].severity, "syntax", told)])
-    found = [finding for rule in RULES for finding in rule(source)]
-    if refusal is not None:
-        found += rules_leaving.targets(source, refusal)
+    if targets is not None:
+        found += rules_leaving.forbidden_targets(source, targets)
     flows = tuple(source.flow_facts())
     if not flows:
         found.append(source.found(1, "no-flow", "no flow is declared here", "put @flow(…) above one"))

@@ -99,7 +99,7 @@ def _names(use: VerbUse) -> tuple[str, ...] | None:
 def _judged(
     source: Source, use: VerbUse, handling: _Handling, names: tuple[str, ...] | None
 ) -> Iterator[Finding]:
-    if names is not None and use.name == "choose":
+    if names and use.name == "choose":
         for name, at in handling.strange:
             if name not in names:
                 remedy = did_you_mean(name, names)
@@ -121,9 +121,11 @@ def _judged(
         )
     elif not handling.used_at_all:
         yield source.found(use.node, "missing-no-input", f"the answer of {use.name} is ignored")
-    elif handling.matched is not None and (branches or not left):
+    elif handling.matched is not None and (branches or (names and not left)):
         remedy = "add case None or case _" if branches else "add else, or test for None"
-        yield source.found(handling.matched, "missing-no-input", f"{what}, and no branch handles that", remedy)
+        yield source.found(
+            handling.matched, "missing-no-input", f"{what}, and no branch handles that", remedy
+        )
 
 
 def _handling(source: Source, use: VerbUse) -> _Handling | None:

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
 
-from voiceagent.ivr.check.findings import Finding, Severity
+from voiceagent.errors import RequestRefused
+from voiceagent.ivr.check.findings import Finding
 from voiceagent.ivr.check.source import Function, Source
 from voiceagent.ivr.check.source import argument as argument_of
-
-Refusal = Callable[[str], tuple[Severity, str] | None]
-"""Says why a target may not be transferred to, and how bad that is; None: it may."""
+from voiceagent.ivr.check.verb_table import LEAVING
 
 
-def targets(source: Source, refusal: Refusal) -> Iterator[Finding]:
-    """Constant targets that the settings refuse."""
+class Targets(Protocol):
+    """Who may be transferred to: :class:`voiceagent.call.targets.TargetRules`."""
+
+    def check(self, text: str) -> object:
+        """Raise :class:`~voiceagent.errors.RequestRefused` for a target that is not allowed."""
+        ...
+
+
+def forbidden_targets(source: Source, targets: Targets) -> Iterator[Finding]:
+    """Constant targets that the settings refuse, or that nobody could call."""
     for use in source.uses:
-        if use.name not in ("transfer", "queue") or use.verb is None:
-            continue
         target = argument_of(use.node, "target", 0)
         text, whole = source.text(target)
-        if target is None or not whole or not text:
+        if use.name not in LEAVING or use.verb is None or target is None or not whole or not text:
             continue
-        refused = refusal(text)
-        if refused is not None:
-            severity, why = refused
-            yield source.found(
-                target, "transfer-not-allowed", f"transfer to {text}: {why}", severity=severity
-            )
+        try:
+            targets.check(text)
+        except RequestRefused as error:
+            why = str(error).removeprefix(f"{error.field}: ")
+            if error.code == "bad_target":
+                yield source.found(target, "bad-argument", f"{use.name}: target {why}")
+            else:
+                remedy = "allow it in call.transfer_targets"
+                yield source.found(target, "transfer-not-allowed", why, remedy)
 
 
 def no_fallback(source: Source) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from voiceagent.ivr.check.verb_table import PROMPTS
 
 LONGEST_UNINTERRUPTIBLE = 40
 """Words that a caller may be made to sit through: about a quarter of a minute."""
-CALLER_TEXTS = frozenset({"caller_name", "headers", "metadata"})
+CALLER_TEXTS = frozenset({"caller", "called", "caller_name", "headers", "claims"})
 """Attributes of a call that the other side has written."""
 _SECRET = "get_secret_value"
 
@@ -101,33 +101,25 @@ def raw_caller_text(source: Source) -> Iterator[Finding]:
                     yield source.found(
                         node, "raw-caller-text", f".raw in {use.name} is not quoted", "leave .raw out"
                     )
-                elif _joined(node) and any(
-                    _is_caller_text(source, use, one) for one in ast.iter_child_nodes(node)
-                ):
+                elif _joins(node) and any(_is_caller_text(source, use, one) for one in ast.walk(node)):
                     yield source.found(
                         node,
                         "raw-caller-text",
-                        f"the caller's text is joined into {use.name} without being quoted",
+                        f"join does not quote the caller's text in {use.name}",
                         'use an f-string: f"… {text}"',
                     )
 
 
-def _joined(node: ast.AST) -> bool:
-    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mod)
+def _joins(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "join"
 
 
 def _is_caller_text(source: Source, use: VerbUse, node: ast.AST) -> bool:
-    if isinstance(node, ast.Tuple):
-        return any(_is_caller_text(source, use, one) for one in node.elts)
-    while isinstance(node, ast.Call | ast.Subscript | ast.Attribute):
-        if (
-            isinstance(node, ast.Attribute)
-            and node.attr in CALLER_TEXTS
-            and source.is_call(node.value, use.function)
-        ):
-            return True
-        node = node.func if isinstance(node, ast.Call) else node.value
-    return False
+    return (
+        isinstance(node, ast.Attribute)
+        and node.attr in CALLER_TEXTS
+        and source.is_call(node.value, use.function)
+    )
 
 
 RULES: tuple[Callable[[Source], Iterator[Finding]], ...] = (

@@ -107,14 +107,14 @@ def _awaited_later(source: Source, target: ast.Name) -> bool:
 def unknown_verb(source: Source) -> Iterator[Finding]:
     """Names that the call does not have, unless the file sets them itself."""
     known = attributes()
+    mine = {
+        node.attr
+        for node in source.parent
+        if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load)
+    }
     for function in source.functions:
         if not function.call:
             continue
-        mine = {
-            node.attr
-            for node in source.parent
-            if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load)
-        }
         for node in source.nodes(function):
             if (
                 isinstance(node, ast.Attribute)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from voiceagent.ivr.check.codes import PYTHON_CODES
-from voiceagent.ivr.check.findings import Finding, Severity
+from voiceagent.ivr.check.findings import Finding
 from voiceagent.ivr.check.verb_table import Verb, verbs
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
@@ -77,6 +77,7 @@ class Source:
         self.texts: dict[str, ast.expr] = {}
         """Names that are assigned once in the file → what they are assigned."""
         self._nodes: dict[Function, list[ast.AST]] = {}
+        self._awaits: dict[ast.AST, tuple[ast.Call, ...]] = {}
         self._walk(self.tree, None)
         self._bind()
         for function in self.functions:
@@ -234,6 +235,14 @@ class Source:
         """Tell whether an expression stands directly under ``await``."""
         return isinstance(self.parent.get(node), ast.Await)
 
+    def awaits_in(self, node: ast.AST) -> tuple[ast.Call, ...]:
+        """Return the awaited calls in a statement or an expression."""
+        found = self._awaits.get(node)
+        if found is None:
+            calls = (one for one in ast.walk(node) if isinstance(one, ast.Call))
+            found = self._awaits[node] = tuple(one for one in calls if self.awaited(one))
+        return found
+
     def sub_flow(self, node: ast.AST) -> Function | None:
         """Return the sub-flow of this file that a call expression runs."""
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
@@ -280,11 +289,10 @@ class Source:
         code: str,
         message: str,
         remedy: str = "",
-        severity: Severity | None = None,
     ) -> Finding:
         """Return a finding at a node's line."""
         line = at if isinstance(at, int) else getattr(at, "lineno", 1)
-        return Finding(self.file, line, severity or PYTHON_CODES[code].severity, code, message, remedy)
+        return Finding(self.file, line, PYTHON_CODES[code].severity, code, message, remedy)
 
 
 def argument(node: ast.Call, name: str, place: int | None = None) -> ast.expr | None:
