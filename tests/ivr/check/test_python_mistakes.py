@@ -90,6 +90,7 @@ MISTAKES: list[tuple[str, str]] = [
         ),
     ),
     ("bad-argument", in_flow('return await call.collect("Ask.", digits=Digits(5, 3))  # here')),
+    ("bad-argument", in_flow('return await call.collect("Ask for the PIN.", secret=True)  # here')),
     (
         "duplicate-key",
         in_flow(

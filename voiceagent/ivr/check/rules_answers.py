@@ -80,8 +80,6 @@ def unhandled_answers(source: Source) -> Iterator[Finding]:
     for use in source.uses:
         if use.name not in QUESTIONS or use.verb is None or not source.awaited(use.node):
             continue
-        if "None" not in str(use.verb.signature.return_annotation):
-            continue
         handling = _handling(source, use)
         if handling is not None:
             yield from _judged(source, use, handling, _names(use))

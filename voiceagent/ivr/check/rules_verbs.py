@@ -12,6 +12,7 @@ from voiceagent.ivr.answers import KEYS, Digits
 from voiceagent.ivr.check.findings import Finding
 from voiceagent.ivr.check.source import Function, Source, VerbUse, argument
 from voiceagent.ivr.check.verb_table import PROMPTS, Verb, attributes
+from voiceagent.ivr.verbs.asking import MOST_ATTEMPTS
 
 _TESTS = (ast.If, ast.While, ast.IfExp, ast.Match, ast.Compare, ast.BoolOp, ast.UnaryOp, ast.BinOp)
 _USES = (*_TESTS, ast.Attribute, ast.FormattedValue, ast.Subscript, ast.Assert, ast.Expr)
@@ -142,6 +143,8 @@ def bad_argument(source: Source) -> Iterator[Finding]:
         if use.verb is not None:
             yield from _fits(source, use, use.verb)
             yield from _values(source, use, use.verb)
+            if use.name == "collect":
+                yield from _secret(source, use)
     for node in source.parent:
         if isinstance(node, ast.Call) and source.declares(node, "Digits"):
             yield from _digits(source, node)
@@ -198,6 +201,16 @@ def _values(source: Source, use: VerbUse, verb: Verb) -> Iterator[Finding]:
             yield source.found(value, "bad-argument", f"{verb.name}: {name} {why}")
 
 
+def _secret(source: Source, use: VerbUse) -> Iterator[Finding]:
+    secret, confirm = argument(use.node, "secret"), argument(use.node, "confirm")
+    if not (isinstance(secret, ast.Constant) and secret.value is True):
+        return
+    if argument(use.node, "digits") is None and all(one.arg is not None for one in use.node.keywords):
+        yield source.found(secret, "bad-argument", "collect: a secret needs digits=: only keys are taken")
+    if confirm is not None and not (isinstance(confirm, ast.Constant) and not confirm.value):
+        yield source.found(confirm, "bad-argument", "collect: a secret cannot be read back")
+
+
 def _constant(node: ast.expr) -> object:
     try:
         return ast.literal_eval(node)
@@ -224,10 +237,10 @@ def _wrong_value(verb: Verb, name: str, given: object) -> str:
         return "is empty"
     if isinstance(given, bool) or not isinstance(given, int | float):
         return ""
-    if name == "attempts" and given < 1:
-        return "must be at least 1"
-    if name.endswith(_SECONDS) and given < 0:
-        return "must not be negative"
+    if name == "attempts" and not 1 <= given <= MOST_ATTEMPTS:
+        return f"must be 1 to {MOST_ATTEMPTS}"
+    if name.endswith(_SECONDS) and given <= 0:
+        return "must be above 0"
     return ""
 
 
