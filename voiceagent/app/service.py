@@ -21,6 +21,7 @@ import structlog
 import voiceagent
 from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.events import EventHub
+from voiceagent.app.flow_targets import check_fallbacks
 from voiceagent.app.gauges import guard_against_overload, keep_figures
 from voiceagent.app.incoming import Reception
 from voiceagent.app.provider import SessionFactory
@@ -468,7 +469,9 @@ class Service:
 def book_of_flows(settings: Settings) -> FlowBook:
     """Return the flows that the settings name, or the built-in front desk."""
     if settings.flows:
-        return load_flows(settings.flows)
+        book = load_flows(settings.flows)
+        check_fallbacks(book, settings.call.transfer_targets)
+        return book
     from voiceagent.ivr.front_desk import front_desk
 
     return FlowBook([front_desk])
@@ -510,6 +513,8 @@ def _call_config(settings: Settings) -> CallConfig:
         no_input_s=call.no_input_s,
         transfer_timeout_s=call.transfer_timeout_s,
         transfer_targets=call.transfer_targets,
+        fallback_sentence=call.fallback_sentence,
+        fallback_target=call.fallback_target,
         survival=SurvivalConfig(
             enabled=survival.enabled,
             cap_s=survival.cap_s,

@@ -47,6 +47,7 @@ def write_end(call: Call, outcome: CallOutcome) -> None:
         reason=outcome.reason,
         detail=outcome.detail,
         status=outcome.status,
+        **({"then": outcome.then} if outcome.then else {}),
         duration_s=round(call.seconds, 3),
         barge_ins=call.barge_ins,
         longest_gap_s=round(call.watch.longest_gap_s, 3),

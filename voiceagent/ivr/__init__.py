@@ -9,6 +9,7 @@ async def front_desk(call: Call) -> None:
 
 from voiceagent.errors import CallEnded
 from voiceagent.ivr.answers import Digits, Option, option
+from voiceagent.ivr.caller_text import CallerText, quoted
 from voiceagent.ivr.flow import Flow, FlowBook, flow, load_flows
 from voiceagent.ivr.ports import Answering, Tool, TransferOutcome
 from voiceagent.ivr.tools import tool
@@ -19,6 +20,7 @@ __all__ = [
     "Answering",
     "Call",
     "CallEnded",
+    "CallerText",
     "Digits",
     "Flow",
     "FlowBook",
@@ -30,5 +32,6 @@ __all__ = [
     "flow",
     "load_flows",
     "option",
+    "quoted",
     "tool",
 ]

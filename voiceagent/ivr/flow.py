@@ -32,20 +32,43 @@ class Flow:
     numbers: tuple[str, ...] = ()
     instructions: str = ""
     voice: str | None = None
+    fallback: str | None = None
+    """Said word for word to the caller when the flow raises; None: ``call.fallback_sentence``."""
+    fallback_target: str | None = None
+    """To whom the caller is handed then; None: ``call.fallback_target``."""
 
     async def __call__(self, call: Call) -> None:
         await self.function(call)
 
 
 def flow(
-    name: str, *, numbers: Iterable[str] = (), instructions: str = "", voice: str | None = None
+    name: str,
+    *,
+    numbers: Iterable[str] = (),
+    instructions: str = "",
+    voice: str | None = None,
+    fallback: str | None = None,
+    fallback_target: str | None = None,
 ) -> Callable[[FlowFunction], Flow]:
-    """Declare a flow. The decorated function must be ``async def`` and take the call."""
+    """Declare a flow. The decorated function must be ``async def`` and take the call.
+
+    ``fallback`` is said when the flow raises, and the caller is then handed to ``fallback_target``.
+    """
 
     def declare(function: FlowFunction) -> Flow:
         if not inspect.iscoroutinefunction(function):
             raise ConfigError(f"flow {name}", "must be an async function that takes the call")
-        return Flow(name, function, tuple(numbers), instructions or inspect.getdoc(function) or "", voice)
+        if fallback is not None and not fallback.strip():
+            raise ConfigError(f"flow {name}", "fallback must be a sentence")
+        return Flow(
+            name,
+            function,
+            tuple(numbers),
+            instructions or inspect.getdoc(function) or "",
+            voice,
+            fallback=fallback,
+            fallback_target=fallback_target,
+        )
 
     return declare
 

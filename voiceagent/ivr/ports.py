@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from voiceagent.claims import CallerClaims
+from voiceagent.ivr.caller_text import CallerText
 from voiceagent.realtime.requests import BargePolicy, Origin, Outcome, When
 
 NO_CLAIMS = CallerClaims()
@@ -53,6 +54,9 @@ class CallerSaid:
     """One turn of the caller as text; empty when nothing could be understood."""
 
     text: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", CallerText(self.text))
 
 
 @dataclass(frozen=True, slots=True)

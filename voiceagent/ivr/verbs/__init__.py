@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voiceagent.claims import FirstValues
+from voiceagent.ivr.caller_text import CallerText, caller_claims, caller_headers
 from voiceagent.ivr.ports import CallPort
 from voiceagent.ivr.verbs.answering import AnsweringVerbs
 from voiceagent.ivr.verbs.asking import AskingVerbs
@@ -20,13 +20,14 @@ class Call(SpeakingVerbs, AnsweringVerbs, AskingVerbs, WaitingVerbs, LeavingVerb
         super().__init__(port, no_input_s=no_input_s, transfer_timeout_s=transfer_timeout_s)
         facts = port.facts
         self.id = facts.call_id
-        self.caller = facts.caller
-        """Who calls, as the caller's side claims: data, never proof."""
-        self.called = facts.called
-        self.caller_name = facts.caller_name
-        self.headers = FirstValues(facts.headers)
+        theirs = CallerText if facts.direction == "inbound" else str
+        self.caller = theirs(facts.caller)
+        """Who calls. Inbound that is a claim: data, never proof; it quotes itself."""
+        self.called = theirs(facts.called)
+        self.caller_name = CallerText(facts.caller_name)
+        self.headers = caller_headers(facts.headers)
         """Headers of the call, as the caller's side sent them: data, like everything the caller says."""
-        self.claims = facts.claims
+        self.claims = caller_claims(facts.claims)
         """What they say about the caller: asserted identity, diversions, attestation."""
         self.direction = facts.direction
         """``inbound`` or ``outbound``."""

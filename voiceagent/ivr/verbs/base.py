@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from voiceagent.ivr.ports import CallPort, Line, Tool
+from voiceagent.ivr.caller_text import CallerText, guarded, quoted, suspects
+from voiceagent.ivr.ports import CallFacts, CallPort, Line, Tool
 from voiceagent.realtime.requests import BargePolicy, When
 
 _OURS = str(Path(__file__).parents[1])
@@ -19,9 +20,14 @@ class Verbs:
         self._port = port
         self._no_input_s = no_input_s
         self._transfer_timeout_s = transfer_timeout_s
+        self._suspects = suspects(_claimed(port.facts))
 
     def _step(self, name: str) -> None:
         self._port.step(name, place_in_flow())
+
+    def _guarded(self, text: str) -> str:
+        """Return words for the model, with the caller's side's own as quotations only."""
+        return guarded(text, self._suspects)
 
     def _line(
         self,
@@ -35,15 +41,28 @@ class Verbs:
         question: bool = False,
     ) -> Line:
         return Line(
-            instructions=instructions,
+            instructions=self._guarded(instructions),
             replace=replace,
-            metadata=dict(metadata or {}),
+            metadata={key: _as_data(value) for key, value in (metadata or {}).items()},
             interruptible=interruptible,
             when=When.AFTER_PLAYBACK if after_playback else When.IDLE,
             barge_policy=BargePolicy.DROP if interruptible else BargePolicy.REQUEUE,
             tools=tuple(tools),
             question=question,
         )
+
+
+def _as_data(value: str) -> str:
+    return quoted(value) if isinstance(value, CallerText) else value
+
+
+def _claimed(facts: CallFacts) -> Iterable[str]:
+    """Yield what the caller's side says of itself."""
+    yield facts.caller_name
+    if facts.direction == "inbound":
+        yield from (facts.caller, facts.called)
+    for name, value in facts.headers:
+        yield from (name, value)
 
 
 def place_in_flow() -> str:

@@ -42,4 +42,4 @@ class SpeakingVerbs(Verbs):
 
     async def note(self, text: str) -> None:
         """Add context for the model; nothing is spoken."""
-        await self._port.note(text)
+        await self._port.note(self._guarded(text))

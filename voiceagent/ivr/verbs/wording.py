@@ -8,8 +8,8 @@ STILL_THERE = "Sorry, I did not hear anything."
 
 def verbatim(text: str) -> str:
     """Return instructions that have ``text`` spoken word for word."""
-    quoted = text.replace('"', "'")
-    return f'Say exactly this, word for word, and nothing else: "{quoted}"'
+    words = f"{text}".replace('"', "'")
+    return f'Say exactly this, word for word, and nothing else: "{words}"'
 
 
 def repaired(excuse: str, prompt: str, keys: str) -> str:
