@@ -112,8 +112,8 @@ def simulate(
 ) -> SimResult:
     """Simulate one call of ``flow``. Must not be called from a running event loop.
 
-    ``config`` holds the call's limits; without it every transfer is allowed. ``text`` is the scenario's source
-    and ``file`` its name: failures then name lines.
+    ``config`` holds the call's limits; without it every transfer is allowed. ``text`` is the scenario's
+    source and ``file`` its name: failures then name lines.
     """
     loops: list[SimulationLoop] = []
     made: list[SimCall] = []
@@ -184,10 +184,9 @@ async def _turns(call: SimCall) -> Failure | None:
 async def _when(call: SimCall, turn: Turn, since: int) -> str | None:
     """Wait for the moment of a turn; return what is wrong with it, or None."""
     pause_ms = call.scenario.after_ms if turn.after_ms is None else turn.after_ms
-    if turn.wait_for is not None:
-        if not await call.until_step(turn.wait_for, since):
-            steps = ", ".join(e.text for e in call.record.events[since:] if e.kind == "step") or "none"
-            return f"the flow never came to step {turn.wait_for!r}; it came to {steps}"
+    if turn.wait_for is not None and not await call.until_step(turn.wait_for, since):
+        steps = ", ".join(e.text for e in call.record.events[since:] if e.kind == "step") or "none"
+        return f"the flow never came to step {turn.wait_for!r}; it came to {steps}"
     if turn.barge_in_at_ms is not None:
         if not await call.until_voice(turn.barge_in_at_ms):
             return f"nothing to barge into: {turn.barge_in_at_ms} ms on, the agent does not speak (any more)"
@@ -241,5 +240,9 @@ def event_as_json(event: Event) -> dict[str, Any]:
     """Return an event as plain values."""
     found: dict[str, Any] = {"t": round(event.t, 3), "kind": event.kind, "text": event.text}
     if isinstance(event, Speech):
-        found |= {"until": event.until and round(event.until, 3), "cut": event.cut, "full_text": event.full_text}
+        found |= {
+            "until": event.until and round(event.until, 3),
+            "cut": event.cut,
+            "full_text": event.full_text,
+        }
     return found | ({"details": dict(event.details)} if event.details else {})

@@ -69,7 +69,9 @@ def _differences(
         if text.lower() in heard.lower():
             yield "not_said", f"not to hear {text!r}", told
     yield from _ordered("step", "step", expect.step, [e.text for e in events if e.kind == "step"], record)
-    yield from _ordered("tool", "tool call", expect.tool, [e.text for e in events if e.kind == "tool"], record)
+    yield from _ordered(
+        "tool", "tool call", expect.tool, [e.text for e in events if e.kind == "tool"], record
+    )
     yield from _response(expect, asked)
     if expect.latency_ms is not None:
         wish = f"the agent's voice within {expect.latency_ms} ms"
@@ -151,7 +153,10 @@ def _end_differences(expect: End, record: Record) -> Iterator[tuple[str, str]]:
     missing = first_missing(expect.steps or (), steps)
     if expect.steps is not None and missing is not None:
         after = f" after {expect.steps[missing - 1]!r}" if missing else ""
-        yield "steps", f"expected step {expect.steps[missing]!r}{after}, but the steps were {', '.join(steps)}"
+        yield (
+            "steps",
+            f"expected step {expect.steps[missing]!r}{after}, but the steps were {', '.join(steps)}",
+        )
     heard = " ".join(one.text for one in record.speeches)
     for text in texts(expect.said):
         if text.lower() not in heard.lower():
@@ -161,7 +166,10 @@ def _end_differences(expect: End, record: Record) -> Iterator[tuple[str, str]]:
             yield "not_said", f"expected never to hear {text!r}, but {_heard_in_words(heard, record)}"
     to = transferred_to(record)
     if expect.transferred_to is not None and to != expect.transferred_to:
-        yield "transferred_to", f"expected a transfer to {expect.transferred_to!r}, but it was {to or MISSING!r}"
+        yield (
+            "transferred_to",
+            f"expected a transfer to {expect.transferred_to!r}, but it was {to or MISSING!r}",
+        )
     took = round(end["duration_s"] * 1000)
     if expect.duration_ms is not None and took > expect.duration_ms:
         yield "duration_ms", f"expected at most {expect.duration_ms} ms, but the call took {took} ms"
@@ -171,5 +179,3 @@ def transferred_to(record: Record) -> str:
     """Return to whom the caller was handed; empty where to nobody."""
     done = [e.text for e in record.events if e.kind == "transfer" and e.details.get("accepted")]
     return done[-1] if done else ""
-
-

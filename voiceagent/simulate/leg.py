@@ -112,9 +112,7 @@ class SimLeg:
     ) -> TransferResult:
         return self._handed(other.info.dialled, [], progress)
 
-    def _handed(
-        self, target: str, steps: list[tuple[int, str]], progress: Progress | None
-    ) -> TransferResult:
+    def _handed(self, target: str, steps: list[tuple[int, str]], progress: Progress | None) -> TransferResult:
         status, reason = self.plan.status, self.plan.reason or RESPONSES.get(self.plan.status, "")
         if progress is not None:
             progress(status, reason)

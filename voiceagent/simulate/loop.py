@@ -94,5 +94,3 @@ def new_runner(loops: list[SimulationLoop] | None = None) -> asyncio.Runner:
         return loop
 
     return asyncio.Runner(loop_factory=make)
-
-
