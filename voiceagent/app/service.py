@@ -22,7 +22,7 @@ import voiceagent
 from voiceagent.app.call_limits import call_config
 from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.events import EventHub
-from voiceagent.app.flow_targets import check_fallbacks
+from voiceagent.app.flow_books import book_of_flows
 from voiceagent.app.gauges import guard_against_overload, keep_figures
 from voiceagent.app.incoming import Reception
 from voiceagent.app.provider import SessionFactory
@@ -39,7 +39,6 @@ from voiceagent.call.overload import OverloadConfig
 from voiceagent.call.sip_gateway import SipGateway
 from voiceagent.errors import ConfigError, MediaError
 from voiceagent.ids import Tokens, random_token
-from voiceagent.ivr.flow import FlowBook, load_flows
 from voiceagent.loops import quiet_collector
 from voiceagent.media.codecs import available, load
 from voiceagent.media.dtls import process_identity
@@ -102,6 +101,7 @@ class Service:
         self.settings = settings
         self._journal_tap = journal_tap
         self.flows = book_of_flows(settings)
+        """The flows in force. Another book may take its place; running calls keep what they have."""
         self.metrics = Metrics(version=voiceagent.__version__)
         self.hub = EventHub()
         self.admission = Admission(
@@ -178,7 +178,7 @@ class Service:
             self.hosted = HostedDesk(
                 settings,
                 sessions,
-                flows=self.flows,
+                flows=lambda: self.flows,
                 admission=self.admission,
                 metrics=self.metrics,
                 engine_url=engine_url,
@@ -186,7 +186,7 @@ class Service:
         console_url, token = await self._start_console()
         self._reception = Reception(
             dial=self._dial,
-            flows=self.flows,
+            flows=lambda: self.flows,
             admission=self.admission,
             directory=self.directory,
             metrics=self.metrics,
@@ -361,7 +361,7 @@ class Service:
         assert self._routes is not None
         dialler = Dialler(
             self.settings.outbound,
-            flows=self.flows,
+            flows=lambda: self.flows,
             gateway=self._gateway,
             reception=reception,
             metrics=self.metrics,
@@ -464,17 +464,6 @@ class Service:
         }
         ready = bool(parts["sip"]) and self._warmth == "ok" and not self.admission.draining and not full
         return ready, parts
-
-
-def book_of_flows(settings: Settings) -> FlowBook:
-    """Return the flows that the settings name, or the built-in front desk."""
-    if settings.flows:
-        book = load_flows(settings.flows)
-        check_fallbacks(book, settings.call.transfer_targets)
-        return book
-    from voiceagent.ivr.front_desk import front_desk
-
-    return FlowBook([front_desk])
 
 
 def _security_policy(media: MediaSettings, mode: SrtpMode | None = None) -> SecurityPolicy:

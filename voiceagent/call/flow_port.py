@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from voiceagent.call.greeting import Greeting
@@ -88,7 +89,7 @@ class FlowPort:
 
     def hush_for(self, digit: str) -> None:
         """The caller pressed a key: it ends what may be dropped, unless a question is to judge it first."""
-        self._last_key = digit
+        self._last_key = digit = self._call.secrecy.shown(digit)
         if not self._asking:
             self._session.digit(digit)
 
@@ -137,6 +138,9 @@ class FlowPort:
         kept = [entry for entry in self._inputs if older_than_s and entry[0] >= oldest]
         self._inputs.clear()
         self._inputs.extend(kept)
+
+    def secret(self) -> AbstractContextManager[None]:
+        return self._call.secrecy.block()
 
     async def expect(self, hint: str | None) -> None:
         if hint == self._hint or self._transcription is None:

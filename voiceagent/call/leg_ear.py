@@ -56,6 +56,8 @@ class LegEar:
             self._call.placing.progress(status, early_media)
 
     def leg_audio(self, audio: bytes) -> None:
+        if self._call.secrecy.deaf:
+            audio = self._call.secrecy.silence(audio)
         if self._call.placing is not None:
             self._call.placing.greeting.hear(audio)
         if self._bridge is not None and not self._call.holding.by_us:

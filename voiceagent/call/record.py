@@ -28,6 +28,7 @@ def write_offer(call: Call) -> None:
         **({"trunk": info.trunk} if info.trunk else {}),
         **({"claims": claims} if claims else {}),
         flow=call.flow.name,
+        **call.origin,
         protocol_call_id=info.protocol_call_id,
     )
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from voiceagent.simulate.record import Asked, Event, Record, Speech
 from voiceagent.simulate.scenario import End, Expectation, Scenario, Text, texts
 
-MISSING = "nothing"
-
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -68,10 +66,8 @@ def _differences(
     for text in texts(expect.not_said):
         if text.lower() in heard.lower():
             yield "not_said", f"not to hear {text!r}", told
-    yield from _ordered("step", "step", expect.step, [e.text for e in events if e.kind == "step"], record)
-    yield from _ordered(
-        "tool", "tool call", expect.tool, [e.text for e in events if e.kind == "tool"], record
-    )
+    yield from _ordered("step", "step", expect.step, _named(events, "step"), record)
+    yield from _ordered("tool", "tool call", expect.tool, _named(events, "tool"), record)
     yield from _response(expect, asked)
     if expect.latency_ms is not None:
         wish = f"the agent's voice within {expect.latency_ms} ms"
@@ -81,6 +77,10 @@ def _differences(
             took = round((speeches[0].t - ended) * 1000)
             if took > expect.latency_ms:
                 yield "latency_ms", wish, f"it came after {took} ms"
+
+
+def _named(events: Iterable[Event], kind: str) -> list[str]:
+    return [event.text for event in events if event.kind == kind]
 
 
 def _heard_in_words(heard: str, record: Record) -> str:
@@ -149,7 +149,7 @@ def _end_differences(expect: End, record: Record) -> Iterator[tuple[str, str]]:
         yield "outcome", f"expected outcome {expect.outcome!r}, but it was {how}{detail}"
     if expect.reason is not None and end["reason"] != expect.reason:
         yield "reason", f"expected reason {expect.reason!r}, but it was {how}{detail}"
-    steps = [event.text for event in record.events if event.kind == "step"]
+    steps = _named(record.events, "step")
     missing = first_missing(expect.steps or (), steps)
     if expect.steps is not None and missing is not None:
         after = f" after {expect.steps[missing - 1]!r}" if missing else ""

@@ -1,9 +1,8 @@
-"""The loop that simulated calls run on: the clock jumps, nothing reaches out, and standing still is noticed."""
+"""The loop that simulated calls run on: the clock jumps, nothing reaches out, standing still is noticed."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, NoReturn
 

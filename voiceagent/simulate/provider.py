@@ -1,7 +1,7 @@
 """A realtime provider in memory: the wire of the embedded one, its rules for what is said, and no sound.
 
-What the model says is decided by the same rules as in the embedded engine (:mod:`voiceagent.engine.brain_rules`),
-so a simulated agent says what the demonstration's agent says, tool calls included. How long that takes comes
+What the model says is decided by the same rules as in the embedded engine
+(:mod:`voiceagent.engine.brain_rules`), so a simulated agent says what the demonstration's agent says, tool calls included. How long that takes comes
 from words per minute. Audio is a steady tone: only its length means something.
 """
 
@@ -167,7 +167,7 @@ class SimProvider:
         return int((self._state.turn_detection or {}).get("silence_duration_ms", 500))
 
     def caller_begins(self) -> str:
-        """The caller speaks: told, and whatever is being made is ended, as server VAD does. Returns the turn."""
+        """The caller speaks; whatever is being made is ended, as server VAD does. Returns the turn."""
         item_id = self.new_id("item")
         self.emit("input_audio_buffer.speech_started", audio_start_ms=self._now_ms(), item_id=item_id)
         if (self._state.turn_detection or {}).get("interrupt_response", True):

@@ -1,4 +1,4 @@
-"""What happened in a simulated call, in order: who said what, keys, steps, tools, cuts. For reports and verdicts."""
+"""What happened in a simulated call, in order: who said what, keys, steps, tools, cuts."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Event:
     """One thing that happened. ``t`` is seconds since the call was offered.
 
-    ``kind``: ``turn`` (an act of the caller begins), ``agent``, ``caller``, ``keys``, ``operator``, ``step``, ``tool``,
-    ``tool_ended``, ``line`` (of our own), ``transfer``, ``hold``, ``note``, ``end``.
+    ``kind``: ``turn`` (an act of the caller begins), ``agent``, ``caller``, ``keys``, ``operator``, ``step``,
+    ``tool``, ``tool_ended``, ``line`` (of our own), ``transfer``, ``hold``, ``note``, ``end``.
     """
 
     t: float
@@ -41,7 +41,7 @@ class Speech(Event):
 
 @dataclass(slots=True)
 class Asked:
-    """One request to speak: what goes with it, and how it ended. ``at``: how many events were there before."""
+    """One request to speak: what goes with it, how it ended, how many events there were before it."""
 
     id: str
     at: int

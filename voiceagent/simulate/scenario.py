@@ -1,4 +1,4 @@
-"""PURE. What a scenario says: who calls, what the caller does turn by turn, and what is expected of the agent.
+"""PURE. What a scenario says: who calls, what the caller does turn by turn, what is expected of the agent.
 
 Every model refuses what it does not know, so that a misspelt expectation cannot pass by being ignored. Times
 are milliseconds of the call's own clock, which is virtual.

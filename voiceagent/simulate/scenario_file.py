@@ -99,7 +99,7 @@ def line_of(text: str, place: Sequence[str | int]) -> int | None:
 
 
 def _table_line(lines: Sequence[str], names: Sequence[str], index: int) -> int | None:
-    """Return the line of the deepest table header on the way; of an array, that of its ``index``-th member."""
+    """Return the line of the deepest table header on the way; of an array, its ``index``-th member's."""
     for depth in range(len(names), 0, -1):
         wanted = ".".join(names[:depth])
         found = [n for n, line in enumerate(lines) if (m := _TABLE.match(line)) and m[1] == wanted]

@@ -1,4 +1,4 @@
-"""One simulated call: the real handler, session and sequencer between two ends of ours, and a hand for the caller."""
+"""One simulated call: the real handler, session and sequencer between two ends of ours; the caller's hand."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class SimCall:
 
     # ── waiting ─────────────────────────────────────────────────────────────────────────────────
     async def until_done(self) -> None:
-        """Wait until the agent has spoken, nothing is being worked on, and it is the caller's turn; or the end."""
+        """Wait until the agent has spoken, nothing is being worked on, and the caller may act; or the end."""
         while not self.over:
             if self._busy():
                 await self._change(None)
@@ -183,7 +183,7 @@ class SimCall:
         return self.call.agent_audible
 
     async def until_step(self, name: str, since: int) -> bool:
-        """Wait until the flow has reached a step after the first ``since`` events; False when it never does."""
+        """Wait until the flow reaches a step after the first ``since`` events; False when it never does."""
         while True:
             if any(event.kind == "step" and event.text == name for event in self.record.events[since:]):
                 return True

@@ -11,5 +11,5 @@ LEAST_MS = 200
 
 
 def spoken_ms(text: str, words_per_minute: int) -> int:
-    """Return the milliseconds of ``text`` at that pace; long numbers count digit by digit, as they are read."""
+    """Return the milliseconds of ``text`` at that pace; long numbers are read digit by digit."""
     return max(LEAST_MS, len(speakable(text).split()) * 60_000 // words_per_minute)
