@@ -13,7 +13,8 @@ from typing import Any
 from voiceagent.call.config import CallConfig
 from voiceagent.call.session_setup import SessionDefaults
 from voiceagent.errors import ConfigError
-from voiceagent.ivr.flow import Flow, FlowBook
+from voiceagent.ivr.flow import Flow
+from voiceagent.ivr.routing.patterns import normal_number
 from voiceagent.records.journal import plain
 from voiceagent.simulate.judge import Failure, judge, stands_at, transferred_to
 from voiceagent.simulate.loop import SimulationLoop, new_runner
@@ -83,22 +84,25 @@ class SimResult:
                 file.write(json.dumps(entry, default=plain, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
-def pick_flow(flows: FlowBook | Iterable[Flow], scenario: Scenario) -> Flow:
-    """Return the flow that a scenario is for. Raises ConfigError when it names none, or none of these."""
-    book = flows if isinstance(flows, FlowBook) else FlowBook(flows)
+def pick_flow(flows: Iterable[Flow], scenario: Scenario) -> Flow:
+    """Return the flow that a scenario is for: by name, by the number called, or the only one.
+
+    Raises ConfigError when it names none, or none of these. Routes of the settings have no say here.
+    """
+    all_flows = tuple(flows)
+    names = ", ".join(one.name for one in all_flows)
     if scenario.flow is not None:
-        for one in book:
+        for one in all_flows:
             if one.name == scenario.flow:
                 return one
-        names = ", ".join(one.name for one in book)
         raise ConfigError("flow", f"there is no flow {scenario.flow!r}; there is {names}")
-    if len(book.flows) == 1:
-        return book.flows[0]
-    picked = book.pick(scenario.called) if scenario.called else None
-    if picked is None:
-        names = ", ".join(one.name for one in book)
-        raise ConfigError("flow", f"say which flow the scenario is for: {names}")
-    return picked
+    if len(all_flows) == 1:
+        return all_flows[0]
+    called = normal_number(scenario.called or "")
+    for one in all_flows:
+        if scenario.called and called in map(normal_number, one.numbers):
+            return one
+    raise ConfigError("flow", f"say which flow the scenario is for: {names}")
 
 
 def simulate(

@@ -153,10 +153,8 @@ def _end_differences(expect: End, record: Record) -> Iterator[tuple[str, str]]:
     missing = first_missing(expect.steps or (), steps)
     if expect.steps is not None and missing is not None:
         after = f" after {expect.steps[missing - 1]!r}" if missing else ""
-        yield (
-            "steps",
-            f"expected step {expect.steps[missing]!r}{after}, but the steps were {', '.join(steps)}",
-        )
+        wished = f"step {expect.steps[missing]!r}{after}"
+        yield "steps", f"expected {wished}, but the steps were {', '.join(steps) or 'none'}"
     heard = " ".join(one.text for one in record.speeches)
     for text in texts(expect.said):
         if text.lower() not in heard.lower():
@@ -166,10 +164,8 @@ def _end_differences(expect: End, record: Record) -> Iterator[tuple[str, str]]:
             yield "not_said", f"expected never to hear {text!r}, but {_heard_in_words(heard, record)}"
     to = transferred_to(record)
     if expect.transferred_to is not None and to != expect.transferred_to:
-        yield (
-            "transferred_to",
-            f"expected a transfer to {expect.transferred_to!r}, but it was {to or MISSING!r}",
-        )
+        got = f"it was to {to!r}" if to else "there was none"
+        yield "transferred_to", f"expected a transfer to {expect.transferred_to!r}, but {got}"
     took = round(end["duration_s"] * 1000)
     if expect.duration_ms is not None and took > expect.duration_ms:
         yield "duration_ms", f"expected at most {expect.duration_ms} ms, but the call took {took} ms"

@@ -97,7 +97,7 @@ class SimLeg:
     async def transfer(
         self, target: str, *, timeout_s: float, progress: Progress | None = None
     ) -> TransferResult:
-        steps = [RINGS]
+        steps: list[tuple[int, str]] = [RINGS]
         if progress is not None:
             progress(*RINGS)
         try:

@@ -1,8 +1,9 @@
 """A realtime provider in memory: the wire of the embedded one, its rules for what is said, and no sound.
 
 What the model says is decided by the same rules as in the embedded engine
-(:mod:`voiceagent.engine.brain_rules`), so a simulated agent says what the demonstration's agent says, tool calls included. How long that takes comes
-from words per minute. Audio is a steady tone: only its length means something.
+(:mod:`voiceagent.engine.brain_rules`), so a simulated agent says what the demonstration's agent says, tool
+calls included. How long that takes comes from words per minute. Audio is a steady tone: only its length means
+something.
 """
 
 from __future__ import annotations

@@ -173,6 +173,8 @@ class Record:
 
     def tool_ended(self, call: Call, name: str, ok: bool, seconds: float) -> None: ...
 
+    def happened(self, call: Call, kind: str, facts: Mapping[str, Any]) -> None: ...
+
     def call_ended(self, call: Call) -> None:
         for line in call.transcript.lines:
             self.utterance_changed(call, line)

@@ -15,7 +15,8 @@ from voiceagent.call.outcome import CallOutcome, OutcomeClass
 from voiceagent.call.session_setup import SessionDefaults, session_config
 from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.ids import counted_tokens
-from voiceagent.ivr.flow import ANY_NUMBER, Flow
+from voiceagent.ivr.flow import Flow
+from voiceagent.ivr.routing.patterns import ANY
 from voiceagent.realtime.requests import When
 from voiceagent.realtime.session import RealtimeSession
 from voiceagent.realtime.websocket import OpenAIRealtimeWebSocketModel
@@ -282,7 +283,7 @@ class SimCall:
 
 def _info(flow: Flow, scenario: Scenario) -> LegInfo:
     """Return who calls whom; without a number, one that the flow answers."""
-    numbers = [number for number in flow.numbers if number != ANY_NUMBER]
+    numbers = [number for number in flow.numbers if number != ANY]
     called = scenario.called or (numbers[0] if numbers else "100")
     outbound = scenario.direction == "outbound"
     return LegInfo(
