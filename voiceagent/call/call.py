@@ -103,9 +103,8 @@ class Call:
         of this call's doing. ``origin`` says how the flow was found; it goes into the journal's first entry.
         """
         self.inputs = inputs_of(journal)
-        leg, dial, outside = recorded(self.inputs, leg, dial, outside)
+        self.leg, dial, outside = recorded(self.inputs, leg, dial, outside)
         self.id = call_id
-        self.leg = leg
         self.flow = flow
         self.journal = journal
         self.metadata = dict(metadata or {})
@@ -146,8 +145,7 @@ class Call:
         """How the call is to end, as soon as that is known."""
         self._hurry: asyncio.Future[None] = self._loop.create_future()
         """Done when nobody is to wait for last words any more."""
-        self.offered_at = self._loop.time()
-        """Loop time."""
+        self._started = self._loop.time()
         self._ended: float | None = None
         self._tasks = CallTasks(call_id, self._task_failed)
         self.closing = False
@@ -196,11 +194,11 @@ class Call:
     @property
     def seconds(self) -> float:
         """Seconds (loop time) since the call was offered; stands still once it has ended."""
-        return (self._loop.time() if self._ended is None else self._ended) - self.offered_at
+        return (self._loop.time() if self._ended is None else self._ended) - self._started
 
     def wall(self, loop_time: float) -> float:
         """Return the Unix time of a moment of the loop's clock."""
-        return self.started_at + loop_time - self.offered_at
+        return self.started_at + loop_time - self._started
 
     # ── life ────────────────────────────────────────────────────────────────────────────────────
     async def run(self) -> CallOutcome:
