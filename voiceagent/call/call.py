@@ -35,6 +35,7 @@ from voiceagent.call.outside import Outside, directly
 from voiceagent.call.placing import Placing
 from voiceagent.call.provider_health import ProviderHealth
 from voiceagent.call.record import write_end, write_offer
+from voiceagent.call.recording import Recorder
 from voiceagent.call.recovery import Recovery
 from voiceagent.call.speech import CallSpeech
 from voiceagent.call.succession import Succession
@@ -50,6 +51,7 @@ from voiceagent.realtime.model_inputs import RealtimeModelSendInterrupt
 from voiceagent.realtime.requests import InterruptedBy, Outcome, OutcomeKind
 from voiceagent.realtime.session import RealtimeSession
 from voiceagent.records.journal import Journal
+from voiceagent.records.recording import Recordings, Unkept
 
 OpenSession = Callable[[Flow, G711, Journal], Awaitable[RealtimeSession]]
 """Connects a configured session for a flow; raises ProviderError."""
@@ -92,12 +94,14 @@ class Call:
         metadata: Mapping[str, str] | None = None,
         outside: Outside = directly,
         origin: Mapping[str, Any] | None = None,
+        recordings: Recordings | None = None,
     ) -> None:
         """``open_second`` opens a session with the provider that stands in for the first.
 
         ``dial`` places the calls to whom the caller is handed, where we call them ourselves. ``metadata`` is
         what came with the request to place this call; every response carries it. ``outside`` runs what is not
         of this call's doing. ``origin`` says how the flow was found; it goes into the journal's first entry.
+        ``recordings`` keeps what the flow records; None: nobody does.
         """
         self.id = call_id
         self.leg = leg
@@ -148,6 +152,7 @@ class Call:
         """The end has begun: nothing that the caller does counts any more."""
         self.ear = LegEar(self)
         self.holding = Holding(self, observer)
+        self.recorder = Recorder(self, recordings or Unkept(), observer, config.recording_max_s)
         self.transfers = Transfers(self, config.transfer_targets, dial, observer)
         timeout_s = config.transfer_timeout_s
         self.operating = Operating(self, config.transfer_targets, self._tasks.start, timeout_s)
@@ -347,12 +352,14 @@ class Call:
         self._become(CallState.CLOSING)
         self._tasks.cancel()
         await self._guarded("leg", self._leave(outcome))
+        self.recorder.stop("call_ended")
         if self.session is not None:
             await self._guarded("session", self.session.close(outcome.reason))
         for stuck in await self._tasks.stop(self._config.flow_cleanup_s):
             self.journal.write("task.stuck", task=stuck)
         for entry in self.ledger.open():
             self.request_settled(entry.request.id, Outcome(OutcomeKind.LOST, reason=outcome.reason))
+        await self._guarded("recording", self.recorder.finished())
         self.outcome = outcome
         self.ended_at = time.time()
         self._ended = self._loop.time()
@@ -415,6 +422,7 @@ class Call:
 
     def use_leg(self, leg: Leg, info: LegInfo) -> None:
         """Go on with ``leg``, which stands; see :mod:`voiceagent.call.succession`."""
+        self.recorder.follow(self.leg, leg)
         self.leg, self.info = leg, info
         if self._bridge is not None:
             self._bridge.leg = leg
