@@ -161,3 +161,38 @@ def test_a_scenario_that_no_file_fits_is_status_2() -> None:
     result = check(write("shop.py", SOUND), "--scenario", "hours.toml", "--json")
     assert result.exit_code == 2
     assert "other" in json.loads(result.stdout)["error"]["message"]
+
+
+TOML = """
+[flow]
+name = "desk"
+numbers = ["1"]
+instructions = "You are the voice of a shop."
+[steps.greet]
+type = "respond"
+guide = "Greet the caller."
+next = "by"
+[steps.bye]
+type = "hangup"
+"""
+
+
+def test_toml_and_python_are_checked_together() -> None:
+    result = check(write("shop.py", SOUND), write("desk.toml", TOML), "--json")
+    assert result.exit_code == 1
+    assert ("desk.toml", 9, "unknown-target") in codes(result)
+    assert ("desk.toml", 4, "number-twice") in codes(result)
+
+
+def test_a_line_of_toml_may_allow_what_is_found_there() -> None:
+    lonely = TOML.replace('"by"', '"bye"') + '[steps.lonely]  # check: allow unreachable\ntype = "hangup"\n'
+    assert codes(check(write("desk.toml", lonely), "--json")) == []
+    assert codes(check(write("desk.toml", lonely.replace("  # check", "  # see")), "--json")) == [
+        ("desk.toml", 12, "unreachable")
+    ]
+
+
+def test_a_broken_neighbour_is_named_itself() -> None:
+    write("prices.py", "\n1 / 0\n")
+    result = check(write("shop.py", SOUND.replace("\nfrom", "\nimport prices\nfrom")), "--json")
+    assert codes(result) == [("prices.py", 2, "import-fails")]

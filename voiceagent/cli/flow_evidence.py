@@ -21,7 +21,8 @@ def walks_of_scenarios(files: Sequence[Path], scenarios: Sequence[Path]) -> list
     if not scenarios:
         return []
     from voiceagent.ivr.check.walks import walk_of
-    from voiceagent.ivr.flow import Flow, load_flows
+    from voiceagent.ivr.flow import Flow
+    from voiceagent.ivr.loading import load_flows
     from voiceagent.observe.logs import configure_logs
     from voiceagent.simulate.engine import pick_flow, simulate
     from voiceagent.simulate.scenario_file import read_scenario, scenario_files
@@ -48,7 +49,7 @@ def walks_of_scenarios(files: Sequence[Path], scenarios: Sequence[Path]) -> list
 
 def loadable(files: Sequence[Path]) -> list[Path]:
     """Return the files whose flows can be loaded."""
-    from voiceagent.ivr.flow import load_flows
+    from voiceagent.ivr.loading import load_flows
 
     found: list[Path] = []
     for file in files:

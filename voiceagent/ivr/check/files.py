@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
-import sys
-import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -18,12 +15,14 @@ from voiceagent.ivr.check.python_check import Checked, allowed_out, check_python
 from voiceagent.ivr.check.rules_leaving import Targets
 from voiceagent.ivr.check.rules_outside import functions_handed_on
 from voiceagent.ivr.check.source import FlowFact, Source
+from voiceagent.ivr.check.toml_check import check_flow
+from voiceagent.ivr.loading import place_of
+from voiceagent.ivr.modules import FlowModules
 from voiceagent.ivr.toml.read import FlowFileError, parse_toml_flow
 
 Checker = Callable[[str, Path, Targets | None], Checked]
 MOST_BYTES = 4_000_000
 """No file with flows is larger."""
-_MODULE = "voiceagent_checked_flow"
 
 
 class Unreadable(ConfigError):
@@ -63,7 +62,7 @@ def _check_toml(text: str, path: Path, targets: Targets | None) -> Checked:
         return Checked(sorted(set(allowed_out(error.findings, text))))
     numbers = tuple((one, parsed.line("flow", "numbers")) for one in parsed.flow.numbers)
     fact = FlowFact(str(path), parsed.line("flow"), parsed.flow.name, numbers)
-    return Checked([], (fact,))
+    return Checked(sorted(set(allowed_out(check_flow(parsed, targets), text))), (fact,))
 
 
 # ── Python ──────────────────────────────────────────────────────────────────────────────────────
@@ -81,30 +80,22 @@ def _check_python(text: str, path: Path, targets: Targets | None) -> Checked:
 
 
 def _imported(path: Path) -> tuple[ModuleType | None, Finding | None]:
-    """Import a file as the service does; what it prints is swallowed."""
-    spec = importlib.util.spec_from_file_location(_MODULE, path)
-    if spec is None or spec.loader is None:
-        return None, Finding(str(path), 1, "error", "import-fails", "is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[_MODULE] = module
+    """Import a file as the service does; what it prints is swallowed, what it brings along is forgotten."""
+    modules = FlowModules()
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            spec.loader.exec_module(module)
+            return modules.load(path), None
     except (Exception, SystemExit) as error:
-        return None, _import_finding(path, error)
+        file, _, line = place_of(error, path).rpartition(":")
+        missing_name = isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError)
+        code = "missing-function" if missing_name else "import-fails"
+        plain = isinstance(error, ImportError | ConfigError)
+        about = modules.plain(str(error) if plain else f"{type(error).__name__}: {error}")
+        first = about.splitlines()[0] if about else code
+        number = int(line) if file and line.isdecimal() else 1
+        return None, Finding(file or str(path), number, CODES[code].severity, code, first)
     finally:
-        sys.modules.pop(_MODULE, None)
-    return module, None
-
-
-def _import_finding(path: Path, error: BaseException) -> Finding:
-    frames = traceback.extract_tb(error.__traceback__)
-    own = path.resolve()
-    line = next((one.lineno for one in reversed(frames) if Path(one.filename).resolve() == own), None) or 1
-    missing_name = isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError)
-    code = "missing-function" if missing_name else "import-fails"
-    about = str(error) if isinstance(error, ImportError | ConfigError) else f"{type(error).__name__}: {error}"
-    return Finding(str(path), line, CODES[code].severity, code, about.splitlines()[0] if about else code)
+        modules.forget()
 
 
 def _told_already(problem: Finding, checked: Checked) -> bool:
