@@ -146,7 +146,9 @@ class HostedDesk:
         session = None
         if flow is not None and self._profile.accept == "rest":
             config = self._sessions.config(flow, "audio/pcmu", playout=False)
-            session = config.to_accept(model=self._model_name, layout=self._profile.config_layout)
+            session = config.to_accept(
+                model=flow.options.model or self._model_name, layout=self._profile.config_layout
+            )
         leg = HostedLeg(offer, self.rest, session=session)
         reception.offered(leg, flow=flow, open_session=self._opener(leg))
 

@@ -36,6 +36,7 @@ from voiceagent.call.placing import Placing
 from voiceagent.call.provider_health import ProviderHealth
 from voiceagent.call.record import write_end, write_offer
 from voiceagent.call.recovery import Recovery
+from voiceagent.call.session_setup import transcription_of
 from voiceagent.call.speech import CallSpeech
 from voiceagent.call.succession import Succession
 from voiceagent.call.transcript import Transcript, Utterance
@@ -128,7 +129,7 @@ class Call:
         self._config = config
         self._observer = observer
         self._tokens = tokens
-        self._transcription = transcription
+        self._transcription = transcription_of(flow, transcription)
         self._outside = outside
         self._bridge: AudioBridge | None = None
         self._port: FlowPort | None = None

@@ -19,7 +19,12 @@ async def run_flow(
     call: Call, port: FlowPort, config: CallConfig, finish: Callable[[CallOutcome], None]
 ) -> None:
     """Run the flow to its end, and end the call with it."""
-    verbs = FlowCall(port, no_input_s=config.no_input_s, transfer_timeout_s=config.transfer_timeout_s)
+    verbs = FlowCall(
+        port,
+        no_input_s=config.no_input_s,
+        transfer_timeout_s=config.transfer_timeout_s,
+        options=call.flow.options,
+    )
     try:
         await call.flow(verbs)
     except CallEnded:

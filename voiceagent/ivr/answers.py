@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from voiceagent.errors import ConfigError
 from voiceagent.ivr import hints
 from voiceagent.ivr.gather import Answer, AnswerKind
+from voiceagent.ivr.languages import ENGLISH, Language
 from voiceagent.ivr.matching import match_option, match_yes_no, spoken_digits
 
 KEYS = "0123456789*#ABCD"
@@ -31,9 +32,10 @@ class Choice:
 
     digit_pause_s = 2.0
 
-    def __init__(self, options: Mapping[str, str | Option]) -> None:
+    def __init__(self, options: Mapping[str, str | Option], language: Language = ENGLISH) -> None:
         if not options:
             raise ConfigError("choose", "needs at least one option")
+        self._language = language
         self.options = {name: self._option(name, given) for name, given in options.items()}
         self._by_key: dict[str, str] = {}
         for name, one in self.options.items():
@@ -59,15 +61,16 @@ class Choice:
 
     def hint(self) -> str:
         """Return the line for the recogniser."""
-        return hints.phrases(phrase for one in self.options.values() for phrase in one.phrases)
+        phrases = (phrase for one in self.options.values() for phrase in one.phrases)
+        return hints.phrases(phrases, self._language)
 
     def keys_line(self) -> str:
         """Return the options by key, for the last attempt: "Press 1 for hours, 2 for an order."."""
-        keyed = [f"{one.key} for {name.replace('_', ' ')}" for name, one in self.options.items() if one.key]
-        return f"Press {', '.join(keyed)}." if keyed else ""
+        keyed = ((one.key, name.replace("_", " ")) for name, one in self.options.items() if one.key)
+        return self._language.keys_line(keyed)
 
     def said(self, text: str) -> Answer | None:
-        name = match_option(text, self.phrases)
+        name = match_option(text, self.phrases, self._language)
         if name is None:
             return Answer(AnswerKind.NO_MATCH, by="speech", heard=text)
         return Answer(AnswerKind.MATCH, name, "speech", text)
@@ -87,16 +90,19 @@ class YesNo:
 
     digit_pause_s = 2.0
 
+    def __init__(self, language: Language = ENGLISH) -> None:
+        self._language = language
+
     def hint(self) -> str:
         """Return the line for the recogniser."""
-        return hints.YES_NO
+        return hints.yes_or_no(self._language)
 
     def keys_line(self) -> str:
         """Return the keys in words."""
-        return "Press 1 for yes, 2 for no."
+        return self._language.press_yes_no
 
     def said(self, text: str) -> Answer | None:
-        meant = match_yes_no(text)
+        meant = match_yes_no(text, self._language)
         if meant is None:
             return Answer(AnswerKind.NO_MATCH, by="speech", heard=text)
         return Answer(AnswerKind.MATCH, "yes" if meant else "no", "speech", text)
@@ -137,26 +143,26 @@ class Digits:
 class DigitString:
     """Collects :class:`Digits` from keys (one by one) or from one spoken turn."""
 
-    def __init__(self, digits: Digits) -> None:
+    def __init__(self, digits: Digits, language: Language = ENGLISH) -> None:
+        self._language = language
         self.digits = digits
         self.digit_pause_s = digits.pause_s
         self._keys = ""
 
     def hint(self) -> str:
         """Return the line for the recogniser."""
-        return hints.digits(self.digits.least, self.digits.longest)
+        return hints.digits(self.digits.least, self.digits.longest, self._language)
 
     def keys_line(self) -> str:
         """Return how to type it."""
-        ending = f", then {'hash' if self.digits.end == '#' else self.digits.end}" if self.digits.end else ""
-        return f"Please type the digits on your phone{ending}."
+        return self._language.digits_line(self.digits.end)
 
     def restart(self) -> None:
         """Forget the keys so far, for the next attempt."""
         self._keys = ""
 
     def said(self, text: str) -> Answer | None:
-        value = spoken_digits(text)
+        value = spoken_digits(text, self._language)
         if self.digits.least <= len(value) <= self.digits.longest:
             return Answer(AnswerKind.MATCH, value, "speech", text)
         return Answer(AnswerKind.NO_MATCH, by="speech", heard=text)

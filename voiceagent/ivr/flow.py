@@ -7,10 +7,11 @@ import inspect
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from voiceagent.errors import ConfigError
+from voiceagent.ivr.options import FlowOptions, flow_options
 from voiceagent.ivr.verbs import Call
 
 FlowFunction = Callable[[Call], Awaitable[None]]
@@ -31,21 +32,49 @@ class Flow:
     function: FlowFunction
     numbers: tuple[str, ...] = ()
     instructions: str = ""
-    voice: str | None = None
+    options: FlowOptions = field(default_factory=FlowOptions)
 
     async def __call__(self, call: Call) -> None:
         await self.function(call)
 
 
 def flow(
-    name: str, *, numbers: Iterable[str] = (), instructions: str = "", voice: str | None = None
+    name: str,
+    *,
+    numbers: Iterable[str] = (),
+    instructions: str = "",
+    voice: str | None = None,
+    language: str = "en",
+    model: str | None = None,
+    speed: float | None = None,
+    silence_ms: int | None = None,
+    max_output_tokens: int | None = None,
+    idle: str | Iterable[str] = (),
+    idle_s: float | None = None,
+    resume: bool = True,
 ) -> Callable[[FlowFunction], Flow]:
-    """Declare a flow. The decorated function must be ``async def`` and take the call."""
+    """Declare a flow. The decorated function must be ``async def`` and take the call.
+
+    From ``voice`` on: see :class:`~voiceagent.ivr.options.FlowOptions`. Raises
+    :class:`~voiceagent.errors.ConfigError` naming the flow and what is wrong with it.
+    """
+    options = flow_options(
+        name,
+        voice=voice,
+        language=language,
+        model=model,
+        speed=speed,
+        silence_ms=silence_ms,
+        max_output_tokens=max_output_tokens,
+        idle=idle,
+        idle_s=idle_s,
+        resume=resume,
+    )
 
     def declare(function: FlowFunction) -> Flow:
         if not inspect.iscoroutinefunction(function):
             raise ConfigError(f"flow {name}", "must be an async function that takes the call")
-        return Flow(name, function, tuple(numbers), instructions or inspect.getdoc(function) or "", voice)
+        return Flow(name, function, tuple(numbers), instructions or inspect.getdoc(function) or "", options)
 
     return declare
 

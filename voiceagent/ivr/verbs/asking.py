@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from voiceagent.ivr.answers import Choice, Digits, DigitString, Option, YesNo
 from voiceagent.ivr.gather import Answer, AnswerKind, Interpreter, ask
+from voiceagent.ivr.idle import stage
+from voiceagent.ivr.options import FlowOptions
 from voiceagent.ivr.ports import CallPort
 from voiceagent.ivr.verbs.base import Verbs
-from voiceagent.ivr.verbs.wording import SORRY, STILL_THERE, repaired
+from voiceagent.ivr.verbs.wording import repaired
 
 TYPE_AHEAD_S = 5.0
 """What the caller did so shortly before a question may be its answer."""
@@ -24,8 +26,10 @@ class _Question(Interpreter, Protocol):
 class AskingVerbs(Verbs):
     """``choose``, ``confirm``, ``collect``."""
 
-    def __init__(self, port: CallPort, *, no_input_s: float, transfer_timeout_s: float) -> None:
-        super().__init__(port, no_input_s=no_input_s, transfer_timeout_s=transfer_timeout_s)
+    def __init__(
+        self, port: CallPort, *, no_input_s: float, transfer_timeout_s: float, options: FlowOptions
+    ) -> None:
+        super().__init__(port, no_input_s=no_input_s, transfer_timeout_s=transfer_timeout_s, options=options)
         self._stray = ""
         """The terminator that may still come after a full string of digits."""
 
@@ -35,8 +39,8 @@ class AskingVerbs(Verbs):
         *,
         attempts: int = 3,
         no_input_s: float | None = None,
-        no_match: str = SORRY,
-        no_input: str = STILL_THERE,
+        no_match: str | None = None,
+        no_input: str | Sequence[str] | None = None,
         interruptible: bool = True,
         metadata: Mapping[str, str] | None = None,
         **options: str | Option,
@@ -45,9 +49,10 @@ class AskingVerbs(Verbs):
 
         ``options`` map a name (underscores stand for spaces) to its key, or to :func:`option` with more
         phrases. ``no_match`` and ``no_input`` are spoken before the prompt is repeated; the last attempt
-        names the keys.
+        names the keys. Left out, they are the language's own, or the flow's ``idle`` lines; several for
+        ``no_input`` are spoken one after another.
         """
-        question = Choice(options)
+        question = Choice(options, self._options.words)
         answer = await self._ask(
             "choose", question, prompt, attempts, no_input_s, no_match, no_input, interruptible, metadata
         )
@@ -63,7 +68,7 @@ class AskingVerbs(Verbs):
     ) -> bool | None:
         """Ask a yes-or-no question; None when neither came after all attempts."""
         answer = await self._ask(
-            "confirm", YesNo(), prompt, attempts, no_input_s, SORRY, STILL_THERE, True, metadata
+            "confirm", YesNo(self._options.words), prompt, attempts, no_input_s, None, None, True, metadata
         )
         return answer.value == "yes" if answer is not None else None
 
@@ -74,8 +79,8 @@ class AskingVerbs(Verbs):
         digits: Digits,
         attempts: int = 3,
         no_input_s: float | None = None,
-        no_match: str = SORRY,
-        no_input: str = STILL_THERE,
+        no_match: str | None = None,
+        no_input: str | Sequence[str] | None = None,
         confirm: bool = False,
         metadata: Mapping[str, str] | None = None,
     ) -> str | None:
@@ -86,7 +91,7 @@ class AskingVerbs(Verbs):
         for _ in range(attempts):
             answer = await self._ask(
                 "collect",
-                DigitString(digits),
+                DigitString(digits, self._options.words),
                 prompt,
                 attempts,
                 no_input_s,
@@ -99,7 +104,8 @@ class AskingVerbs(Verbs):
                 return None
             if not confirm or answer.by == "digits":
                 return answer.value
-            if await self.confirm(f'Ask: "I heard {" ".join(answer.value)}. Is that right?"'):
+            read_back = self._options.words.read_back.format(value=" ".join(answer.value))
+            if await self.confirm(f'Ask: "{read_back}"'):
                 return answer.value
         return None
 
@@ -110,15 +116,17 @@ class AskingVerbs(Verbs):
         prompt: str,
         attempts: int,
         no_input_s: float | None,
-        no_match: str,
-        no_input: str,
+        no_match: str | None,
+        no_input: str | Sequence[str] | None,
         interruptible: bool,
         metadata: Mapping[str, str] | None,
     ) -> Answer | None:
         self._step(verb)
         self._port.forget_input(older_than_s=TYPE_AHEAD_S)
         await self._port.expect(question.hint())
-        wait_s = self._no_input_s if no_input_s is None else no_input_s
+        words, silences = self._options.words, 0
+        unheard = no_input or self._options.idle or words.nothing_heard
+        wait_s = no_input_s or self._options.idle_s or self._no_input_s
         guidance = prompt
         try:
             for attempt in range(1, attempts + 1):
@@ -131,7 +139,10 @@ class AskingVerbs(Verbs):
                     if isinstance(question, DigitString):
                         self._stray = question.terminator_due(answer)
                     return answer
-                excuse = no_input if answer.kind is AnswerKind.NO_INPUT else no_match
+                excuse = no_match or words.sorry
+                if answer.kind is AnswerKind.NO_INPUT:
+                    silences += 1
+                    excuse = stage(unheard, silences)
                 keys = question.keys_line() if attempt == attempts - 1 else ""
                 guidance = repaired(excuse, prompt, keys)
             return None

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-SORRY = "Sorry, I did not understand that."
-STILL_THERE = "Sorry, I did not hear anything."
-
 
 def verbatim(text: str) -> str:
     """Return instructions that have ``text`` spoken word for word."""
