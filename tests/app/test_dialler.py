@@ -31,7 +31,7 @@ class House:
         self._refusal = refusal
         self.dialler = Dialler(
             OutboundSettings(allowed=("*",), from_user="reception"),
-            flows=FlowBook([front_desk]),
+            flows=lambda: FlowBook([front_desk]),
             gateway=cast("Any", self),
             reception=cast("Any", self),
             metrics=self.metrics,

@@ -17,7 +17,7 @@ from voiceagent.cli.main import app
 from voiceagent.console.app import create_app
 from voiceagent.console.config import ConsoleConfig
 from voiceagent.ivr import Call
-from voiceagent.settings import Settings, TrunkSettings, load_settings
+from voiceagent.settings import RouteSettings, Settings, TrunkSettings, load_settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -59,6 +59,15 @@ def test_the_page_on_telephony_lists_every_setting_of_a_trunk() -> None:
     meant = {name: text for name, _, text in told}
     for name, field in TrunkSettings.model_fields.items():
         assert meant[field.alias or name] == field.description
+
+
+def test_the_page_on_flows_lists_every_setting_of_a_route() -> None:
+    told = re.findall(r"^\| `routes\.N\.([a-z_]+)` \| `([^`]*)` \| (.*) \|$", FLOWS, re.MULTILINE)
+    nothing = {"[]", "PydanticUndefined"}
+    assert told == [
+        (name, "–" if default in nothing else default, text)
+        for name, default, text in settings_of(RouteSettings)
+    ]
 
 
 def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], set[str]]]:
@@ -155,7 +164,8 @@ def test_no_file_holds_more_than_one_idea() -> None:
     assert {name: lines for name, lines in lengths.items() if lines > 600} == {}
 
 
-RECIPES = re.findall(r"```toml\n(.*?)```", TELEPHONY + README, re.DOTALL)
+ROUTING = FLOWS.partition("## Routing")[2].partition("\n## ")[0]
+RECIPES = re.findall(r"```toml\n(.*?)```", TELEPHONY + README + ROUTING, re.DOTALL)
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=range(len(RECIPES)))

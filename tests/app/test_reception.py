@@ -24,7 +24,7 @@ class House:
         self.metrics = Metrics(version="test")
         self.idle = 0
         self.reception = Reception(
-            flows=FlowBook([front_desk]),
+            flows=lambda: FlowBook([front_desk]),
             admission=self.admission,
             directory=cast("Any", None),
             metrics=self.metrics,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 from voiceagent.errors import ConfigError
 from voiceagent.ivr import Call, Digits, FlowBook, flow, load_flows, option, tool
 from voiceagent.ivr.answers import Choice
-from voiceagent.ivr.flow import normal_number
+from voiceagent.ivr.routing import Arrival
+from voiceagent.ivr.routing.patterns import normal_number
 from voiceagent.ivr.verbs.wording import repaired, verbatim
+
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
 
 async def nothing(call: Call) -> None:
@@ -34,13 +38,13 @@ def book(**numbers: list[str]) -> FlowBook:
 )
 def test_the_called_number_picks_the_flow(called: str, name: str) -> None:
     flows = book(london=["+442079460018"], sales=["sales"], rest=["*"])
-    picked = flows.pick(called)
+    picked = flows.pick(Arrival(called, NOW))
     assert picked is not None
-    assert picked.name == name
+    assert picked.flow.name == name
 
 
 def test_an_unknown_number_has_no_flow() -> None:
-    assert book(london=["+442079460018"]).pick("999") is None
+    assert book(london=["+442079460018"]).pick(Arrival("999", NOW)) is None
 
 
 def test_numbers_keep_their_meaning() -> None:

@@ -41,6 +41,7 @@ class Observed:
     tools: list[tuple[str, bool]] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     states: list[str] = field(default_factory=list)
+    happenings: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
 
     def call_changed(self, call: Call) -> None:
         self.states.append(call.state.value)
@@ -56,6 +57,9 @@ class Observed:
 
     def tool_ended(self, call: Call, name: str, ok: bool, seconds: float) -> None:
         self.tools.append((name, ok))
+
+    def happened(self, call: Call, kind: str, facts: Mapping[str, Any]) -> None:
+        self.happenings.append((kind, facts))
 
     def call_ended(self, call: Call) -> None:
         self.ended.append(call)

@@ -202,6 +202,11 @@ class NodeDirectory:
     def tool_ended(self, call: Call, name: str, ok: bool, seconds: float) -> None:
         self._hub.publish("tool.ended", call.id, {"tool": name, "ok": ok, "seconds": round(seconds, 3)})
 
+    def happened(self, call: Call, kind: str, facts: Mapping[str, Any]) -> None:
+        if kind == "flow.failed":
+            self._metrics.flow_failed(call.flow.name)
+        self._hub.publish(kind, call.id, dict(facts))
+
     def call_ended(self, call: Call) -> None:
         self._live.pop(call.id, None)
         self._ended[call.id] = call

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from voiceagent.app.claims import Claims
+from voiceagent.app.flow_books import arrival_of
 from voiceagent.app.incoming import Reception
 from voiceagent.app.provider import SessionFactory, tracer
 from voiceagent.call.admission import Admission
@@ -23,8 +24,7 @@ from voiceagent.call.call import OpenSession
 from voiceagent.call.hosted_leg import HostedLeg, hosted_info
 from voiceagent.call.leg import G711
 from voiceagent.console.ports import WebhookTaken
-from voiceagent.errors import ConfigError
-from voiceagent.ivr.flow import Flow, FlowBook, normal_number
+from voiceagent.ivr.flow import Flow, FlowBook
 from voiceagent.observe.metrics import Metrics
 from voiceagent.realtime.calls_rest import CallsRest
 from voiceagent.realtime.providers import provider, rest_base, socket_url
@@ -52,7 +52,7 @@ _TIMED = 1000
 class HostedDesk:
     """Takes the provider's webhooks. Fulfils :class:`voiceagent.console.ports.Webhooks`.
 
-    Raises :class:`~voiceagent.errors.ConfigError` for a useless secret, an unknown flow, or no address.
+    Raises :class:`~voiceagent.errors.ConfigError` for a useless secret, or no address.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class HostedDesk:
         settings: Settings,
         sessions: SessionFactory,
         *,
-        flows: FlowBook,
+        flows: Callable[[], FlowBook],
         admission: Admission,
         metrics: Metrics,
         engine_url: str | None = None,
@@ -72,7 +72,6 @@ class HostedDesk:
         self._verifier = WebhookVerifier([each.get_secret_value() for each in hosted.webhook_secrets])
         self._sessions = sessions
         self._flows = flows
-        self._by_number = _flows_by_number(hosted.numbers, flows)
         self._admission = admission
         self._metrics = metrics
         self._wall = wall
@@ -142,19 +141,14 @@ class HostedDesk:
 
     # ── calls ────────────────────────────────────────────────────────────────────────────────────
     def _offer(self, offer: CallOffer, reception: Reception) -> None:
-        flow = self.flow_for(hosted_info(offer).called)
+        picked = self._flows().pick(arrival_of(hosted_info(offer), self._wall()))
         session = None
-        if flow is not None and self._profile.accept == "rest":
-            config = self._sessions.config(flow, "audio/pcmu", playout=False)
-            session = config.to_accept(
-                model=flow.options.model or self._model_name, layout=self._profile.config_layout
-            )
+        if picked is not None and self._profile.accept == "rest":
+            config = self._sessions.config(picked.flow, "audio/pcmu", playout=False)
+            model = picked.flow.options.model or self._model_name
+            session = config.to_accept(model=model, layout=self._profile.config_layout)
         leg = HostedLeg(offer, self.rest, session=session)
-        reception.offered(leg, flow=flow, open_session=self._opener(leg))
-
-    def flow_for(self, called: str) -> Flow | None:
-        """Return the flow of a called number: as ``hosted.numbers`` says, else as the flows do."""
-        return self._by_number.get(normal_number(called)) or self._flows.pick(called)
+        reception.take(leg, picked, self._opener(leg))
 
     def _opener(self, leg: HostedLeg) -> OpenSession:
         async def attach(flow: Flow, audio_format: G711, journal: Journal) -> RealtimeSession:
@@ -176,12 +170,3 @@ class HostedDesk:
             return session
 
         return attach
-
-
-def _flows_by_number(numbers: dict[str, str], flows: FlowBook) -> dict[str, Flow]:
-    by_name = {flow.name: flow for flow in flows}
-    for number, name in numbers.items():
-        if name not in by_name:
-            known = ", ".join(by_name)
-            raise ConfigError("hosted.numbers", f"{number}: there is no flow {name!r}; there are {known}")
-    return {normal_number(number): by_name[name] for number, name in numbers.items()}

@@ -11,13 +11,14 @@ from typing import Any
 import structlog
 
 from voiceagent.app.directory import NodeDirectory
+from voiceagent.app.flow_books import arrival_of
 from voiceagent.call.admission import Admission, Refusal
 from voiceagent.call.call import Call, OpenSession
 from voiceagent.call.config import CallConfig
 from voiceagent.call.leg import Leg
 from voiceagent.call.transfers import Dial
 from voiceagent.ids import Tokens
-from voiceagent.ivr.flow import Flow, FlowBook
+from voiceagent.ivr.flow import Flow, FlowBook, Picked
 from voiceagent.observe.metrics import Metrics
 from voiceagent.records.journal import JournalWriter
 from voiceagent.tasks import TaskNest
@@ -31,7 +32,7 @@ class Reception:
     def __init__(
         self,
         *,
-        flows: FlowBook,
+        flows: Callable[[], FlowBook],
         admission: Admission,
         directory: NodeDirectory,
         metrics: Metrics,
@@ -43,7 +44,9 @@ class Reception:
         tokens: Tokens,
         on_idle: Callable[[], None],
         dial: Dial | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
+        """``flows`` gives the book that is in force; a call keeps the flow it began with."""
         self._flows = flows
         self._admission = admission
         self._directory = directory
@@ -56,15 +59,19 @@ class Reception:
         self._tokens = tokens
         self._on_idle = on_idle
         self._dial = dial
+        self._wall = wall
         self._nest = TaskNest("reception")
 
-    def offered(self, leg: Leg, *, flow: Flow | None = None, open_session: OpenSession | None = None) -> None:
-        """A call is offered; take it or refuse it.
+    def offered(self, leg: Leg) -> None:
+        """A call is offered; take it or refuse it."""
+        self.take(leg, self._flows().pick(arrival_of(leg.info, self._wall())))
 
-        ``flow`` and ``open_session`` are given where they are not those of every call.
+    def take(self, leg: Leg, picked: Picked | None, open_session: OpenSession | None = None) -> None:
+        """Take an offered call whose flow is picked, or refuse it; without a flow it gets 404.
+
+        ``open_session`` is given where it is not that of every call.
         """
-        flow = flow or self._flows.pick(leg.info.called)
-        if flow is None:
+        if picked is None:
             self._refuse(leg, 404, "Not Found", "unknown_number")
             return
         refusal = self._admission.enter()
@@ -72,7 +79,7 @@ class Reception:
             self._refuse(leg, refusal.status, refusal.reason, refusal.code, refusal.retry_after_s)
             return
         with self._place_kept():
-            self._start(leg, flow, open_session)
+            self._start(leg, picked.flow, open_session, picked=picked)
 
     def place(
         self,
@@ -112,6 +119,7 @@ class Reception:
         flow: Flow,
         open_session: OpenSession | None,
         *,
+        picked: Picked | None = None,
         metadata: Mapping[str, str] | None = None,
         over: Callable[[], None] = lambda: None,
     ) -> Call:
@@ -129,6 +137,10 @@ class Reception:
             transcription=self._transcription,
             dial=self._dial,
             metadata=metadata,
+            origin={
+                **({} if picked is None else {"route": picked.by}),
+                "flows_version": self._flows().version if picked is None else picked.version,
+            },
         )
         self._directory.add(call)
         self._nest.start(f"call {call_id}", self._run(call, over))

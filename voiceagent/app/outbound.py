@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 
 import structlog
 
@@ -44,7 +45,7 @@ class Dialler:
         self,
         settings: OutboundSettings,
         *,
-        flows: FlowBook,
+        flows: Callable[[], FlowBook],
         gateway: SipGateway,
         reception: Reception,
         metrics: Metrics,
@@ -57,7 +58,7 @@ class Dialler:
                 settings.max_calls, settings.calls_per_destination, settings.calls_per_destination_hour
             )
         )
-        self._flows = {flow.name: flow for flow in flows}
+        self._flows = flows
         self._gateway = gateway
         self._reception = reception
         self._metrics = metrics
@@ -101,10 +102,12 @@ class Dialler:
         return call
 
     def _flow(self, name: str) -> Flow:
-        if name not in self._flows:
-            known = ", ".join(self._flows)
+        book = self._flows()
+        flow = book.get(name)
+        if flow is None:
+            known = ", ".join(one.name for one in book)
             raise RequestRefused("flow", f"there is no flow {name!r}; there are {known}", code="unknown_flow")
-        return self._flows[name]
+        return flow
 
     def _plan(self, target: Target, wish: DialWish) -> DialPlan:
         if wish.from_user and _is_user(wish.from_user) is None:

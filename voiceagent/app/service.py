@@ -21,6 +21,7 @@ import structlog
 import voiceagent
 from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.events import EventHub
+from voiceagent.app.flow_books import book_of_flows
 from voiceagent.app.gauges import guard_against_overload, keep_figures
 from voiceagent.app.incoming import Reception
 from voiceagent.app.provider import SessionFactory
@@ -38,7 +39,6 @@ from voiceagent.call.sip_gateway import SipGateway
 from voiceagent.call.vigil import VigilConfig
 from voiceagent.errors import ConfigError, MediaError
 from voiceagent.ids import Tokens, random_token
-from voiceagent.ivr.flow import FlowBook, load_flows
 from voiceagent.loops import quiet_collector
 from voiceagent.media.codecs import available, load
 from voiceagent.media.dtls import process_identity
@@ -101,6 +101,7 @@ class Service:
         self.settings = settings
         self._journal_tap = journal_tap
         self.flows = book_of_flows(settings)
+        """The flows in force. Another book may take its place; running calls keep what they have."""
         self.metrics = Metrics(version=voiceagent.__version__)
         self.hub = EventHub()
         self.admission = Admission(
@@ -177,7 +178,7 @@ class Service:
             self.hosted = HostedDesk(
                 settings,
                 sessions,
-                flows=self.flows,
+                flows=lambda: self.flows,
                 admission=self.admission,
                 metrics=self.metrics,
                 engine_url=engine_url,
@@ -185,7 +186,7 @@ class Service:
         console_url, token = await self._start_console()
         self._reception = Reception(
             dial=self._dial,
-            flows=self.flows,
+            flows=lambda: self.flows,
             admission=self.admission,
             directory=self.directory,
             metrics=self.metrics,
@@ -360,7 +361,7 @@ class Service:
         assert self._routes is not None
         dialler = Dialler(
             self.settings.outbound,
-            flows=self.flows,
+            flows=lambda: self.flows,
             gateway=self._gateway,
             reception=reception,
             metrics=self.metrics,
@@ -465,15 +466,6 @@ class Service:
         return ready, parts
 
 
-def book_of_flows(settings: Settings) -> FlowBook:
-    """Return the flows that the settings name, or the built-in front desk."""
-    if settings.flows:
-        return load_flows(settings.flows)
-    from voiceagent.ivr.front_desk import front_desk
-
-    return FlowBook([front_desk])
-
-
 def _security_policy(media: MediaSettings, mode: SrtpMode | None = None) -> SecurityPolicy:
     """What the settings (or ``mode`` instead) allow and the installed packages make possible."""
     mode = mode or media.srtp
@@ -510,6 +502,8 @@ def _call_config(settings: Settings) -> CallConfig:
         no_input_s=call.no_input_s,
         transfer_timeout_s=call.transfer_timeout_s,
         transfer_targets=call.transfer_targets,
+        fallback_sentence=call.fallback_sentence,
+        fallback_target=call.fallback_target,
         survival=SurvivalConfig(
             enabled=survival.enabled,
             cap_s=survival.cap_s,

@@ -181,6 +181,9 @@ class Nobody:
     def tool_ended(self, call: Call, name: str, ok: bool, seconds: float) -> None:
         return
 
+    def happened(self, call: Call, kind: str, facts: Mapping[str, Any]) -> None:
+        return
+
     def call_ended(self, call: Call) -> None:
         return
 

@@ -13,13 +13,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from enum import StrEnum
 from typing import Any
 
-from voiceagent.call.apology import RESPONSE_ID as APOLOGY
-from voiceagent.call.apology import apology
+from voiceagent.call.apology import play_apology
 from voiceagent.call.bridge import AudioBridge
 from voiceagent.call.call_tasks import CallTasks, to_the_end
 from voiceagent.call.config import CallConfig
 from voiceagent.call.dialling import Failure, Open, reach
 from voiceagent.call.fallback import hand_to_people
+from voiceagent.call.flow_fallback import FlowFallback
 from voiceagent.call.flow_port import FlowPort, facts_of
 from voiceagent.call.flow_run import run_flow
 from voiceagent.call.holding import Holding
@@ -30,7 +30,7 @@ from voiceagent.call.leg_ear import LegEar
 from voiceagent.call.model_ear import ModelEar
 from voiceagent.call.observer import CallObserver
 from voiceagent.call.operating import Operating
-from voiceagent.call.outcome import CallOutcome, OutcomeClass, leg_refused
+from voiceagent.call.outcome import FLOW_FAILED, CallOutcome, OutcomeClass, leg_refused
 from voiceagent.call.outside import Outside, directly
 from voiceagent.call.placing import Placing
 from voiceagent.call.provider_health import ProviderHealth
@@ -92,18 +92,20 @@ class Call:
         dial: Dial | None = None,
         metadata: Mapping[str, str] | None = None,
         outside: Outside = directly,
+        origin: Mapping[str, Any] | None = None,
     ) -> None:
         """``open_second`` opens a session with the provider that stands in for the first.
 
         ``dial`` places the calls to whom the caller is handed, where we call them ourselves. ``metadata`` is
         what came with the request to place this call; every response carries it. ``outside`` runs what is not
-        of this call's doing.
+        of this call's doing. ``origin`` says how the flow was found; it goes into the journal's first entry.
         """
         self.id = call_id
         self.leg = leg
         self.flow = flow
         self.journal = journal
         self.metadata = dict(metadata or {})
+        self.origin = dict(origin or {})
         self.placing = Placing(self) if leg.info.direction == "outbound" else None
         self.state = CallState.OFFERED if self.placing is None else CallState.DIALLING
         self.step = ""
@@ -115,6 +117,8 @@ class Call:
         """From the answer to the first packet of the agent's voice."""
         self.ended_at: float | None = None
         self.outcome: CallOutcome | None = None
+        self.afterwards: CallOutcome | None = None
+        """What happened first to a call that was about to end politely: a BYE, a hang-up, a loss."""
         self.info = leg.info
         """Who calls whom; the caller is another one when somebody took the caller's place."""
         self.barge_ins = 0
@@ -241,7 +245,8 @@ class Call:
         if self.leg.capabilities.owns_playout:
             self.watch.start()  # elsewhere neither silence nor a line of ours passes us
         assert self._port is not None
-        self._tasks.start("flow", run_flow(self, self._port, self._config, self._finish))
+        flow = run_flow(self, self._port, self._config, self._finish, self._observer)
+        self._tasks.start("flow", flow)
         try:
             async with asyncio.timeout(self._config.max_duration_s):
                 outcome = await asyncio.shield(self._ending)
@@ -249,6 +254,9 @@ class Call:
             outcome = CallOutcome(OutcomeClass.OURS, "max_duration")
         if outcome.kind is OutcomeClass.PROVIDER:
             return await self._apologise(outcome)
+        if outcome.reason == FLOW_FAILED:
+            fallback = FlowFallback(self, self._port, self._config, self._hurry, self._tasks.start)
+            return await fallback.play(outcome)
         return outcome
 
     async def _connect(self) -> CallOutcome | None:
@@ -314,25 +322,17 @@ class Call:
         self._finish(CallOutcome(OutcomeClass.OURS, "internal", f"{type(error).__name__}: {error}"))
 
     async def _apologise(self, outcome: CallOutcome) -> CallOutcome:
-        """Play the recorded apology to the caller, who must not sit in silence, and go."""
-        self._become(CallState.CLOSING)
-        self._tasks.cancel()  # the flow has nobody to speak with; its ``finally`` runs meanwhile
-        if self.leg_gone or not self.leg.capabilities.owns_playout:
-            return outcome
-        self.journal.write("apology", reason=outcome.reason, detail=outcome.detail)
-        self.stop_leg()
-        audio = apology(self.leg.audio_format)
-        self.watch.play_line(audio, APOLOGY)
-        seconds = len(audio) / 8000
-        try:
-            async with asyncio.timeout(seconds + 2):
-                await self.ear.apology_played.wait()
-        except TimeoutError:
-            self.journal.write("apology.unheard")
+        """Play the recorded apology, and hand the caller to people, if any."""
+        await play_apology(self, outcome)
         if self.leg_gone:
             return outcome
         target, limit_s = self._config.survival.transfer_to, self._config.transfer_timeout_s
         return await hand_to_people(self.leg, self.journal, outcome, target, limit_s)
+
+    def begin_to_close(self) -> None:
+        """The flow has nobody to speak with; its ``finally`` runs meanwhile."""
+        self._become(CallState.CLOSING)
+        self._tasks.cancel()
 
     async def _last_words(self) -> None:
         """Wait until nothing that was accepted is still unspoken, within reason."""
@@ -522,6 +522,8 @@ class Call:
                 self._hurry.set_result(None)
         if not self._ending.done():
             self._ending.set_result(outcome)
+        elif self.afterwards is None and not outcome.polite:
+            self.afterwards = outcome
 
     def _hush(self) -> None:
         """From now on nobody can ask for speech."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from voiceagent.call.overload import OverloadConfig
 from voiceagent.call.vigil import VigilConfig
 
+FALLBACK_SENTENCE = "I am sorry, something has gone wrong on our side."
+
 
 @dataclass(frozen=True, slots=True)
 class SurvivalConfig:
@@ -59,6 +61,10 @@ class CallConfig:
     """How long the caller may wait in silence, and the provider be silent."""
     survival: SurvivalConfig = field(default_factory=SurvivalConfig)
     """What happens when the provider is lost."""
+    fallback_sentence: str = FALLBACK_SENTENCE
+    """Said word for word to a caller whose flow has failed; a flow may have its own."""
+    fallback_target: str | None = None
+    """URI to whom such a caller is handed then; one of ``transfer_targets``."""
 
 
 @dataclass(frozen=True, slots=True)

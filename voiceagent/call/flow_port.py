@@ -11,7 +11,7 @@ from voiceagent.call.greeting import Greeting
 from voiceagent.call.leg import LegInfo
 from voiceagent.call.outside import Outside, directly
 from voiceagent.call.speech import CallSpeech
-from voiceagent.errors import RequestRefused
+from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.ivr.ports import Answering, CallerInput, CallFacts, Line, TransferOutcome
 from voiceagent.realtime.requests import Outcome
 from voiceagent.realtime.session import RealtimeSession
@@ -69,6 +69,7 @@ class FlowPort:
         self._silent_since: float | None = 0.0
         self._asking = 0
         self._last_key = ""
+        self._over = False
 
     @property
     def facts(self) -> CallFacts:
@@ -85,7 +86,13 @@ class FlowPort:
         if not self._asking:
             self._session.digit(digit)
 
+    def close(self) -> None:
+        """The flow is over: what it has left running says nothing more."""
+        self._over = True
+
     async def speak(self, line: Line, audible: Callable[[], None] | None = None) -> Outcome:
+        if self._over:
+            raise CallEnded("the flow has ended")
         self._asking += line.question
         try:
             return await self._speech.speak(line, audible)

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+import structlog
+
 from voiceagent.call.config import CallConfig
+from voiceagent.call.flow_failure import failure_of
 from voiceagent.call.flow_port import FlowPort
-from voiceagent.call.outcome import CallOutcome, OutcomeClass
+from voiceagent.call.observer import CallObserver
+from voiceagent.call.outcome import FLOW_FAILED, CallOutcome, OutcomeClass
 from voiceagent.errors import CallEnded
 from voiceagent.ivr.verbs import Call as FlowCall
 
 if TYPE_CHECKING:
     from voiceagent.call.call import Call
 
+_log = structlog.get_logger("voiceagent.flows")
+
 
 async def run_flow(
-    call: Call, port: FlowPort, config: CallConfig, finish: Callable[[CallOutcome], None]
+    call: Call,
+    port: FlowPort,
+    config: CallConfig,
+    finish: Callable[[CallOutcome], None],
+    observer: CallObserver,
 ) -> None:
-    """Run the flow to its end, and end the call with it."""
+    """Run the flow to its end, and end the call with it. Whatever the flow raises costs only this call."""
     verbs = FlowCall(
         port,
         no_input_s=config.no_input_s,
@@ -27,11 +39,30 @@ async def run_flow(
     )
     try:
         await call.flow(verbs)
-    except CallEnded:
-        return
-    except Exception as error:
-        about = f"{type(error).__name__}: {error}"
-        call.journal.write("flow.failed", error=about)
-        finish(CallOutcome(OutcomeClass.OURS, "flow_failed", about))
+    except CallEnded as error:
+        if call.speech is None or call.speech.closed:
+            return
+        _failed(call, error, finish, observer)  # raised by the flow itself, while the call goes on
+    except KeyboardInterrupt:
+        raise
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        _failed(call, error, finish, observer)  # from a task that the flow itself has cancelled
+    except BaseException as error:  # also SystemExit, which would take the whole node with it
+        _failed(call, error, finish, observer)
     else:
         finish(CallOutcome(OutcomeClass.SUCCESS, "completed", "the flow ended"))
+
+
+def _failed(
+    call: Call, error: BaseException, finish: Callable[[CallOutcome], None], observer: CallObserver
+) -> None:
+    failure = failure_of(error)
+    kept = {name: value for name, value in asdict(failure).items() if value != ()}
+    call.journal.write("flow.failed", error=failure.about, flow=call.flow.name, step=call.step, **kept)
+    about = {"error": failure.about, "at": failure.place}
+    _log.error("flow failed", call_id=call.id, flow=call.flow.name, step=call.step, **about)
+    observer.happened(call, "flow.failed", about)
+    finish(CallOutcome(OutcomeClass.OURS, FLOW_FAILED, failure.about))

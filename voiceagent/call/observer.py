@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from voiceagent.call.call import Call
@@ -36,6 +37,10 @@ class CallObserver(Protocol):
 
     def tool_ended(self, call: Call, name: str, ok: bool, seconds: float) -> None:
         """A tool function has returned."""
+        ...
+
+    def happened(self, call: Call, kind: str, facts: Mapping[str, Any]) -> None:
+        """Something that operators are told and figures count: ``flow.failed``, ``recording.failed`` …"""
         ...
 
     def call_ended(self, call: Call) -> None:

@@ -8,6 +8,9 @@ from enum import StrEnum
 from voiceagent.call.leg import LegEnd
 from voiceagent.errors import MediaError, ProviderError, SipError
 
+FLOW_FAILED = "flow_failed"
+"""Reason of calls whose flow raised."""
+
 
 class OutcomeClass(StrEnum):
     """The five classes of endings."""
@@ -28,13 +31,16 @@ class CallOutcome:
     reason: str
     detail: str = ""
     status: int | None = None
+    then: str = ""
+    """After a failed flow: what became of the caller (``transferred``, ``caller_hung_up`` …)."""
 
     @property
     def polite(self) -> bool:
         """True when we end the call and what is still being said may be said to its end."""
-        return self.kind is OutcomeClass.SUCCESS and self.reason == "completed"
+        return (self.kind, self.reason) in _POLITE
 
 
+_POLITE = {(OutcomeClass.SUCCESS, "completed"), (OutcomeClass.OURS, FLOW_FAILED)}
 _LEG_ENDINGS: dict[LegEnd, tuple[OutcomeClass, str]] = {
     LegEnd.CALLER_HUNG_UP: (OutcomeClass.SUCCESS, "caller_hung_up"),
     LegEnd.CALLER_CANCELLED: (OutcomeClass.CALLER, "caller_cancelled"),

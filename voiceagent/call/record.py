@@ -28,6 +28,7 @@ def write_offer(call: Call) -> None:
         **({"trunk": info.trunk} if info.trunk else {}),
         **({"claims": claims} if claims else {}),
         flow=call.flow.name,
+        **call.origin,
         protocol_call_id=info.protocol_call_id,
     )
 
@@ -47,6 +48,7 @@ def write_end(call: Call, outcome: CallOutcome) -> None:
         reason=outcome.reason,
         detail=outcome.detail,
         status=outcome.status,
+        **({"then": outcome.then} if outcome.then else {}),
         duration_s=round(call.seconds, 3),
         barge_ins=call.barge_ins,
         longest_gap_s=round(call.watch.longest_gap_s, 3),

@@ -48,7 +48,7 @@ def run_doctor(config: Path | None, overrides: list[str], *, as_json: bool) -> N
 
 
 def _flows(settings: Any) -> Finding:
-    from voiceagent.app.service import book_of_flows
+    from voiceagent.app.flow_books import book_of_flows
 
     try:
         names = [flow.name for flow in book_of_flows(settings)]

@@ -2,6 +2,47 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 flow = typer.Typer(help="Check, draw and simulate flows without a call.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="TOML settings file (default: voiceagent.toml, if there)."),
+]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="Any setting: --set default_flow=desk.")]
+
+
+@flow.command("route")
+def flow_route(
+    number: Annotated[str, typer.Argument(help="The called number, or user.")],
+    caller: Annotated[str, typer.Option(help="Who calls; empty: somebody who does not say.")] = "",
+    trunk: Annotated[str, typer.Option(help="Trunk over which the call comes.")] = "default",
+    kind: Annotated[str, typer.Option(help="direct, or hosted.")] = "direct",
+    header: Annotated[
+        list[str] | None, typer.Option(help="Header of the INVITE: 'X-Campaign: spring'; may be repeated.")
+    ] = None,
+    at: Annotated[
+        str, typer.Option(help="When: 2026-12-24T18:00, on the clocks of the routes; default: now.")
+    ] = "",
+    call_id: Annotated[str, typer.Option(help="SIP Call-ID: deals callers without a number.")] = "",
+    flows: Annotated[
+        list[Path] | None, typer.Option("--flow", "-f", help="File with flows; may be repeated.")
+    ] = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    json: Json = False,
+) -> None:
+    """Say which flow would answer a call, which routes pass it over, and why. No call is placed.
+
+    Exit status 1 when nobody would answer.
+    """
+    from voiceagent.cli.flow_route import Asked, run_route
+
+    over = "" if kind == "hosted" else trunk
+    asked = Asked(number, caller, over, kind, header or (), at, call_id)
+    run_route(asked, [str(path) for path in flows or ()], config, overrides or [], as_json=json)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-import re
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.options import FlowOptions, flow_options
+from voiceagent.ivr.routing import Arrival, Route, Router
+from voiceagent.ivr.routing.patterns import normal_number
+from voiceagent.ivr.routing.router import normal_numbers
 from voiceagent.ivr.verbs import Call
 
 FlowFunction = Callable[[Call], Awaitable[None]]
-ANY_NUMBER = "*"
-
-_SEPARATORS = re.compile(r"[\s().\-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +32,10 @@ class Flow:
     numbers: tuple[str, ...] = ()
     instructions: str = ""
     options: FlowOptions = field(default_factory=FlowOptions)
+    fallback: str | None = None
+    """Said word for word to the caller when the flow raises; None: ``call.fallback_sentence``."""
+    fallback_target: str | None = None
+    """To whom the caller is handed then; None: ``call.fallback_target``."""
 
     async def __call__(self, call: Call) -> None:
         await self.function(call)
@@ -52,11 +55,14 @@ def flow(
     idle: str | Iterable[str] = (),
     idle_s: float | None = None,
     resume: bool = True,
+    fallback: str | None = None,
+    fallback_target: str | None = None,
 ) -> Callable[[FlowFunction], Flow]:
     """Declare a flow. The decorated function must be ``async def`` and take the call.
 
-    From ``voice`` on: see :class:`~voiceagent.ivr.options.FlowOptions`. Raises
-    :class:`~voiceagent.errors.ConfigError` naming the flow and what is wrong with it.
+    ``fallback`` is said when the flow raises, and the caller is then handed to ``fallback_target``. For the
+    others see :class:`~voiceagent.ivr.options.FlowOptions`. Raises :class:`~voiceagent.errors.ConfigError`
+    naming the flow and what is wrong with it.
     """
     options = flow_options(
         name,
@@ -74,47 +80,78 @@ def flow(
     def declare(function: FlowFunction) -> Flow:
         if not inspect.iscoroutinefunction(function):
             raise ConfigError(f"flow {name}", "must be an async function that takes the call")
-        return Flow(name, function, tuple(numbers), instructions or inspect.getdoc(function) or "", options)
+        if fallback is not None and not fallback.strip():
+            raise ConfigError(f"flow {name}", "fallback must be a sentence")
+        return Flow(
+            name,
+            function,
+            tuple(numbers),
+            instructions or inspect.getdoc(function) or "",
+            options,
+            fallback=fallback,
+            fallback_target=fallback_target,
+        )
 
     return declare
 
 
-def normal_number(number: str) -> str:
-    """Return ``number`` without separators and leading ``+`` or ``00``; other users in lower case."""
-    bare = _SEPARATORS.sub("", number)
-    if bare.startswith("+"):
-        bare = bare[1:]
-    elif bare.startswith("00") and bare.isdigit():
-        bare = bare[2:]
-    return bare if bare.isdigit() else number.strip().lower()
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """The flow that answers a call, and why it does."""
+
+    flow: Flow
+    by: str
+    """As :attr:`voiceagent.ivr.routing.Decision.by` has it."""
+    version: int
+    """Of the book it was found in."""
 
 
 class FlowBook:
-    """All flows of a service, found by called number. Raises ConfigError on doubles."""
+    """All flows of a service, and which of them answers a call. Never changed: another one takes its place.
 
-    def __init__(self, flows: Iterable[Flow]) -> None:
+    Raises ConfigError on doubles, and naming the setting where a flow is meant that does not exist.
+    """
+
+    def __init__(
+        self,
+        flows: Iterable[Flow],
+        *,
+        routes: Sequence[Route] = (),
+        default_flow: str = "",
+        hosted_numbers: Mapping[str, str] | None = None,
+        version: int = 1,
+    ) -> None:
         self.flows: Sequence[Flow] = tuple(flows)
-        self._by_number: dict[str, Flow] = {}
-        names: set[str] = set()
+        self.version = version
+        self._by_name: dict[str, Flow] = {}
+        numbers: dict[str, str] = {}
         for one in self.flows:
-            if one.name in names:
+            if one.name in self._by_name:
                 raise ConfigError("flows", f"two flows are named {one.name!r}")
-            names.add(one.name)
+            self._by_name[one.name] = one
             for number in one.numbers:
                 key = normal_number(number)
-                if key in self._by_number:
-                    other = self._by_number[key].name
+                if key in numbers:
                     raise ConfigError(
-                        "flows", f"number {number!r} belongs to both {other!r} and {one.name!r}"
+                        "flows", f"number {number!r} belongs to both {numbers[key]!r} and {one.name!r}"
                     )
-                self._by_number[key] = one
+                numbers[key] = one.name
+        self.router = Router(normal_numbers(hosted_numbers or {}), routes, numbers, default_flow)
+        self.router.check_names(self._by_name)
 
     def __iter__(self) -> Iterator[Flow]:
         return iter(self.flows)
 
-    def pick(self, called: str) -> Flow | None:
-        """Return the flow for the called user, else the one for ``*``, else None (the caller gets 404)."""
-        return self._by_number.get(normal_number(called)) or self._by_number.get(ANY_NUMBER)
+    def get(self, name: str) -> Flow | None:
+        """Return the flow of this name, or None."""
+        return self._by_name.get(name)
+
+    def pick(self, arrival: Arrival) -> Picked | None:
+        """Return the flow that answers the call, or None (the caller gets 404)."""
+        decision = self.router.decide(arrival)
+        if decision.flow is None:
+            return None
+        return Picked(self._by_name[decision.flow], decision.by, self.version)
 
 
 def load_flows(paths: Iterable[str | Path]) -> FlowBook:

@@ -67,6 +67,7 @@ class Metrics:
         self._call_seconds = histogram(
             "call_duration_seconds", "From offer to end.", (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600)
         )
+        self._flow_failed = counter("flow_failed", "Flows that raised, by flow.", "flow")
         # ── responses ────────────────────────────────────────────────────────────────────────────
         self._responses = counter(
             "responses", "Response requests that ended, by origin and outcome.", "origin", "outcome"
@@ -188,6 +189,10 @@ class Metrics:
         self._calls.labels(self._code("outcome", outcome)).inc()
         if duration_s is not None:
             self._call_seconds.observe(duration_s)
+
+    def flow_failed(self, flow: str) -> None:
+        """A flow raised."""
+        self._flow_failed.labels(self._code("flow", flow)).inc()
 
     # ── responses ────────────────────────────────────────────────────────────────────────────────
     def response_queued(self) -> None:

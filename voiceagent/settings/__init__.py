@@ -10,6 +10,7 @@ from voiceagent.settings.provider import (
     SecondSettings,
     SurvivalSettings,
 )
+from voiceagent.settings.routes import RouteSettings
 from voiceagent.settings.service import CallSettings, ConsoleSettings, LogSettings
 from voiceagent.settings.telephony import MediaSettings, SipSettings
 from voiceagent.settings.transport import StreamSettings, TlsSettings
@@ -25,6 +26,7 @@ __all__ = [
     "MediaSettings",
     "OutboundSettings",
     "RealtimeSettings",
+    "RouteSettings",
     "SecondSettings",
     "Settings",
     "SipSettings",

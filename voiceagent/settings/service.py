@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from voiceagent.call.targets import TargetRules
+from voiceagent.call.config import FALLBACK_SENTENCE
+from voiceagent.call.targets import TargetRules, why_not
 from voiceagent.settings.base import Port, Section
 
 
@@ -33,6 +34,12 @@ class CallSettings(Section):
     transfer_targets: tuple[str, ...] = Field(
         default=(), description="Whom flows may transfer to, written as in outbound.allowed. Empty: nobody."
     )
+    fallback_sentence: Annotated[str, Field(min_length=1, max_length=500)] = Field(
+        default=FALLBACK_SENTENCE, description="Said word for word to a caller whose flow has failed."
+    )
+    fallback_target: str | None = Field(
+        default=None, description="Whom such a caller is handed to then: one of call.transfer_targets."
+    )
     hold_music: str | None = Field(
         default=None, description="WAV file that callers on hold hear; default: a soft melody."
     )
@@ -54,6 +61,13 @@ class CallSettings(Section):
     def _patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         TargetRules(value)
         return value
+
+    @model_validator(mode="after")
+    def _fallback(self) -> CallSettings:
+        reason = self.fallback_target and why_not(self.fallback_target, self.transfer_targets)
+        if reason:
+            raise ValueError(f"fallback_target {reason} (call.transfer_targets)")
+        return self
 
 
 class ConsoleSettings(Section):

@@ -27,10 +27,12 @@ from voiceagent.media.codecs import demand
 from voiceagent.media.srtp import HOW_TO_INSTALL, srtp_available
 from voiceagent.settings.outbound import OutboundSettings
 from voiceagent.settings.provider import EngineSettings, HostedSettings, RealtimeSettings, SurvivalSettings
+from voiceagent.settings.routes import RouteSettings, check_routes, read_routes
 from voiceagent.settings.service import CallSettings, ConsoleSettings, LogSettings
 from voiceagent.settings.telephony import MediaSettings, SipSettings
 from voiceagent.settings.trunks import TrunkSettings, read_trunks
 from voiceagent.sip.net.listen import parse_listen
+from voiceagent.sip.trunk.trunks import DEFAULT_TRUNK
 
 
 class Settings(BaseSettings):
@@ -42,6 +44,12 @@ class Settings(BaseSettings):
 
     flows: tuple[str, ...] = Field(
         default=(), description="Python files with flows; default: the built-in front desk."
+    )
+    routes: tuple[RouteSettings, ...] = Field(
+        default=(), description="Which flow answers which calls, in order: see Routing in flows.md."
+    )
+    default_flow: str = Field(
+        default="", description="Name of the flow for numbers that no route and no flow names; else 404."
     )
     journal_dir: str = Field(default="journals", description="Folder for the call journals.")
     sip: SipSettings = Field(default_factory=SipSettings)
@@ -57,6 +65,11 @@ class Settings(BaseSettings):
     console: ConsoleSettings = Field(default_factory=ConsoleSettings)
     hosted: HostedSettings = Field(default_factory=HostedSettings)
     log: LogSettings = Field(default_factory=LogSettings)
+
+    @field_validator("routes", mode="before")
+    @classmethod
+    def _routes(cls, value: Any) -> tuple[RouteSettings, ...]:
+        return read_routes(value)
 
     @field_validator("trunks", mode="before")
     @classmethod
@@ -136,6 +149,8 @@ def bare_settings(flags: Mapping[str, Any]) -> Settings:
     _check_addresses(settings)
     demand(settings.media.codecs)
     _check_srtp(settings)
+    trunks = [*(one.name for one in settings.trunks), DEFAULT_TRUNK]
+    check_routes(settings.routes, settings.default_flow, trunks)
     return settings
 
 
@@ -170,6 +185,8 @@ def load_settings(file: str | Path | None = None, flags: Mapping[str, Any] | Non
     _check_addresses(settings)
     demand(settings.media.codecs)
     _check_srtp(settings)
+    trunks = [*(one.name for one in settings.trunks), DEFAULT_TRUNK]
+    check_routes(settings.routes, settings.default_flow, trunks)
     return settings
 
 

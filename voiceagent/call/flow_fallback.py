@@ -1,0 +1,131 @@
+"""What a caller gets whose flow has failed: a sentence, then a person if one is named, then a polite end.
+
+The sentence is spoken by the model, word for word. It waits while the caller speaks or is away; a session
+that does not begin when it could is given up, and the recorded apology is played instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from voiceagent.call.apology import play_apology
+from voiceagent.call.config import CallConfig
+from voiceagent.call.flow_port import FlowPort
+from voiceagent.call.outcome import CallOutcome, OutcomeClass
+from voiceagent.errors import CallEnded
+from voiceagent.ivr.ports import Line
+from voiceagent.ivr.verbs.wording import verbatim
+from voiceagent.realtime.requests import BargePolicy, Origin, Outcome
+
+if TYPE_CHECKING:
+    from voiceagent.call.call import Call
+
+BEGIN_LIMIT_S = 5.0
+"""How long the session may take to begin while nothing keeps it from speaking."""
+LIMIT_S = 60.0
+"""How long all that comes before the transfer may take: the caller's own words, a hold, the sentence."""
+TRIES = 3
+"""How often the sentence is said to a caller who speaks into it."""
+LOOK_S = 0.1
+"""How often it is looked whether the caller keeps the sentence waiting."""
+
+
+class FlowFallback:
+    """The last steps of one call whose flow has failed."""
+
+    def __init__(
+        self,
+        call: Call,
+        port: FlowPort,
+        config: CallConfig,
+        hurry: asyncio.Future[None],
+        run: Callable[[str, Coroutine[Any, Any, Any]], asyncio.Task[Any]],
+    ) -> None:
+        """``hurry`` is done when something else ends the call, or the session is lost."""
+        self._call = call
+        self._port = port
+        self._config = config
+        self._hurry = hurry
+        self._run = run
+        self._sentence = call.flow.fallback or config.fallback_sentence
+        self._target = call.flow.fallback_target or config.fallback_target
+
+    async def play(self, failed: CallOutcome) -> CallOutcome:
+        """Take the caller through it; return how the call ends: as it has failed, and what came then."""
+        call = self._call
+        self._port.close()
+        self._withdraw()
+        await self._have_the_line()
+        if not self._over and not await self._say() and not self._over:
+            await play_apology(call, failed)
+        accepted = self._target is not None and not self._over and await self._transfer(self._target)
+        then = "transferred" if accepted else call.afterwards.reason if call.afterwards else ""
+        return replace(failed, then=then)
+
+    @property
+    def _over(self) -> bool:
+        """Somebody has ended the call meanwhile; a lost provider has not."""
+        call = self._call
+        return call.leg_gone or (
+            call.afterwards is not None and call.afterwards.kind is not OutcomeClass.PROVIDER
+        )
+
+    def _withdraw(self) -> None:
+        """What the flow still wanted to say is not said any more; what an operator wants is."""
+        for entry in self._call.ledger.open():
+            if entry.request.origin is Origin.IVR:
+                self._call.withdraw(entry.request.id)
+
+    async def _have_the_line(self) -> None:
+        """Let a transfer under way come to its end, and take a caller back whom the flow put on hold."""
+        call = self._call
+        while call.transfers.active and not self._hurry.done():
+            await asyncio.wait({self._hurry}, timeout=LOOK_S)
+        if call.holding.by_us and not self._over:
+            resumed = self._run("fallback/resume", call.holding.resume())
+            await asyncio.wait({resumed, self._hurry}, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _say(self) -> bool:
+        """Have the model say the sentence; True when it was heard whole."""
+        audible = asyncio.Event()
+        saying = self._run("fallback", self._spoken(audible))
+        began = asyncio.get_running_loop().time()
+        wanted_s = 0.0
+        """How long nothing but the session has kept the sentence waiting."""
+        while not self._hurry.done() and not saying.done():
+            await asyncio.wait({saying, self._hurry}, timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
+            if not audible.is_set() and not self._call.held and self._call.floor == "nobody":
+                wanted_s += LOOK_S
+            if wanted_s > BEGIN_LIMIT_S or asyncio.get_running_loop().time() > began + LIMIT_S:
+                break
+        if not saying.done():
+            saying.cancel()
+            return False
+        outcome: Outcome | None = None if saying.cancelled() else saying.result()
+        return outcome is not None and outcome.completed
+
+    async def _spoken(self, audible: asyncio.Event) -> Outcome | None:
+        speech = self._call.speech
+        assert speech is not None
+        line = Line(verbatim(self._sentence), interruptible=False, barge_policy=BargePolicy.REQUEUE)
+        outcome = None
+        try:
+            for _ in range(TRIES):
+                audible.clear()
+                outcome = await speech.speak(line, audible.set)
+                if not outcome.interrupted:
+                    break  # else the provider has cut it by itself when the caller spoke
+        except CallEnded:
+            return None
+        return outcome
+
+    async def _transfer(self, target: str) -> bool:
+        call = self._call
+        if not call.leg.capabilities.can_transfer:
+            return False
+        result = await call.transfers.blind(target, self._config.transfer_timeout_s)
+        call.journal.write("fallback.transfer", target=target, accepted=result.accepted, status=result.status)
+        return result.accepted
