@@ -111,8 +111,11 @@ class Language:
 
     def meant(self, text: str) -> Literal["yes", "no"] | None:
         """Return yes or no, or None when ``text`` is neither or both."""
-        answers = dict[Phrase, Literal["yes", "no"]](dict.fromkeys(self.yes, "yes"))
-        answers.update(dict.fromkeys(self.no, "no"))
+        answers: dict[Phrase, Literal["yes", "no"]] = {}
+        for phrase in self.yes:
+            answers[phrase] = "yes"
+        for phrase in self.no:
+            answers[phrase] = "no"
         found = {answers[phrase] for phrase in _parted(self.words(text), answers) if phrase in answers}
         return found.pop() if len(found) == 1 else None
 
