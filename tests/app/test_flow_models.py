@@ -28,7 +28,8 @@ async def test_the_flows_model_goes_before_the_services(monkeypatch: Any) -> Non
         return server.transport()
 
     def model(**options: Any) -> OpenAIRealtimeWebSocketModel:
-        return OpenAIRealtimeWebSocketModel(**{**options, "transport": transport})
+        given: dict[str, Any] = {**options, "transport": transport}
+        return OpenAIRealtimeWebSocketModel(**given)
 
     monkeypatch.setattr(provider, "OpenAIRealtimeWebSocketModel", model)
     settings = Settings.model_validate({"realtime": {"provider": "openai", "api_key": "k", "model": "big"}})

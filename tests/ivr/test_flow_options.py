@@ -9,7 +9,7 @@ import pytest
 from voiceagent.call.session_setup import SessionDefaults, session_config
 from voiceagent.errors import ConfigError
 from voiceagent.ivr import Call, flow
-from voiceagent.ivr.idle import IdleWatch, stage
+from voiceagent.ivr.idle import IdleWatch
 
 DEFAULTS = SessionDefaults("alloy", 400, {"model": "transcriber", "language": "en"})
 
@@ -69,12 +69,6 @@ def test_a_flow_that_sets_nothing_is_as_the_service_says() -> None:
     assert "speed" not in session["audio"]["output"]
     assert "max_output_tokens" not in session
     assert session_config(flow("d")(nothing), "audio/pcmu", SessionDefaults()).transcription is None
-
-
-def test_silences_have_stages() -> None:
-    assert [stage(("a", "b"), attempt) for attempt in (1, 2, 3)] == ["a", "b", "b"]
-    assert stage("a", 2) == "a"
-    assert stage((), 1) == ""
 
 
 def test_an_idle_caller_is_asked_stage_by_stage_and_given_up() -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import date
+from typing import Annotated
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import StringConstraints
 
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.answers import Choice, Digits, DigitString, YesNo
+from voiceagent.ivr.kinds import Kind
 from voiceagent.ivr.languages import LANGUAGES, Language, language_of
 from voiceagent.ivr.matching import match_option, match_yes_no, spoken_digits
+from voiceagent.ivr.verbs.wording import read_back
 
 
 @pytest.mark.parametrize(
@@ -101,6 +107,37 @@ def test_questions_speak_the_flows_language() -> None:
     assert DigitString(Digits(4, end="#"), german).keys_line().endswith("danach die Raute-Taste.")
     assert DigitString(Digits(4, end=""), german).keys_line().endswith("Telefon ein.")
     assert DigitString(Digits(1, 4), german).hint() == "Erwartet werden 1 bis 4 Ziffern."
+
+
+@pytest.mark.parametrize(
+    ("tag", "said", "spoken"),
+    [
+        ("en", "12 May 2026", "12 May 2026"),
+        ("de", "am 3. März 2026", "3. März 2026"),
+        ("fr", "le 1 août 2026", "1 août 2026"),
+        ("es", "31 de diciembre de 2026", "31 de diciembre de 2026"),
+        ("de", "null drei null drei zwanzig sechsundzwanzig", "3. März 2026"),
+    ],
+)
+def test_dates_are_understood_and_read_back(tag: str, said: str, spoken: str) -> None:
+    language = language_of(tag)
+    valid, day = Kind(date, language).read(said)
+    assert valid
+    assert read_back(day, said, by_digits=False, language=language) == spoken
+
+
+@pytest.mark.parametrize(
+    ("tag", "said"),
+    [
+        ("en", "ann dash m at example dot com"),
+        ("de", "ann minus m at example punkt com"),
+        ("fr", "ann tiret m arobase example point com"),
+        ("es", "ann guión m arroba example punto com"),
+    ],
+)
+def test_addresses_may_be_spelled(tag: str, said: str) -> None:
+    Address = Annotated[str, StringConstraints(pattern=r"^[^@ ]+@[^@ ]+\.com$")]
+    assert Kind(Address, language_of(tag)).read(said) == (True, "ann-m@example.com")
 
 
 def test_tags_fall_back_to_their_language_and_unknown_ones_are_refused() -> None:

@@ -1,19 +1,12 @@
 """PURE. What is said to a caller who says nothing, stage by stage, and when.
 
-Questions count their attempts, :func:`stage`; a conversation without questions keeps a :class:`IdleWatch`: it
-is told when the caller or the agent was last heard, and says when the next line is due.
+Questions count their attempts; a conversation without questions keeps an :class:`IdleWatch`: it is told when
+the caller or the agent was last heard, and says when the next line is due.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-
-def stage(lines: str | Sequence[str], attempt: int) -> str:
-    """Return the line for the ``attempt``-th silence, from 1 on; the last one serves all further ones."""
-    if isinstance(lines, str):
-        return lines
-    return lines[min(attempt, len(lines)) - 1] if lines else ""
 
 
 class IdleWatch:

@@ -7,6 +7,11 @@ from collections.abc import Mapping, Sequence
 from voiceagent.ivr.languages import ENGLISH, Language
 
 
+def words(text: str, language: Language = ENGLISH) -> list[str]:
+    """Split ``text`` into words as they are compared: lower case, without accents."""
+    return language.words(text)
+
+
 def match_option(text: str, options: Mapping[str, Sequence[str]], language: Language = ENGLISH) -> str | None:
     """Return the option whose longest phrase stands in ``text`` as whole words.
 

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 
 Phrase = tuple[str, ...]
@@ -59,6 +60,8 @@ class Language:
     """Before a question is repeated: not understood."""
     nothing_heard: str
     """Before a question is repeated: nothing was heard."""
+    impossible: str
+    """Before a question is repeated: understood, but no valid answer."""
     idle: tuple[str, ...]
     """When the caller is silent in a conversation, in stages."""
     press: str
@@ -73,6 +76,10 @@ class Language:
     """How ``#`` and ``*`` are called."""
     read_back: str
     """``{value}``: what was understood; asks whether that is right."""
+
+    date: str = "{day} {month} {year}"
+    """A date as it is read back."""
+    months: tuple[str, ...]
 
     # ── what the recogniser is told to expect ───────────────────────────────────────────────────
     expect_yes_no: str
@@ -92,6 +99,8 @@ class Language:
     """ "double" and the like."""
     fillers: frozenset[str]
     """Words among digits that mean nothing."""
+    signs: Mapping[str, str]
+    """What signs are called when an address or a code is spelled."""
     back_channel: frozenset[Phrase]
     """What a listener says without wanting the floor."""
 
@@ -109,6 +118,15 @@ class Language:
         called = self.keys.get(end, end)
         return self.type_digits_until.format(end=called) if end else self.type_digits
 
+    def date_in_words(self, value: date) -> str:
+        """Return a date as it is spoken."""
+        return self.date.format(day=value.day, month=self.months[value.month - 1], year=value.year)
+
+    def spelled(self, text: str) -> str:
+        """Return ``text`` (lower case) with the names of signs replaced by them: "ann at example dot com"."""
+        names = "|".join(re.escape(name) for name in sorted(self.signs, key=len, reverse=True))
+        return re.sub(rf"\s+({names})(?=\s)\s*", lambda hit: self.signs[hit[1]], text)
+
     def meant(self, text: str) -> Literal["yes", "no"] | None:
         """Return yes or no, or None when ``text`` is neither or both."""
         answers: dict[Phrase, Literal["yes", "no"]] = {}
@@ -116,7 +134,9 @@ class Language:
             answers[phrase] = "yes"
         for phrase in self.no:
             answers[phrase] = "no"
-        found = {answers[phrase] for phrase in _parted(self.words(text), answers) if phrase in answers}
+        found: set[Literal["yes", "no"]] = {
+            answers[phrase] for phrase in _parted(self.words(text), answers) if phrase in answers
+        }
         return found.pop() if len(found) == 1 else None
 
     def digits(self, text: str) -> str:
