@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
-import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.options import FlowOptions, flow_options
@@ -102,8 +99,8 @@ class Picked:
     flow: Flow
     by: str
     """As :attr:`voiceagent.ivr.routing.Decision.by` has it."""
-    version: int
-    """Of the book it was found in."""
+    book: FlowBook
+    """Where it was found. Whoever runs the flow holds it, so that the flow's modules stay."""
 
 
 class FlowBook:
@@ -120,9 +117,12 @@ class FlowBook:
         default_flow: str = "",
         hosted_numbers: Mapping[str, str] | None = None,
         version: int = 1,
+        sources: Mapping[str, str] | None = None,
     ) -> None:
+        """``sources`` says from which file each flow came, by its name."""
         self.flows: Sequence[Flow] = tuple(flows)
         self.version = version
+        self.sources = dict(sources or {})
         self._by_name: dict[str, Flow] = {}
         numbers: dict[str, str] = {}
         for one in self.flows:
@@ -151,37 +151,4 @@ class FlowBook:
         decision = self.router.decide(arrival)
         if decision.flow is None:
             return None
-        return Picked(self._by_name[decision.flow], decision.by, self.version)
-
-
-def load_flows(paths: Iterable[str | Path]) -> FlowBook:
-    """Import Python files and collect the flows they declare.
-
-    Raises :class:`~voiceagent.errors.ConfigError` naming the file when it is missing, fails to import, or
-    declares no flow.
-    """
-    found: list[Flow] = []
-    for path in paths:
-        found.extend(_flows_of(Path(path)))
-    return FlowBook(found)
-
-
-def _flows_of(path: Path) -> list[Flow]:
-    if not path.is_file():
-        raise ConfigError("flows", f"no such file: {path}")
-    module_name = f"voiceagent_flow_{path.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None:
-        raise ConfigError("flows", f"not a Python file: {path}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    try:
-        spec.loader.exec_module(module)
-    except ConfigError:
-        raise
-    except Exception as error:
-        raise ConfigError("flows", f"{path} fails to import: {type(error).__name__}: {error}") from error
-    flows = [value for value in vars(module).values() if isinstance(value, Flow)]
-    if not flows:
-        raise ConfigError("flows", f"{path} declares no flow (use @flow)")
-    return flows
+        return Picked(self._by_name[decision.flow], decision.by, self)
