@@ -23,6 +23,7 @@ from voiceagent.call.flow_fallback import FlowFallback
 from voiceagent.call.flow_port import FlowPort, facts_of
 from voiceagent.call.flow_run import run_flow
 from voiceagent.call.holding import Holding
+from voiceagent.call.inputs import chance_of, inputs_of, wall_of, write_operator
 from voiceagent.call.last_words import last_words
 from voiceagent.call.ledger import Ledger, LedgerEntry
 from voiceagent.call.leg import G711, Leg, LegInfo, TransferResult
@@ -33,10 +34,13 @@ from voiceagent.call.operating import Operating
 from voiceagent.call.outcome import FLOW_FAILED, CallOutcome, OutcomeClass, leg_refused
 from voiceagent.call.outside import Outside, directly
 from voiceagent.call.placing import Placing
-from voiceagent.call.provider_health import ProviderHealth
 from voiceagent.call.record import write_end, write_offer
+from voiceagent.call.recorded_call import recorded, write_call
 from voiceagent.call.recording import Recorder
 from voiceagent.call.recovery import Recovery
+from voiceagent.call.secrecy import Secrecy
+from voiceagent.call.session_setup import transcription_of
+from voiceagent.call.settling import Settling
 from voiceagent.call.speech import CallSpeech
 from voiceagent.call.succession import Succession
 from voiceagent.call.transcript import Transcript, Utterance
@@ -48,7 +52,7 @@ from voiceagent.ids import Tokens
 from voiceagent.ivr.flow import Flow
 from voiceagent.ivr.ports import DigitPressed
 from voiceagent.realtime.model_inputs import RealtimeModelSendInterrupt
-from voiceagent.realtime.requests import InterruptedBy, Outcome, OutcomeKind
+from voiceagent.realtime.requests import InterruptedBy
 from voiceagent.realtime.session import RealtimeSession
 from voiceagent.records.journal import Journal
 from voiceagent.records.recording import Recordings, Unkept
@@ -103,8 +107,9 @@ class Call:
         of this call's doing. ``origin`` says how the flow was found; it goes into the journal's first entry.
         ``recordings`` keeps what the flow records; None: nobody does.
         """
+        self.inputs = inputs_of(journal)
+        self.leg, dial, outside = recorded(self.inputs, leg, dial, outside)
         self.id = call_id
-        self.leg = leg
         self.flow = flow
         self.journal = journal
         self.metadata = dict(metadata or {})
@@ -113,7 +118,7 @@ class Call:
         self.state = CallState.OFFERED if self.placing is None else CallState.DIALLING
         self.step = ""
         self.floor = "nobody"
-        self.started_at = time.time()
+        self.started_at = wall_of(journal)
         self.answered_at: float | None = None
         """Loop time of the answer."""
         self.first_words_s: float | None = None
@@ -136,7 +141,7 @@ class Call:
         self._config = config
         self._observer = observer
         self._tokens = tokens
-        self._transcription = transcription
+        self._transcription = transcription_of(flow, transcription)
         self._outside = outside
         self._bridge: AudioBridge | None = None
         self._port: FlowPort | None = None
@@ -150,6 +155,7 @@ class Call:
         self._tasks = CallTasks(call_id, self._task_failed)
         self.closing = False
         """The end has begun: nothing that the caller does counts any more."""
+        self.secrecy = Secrecy(self)
         self.ear = LegEar(self)
         self.holding = Holding(self, observer)
         self.recorder = Recorder(self, recordings or Unkept(), observer, config.recording_max_s)
@@ -158,7 +164,7 @@ class Call:
         self.operating = Operating(self, config.transfer_targets, self._tasks.start, timeout_s)
         self.succession = Succession(self, config.transfer_targets, dial, self._tasks.start, timeout_s)
         self._provider_lost: CallOutcome | None = None
-        self._health = ProviderHealth()
+        self._settling = Settling(self)
         self.watch = Watch(self, observer, config.vigil, transcribes=transcription is not None)
 
     @property
@@ -175,6 +181,11 @@ class Call:
     def agent_audible(self) -> bool:
         """True while the agent's voice, or a line of our own, is heard."""
         return self.ear.audible
+
+    @property
+    def secret_open(self) -> bool:
+        """True while what the caller types or says must not be heard, recorded or written down."""
+        return self.secrecy.open
 
     @property
     def ended(self) -> bool:
@@ -198,6 +209,7 @@ class Call:
     # ── life ────────────────────────────────────────────────────────────────────────────────────
     async def run(self) -> CallOutcome:
         """Live the call from offer to record; returns its outcome and leaves nothing behind."""
+        write_call(self, self._config, self._transcription, second=self._open_second is not None)
         self.leg.listen(self.ear)
         write_offer(self)
         self._observer.call_changed(self)
@@ -207,6 +219,7 @@ class Call:
             if outcome.polite:
                 await self._last_words()
         except asyncio.CancelledError:
+            write_operator(self.journal, "cancelled")
             outcome = CallOutcome(OutcomeClass.OURS, "shut_down", "the service was stopped")
             raise
         except Exception as error:
@@ -265,10 +278,9 @@ class Call:
 
     async def _connect(self) -> CallOutcome | None:
         """Open the realtime session; return why not, or None."""
-        connecting = self._tasks.start(
-            "connect",
-            reach(self._open_first, self._open_second, self._tasks.start, self._config.connect_timeout_s),
-        )
+        limit_s, chance = self._config.connect_timeout_s, chance_of(self.journal, "reach")
+        work = reach(self._open_first, self._open_second, self._tasks.start, limit_s, chance)
+        connecting = self._tasks.start("connect", work)
         await asyncio.wait({connecting, self._ending}, return_when=asyncio.FIRST_COMPLETED)
         if not connecting.done():
             connecting.cancel()
@@ -296,7 +308,7 @@ class Call:
             session,
             self.ledger,
             self._tokens,
-            settled=self.request_settled,
+            settled=self._settling.settled,
             tool_ended=self._tool_ended,
             run=self._tasks.start,
             standing=self.metadata,
@@ -357,8 +369,7 @@ class Call:
             await self._guarded("session", self.session.close(outcome.reason))
         for stuck in await self._tasks.stop(self._config.flow_cleanup_s):
             self.journal.write("task.stuck", task=stuck)
-        for entry in self.ledger.open():
-            self.request_settled(entry.request.id, Outcome(OutcomeKind.LOST, reason=outcome.reason))
+        self._settling.all_lost(outcome.reason)
         await self._guarded("recording", self.recorder.finished())
         self.outcome = outcome
         self.ended_at = time.time()
@@ -366,6 +377,7 @@ class Call:
         self.floor = "nobody"
         self.state = CallState.ENDED
         self.watch.close()
+        self.secrecy.close()
         write_end(self, outcome)
         self.journal.close()
         # An ended call is kept for a while to be looked at: not its socket, model and flow.
@@ -396,6 +408,8 @@ class Call:
         self, instructions: str | None, metadata: Mapping[str, str], *, request_id: str, **options: Any
     ) -> LedgerEntry:
         """Put an operator's wish into the sequencer. Raises CallEnded or RequestRefused."""
+        wish = {"instructions": instructions, "metadata": metadata, "id": request_id, "options": options}
+        write_operator(self.journal, "trigger", **wish)
         if self.ending_word in UNANSWERED:
             raise RequestRefused("call", "is not answered yet", code="not_answered")
         speech, session = self.speech, self.session
@@ -405,11 +419,13 @@ class Call:
 
     def withdraw(self, request_id: str) -> None:
         """Take a request back; its outcome becomes ``withdrawn`` unless it has ended."""
+        write_operator(self.journal, "withdraw", id=request_id)
         if self.session is not None:
             self.session.withdraw(request_id)
 
     def end(self, reason: str, *, kind: OutcomeClass = OutcomeClass.SUCCESS) -> None:
         """Have the call end (an operator's hang-up, or the node's)."""
+        write_operator(self.journal, "end", reason=reason, kind=kind.value)
         self._finish(CallOutcome(kind, reason))
 
     def speak_to(self, leg: Leg | None) -> None:
@@ -443,10 +459,11 @@ class Call:
     def digit_pressed(self, digit: str) -> None:
         """The caller pressed a key, and the sequencer knows (or will be told)."""
         self.digits_pressed += 1
-        self.journal.write("caller.digit", digit=digit)
-        self._observer.digit_pressed(self, digit)
+        shown = self.secrecy.shown(digit)
+        self.journal.write("caller.digit", digit=shown)
+        self._observer.digit_pressed(self, shown)
         if self._port is not None:
-            self._port.caller_did(DigitPressed(digit))
+            self._port.caller_did(DigitPressed(digit, secret=self.secrecy.keys))
 
     def leg_has_ended(self, outcome: CallOutcome) -> None:
         """Nobody listens any more."""
@@ -574,17 +591,3 @@ class Call:
 
     def _utterance_changed(self, line: Utterance) -> None:
         self._observer.utterance_changed(self, line)
-
-    def request_settled(self, request_id: str, outcome: Outcome) -> None:
-        """A response request has ended: note it, and fix the transcript to what was heard."""
-        if not self.ledger.settled(request_id, outcome, self._loop.time()):
-            return
-        self.journal.write("response.ended", request_id=request_id, outcome=outcome)
-        entry = self.ledger.get(request_id)
-        verdict = self._health.judge(entry.request.origin if entry is not None else None, outcome)
-        if verdict is not None:
-            self.provider_failed(verdict.outcome, final=verdict.final)
-        if outcome.response_id is not None:
-            self.transcript.heard(
-                outcome.response_id, self.seconds, outcome.heard_text, outcome.text, cut=outcome.interrupted
-            )
