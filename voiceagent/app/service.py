@@ -197,6 +197,7 @@ class Service:
             config=call_config(settings),
             tokens=self._tokens,
             on_idle=self._idle.set,
+            record_inputs=settings.journal.inputs,
         )
         bound = await self._start_sip(table)
         self._open_dialling(self._reception)

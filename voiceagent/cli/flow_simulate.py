@@ -91,7 +91,7 @@ def _one(
     limits: tuple[CallConfig, SessionDefaults] | tuple[None, None],
     journals: Path | None,
 ) -> SimResult:
-    from voiceagent.ivr.flow import load_flows
+    from voiceagent.ivr.loading import load_flows
     from voiceagent.simulate.engine import pick_flow, simulate
     from voiceagent.simulate.scenario_file import read_scenario
 
