@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from voiceagent.call.config import CallConfig
-from voiceagent.ivr.flow import Flow, load_flows
+from voiceagent.ivr.flow import Flow
+from voiceagent.ivr.loading import load_flows
 from voiceagent.simulate.engine import SimResult, act, pick_flow, simulate, stuck, when_to_act
 from voiceagent.simulate.judge import judge_turn, stands_at
 from voiceagent.simulate.loop import SimulationLoop, new_runner
