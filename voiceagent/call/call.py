@@ -302,6 +302,9 @@ class Call:
             tool_ended=self._tool_ended,
             run=self._tasks.start,
             standing=self.metadata,
+            outside=self._outside,
+            write=self.journal.write,
+            quiet=lambda: self.talking and self.floor == "nobody" and not self.held,
         )
         self._port = FlowPort(
             facts_of(self.id, self.info, self.metadata),

@@ -11,7 +11,7 @@ from voiceagent.errors import CallEnded
 from voiceagent.ivr.answers import Digits, Option, option
 from voiceagent.ivr.caller_text import CallerText, quoted
 from voiceagent.ivr.flow import Flow, FlowBook, flow, load_flows
-from voiceagent.ivr.ports import Answering, Tool, TransferOutcome
+from voiceagent.ivr.ports import Answering, Tool, ToolContext, TransferOutcome
 from voiceagent.ivr.tools import tool
 from voiceagent.ivr.verbs import Call
 from voiceagent.realtime.requests import Outcome, OutcomeKind
@@ -28,6 +28,7 @@ __all__ = [
     "Outcome",
     "OutcomeKind",
     "Tool",
+    "ToolContext",
     "TransferOutcome",
     "flow",
     "load_flows",
