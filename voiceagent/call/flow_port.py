@@ -73,6 +73,12 @@ class FlowPort:
         self._asking = 0
         self._last_key = ""
         self._over = False
+        self._listeners = 0
+
+    @property
+    def listening(self) -> bool:
+        """True while the flow waits for what the caller does."""
+        return self._listeners > 0
 
     @property
     def facts(self) -> CallFacts:
@@ -113,6 +119,7 @@ class FlowPort:
         self._session.digit(self._last_key)
 
     async def next_input(self, timeout_s: float | None) -> CallerInput | None:
+        self._listeners += 1
         try:
             async with asyncio.timeout(timeout_s):
                 while not self._inputs:
@@ -120,6 +127,8 @@ class FlowPort:
                     await self._arrived.wait()
         except TimeoutError:
             return None
+        finally:
+            self._listeners -= 1
         return self._inputs.popleft()[1]
 
     def unread(self, item: CallerInput) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
-import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from voiceagent.errors import ConfigError
+from voiceagent.ivr.options import FlowOptions, flow_options
 from voiceagent.ivr.routing import Arrival, Route, Router
 from voiceagent.ivr.routing.patterns import normal_number
 from voiceagent.ivr.routing.router import normal_numbers
@@ -30,7 +28,7 @@ class Flow:
     function: FlowFunction
     numbers: tuple[str, ...] = ()
     instructions: str = ""
-    voice: str | None = None
+    options: FlowOptions = field(default_factory=FlowOptions)
     fallback: str | None = None
     """Said word for word to the caller when the flow raises; None: ``call.fallback_sentence``."""
     fallback_target: str | None = None
@@ -46,13 +44,35 @@ def flow(
     numbers: Iterable[str] = (),
     instructions: str = "",
     voice: str | None = None,
+    language: str = "en",
+    model: str | None = None,
+    speed: float | None = None,
+    silence_ms: int | None = None,
+    max_output_tokens: int | None = None,
+    idle: str | Iterable[str] = (),
+    idle_s: float | None = None,
+    resume: bool = True,
     fallback: str | None = None,
     fallback_target: str | None = None,
 ) -> Callable[[FlowFunction], Flow]:
     """Declare a flow. The decorated function must be ``async def`` and take the call.
 
-    ``fallback`` is said when the flow raises, and the caller is then handed to ``fallback_target``.
+    ``fallback`` is said when the flow raises, and the caller is then handed to ``fallback_target``. For the
+    others see :class:`~voiceagent.ivr.options.FlowOptions`. Raises :class:`~voiceagent.errors.ConfigError`
+    naming the flow and what is wrong with it.
     """
+    options = flow_options(
+        name,
+        voice=voice,
+        language=language,
+        model=model,
+        speed=speed,
+        silence_ms=silence_ms,
+        max_output_tokens=max_output_tokens,
+        idle=idle,
+        idle_s=idle_s,
+        resume=resume,
+    )
 
     def declare(function: FlowFunction) -> Flow:
         if not inspect.iscoroutinefunction(function):
@@ -64,7 +84,7 @@ def flow(
             function,
             tuple(numbers),
             instructions or inspect.getdoc(function) or "",
-            voice,
+            options,
             fallback=fallback,
             fallback_target=fallback_target,
         )
@@ -79,8 +99,8 @@ class Picked:
     flow: Flow
     by: str
     """As :attr:`voiceagent.ivr.routing.Decision.by` has it."""
-    version: int
-    """Of the book it was found in."""
+    book: FlowBook
+    """Where it was found. Whoever runs the flow holds it, so that the flow's modules stay."""
 
 
 class FlowBook:
@@ -97,9 +117,12 @@ class FlowBook:
         default_flow: str = "",
         hosted_numbers: Mapping[str, str] | None = None,
         version: int = 1,
+        sources: Mapping[str, str] | None = None,
     ) -> None:
+        """``sources`` says from which file each flow came, by its name."""
         self.flows: Sequence[Flow] = tuple(flows)
         self.version = version
+        self.sources = dict(sources or {})
         self._by_name: dict[str, Flow] = {}
         numbers: dict[str, str] = {}
         for one in self.flows:
@@ -128,37 +151,4 @@ class FlowBook:
         decision = self.router.decide(arrival)
         if decision.flow is None:
             return None
-        return Picked(self._by_name[decision.flow], decision.by, self.version)
-
-
-def load_flows(paths: Iterable[str | Path]) -> FlowBook:
-    """Import Python files and collect the flows they declare.
-
-    Raises :class:`~voiceagent.errors.ConfigError` naming the file when it is missing, fails to import, or
-    declares no flow.
-    """
-    found: list[Flow] = []
-    for path in paths:
-        found.extend(_flows_of(Path(path)))
-    return FlowBook(found)
-
-
-def _flows_of(path: Path) -> list[Flow]:
-    if not path.is_file():
-        raise ConfigError("flows", f"no such file: {path}")
-    module_name = f"voiceagent_flow_{path.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None:
-        raise ConfigError("flows", f"not a Python file: {path}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    try:
-        spec.loader.exec_module(module)
-    except ConfigError:
-        raise
-    except Exception as error:
-        raise ConfigError("flows", f"{path} fails to import: {type(error).__name__}: {error}") from error
-    flows = [value for value in vars(module).values() if isinstance(value, Flow)]
-    if not flows:
-        raise ConfigError("flows", f"{path} declares no flow (use @flow)")
-    return flows
+        return Picked(self._by_name[decision.flow], decision.by, self)

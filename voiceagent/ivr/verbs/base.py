@@ -8,6 +8,7 @@ from pathlib import Path
 
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.caller_text import CallerText, guarded, quoted, suspects
+from voiceagent.ivr.options import FlowOptions
 from voiceagent.ivr.ports import CallFacts, CallPort, Line, Tool
 from voiceagent.realtime.requests import BargePolicy, When
 
@@ -17,8 +18,11 @@ _OURS = str(Path(__file__).parents[1])
 class Verbs:
     """Base of the families; :class:`~voiceagent.ivr.verbs.Call` joins them."""
 
-    def __init__(self, port: CallPort, *, no_input_s: float, transfer_timeout_s: float) -> None:
+    def __init__(
+        self, port: CallPort, *, no_input_s: float, transfer_timeout_s: float, options: FlowOptions
+    ) -> None:
         self._port = port
+        self._options = options
         self._no_input_s = no_input_s
         self._transfer_timeout_s = transfer_timeout_s
         self._named_step = ""
@@ -46,8 +50,11 @@ class Verbs:
         names = [tool.name for tool in tools]
         if len(set(names)) != len(names):
             raise ConfigError("tools", f"two have the same name: {', '.join(sorted(names))}")
+        instructions = self._guarded(instructions)
+        if replace and self._options.standing:
+            instructions = f"{self._options.standing} {instructions}"
         return Line(
-            instructions=self._guarded(instructions),
+            instructions=instructions,
             replace=replace,
             metadata={key: _as_data(value) for key, value in (metadata or {}).items()},
             interruptible=interruptible,
