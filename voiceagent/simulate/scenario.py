@@ -55,9 +55,11 @@ class Answer(_Table):
         return self
 
 
-Answers = Annotated[
-    list[Answer], BeforeValidator(lambda given: given if isinstance(given, list) else [given])
-]
+def _listed(given: Any) -> Any:
+    return given if isinstance(given, list) else [given]  # pyright: ignore[reportUnknownVariableType]
+
+
+Answers = Annotated[list[Answer], BeforeValidator(_listed)]
 """One answer, or several that are given one after the other."""
 
 

@@ -50,5 +50,6 @@ class Call(SpeakingVerbs, AnsweringVerbs, AskingVerbs, WaitingVerbs, LeavingVerb
         """Outbound: what came with the request to place the call."""
 
     def step(self, name: str) -> None:
-        """Name the flow's present step, for console and journal."""
+        """Name the flow's present step, for console, journal, and tools that are bound to steps."""
+        self._named_step = name
         self._step(name)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from voiceagent.errors import ConfigError
 from voiceagent.ivr.caller_text import CallerText, guarded, quoted, suspects
 from voiceagent.ivr.options import FlowOptions
 from voiceagent.ivr.ports import CallFacts, CallPort, Line, Tool
@@ -24,6 +25,8 @@ class Verbs:
         self._options = options
         self._no_input_s = no_input_s
         self._transfer_timeout_s = transfer_timeout_s
+        self._named_step = ""
+        """The step that the flow itself has named; verbs do not change it."""
         self._suspects = suspects(_claimed(port.facts))
 
     def _step(self, name: str) -> None:
@@ -44,6 +47,9 @@ class Verbs:
         after_playback: bool = False,
         question: bool = False,
     ) -> Line:
+        names = [tool.name for tool in tools]
+        if len(set(names)) != len(names):
+            raise ConfigError("tools", f"two have the same name: {', '.join(sorted(names))}")
         instructions = self._guarded(instructions)
         if replace and self._options.standing:
             instructions = f"{self._options.standing} {instructions}"
@@ -54,7 +60,8 @@ class Verbs:
             interruptible=interruptible,
             when=When.AFTER_PLAYBACK if after_playback else When.IDLE,
             barge_policy=BargePolicy.DROP if interruptible else BargePolicy.REQUEUE,
-            tools=tuple(tools),
+            tools=tuple(tool.of_call(self) for tool in tools),
+            step=self._named_step,
             question=question,
         )
 
