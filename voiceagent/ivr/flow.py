@@ -35,6 +35,8 @@ class Flow:
     """Said word for word to the caller when the flow raises; None: ``call.fallback_sentence``."""
     fallback_target: str | None = None
     """To whom the caller is handed then; None: ``call.fallback_target``."""
+    source: str = ""
+    """The file that it comes from."""
 
     async def __call__(self, call: Call) -> None:
         await self.function(call)
@@ -67,6 +69,7 @@ def flow(
             voice,
             fallback=fallback,
             fallback_target=fallback_target,
+            source=inspect.unwrap(function).__code__.co_filename,
         )
 
     return declare
@@ -131,16 +134,25 @@ class FlowBook:
         return Picked(self._by_name[decision.flow], decision.by, self.version)
 
 
-def load_flows(paths: Iterable[str | Path]) -> FlowBook:
-    """Import Python files and collect the flows they declare.
+def load_flows(paths: Iterable[str | Path], http_hosts: Iterable[str] = ()) -> FlowBook:
+    """Import Python files and collect the flows they declare; read TOML files, which are one flow each.
 
-    Raises :class:`~voiceagent.errors.ConfigError` naming the file when it is missing, fails to import, or
-    declares no flow.
+    ``http_hosts`` are those that TOML flows may ask, besides this machine: see
+    :class:`~voiceagent.ivr.toml.endpoints.EndpointRules`. Raises :class:`~voiceagent.errors.ConfigError`
+    naming the file when it is missing, fails to import, or declares no flow; for TOML with the line.
     """
     found: list[Flow] = []
-    for path in paths:
-        found.extend(_flows_of(Path(path)))
+    hosts = tuple(http_hosts)
+    for path in map(Path, paths):
+        found.extend([_toml_flow(path, hosts)] if path.suffix == ".toml" else _flows_of(path))
     return FlowBook(found)
+
+
+def _toml_flow(path: Path, hosts: Sequence[str]) -> Flow:
+    from voiceagent.ivr.toml.endpoints import EndpointRules
+    from voiceagent.ivr.toml.load import toml_flow
+
+    return toml_flow(path, EndpointRules(hosts))
 
 
 def _flows_of(path: Path) -> list[Flow]:

@@ -6,6 +6,7 @@ Reading looks at one table at a time; what the steps mean together is looked at 
 
 from __future__ import annotations
 
+import inspect
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,9 +32,13 @@ from voiceagent.ivr.toml.models import (
     Transfer,
     Work,
 )
+from voiceagent.ivr.verbs.asking import AskingVerbs
 
 MOST_BYTES = 256 * 1024
 """Of one file."""
+
+RESERVED = frozenset(inspect.signature(AskingVerbs.choose).parameters)
+"""What no option can be called."""
 
 AnyStep = Respond | Choose | Collect | Work | Transfer | Hangup
 
@@ -203,10 +208,15 @@ def _between_keys(step: AnyStep) -> Iterator[tuple[Path, str, str]]:
     match step:
         case Respond(guide=guide, say=say) if (guide is None) == (say is None):
             yield (() if say is None else ("say",)), "needs `guide` or `say`, one of the two", ""
+        case Respond(say=str(), replace=True):
+            yield ("replace",), "has `replace`, which only a `guide` can take", "remove it"
         case Work(function=function, url=url) if (function is None) == (url is None):
             yield (() if url is None else ("url",)), "needs `function` or `url`, one of the two", ""
         case Work(function=str(), headers=headers) if headers:
             yield ("headers",), "has `headers`, which only a `url` can take", "remove them"
+        case Choose(options=options) if RESERVED & options.keys():
+            name = next(name for name in options if name in RESERVED)
+            yield ("options", name), f"cannot have an option called {name!r}", "give it another name"
         case Collect(digits=digits) if digits.most is not None and digits.most < digits.least:
             yield ("digits", "most"), "needs `most` of at least `least`", ""
         case Transfer(whisper=str(), attended=False):

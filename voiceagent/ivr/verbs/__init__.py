@@ -38,4 +38,4 @@ class Call(SpeakingVerbs, AnsweringVerbs, AskingVerbs, WaitingVerbs, LeavingVerb
 
     def step(self, name: str) -> None:
         """Name the flow's present step, for console and journal."""
-        self._step(name)
+        self._named_step(name)
