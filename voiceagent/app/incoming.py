@@ -123,6 +123,7 @@ class Reception:
         metadata: Mapping[str, str] | None = None,
         over: Callable[[], None] = lambda: None,
     ) -> Call:
+        book = self._flows() if picked is None else picked.book
         call_id = f"call_{time.strftime('%y%m%d', time.gmtime())}_{self._tokens()}"
         call = Call(
             call_id,
@@ -139,14 +140,15 @@ class Reception:
             metadata=metadata,
             origin={
                 **({} if picked is None else {"route": picked.by}),
-                "flows_version": self._flows().version if picked is None else picked.version,
+                "flows_version": book.version,
             },
         )
         self._directory.add(call)
-        self._nest.start(f"call {call_id}", self._run(call, over))
+        self._nest.start(f"call {call_id}", self._run(call, over, book))
         return call
 
-    async def _run(self, call: Call, over: Callable[[], None]) -> None:
+    async def _run(self, call: Call, over: Callable[[], None], _book: FlowBook) -> None:
+        """Run the call to its end. The flow's book is held until then, whichever is in force by now."""
         log = _log.bind(call_id=call.id, direction=call.info.direction)
         log.info("call started", caller=call.info.caller, called=call.info.called, flow=call.flow.name)
         try:

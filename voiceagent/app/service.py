@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 import voiceagent
+from voiceagent.app.call_limits import call_config
 from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.events import EventHub
 from voiceagent.app.flow_books import book_of_flows
@@ -30,13 +31,12 @@ from voiceagent.app.second_leg import SecondLegs
 from voiceagent.app.sip_listeners import families_of, listeners_of, setting_of, stream_limits_of, tls_of
 from voiceagent.app.trunking import TrunkDesk, media_of, trunk_table, trunk_views
 from voiceagent.call.admission import Admission
-from voiceagent.call.config import AdmissionConfig, CallConfig, SurvivalConfig
+from voiceagent.call.config import AdmissionConfig
 from voiceagent.call.direct_audio import DirectMedia
 from voiceagent.call.leg import Leg
 from voiceagent.call.outcome import OutcomeClass
 from voiceagent.call.overload import OverloadConfig
 from voiceagent.call.sip_gateway import SipGateway
-from voiceagent.call.vigil import VigilConfig
 from voiceagent.errors import ConfigError, MediaError
 from voiceagent.ids import Tokens, random_token
 from voiceagent.loops import quiet_collector
@@ -194,7 +194,7 @@ class Service:
             open_session=sessions.open,
             open_second=sessions.second,
             transcription=sessions.transcription,
-            config=_call_config(settings),
+            config=call_config(settings),
             tokens=self._tokens,
             on_idle=self._idle.set,
         )
@@ -492,28 +492,3 @@ def hold_music(path: str | None) -> HoldMusic:
         raise ConfigError("call.hold_music", f"cannot read {path!r}: {error.strerror}") from None
     except MediaError as error:
         raise ConfigError("call.hold_music", f"{path!r}: {error}") from None
-
-
-def _call_config(settings: Settings) -> CallConfig:
-    call, survival = settings.call, settings.survival
-    return CallConfig(
-        connect_timeout_s=call.connect_timeout_s,
-        max_duration_s=call.max_duration_s,
-        no_input_s=call.no_input_s,
-        transfer_timeout_s=call.transfer_timeout_s,
-        transfer_targets=call.transfer_targets,
-        fallback_sentence=call.fallback_sentence,
-        fallback_target=call.fallback_target,
-        survival=SurvivalConfig(
-            enabled=survival.enabled,
-            cap_s=survival.cap_s,
-            comfort=survival.comfort,
-            transfer_to=survival.transfer_to,
-        ),
-        vigil=VigilConfig(
-            filler_s=call.filler_s,
-            patience_s=call.patience_s,
-            give_up_s=call.give_up_s,
-            dead_s=call.give_up_s,
-        ),
-    )

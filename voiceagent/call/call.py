@@ -36,6 +36,7 @@ from voiceagent.call.placing import Placing
 from voiceagent.call.provider_health import ProviderHealth
 from voiceagent.call.record import write_end, write_offer
 from voiceagent.call.recovery import Recovery
+from voiceagent.call.secrecy import Secrecy
 from voiceagent.call.speech import CallSpeech
 from voiceagent.call.succession import Succession
 from voiceagent.call.transcript import Transcript, Utterance
@@ -146,6 +147,7 @@ class Call:
         self._tasks = CallTasks(call_id, self._task_failed)
         self.closing = False
         """The end has begun: nothing that the caller does counts any more."""
+        self.secrecy = Secrecy(self)
         self.ear = LegEar(self)
         self.holding = Holding(self, observer)
         self.transfers = Transfers(self, config.transfer_targets, dial, observer)
@@ -170,6 +172,11 @@ class Call:
     def agent_audible(self) -> bool:
         """True while the agent's voice, or a line of our own, is heard."""
         return self.ear.audible
+
+    @property
+    def secret_open(self) -> bool:
+        """True while what the caller types or says must not be heard, recorded or written down."""
+        return self.secrecy.open
 
     @property
     def ended(self) -> bool:
@@ -359,6 +366,7 @@ class Call:
         self.floor = "nobody"
         self.state = CallState.ENDED
         self.watch.close()
+        self.secrecy.close()
         write_end(self, outcome)
         self.journal.close()
         # An ended call is kept for a while to be looked at: not its socket, model and flow.
@@ -435,10 +443,11 @@ class Call:
     def digit_pressed(self, digit: str) -> None:
         """The caller pressed a key, and the sequencer knows (or will be told)."""
         self.digits_pressed += 1
-        self.journal.write("caller.digit", digit=digit)
-        self._observer.digit_pressed(self, digit)
+        shown = self.secrecy.shown(digit)
+        self.journal.write("caller.digit", digit=shown)
+        self._observer.digit_pressed(self, shown)
         if self._port is not None:
-            self._port.caller_did(DigitPressed(digit))
+            self._port.caller_did(DigitPressed(digit, secret=self.secrecy.keys))
 
     def leg_has_ended(self, outcome: CallOutcome) -> None:
         """Nobody listens any more."""

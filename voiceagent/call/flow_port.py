@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from voiceagent.call.greeting import Greeting
@@ -70,6 +71,12 @@ class FlowPort:
         self._asking = 0
         self._last_key = ""
         self._over = False
+        self._listeners = 0
+
+    @property
+    def listening(self) -> bool:
+        """True while the flow waits for what the caller does."""
+        return self._listeners > 0
 
     @property
     def facts(self) -> CallFacts:
@@ -82,7 +89,7 @@ class FlowPort:
 
     def hush_for(self, digit: str) -> None:
         """The caller pressed a key: it ends what may be dropped, unless a question is to judge it first."""
-        self._last_key = digit
+        self._last_key = digit = self._call.secrecy.shown(digit)
         if not self._asking:
             self._session.digit(digit)
 
@@ -110,6 +117,7 @@ class FlowPort:
         self._session.digit(self._last_key)
 
     async def next_input(self, timeout_s: float | None) -> CallerInput | None:
+        self._listeners += 1
         try:
             async with asyncio.timeout(timeout_s):
                 while not self._inputs:
@@ -117,6 +125,8 @@ class FlowPort:
                     await self._arrived.wait()
         except TimeoutError:
             return None
+        finally:
+            self._listeners -= 1
         return self._inputs.popleft()[1]
 
     def unread(self, item: CallerInput) -> None:
@@ -128,6 +138,9 @@ class FlowPort:
         kept = [entry for entry in self._inputs if older_than_s and entry[0] >= oldest]
         self._inputs.clear()
         self._inputs.extend(kept)
+
+    def secret(self) -> AbstractContextManager[None]:
+        return self._call.secrecy.block()
 
     async def expect(self, hint: str | None) -> None:
         if hint == self._hint or self._transcription is None:

@@ -76,7 +76,11 @@ class HostedLeg:
         self.session = session
         self.info = hosted_info(offer)
         self.capabilities = LegCapabilities(
-            owns_playout=False, can_send_digits=False, can_hold=False, can_consult=False
+            owns_playout=False,
+            can_send_digits=False,
+            can_hold=False,
+            can_consult=False,
+            private_input=False,
         )
         self._calls = calls
         self._gone = gone

@@ -101,6 +101,8 @@ class LegCapabilities:
     can_hold: bool = True
     can_consult: bool = True
     """A second leg can be joined with this one (attended transfer)."""
+    private_input: bool = True
+    """The caller's keys and sound come to us first, so that they can be kept from everybody else."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,11 @@ class LegEar:
         """How the leg ended, whoever ended it."""
         self.apology_played = asyncio.Event()
 
+    @property
+    def flow_listens(self) -> bool:
+        """True while the flow waits for what the caller does."""
+        return self._port is not None and self._port.listening
+
     def attach(self, bridge: AudioBridge, port: FlowPort) -> None:
         """The realtime session stands: from now on it and the flow hear the leg."""
         self._bridge = bridge
@@ -51,6 +56,8 @@ class LegEar:
             self._call.placing.progress(status, early_media)
 
     def leg_audio(self, audio: bytes) -> None:
+        if self._call.secrecy.deaf:
+            audio = self._call.secrecy.silence(audio)
         if self._call.placing is not None:
             self._call.placing.greeting.hear(audio)
         if self._bridge is not None and not self._call.holding.by_us:

@@ -46,3 +46,41 @@ def flow_route(
     over = "" if kind == "hosted" else trunk
     asked = Asked(number, caller, over, kind, header or (), at, call_id)
     run_route(asked, [str(path) for path in flows or ()], config, overrides or [], as_json=json)
+
+
+@flow.command("simulate")
+def flow_simulate(
+    file: Annotated[Path, typer.Argument(help="The file with the flow: Python or TOML.")],
+    scenario: Annotated[
+        list[Path],
+        typer.Option("--scenario", "-s", help="A scenario (TOML), or a folder of them; may be repeated."),
+    ],
+    junit: Annotated[Path | None, typer.Option(help="Also write the results as JUnit XML.")] = None,
+    journal: Annotated[
+        Path | None, typer.Option(help="Folder for the calls' journals, as real calls write them.")
+    ] = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show the transcript also of what went well.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Play scenarios against a flow: virtual clock, no network, the real call handler.
+
+    Exit status 0: all as expected; 1: something is not; 2: a file cannot be used. Example:
+
+        voiceagent flow simulate shop.py --scenario scenarios --junit results.xml
+    """
+    from voiceagent.cli.flow_simulate import run_simulate
+
+    run_simulate(
+        file,
+        scenario,
+        junit=junit,
+        journals=journal,
+        config=config,
+        overrides=overrides or [],
+        verbose=verbose,
+        as_json=json,
+    )

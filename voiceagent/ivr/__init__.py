@@ -10,7 +10,8 @@ async def front_desk(call: Call) -> None:
 from voiceagent.errors import CallEnded
 from voiceagent.ivr.answers import Digits, Option, option
 from voiceagent.ivr.caller_text import CallerText, quoted
-from voiceagent.ivr.flow import Flow, FlowBook, flow, load_flows
+from voiceagent.ivr.flow import Flow, FlowBook, flow
+from voiceagent.ivr.loading import load_flows
 from voiceagent.ivr.ports import Answering, Tool, TransferOutcome
 from voiceagent.ivr.tools import tool
 from voiceagent.ivr.verbs import Call

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from voiceagent.errors import ConfigError
 from voiceagent.ivr import hints
 from voiceagent.ivr.gather import Answer, AnswerKind
-from voiceagent.ivr.matching import match_option, match_yes_no, spoken_digits
+from voiceagent.ivr.kinds import Kind
+from voiceagent.ivr.matching import match_option, match_yes_no, spoken_digits, words
 
 KEYS = "0123456789*#ABCD"
+ENDING_KEYS = "*#ABCD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +29,48 @@ def option(key: str, *phrases: str) -> Option:
     return Option(key, phrases)
 
 
-class Choice:
-    """Chooses between named options, by phrase or by key."""
+class Question:
+    """Gives meaning to what the caller does; fulfils :class:`~voiceagent.ivr.gather.Interpreter`."""
 
     digit_pause_s = 2.0
+
+    def hint(self) -> str | None:
+        """Return the line for the recogniser; None where anything may be said, or nothing."""
+        return None
+
+    def keys_line(self) -> str:
+        """Return how to answer by keys, for the last attempt; empty where keys are no answer."""
+        return ""
+
+    def restart(self) -> None:
+        """Forget the keys so far, for the next attempt."""
+
+    def terminator_due(self, answer: Answer) -> str:
+        """Return the key that people may still press after ``answer``."""
+        return ""
+
+    def said(self, text: str) -> Answer | None:
+        """Return what one turn of the caller means, or None: nothing yet."""
+        raise NotImplementedError
+
+    def pressed(self, digit: str) -> Answer | None:
+        """Return what a key means, or None: more may follow."""
+        raise NotImplementedError
+
+    def paused(self) -> Answer:
+        """No further key came in time."""
+        return Answer(AnswerKind.NO_INPUT)
+
+
+class Choice(Question):
+    """Chooses between named options, by phrase or by key."""
 
     def __init__(self, options: Mapping[str, str | Option]) -> None:
         if not options:
             raise ConfigError("choose", "needs at least one option")
         self.options = {name: self._option(name, given) for name, given in options.items()}
         self._by_key: dict[str, str] = {}
+        self._refuse_same_phrases()
         for name, one in self.options.items():
             if not one.key:
                 continue
@@ -50,7 +85,19 @@ class Choice:
     @staticmethod
     def _option(name: str, given: str | Option) -> Option:
         own = given if isinstance(given, Option) else Option(given)
+        if not own.key and not own.phrases:
+            raise ConfigError(f"choose option {name}", "is empty: give it a key, phrases, or both")
+        if any(not words(phrase) for phrase in own.phrases):
+            raise ConfigError(f"choose option {name}", "has an empty phrase")
         return Option(own.key, (name.replace("_", " "), *own.phrases))
+
+    def _refuse_same_phrases(self) -> None:
+        owner: dict[str, str] = {}
+        for name, one in self.options.items():
+            for phrase in one.phrases:
+                other = owner.setdefault(" ".join(words(phrase)), name)
+                if other != name:
+                    raise ConfigError(f"choose option {name}", f"phrase {phrase!r} also means {other}")
 
     @property
     def phrases(self) -> Mapping[str, Sequence[str]]:
@@ -78,14 +125,9 @@ class Choice:
             return Answer(AnswerKind.NO_MATCH, by="digits", heard=digit)
         return Answer(AnswerKind.MATCH, name, "digits", digit)
 
-    def paused(self) -> Answer:
-        return Answer(AnswerKind.NO_INPUT)
 
-
-class YesNo:
+class YesNo(Question):
     """Yes or no, by word or by 1 and 2."""
-
-    digit_pause_s = 2.0
 
     def hint(self) -> str:
         """Return the line for the recogniser."""
@@ -106,9 +148,6 @@ class YesNo:
             return Answer(AnswerKind.NO_MATCH, by="digits", heard=digit)
         return Answer(AnswerKind.MATCH, "yes" if digit == "1" else "no", "digits", digit)
 
-    def paused(self) -> Answer:
-        return Answer(AnswerKind.NO_INPUT)
-
 
 @dataclass(frozen=True, slots=True)
 class Digits:
@@ -127,6 +166,10 @@ class Digits:
             raise ConfigError(
                 "collect digits", f"needs 1 ≤ least ≤ most ≤ 32, not {self.least} and {self.longest}"
             )
+        if self.end and (len(self.end) != 1 or self.end not in ENDING_KEYS):
+            raise ConfigError("collect digits", f"end must be one of {ENDING_KEYS}, not {self.end!r}")
+        if not 0.2 <= self.pause_s <= 60:
+            raise ConfigError("collect digits", f"pause_s must be 0.2 to 60, not {self.pause_s}")
 
     @property
     def longest(self) -> int:
@@ -134,7 +177,7 @@ class Digits:
         return self.least if self.most is None else self.most
 
 
-class DigitString:
+class DigitString(Question):
     """Collects :class:`Digits` from keys (one by one) or from one spoken turn."""
 
     def __init__(self, digits: Digits) -> None:
@@ -165,7 +208,8 @@ class DigitString:
         if self.digits.end and digit == self.digits.end:
             return self._ended()
         if not digit.isdigit():
-            return Answer(AnswerKind.NO_MATCH, by="digits", heard=self._keys + digit)
+            keys, self._keys = self._keys, ""
+            return Answer(AnswerKind.NO_MATCH, by="digits", heard=keys + digit)
         self._keys += digit
         return self._ended() if len(self._keys) == self.digits.longest else None
 
@@ -178,6 +222,95 @@ class DigitString:
         return self.digits.end if full else ""
 
     def _ended(self) -> Answer:
-        if len(self._keys) >= self.digits.least:
-            return Answer(AnswerKind.MATCH, self._keys, "digits", self._keys)
-        return Answer(AnswerKind.NO_MATCH, by="digits", heard=self._keys)
+        keys, self._keys = self._keys, ""
+        if len(keys) >= self.digits.least:
+            return Answer(AnswerKind.MATCH, keys, "digits", keys)
+        return Answer(AnswerKind.NO_MATCH, by="digits", heard=keys)
+
+
+class Words(Question):
+    """Whatever the caller says in one turn; keys only where ``keys`` gives them a meaning."""
+
+    def __init__(self, hint: str | None = None, keys: Digits | None = None) -> None:
+        self._hint = hint
+        self._keys = None if keys is None else DigitString(keys)
+        if keys is not None:
+            self.digit_pause_s = keys.pause_s
+
+    def hint(self) -> str | None:
+        return self._hint
+
+    def keys_line(self) -> str:
+        return "" if self._keys is None else self._keys.keys_line()
+
+    def restart(self) -> None:
+        if self._keys is not None:
+            self._keys.restart()
+
+    def said(self, text: str) -> Answer | None:
+        if not text.strip():
+            return Answer(AnswerKind.NO_MATCH, by="speech", heard=text)
+        return Answer(AnswerKind.MATCH, text.strip(), "speech", text)
+
+    def pressed(self, digit: str) -> Answer | None:
+        if self._keys is None:
+            return Answer(AnswerKind.NO_MATCH, by="digits", heard=digit)
+        return self._keys.pressed(digit)
+
+    def paused(self) -> Answer:
+        return Answer(AnswerKind.NO_INPUT) if self._keys is None else self._keys.paused()
+
+
+class Typed(Question):
+    """Another question whose answer must be of a :class:`~voiceagent.ivr.kinds.Kind`."""
+
+    def __init__(self, inner: Question, kind: Kind) -> None:
+        self._inner = inner
+        self._kind = kind
+        self.members = bool(kind.phrases)
+        """The values are the flow's own words, whatever the caller says."""
+        self.digit_pause_s = inner.digit_pause_s
+
+    def hint(self) -> str | None:
+        return self._inner.hint()
+
+    def keys_line(self) -> str:
+        return self._inner.keys_line()
+
+    def restart(self) -> None:
+        self._inner.restart()
+
+    def terminator_due(self, answer: Answer) -> str:
+        return self._inner.terminator_due(answer)
+
+    def said(self, text: str) -> Answer | None:
+        answer = self._inner.said(text)
+        if answer is not None and answer.kind is AnswerKind.NO_MATCH and self._kind.in_words:
+            # Digits were asked for, but "12 May 2026" is a date as well.
+            valid, meaning = self._kind.read(text)
+            if valid:
+                return Answer(AnswerKind.MATCH, text.strip(), "speech", text, meaning)
+        return self._judged(answer)
+
+    def pressed(self, digit: str) -> Answer | None:
+        return self._judged(self._inner.pressed(digit))
+
+    def paused(self) -> Answer:
+        answer = self._judged(self._inner.paused())
+        assert answer is not None
+        return answer
+
+    def _judged(self, answer: Answer | None) -> Answer | None:
+        if answer is None or answer.kind is not AnswerKind.MATCH:
+            return answer
+        valid, meaning = self._kind.read(answer.value)
+        return replace(answer, meaning=meaning) if valid else replace(answer, kind=AnswerKind.INVALID)
+
+
+def question_of(kind: Any, digits: Digits | None) -> Typed:
+    """Return the question behind ``collect``. Raises ConfigError for a type that one answer cannot have."""
+    asked = Kind(kind)
+    if digits is not None:
+        return Typed(DigitString(digits), asked)
+    keys = asked.keys
+    return Typed(Words(asked.hint(), None if keys is None else Digits(*keys)), asked)

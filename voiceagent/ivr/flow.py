@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
-import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.routing import Arrival, Route, Router
@@ -35,8 +32,6 @@ class Flow:
     """Said word for word to the caller when the flow raises; None: ``call.fallback_sentence``."""
     fallback_target: str | None = None
     """To whom the caller is handed then; None: ``call.fallback_target``."""
-    source: str = ""
-    """The file that it comes from."""
 
     async def __call__(self, call: Call) -> None:
         await self.function(call)
@@ -69,7 +64,6 @@ def flow(
             voice,
             fallback=fallback,
             fallback_target=fallback_target,
-            source=inspect.unwrap(function).__code__.co_filename,
         )
 
     return declare
@@ -82,8 +76,8 @@ class Picked:
     flow: Flow
     by: str
     """As :attr:`voiceagent.ivr.routing.Decision.by` has it."""
-    version: int
-    """Of the book it was found in."""
+    book: FlowBook
+    """Where it was found. Whoever runs the flow holds it, so that the flow's modules stay."""
 
 
 class FlowBook:
@@ -100,9 +94,12 @@ class FlowBook:
         default_flow: str = "",
         hosted_numbers: Mapping[str, str] | None = None,
         version: int = 1,
+        sources: Mapping[str, str] | None = None,
     ) -> None:
+        """``sources`` says from which file each flow came, by its name."""
         self.flows: Sequence[Flow] = tuple(flows)
         self.version = version
+        self.sources = dict(sources or {})
         self._by_name: dict[str, Flow] = {}
         numbers: dict[str, str] = {}
         for one in self.flows:
@@ -131,46 +128,4 @@ class FlowBook:
         decision = self.router.decide(arrival)
         if decision.flow is None:
             return None
-        return Picked(self._by_name[decision.flow], decision.by, self.version)
-
-
-def load_flows(paths: Iterable[str | Path], http_hosts: Iterable[str] = ()) -> FlowBook:
-    """Import Python files and collect the flows they declare; read TOML files, which are one flow each.
-
-    ``http_hosts`` are those that TOML flows may ask, besides this machine: see
-    :class:`~voiceagent.ivr.toml.endpoints.EndpointRules`. Raises :class:`~voiceagent.errors.ConfigError`
-    naming the file when it is missing, fails to import, or declares no flow; for TOML with the line.
-    """
-    found: list[Flow] = []
-    hosts = tuple(http_hosts)
-    for path in map(Path, paths):
-        found.extend([_toml_flow(path, hosts)] if path.suffix == ".toml" else _flows_of(path))
-    return FlowBook(found)
-
-
-def _toml_flow(path: Path, hosts: Sequence[str]) -> Flow:
-    from voiceagent.ivr.toml.endpoints import EndpointRules
-    from voiceagent.ivr.toml.load import toml_flow
-
-    return toml_flow(path, EndpointRules(hosts))
-
-
-def _flows_of(path: Path) -> list[Flow]:
-    if not path.is_file():
-        raise ConfigError("flows", f"no such file: {path}")
-    module_name = f"voiceagent_flow_{path.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None:
-        raise ConfigError("flows", f"not a Python file: {path}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    try:
-        spec.loader.exec_module(module)
-    except ConfigError:
-        raise
-    except Exception as error:
-        raise ConfigError("flows", f"{path} fails to import: {type(error).__name__}: {error}") from error
-    flows = [value for value in vars(module).values() if isinstance(value, Flow)]
-    if not flows:
-        raise ConfigError("flows", f"{path} declares no flow (use @flow)")
-    return flows
+        return Picked(self._by_name[decision.flow], decision.by, self)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from voiceagent.ivr.ports import (
     CallerInput,
@@ -33,6 +33,8 @@ class AnswerKind(StrEnum):
 
     MATCH = "match"
     NO_MATCH = "no_match"
+    INVALID = "invalid"
+    """Understood, but not a value of the type that was asked for."""
     NO_INPUT = "no_input"
 
 
@@ -44,6 +46,8 @@ class Answer:
     value: str = ""
     by: str = ""
     heard: str = ""
+    meaning: Any = None
+    """The value, where the question has a type."""
 
 
 NO_INPUT = Answer(AnswerKind.NO_INPUT)
@@ -64,17 +68,26 @@ class Interpreter(Protocol):
 
 
 async def ask(
-    port: CallPort, line: Line, interpreter: Interpreter, *, no_input_s: float, stray: str = ""
+    port: CallPort,
+    line: Line,
+    interpreter: Interpreter,
+    *,
+    no_input_s: float,
+    stray: str = "",
+    speech: bool = True,
+    secret: bool = False,
 ) -> Answer:
     """Speak ``line`` and return what the caller answered. Raises CallEnded when the call is over.
 
     ``stray`` is a key that may still belong to the last answer (its terminator): once, it is no answer. A
-    line that must not be interrupted is heard to its end, however early the answer comes.
+    line that must not be interrupted is heard to its end, however early the answer comes. Without ``speech``
+    only keys answer; with ``secret`` only keys that were pressed in secret, so that none of them is known to
+    others.
     """
     audible = asyncio.Event()
     prompt = asyncio.get_running_loop().create_task(port.speak(line, audible.set), name="ivr/prompt")
     try:
-        answer = await _listen(port, prompt, audible, interpreter, no_input_s, stray)
+        answer = await _listen(port, prompt, audible, interpreter, no_input_s, stray, speech, secret)
         if not line.interruptible:
             await prompt
         return answer
@@ -94,6 +107,8 @@ async def _listen(
     interpreter: Interpreter,
     no_input_s: float,
     stray: str,
+    speech: bool,
+    secret: bool,
 ) -> Answer:
     now = asyncio.get_running_loop().time
     deadline: float | None = None
@@ -116,6 +131,10 @@ async def _listen(
                     if since is not None and now() >= since + no_input_s:
                         return NO_INPUT
                     deadline = (now() if since is None else since) + no_input_s
+            case CallerSpoke() | CallerStopped() | CallerSaid() if not speech:
+                pass
+            case DigitPressed() if secret and not item.secret:
+                pass
             case CallerSpoke():
                 early_speech = not audible.is_set()
                 deadline = now() + SPEECH_LIMIT_S
@@ -123,12 +142,12 @@ async def _listen(
                 pass
             case CallerSaid(text):
                 answer = interpreter.said(text)
-                if early_speech and answer is not None and answer.kind is AnswerKind.NO_MATCH:
+                if early_speech and answer is not None and answer.kind is not AnswerKind.MATCH:
                     answer = None
                 deadline = now() + no_input_s if prompt.done() else None
-            case DigitPressed(digit):
+            case DigitPressed(digit=digit):
                 answer = interpreter.pressed(digit)
-                if answer is not None and answer.kind is AnswerKind.NO_MATCH:
+                if answer is not None and answer.kind is not AnswerKind.MATCH:
                     if digit == stray:
                         stray = ""
                         continue

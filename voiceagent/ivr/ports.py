@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -11,6 +12,8 @@ from voiceagent.ivr.caller_text import CallerText
 from voiceagent.realtime.requests import BargePolicy, Origin, Outcome, When
 
 NO_CLAIMS = CallerClaims()
+HIDDEN = "•"
+"""Stands for a key that was pressed in secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,11 @@ class DigitPressed:
     """One key: 0-9, ``*``, ``#``, A-D."""
 
     digit: str
+    secret: bool = False
+    """Pressed while nobody but the flow may know it: write :data:`HIDDEN` wherever it would be shown."""
+
+    def __repr__(self) -> str:
+        return f"DigitPressed({HIDDEN if self.secret else self.digit!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +175,13 @@ class CallPort(Protocol):
 
     def forget_input(self, older_than_s: float = 0.0) -> None:
         """Drop what the caller did longer than ``older_than_s`` ago and nobody asked for."""
+        ...
+
+    def secret(self) -> AbstractContextManager[None]:
+        """While it is open, keys are shown to the flow only, and nobody hears the caller.
+
+        May be entered again within itself. RequestRefused where others hear the caller's keys before us.
+        """
         ...
 
     async def expect(self, hint: str | None) -> None:

@@ -11,6 +11,7 @@ from voiceagent.errors import ConfigError
 from voiceagent.ivr.check.findings import Finding
 from voiceagent.ivr.check.toml_check import check_flow
 from voiceagent.ivr.flow import Flow
+from voiceagent.ivr.modules import FlowModules
 from voiceagent.ivr.ports import ToolFunction
 from voiceagent.ivr.toml.endpoints import EndpointRules, ask_endpoint
 from voiceagent.ivr.toml.functions import load_function
@@ -23,22 +24,28 @@ if TYPE_CHECKING:
     import httpx
 
 
-def toml_flow(path: Path, endpoints: EndpointRules) -> Flow:
+def toml_flow(path: Path, modules: FlowModules, endpoints: EndpointRules) -> Flow:
     """Read, check and load one file. Raises :class:`FlowFileError` for whatever would fail in a call.
 
     Warnings of the check do not count. What endpoints may be asked is looked at again with each request.
     """
-    return flow_of(load_toml_flow(path), endpoints)
+    return flow_of(load_toml_flow(path), modules, endpoints)
 
 
 def flow_of(
-    parsed: ParsedFlow, endpoints: EndpointRules, transport: httpx.AsyncBaseTransport | None = None
+    parsed: ParsedFlow,
+    modules: FlowModules,
+    endpoints: EndpointRules,
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> Flow:
-    """Return the flow of a file that was read; ``transport`` takes the place of the network."""
+    """Return the flow of a file that was read; ``transport`` takes the place of the network.
+
+    Functions of files beside it come from ``modules``.
+    """
     findings = [one for one in check_flow(parsed, endpoints=endpoints) if one.severity == "error"]
     if findings:
         raise FlowFileError(findings)
-    functions = _functions(parsed)
+    functions = _functions(parsed, modules)
     ask = functools.partial(ask_endpoint, rules=endpoints, transport=transport)
 
     async def run(call: Call) -> None:
@@ -51,18 +58,17 @@ def flow_of(
         tuple(table.numbers),
         table.instructions,
         table.voice,
-        source=str(parsed.path),
     )
 
 
-def _functions(parsed: ParsedFlow) -> Mapping[str, ToolFunction]:
+def _functions(parsed: ParsedFlow, modules: FlowModules) -> Mapping[str, ToolFunction]:
     functions: dict[str, ToolFunction] = {}
     findings: list[Finding] = []
     for name, step in parsed.steps.items():
         if not isinstance(step, Work) or step.function is None or step.function in functions:
             continue
         try:
-            functions[step.function] = load_function(step.function, parsed.path.parent)
+            functions[step.function] = load_function(step.function, parsed.path.parent, modules)
         except ConfigError as error:
             line = parsed.line("steps", name, "function")
             message = f"step {name}: {error.args[0].removeprefix('function: ')}"

@@ -2,8 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import Enum
+from typing import Any
+
+from voiceagent.errors import ConfigError
+from voiceagent.ivr.caller_text import quoted
+
 SORRY = "Sorry, I did not understand that."
 STILL_THERE = "Sorry, I did not hear anything."
+INVALID = "Sorry, that is not possible."
+
+Stages = str | Sequence[str]
+"""One line for every time, or one for each time; the last one stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repairs:
+    """What is said before a question is asked again."""
+
+    no_input: Stages = STILL_THERE
+    no_match: Stages = SORRY
+    invalid: Stages = INVALID
+
+
+def repairs(
+    no_input: Stages | None = None, no_match: Stages | None = None, invalid: Stages | None = None
+) -> Repairs:
+    """Return the lines of a question: those that were given, and ours for the rest.
+
+    Where nothing says what an impossible value is to be answered with, ``no_match`` does.
+    """
+    return Repairs(
+        no_input=_checked("no_input", STILL_THERE if no_input is None else no_input),
+        no_match=_checked("no_match", SORRY if no_match is None else no_match),
+        invalid=_checked("invalid", invalid or no_match or INVALID),
+    )
+
+
+def _checked(name: str, lines: Stages) -> Stages:
+    if not lines or (not isinstance(lines, str) and not all(lines)):
+        raise ConfigError(name, "needs a line, or one for each time")
+    return lines
+
+
+def staged(lines: Stages, time: int) -> str:
+    """Return the line for the ``time``-th time, counted from 1."""
+    return lines if isinstance(lines, str) else lines[min(time, len(lines)) - 1]
+
+
+def read_back(value: Any, text: str, *, by_digits: bool) -> str:
+    """Return what was understood as it is spoken to the caller: digits one by one, a date in words.
+
+    Never more than a short line of plain words, whatever the caller said.
+    """
+    if isinstance(value, date):
+        return f"{value.day} {value:%B} {value.year}"
+    if isinstance(value, Enum):
+        value = value.value if isinstance(value.value, str) else value.name.replace("_", " ").lower()
+    spoken = text if by_digits else str.__str__(value) if isinstance(value, str) else str(value)
+    if spoken.isdecimal():
+        return " ".join(spoken)
+    return quoted(spoken)[1:-1]
+
+
+def is_it_right(spoken: str) -> str:
+    """Return the question whether something was understood."""
+    return f'Ask: "I heard {spoken}. Is that right?"'
 
 
 def verbatim(text: str) -> str:
@@ -14,7 +81,8 @@ def verbatim(text: str) -> str:
 
 def repaired(excuse: str, prompt: str, keys: str) -> str:
     """Return the prompt of a further attempt: excuse, question and, on the last one, the keys."""
-    parts = [f'Say "{excuse}"', f"Then: {prompt}"]
+    parts = [f'Say "{excuse}"'] if excuse else []
+    parts.append(prompt)
     if keys:
-        parts.append(f'Then: Say "{keys}"')
-    return " ".join(parts)
+        parts.append(f'Say "{keys}"')
+    return " Then: ".join(parts)

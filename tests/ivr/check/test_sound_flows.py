@@ -1,0 +1,187 @@
+"""Flows that are as they should be: nothing is found in them. And how long looking takes."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from voiceagent.call.targets import TargetRules
+from voiceagent.ivr.check.python_check import check_python
+
+ROOT = Path(__file__).parents[3]
+TARGETS = TargetRules(("sip:*@127.0.0.1", "sip:desk@127.0.0.1:5090", "sip:desk@example.com"))
+OURS = [
+    *(path for path in sorted((ROOT / "examples").glob("*.py")) if "@flow(" in path.read_text("utf-8")),
+    ROOT / "voiceagent" / "ivr" / "front_desk.py",
+]
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
+def test_our_own_flows_are_clean(path: Path) -> None:
+    checked = check_python(path.read_text(encoding="utf-8"), path.name, TARGETS)
+    assert [str(one) for one in checked.findings] == []
+    assert checked.flows
+
+
+SOUND = [
+    """
+    async with asyncio.timeout(60):
+        await call.say("Hello.")
+    """,
+    """
+    try:
+        await call.respond("Talk.")
+    finally:
+        ticker.cancel()
+    """,
+    """
+    both = call.say("One."), call.say("Two.")
+    await asyncio.gather(*both)
+    """,
+    """
+    wait = call.until_beep()
+    await wait
+    """,
+    """
+    if (topic := await call.choose("Ask.", hours="1")) is None:
+        return
+    await call.say(f"You chose {topic}.")
+    """,
+    """
+    number = await call.collect("Ask.", digits=Digits(6))
+    await call.say(f"It is {number or 'unknown'}.")
+    """,
+    """
+    number = await call.collect("Ask.", digits=Digits(6))
+    if not number:
+        await call.hangup("Goodbye.")
+    await call.say(f"It is {number}.")
+    """,
+    """
+    topic = await call.choose("Ask.", hours="1", person="0")
+    if topic == "hours":
+        await call.say("Nine to five.")
+        return
+    if topic == "person":
+        await call.say("One moment.")
+        return
+    await call.hangup("Goodbye.")
+    """,
+    """
+    topic = await call.choose("Ask.", hours="1", person="0")
+    handler = {"hours": hours}.get(topic, hours)
+    await handler(call)
+    """,
+    """
+    match await call.confirm("Ask."):
+        case True:
+            await call.say("Good.")
+        case False | None:
+            await call.say("As you like.")
+    """,
+    """
+    tries = 0
+    while tries < 3:
+        if await call.confirm("Ask."):
+            break
+        tries += 1
+    """,
+    """
+    for _ in range(3):
+        if (number := await call.collect("Ask.", digits=Digits(6))) is not None:
+            await call.say(f"It is {number}.")
+            break
+    else:
+        await call.transfer("sip:desk@example.com")
+        await call.hangup("Nobody is there.")
+    """,
+    """
+    while True:
+        handed = await call.transfer("sip:desk@example.com")
+        if not handed.accepted:
+            await call.say("Nobody is there.")
+    """,
+    """
+    call.attempts = 1
+    await call.say(f"Attempt {call.attempts}.")
+    await other.elsewhere(call)
+    """,
+    """
+    options = {"hours": "1"}
+    topic = await call.choose("Ask.", **options)
+    if topic == "ours":
+        await call.say("Nine to five.")
+    """,
+    """
+    async def inner() -> None:
+        await call.say("Inside.")
+
+    await inner()
+    """,
+    """
+    with suppress(ValueError):
+        return
+    await call.say("Hello.")
+    """,
+    """
+    await call.respond(f"Greet {call.caller_name}.")
+    try:
+        await call.transfer("sip:desk@example.com")
+    finally:
+        await call.say("Goodbye.")
+    """,
+]
+HEAD = textwrap.dedent(
+    """
+    import asyncio
+    from contextlib import suppress
+    import other
+    from voiceagent.ivr import Call, Digits, flow, option, tool
+
+    async def tick(call: Call) -> None:
+        while True:
+            await asyncio.sleep(10)
+            await call.note("Ten seconds more.")
+
+    async def hours(call: Call) -> None:
+        await call.say("Nine to five.")
+
+    @flow("f")
+    async def main(call: Call) -> None:
+        ticker = asyncio.create_task(tick(call))
+    """
+)
+
+
+@pytest.mark.parametrize("body", SOUND)
+def test_nothing_is_found_where_nothing_is_wrong(body: str) -> None:
+    text = HEAD + textwrap.indent(textwrap.dedent(body).strip("\n"), "    ") + "\n"
+    assert [str(one) for one in check_python(text, "flow.py", TARGETS).findings] == []
+
+
+def test_two_hundred_steps_are_looked_at_in_a_moment() -> None:
+    """The issue's figure, and that it grows with the flow and not with its square."""
+    step = """
+async def step_{n}(call: Call) -> None:
+    while True:
+        match await call.choose("Ask {n}.", hours=option("1", "opening hours"), person="0"):
+            case "hours":
+                await call.say("Nine to five.", interruptible=False)
+            case _:
+                break
+    await step_{m}(call)
+"""
+
+    def seconds(steps: int) -> float:
+        parts = [step.format(n=n, m=n + 1) for n in range(steps)]
+        parts.append(f"\nasync def step_{steps}(call: Call) -> None:\n    await call.hangup('Goodbye.')\n")
+        text = HEAD + "    await step_0(call)\n" + "".join(parts)
+        begun = time.process_time()
+        assert [str(one) for one in check_python(text, "flow.py", TARGETS).findings] == []
+        return time.process_time() - begun
+
+    small, large = (min(seconds(steps) for _ in range(2)) for steps in (50, 200))
+    assert large < max(12 * small, 0.2)

@@ -1,0 +1,94 @@
+"""What the caller types in secret is known to the flow only.
+
+While a secret block is open, each key is shown to everybody else as :data:`~voiceagent.ivr.ports.HIDDEN`
+(journal, console, sequencer, inputs that are written down), and the caller's sound is silence to whoever
+listens: the model and its transcriber, the greeting's judge, a recording. The tone of the last key outlasts
+the question, and people type on: both stay hidden for a little while after the block.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from voiceagent.errors import RequestRefused
+from voiceagent.ivr.ports import HIDDEN
+
+if TYPE_CHECKING:
+    from voiceagent.call.call import Call
+
+DEAF_AFTER_S = 1.0
+"""So long after a secret block the caller's sound stays silence: a key may still be held, or on its way."""
+KEYS_AFTER_S = 3.0
+"""… and keys stay hidden: whoever types more than was asked for types more of the secret."""
+_SILENCE = {"audio/pcmu": b"\xff", "audio/pcma": b"\xd5"}
+
+
+class Secrecy:
+    """The secret blocks of one call."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._blocks = 0
+        self._timers: list[asyncio.TimerHandle] = []
+        self.deaf = False
+        """Nobody may hear the caller now. Asked for every frame."""
+        self.keys = False
+        """Nobody but the flow may know a key now."""
+
+    @property
+    def open(self) -> bool:
+        """True while anything is hidden."""
+        return self.deaf or self.keys
+
+    @contextmanager
+    def block(self) -> Generator[None]:
+        """Hide what the caller does; RequestRefused where others hear it before us."""
+        if not self._call.leg.capabilities.private_input:
+            raise RequestRefused(
+                "secret", "the provider hears this caller and the keys before we do", code="not_supported"
+            )
+        self._begin()
+        try:
+            yield
+        finally:
+            self._blocks -= 1
+            if not self._blocks:
+                self._linger()
+
+    def shown(self, digit: str) -> str:
+        """Return what may be written of a key that was just pressed."""
+        return HIDDEN if self.keys else digit
+
+    def silence(self, audio: bytes) -> bytes:
+        """Return as much silence as there is ``audio``, in the line's law."""
+        return _SILENCE[self._call.leg.audio_format] * len(audio)
+
+    def close(self) -> None:
+        """The call is over."""
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+
+    def _begin(self) -> None:
+        self._blocks += 1
+        self.close()
+        if not self.open:
+            self._call.journal.write("secret.opened")
+        self.deaf = self.keys = True
+
+    def _linger(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timers = [
+            loop.call_later(DEAF_AFTER_S, self._hear_again),
+            loop.call_later(KEYS_AFTER_S, self._show_again),
+        ]
+
+    def _hear_again(self) -> None:
+        self.deaf = False
+
+    def _show_again(self) -> None:
+        self.keys = False
+        self._call.journal.write("secret.closed")

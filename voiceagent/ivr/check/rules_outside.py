@@ -1,0 +1,161 @@
+"""PURE. Rules about what a flow does besides talking: functions that are missing, block, or run unwatched."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Callable, Iterator
+
+from voiceagent.ivr.check.findings import Finding
+from voiceagent.ivr.check.rules_verbs import did_you_mean
+from voiceagent.ivr.check.source import Source, VerbUse, argument
+from voiceagent.ivr.check.verb_table import verbs
+
+BLOCKING = frozenset(
+    {
+        "input",
+        "open",
+        "os.popen",
+        "os.system",
+        "socket.create_connection",
+        "sqlite3.connect",
+        "subprocess.Popen",
+        "subprocess.call",
+        "subprocess.check_call",
+        "subprocess.check_output",
+        "subprocess.run",
+        "time.sleep",
+        "urllib.request.urlopen",
+    }
+)
+"""Functions that keep the whole service waiting."""
+_HTTP = frozenset({"get", "post", "put", "patch", "delete", "head", "options", "request"})
+_BLOCKING_CLIENTS = ("requests", "httpx")
+_BUILTINS = frozenset(dir(builtins))
+_OWN_WAITS = ("asyncio.", "contextlib.", "anyio.")
+
+
+def missing_function(source: Source) -> Iterator[Finding]:
+    """Tools, fetched functions and sub-flows whose name nothing binds; fetched ones that are not async."""
+    if source.star:
+        return
+    for use in source.uses:
+        for node in _handed_on(use):
+            yield from _named(source, node, f"in {use.name}")
+            yield from _async(source, use, node)
+    for function in source.functions:
+        if not function.call:
+            continue
+        for node in source.nodes(function):
+            if (
+                isinstance(node, ast.Call)
+                and source.awaited(node)
+                and any(source.is_call(one, function) for one in node.args)
+            ):
+                yield from _named(source, node.func, "as a sub-flow")
+
+
+def _handed_on(use: VerbUse) -> Iterator[ast.expr]:
+    """Functions that a verb is given: its tools, or what it fetches."""
+    tools = argument(use.node, "tools")
+    if isinstance(tools, ast.List | ast.Tuple | ast.Set):
+        yield from tools.elts
+    if use.name == "fetch":
+        for name in ("work", "function"):
+            if (given := argument(use.node, name)) is not None:
+                yield given
+        for value in use.node.args[:2]:
+            if isinstance(value, ast.Name | ast.Attribute):
+                yield value
+                break
+
+
+def _named(source: Source, node: ast.AST, where: str) -> Iterator[Finding]:
+    if isinstance(node, ast.Name) and node.id not in source.bound and node.id not in _BUILTINS:
+        yield source.found(
+            node,
+            "missing-function",
+            f"{node.id!r} {where} is defined nowhere",
+            did_you_mean(node.id, source.by_name),
+        )
+
+
+def _async(source: Source, use: VerbUse, node: ast.AST) -> Iterator[Finding]:
+    if use.name != "fetch" or not isinstance(node, ast.Name):
+        return
+    function = source.by_name.get(node.id)
+    if function is not None and not function.is_async:
+        yield source.found(
+            node, "not-async", f"the fetched function {node.id} is not async", f"write async def {node.id}"
+        )
+
+
+def blocking_call(source: Source) -> Iterator[Finding]:
+    """Calls that block, in any coroutine of the file."""
+    for node, owner in source.owner.items():
+        if not isinstance(node, ast.Call) or not owner.is_async:
+            continue
+        name = source.dotted(node.func)
+        client, _, method = name.partition(".")
+        if name in BLOCKING or (client in _BLOCKING_CLIENTS and method in _HTTP):
+            if name.partition(".")[0] in source.by_name:
+                continue
+            remedy = "use await asyncio.sleep" if name == "time.sleep" else "use await asyncio.to_thread(…)"
+            yield source.found(
+                node, "blocking-call", f"{name} blocks: every other call waits for it, too", remedy
+            )
+
+
+def outside_await(source: Source) -> Iterator[Finding]:
+    """Flows that wait for something that is neither a verb, a sub-flow nor asyncio's."""
+    if "fetch" not in verbs():
+        return
+    for function in source.functions:
+        if not function.call:
+            continue
+        for node in source.nodes(function):
+            if not (isinstance(node, ast.Await) and isinstance(node.value, ast.Call)):
+                continue
+            called = node.value
+            if any(source.is_call(one, function) for one in (*called.args, *_values(called))):
+                continue  # a sub-flow, here or in another file
+            root = called.func
+            while isinstance(root, ast.Attribute | ast.Call):
+                root = root.value if isinstance(root, ast.Attribute) else root.func
+            if source.is_call(root, function) or not isinstance(root, ast.Name):
+                continue
+            name = source.dotted(called.func)
+            own = source.by_name.get(name)
+            if name.startswith(_OWN_WAITS) or (root.id not in source.imports and own is None):
+                continue
+            if own is not None and (own.call or not _waits(source, own.name, set())):
+                continue
+            yield source.found(
+                node,
+                "outside-await",
+                f"{name} runs outside of the call's sight",
+                f"await call.fetch({own.name if own else name}, …)",
+            )
+
+
+def _values(node: ast.Call) -> Iterator[ast.expr]:
+    return (one.value for one in node.keywords)
+
+
+def _waits(source: Source, name: str, seen: set[str]) -> bool:
+    """Tell whether a coroutine of this file waits for anything but asyncio."""
+    function = source.by_name.get(name)
+    if function is None or name in seen:
+        return function is None
+    seen.add(name)
+    for node in source.nodes(function):
+        if isinstance(node, ast.AsyncWith | ast.AsyncFor):
+            return True
+        if isinstance(node, ast.Await):
+            waited = source.dotted(node.value.func) if isinstance(node.value, ast.Call) else ""
+            if not waited.startswith(_OWN_WAITS) and _waits(source, waited, seen):
+                return True
+    return False
+
+
+RULES: tuple[Callable[[Source], Iterator[Finding]], ...] = (missing_function, blocking_call, outside_await)

@@ -1,0 +1,95 @@
+"""The loop that simulated calls run on: the clock jumps, nothing reaches out, standing still is noticed."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar
+from typing import Any, NoReturn
+
+from voiceagent.errors import ConfigError
+from voiceagent.simulate.virtual_loop import VirtualDeadlock, VirtualTimeLoop
+
+SPINS = 200_000
+"""So many rounds of the loop without time passing: whoever runs then goes round in circles."""
+
+asking: ContextVar[str] = ContextVar("asking", default="")
+"""Key of the outside work (``tool:NAME:…``, ``fetch:NAME:…``) that is being done just now."""
+
+
+class RealWorldRefused(ConfigError):
+    """Something in a simulated call wants to reach the network or another process."""
+
+    def __init__(self, deed: str) -> None:
+        key = asking.get()
+        kind, _, rest = key.partition(":")
+        name = rest.rpartition(":")[0] if rest.count(":") else rest
+        table = f"{'tools' if kind == 'tool' else kind}.{name}" if key else ""
+        who = f"the {kind} {name!r}" if key else "the flow"
+        remedy = (
+            f"say in the scenario what it gives: [{table}] result = …"
+            if key
+            else "have it done by a tool or a fetch, and say in the scenario what that gives"
+        )
+        super().__init__(table or "flow", f"{who} wants to {deed}, which a simulation does not do; {remedy}")
+
+
+class SimulationLoop(VirtualTimeLoop):
+    """A virtual loop without a way out. ``refused`` holds what was tried."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused: list[RealWorldRefused] = []
+        self._spins = 0
+        self._spun_at = 0.0
+
+    def _refuse(self, deed: str) -> NoReturn:
+        error = RealWorldRefused(deed)
+        self.refused.append(error)
+        raise error
+
+    def _run_once(self) -> None:
+        now = self.time()
+        if now != self._spun_at:
+            self._spun_at, self._spins = now, 0
+        self._spins += 1
+        if self._spins > SPINS and not self.threads_at_work:
+            self._spins = 0
+            raise VirtualDeadlock("something runs in circles: the clock stands still")
+        super()._run_once()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+    async def create_connection(self, *args: Any, **kwargs: Any) -> Any:
+        host, port = (*args[1:3], kwargs.get("host"), kwargs.get("port"))[:2]
+        self._refuse(f"connect to {host}:{port}")
+
+    async def create_datagram_endpoint(self, *args: Any, **kwargs: Any) -> Any:
+        self._refuse("send datagrams")
+
+    async def create_unix_connection(self, *args: Any, **kwargs: Any) -> Any:
+        self._refuse("connect to a socket of this machine")
+
+    async def create_server(self, *args: Any, **kwargs: Any) -> Any:
+        self._refuse("listen on a port")
+
+    async def getaddrinfo(self, host: Any, *args: Any, **kwargs: Any) -> Any:
+        self._refuse(f"look up {host}")
+
+    async def sock_connect(self, sock: Any, address: Any) -> Any:
+        self._refuse(f"connect to {address}")
+
+    async def subprocess_exec(self, *args: Any, **kwargs: Any) -> Any:
+        self._refuse("start a program")
+
+    async def subprocess_shell(self, *args: Any, **kwargs: Any) -> Any:
+        self._refuse("start a program")
+
+
+def new_runner(loops: list[SimulationLoop] | None = None) -> asyncio.Runner:
+    """Return a runner on a fresh simulation loop, which is put into ``loops``."""
+
+    def make() -> asyncio.AbstractEventLoop:
+        loop = SimulationLoop()
+        if loops is not None:
+            loops.append(loop)
+        return loop
+
+    return asyncio.Runner(loop_factory=make)

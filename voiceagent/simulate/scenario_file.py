@@ -1,0 +1,119 @@
+"""Reads scenarios from TOML files; what is wrong is told with file and line."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from voiceagent.errors import ConfigError
+from voiceagent.simulate.scenario import Scenario
+
+_TABLE = re.compile(r"^\s*\[+\s*([^\]\s]+)\s*\]+")
+
+
+class ScenarioError(ConfigError):
+    """A scenario that cannot be read. Its message begins with ``file:line`` where the line is known."""
+
+
+def scenario_files(paths: Iterable[Path]) -> list[Path]:
+    """Return the named files, and the TOML files of the named folders, by name.
+
+    Raises ScenarioError for what is not there, and for a folder without any.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(path.rglob("*.toml"))
+            if not inside:
+                raise ScenarioError(str(path), "holds no scenario (*.toml)")
+            found.extend(inside)
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise ScenarioError(str(path), "no such file")
+    return found
+
+
+def read_scenario(path: Path) -> Scenario:
+    """Return the scenario of a file; its name is the file's unless it has one."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ScenarioError(str(path), f"cannot be read: {reason}") from None
+    found = parse_scenario(text, str(path))
+    return found if found.name else found.model_copy(update={"name": path.stem})
+
+
+def parse_scenario(text: str, name: str = "scenario") -> Scenario:
+    """Return the scenario that ``text`` (TOML) holds; ``name`` is what errors call it."""
+    try:
+        return Scenario.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"at line (\d+)", str(error))
+        where = f"{name}:{line[1]}" if line else name
+        raise ScenarioError(where, str(error)) from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = tuple(part for part in first["loc"] if not _is_model(part))
+        line = line_of(text, place)
+        where = f"{name}:{line}" if line else name
+        raise ScenarioError(where, f"{_dotted(place)}: {_words(first['msg'])}") from None
+
+
+def _is_model(part: str | int) -> bool:
+    """Tell a union's branch (``list[Answer]``), which pydantic puts into the path, from a key."""
+    return isinstance(part, str) and (part in ("Answer", "str") or part.startswith("list["))
+
+
+def _dotted(place: Sequence[str | int]) -> str:
+    text = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in place)
+    return text.lstrip(".") or "scenario"
+
+
+def _words(message: str) -> str:
+    known = {"Extra inputs are not permitted": "is no such key", "Field required": "is missing"}
+    return known.get(message, message.removeprefix("Value error, "))
+
+
+def line_of(text: str, place: Sequence[str | int]) -> int | None:
+    """Return the line (from 1) where the value at ``place`` stands, or the table that holds it."""
+    lines = text.splitlines()
+    names = [part for part in place if isinstance(part, str)]
+    index = next((part for part in place if isinstance(part, int)), 0)
+    table = names[0] if names else ""
+    begun = _table_line(lines, names, index)
+    end = len(lines)
+    if begun is not None:
+        end = next((n for n in range(begun + 1, len(lines)) if _opens_other(lines[n], table)), len(lines))
+    for name in reversed(names):
+        key = re.compile(rf"""(?:^|[\s{{,.])["']?{re.escape(name)}["']?\s*[.=]""")
+        for number in range(begun or 0, end):
+            if key.search(lines[number].split("#", 1)[0]):
+                return number + 1
+    return None if begun is None else begun + 1
+
+
+def _table_line(lines: Sequence[str], names: Sequence[str], index: int) -> int | None:
+    """Return the line of the deepest table header on the way; of an array, its ``index``-th member's."""
+    for depth in range(len(names), 0, -1):
+        wanted = ".".join(names[:depth])
+        found = [n for n, line in enumerate(lines) if (m := _TABLE.match(line)) and m[1] == wanted]
+        if found:
+            of_many = lines[found[0]].lstrip().startswith("[[")
+            return found[index] if of_many and index < len(found) else found[0]
+    return None
+
+
+def _opens_other(line: str, table: str) -> bool:
+    header = _TABLE.match(line)
+    return header is not None and not header[1].startswith(f"{table}.")
+
+
+def turn_line(text: str, number: int) -> int | None:
+    """Return the line of the ``number``-th turn (from 0)."""
+    return line_of(text, ("turn", number))
