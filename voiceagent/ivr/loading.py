@@ -23,7 +23,7 @@ class LoadedFlow:
 def load_flows(paths: Iterable[str | Path], http_hosts: Iterable[str] = ()) -> FlowBook:
     """Read flow files and collect the flows they declare; their modules stay until the process ends.
 
-    Python files are imported, TOML files (one flow each) are checked. ``http_hosts`` are those that TOML flows
+    Python files are imported, TOML files (one flow each) checked. ``http_hosts`` are those that TOML flows
     may ask, besides this machine: see :class:`~voiceagent.ivr.toml.endpoints.EndpointRules`.
 
     Raises :class:`~voiceagent.errors.ConfigError` naming the file when it is missing, fails to import, or

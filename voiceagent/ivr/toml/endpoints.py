@@ -106,12 +106,9 @@ async def ask_endpoint(
             client.stream(
                 method,
                 url,
-                headers={
-                    "Accept-Encoding": "identity",
-                    **{name: _value(text) for name, text in headers.items()},
-                },
+                headers=_headers(headers, sends_json=not in_query),
                 params={name: text_of(value) for name, value in arguments.items()} if in_query else None,
-                json=None if in_query else dict(arguments),
+                content=None if in_query else json.dumps(dict(arguments), default=str).encode(),
             ) as response,
         ):
             return await _answer(response)
@@ -137,15 +134,17 @@ async def _answer(response: httpx.Response) -> object:
         raise EndpointFailed("answered with something that is not what it says") from None
 
 
-def _value(text: str) -> str:
-    """Return a header's value; ``env:NAME`` stands for an environment variable."""
-    if not text.startswith("env:"):
-        return text
-    name = text.removeprefix("env:")
-    value = os.environ.get(name)
-    if value is None:
-        raise EndpointFailed(f"needs the environment variable {name}")
-    return value
+def _headers(given: Mapping[str, str], *, sends_json: bool) -> dict[str, str]:
+    """Return all headers of a request; ``env:NAME`` stands for an environment variable."""
+    headers = {"Accept-Encoding": "identity"}
+    if sends_json:
+        headers["Content-Type"] = "application/json"
+    for name, value in given.items():
+        variable = value.removeprefix("env:")
+        headers[name] = value if variable == value else os.environ.get(variable, "")
+        if not headers[name]:
+            raise EndpointFailed(f"needs the environment variable {variable}")
+    return headers
 
 
 @functools.cache

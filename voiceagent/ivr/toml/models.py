@@ -23,7 +23,7 @@ VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{
 OptionName = VariableName
 Key = Annotated[str, StringConstraints(pattern=rf"^[{KEYS}]$")]
 Seconds = Annotated[float, Field(gt=0, le=600)]
-Attempts = Annotated[int, Field(ge=1, le=10)]
+Attempts = Annotated[int, Field(ge=1, le=20)]
 Lines = Text | Annotated[list[Text], Field(min_length=1, max_length=10)]
 Scalar = str | int | float | bool
 Pairs = dict[
@@ -130,15 +130,34 @@ class DigitsTable(Table):
         default=None, description="Most digits; default: as many as `least`."
     )
     end: Key | Literal[""] = Field(default="#", description="The key that ends them early; empty: none.")
-    pause_s: Seconds = Field(default=4.0, description="Longest gap between two keys.")
+    pause_s: Annotated[float, Field(ge=0.2, le=60)] = Field(
+        default=4.0, description="Longest gap between two keys."
+    )
 
 
 class Collect(Question):
-    """The caller gives digits, typed or spoken."""
+    """The caller gives one value, typed or spoken."""
 
     type: Literal["collect"]
-    digits: DigitsTable = Field(description='How many digits: `{ least = 6, end = "#" }`.')
-    confirm: bool = Field(default=False, description="Whether spoken digits are read back first.")
+    digits: DigitsTable | None = Field(
+        default=None, description='How many digits: `{ least = 6, end = "#" }`. Without it, words answer.'
+    )
+    kind: Literal["str", "int", "decimal", "date", "bool"] = Field(
+        default="str", alias="as", description="What the value must be."
+    )
+    confirm: bool | Literal["always"] = Field(
+        default=False,
+        description='Whether what was spoken is read back first; `"always"`: typed digits, too.',
+    )
+    secret: bool = Field(
+        default=False,
+        description="Only keys answer, and only a called function gets the value: neither model nor records.",
+    )
+    speech: bool = Field(default=True, description="Whether speech may answer; `false`: keys only.")
+    invalid: Lines | None = Field(
+        default=None,
+        description="What is said when the answer is no such value: one text, or one per attempt.",
+    )
     into: VariableName = Field(description="Name that keeps the answer.")
     next: StepName = Field(description="The step that follows an answer.")
 

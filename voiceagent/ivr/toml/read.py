@@ -26,6 +26,7 @@ from voiceagent.ivr.toml.models import (
     STEP_TYPES,
     Choose,
     Collect,
+    DigitsTable,
     FlowTable,
     Hangup,
     Respond,
@@ -187,7 +188,7 @@ class _Reading:
         step: AnyStep | None = self._table(model, table, where, label)
         if step is not None:
             for key, message, remedy in _between_keys(step):
-                code = "bad-value" if key else "missing-key"
+                code = "missing-key" if not key or "needs `key`" in message else "bad-value"
                 self._find((*where, *key), code, f"{label} {message}", remedy)
         return step
 
@@ -217,7 +218,15 @@ def _between_keys(step: AnyStep) -> Iterator[tuple[Path, str, str]]:
         case Choose(options=options) if RESERVED & options.keys():
             name = next(name for name in options if name in RESERVED)
             yield ("options", name), f"cannot have an option called {name!r}", "give it another name"
-        case Collect(digits=digits) if digits.most is not None and digits.most < digits.least:
+        case Choose(options=options):
+            for name, one in options.items():
+                if one.key is None and not one.phrases:
+                    yield ("options", name), f"needs `key` or `phrases` for {name}", ""
+        case Collect(secret=True, confirm=confirm) if confirm:
+            yield ("confirm",), "cannot read a secret back", "remove `confirm`"
+        case Collect(secret=secret, speech=speech, digits=None) if secret or not speech:
+            yield ("secret" if secret else "speech",), "needs `digits`: only keys may answer", ""
+        case Collect(digits=DigitsTable(least=least, most=int(most))) if most < least:
             yield ("digits", "most"), "needs `most` of at least `least`", ""
         case Transfer(whisper=str(), attended=False):
             yield (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
 from typing import Any, Protocol
 
 import structlog
@@ -24,6 +26,7 @@ from voiceagent.realtime.requests import Outcome, OutcomeKind
 MOST_STEPS_OF_A_CALL = 1000
 """A call that takes more has lost its way."""
 
+KINDS = {"str": str, "int": int, "decimal": Decimal, "date": date, "bool": bool}
 _UNSAID = (OutcomeKind.FAILED, OutcomeKind.REJECTED, OutcomeKind.LOST, OutcomeKind.EXPIRED)
 _log = structlog.get_logger("voiceagent.flows")
 
@@ -111,13 +114,23 @@ class TomlRun:
         return step.options[chosen].next
 
     async def _collect(self, step: Collect) -> str | None:
-        digits = Digits(step.digits.least, step.digits.most, step.digits.end, step.digits.pause_s)
-        value = await self._call.collect(
-            self._told(step.prompt), digits=digits, confirm=step.confirm, **self._asking(step)
+        asking = self._asking(step)
+        if step.invalid is not None:
+            asking["invalid"] = self._lines(step.invalid)
+        if step.digits is not None:
+            given = step.digits
+            asking["digits"] = Digits(given.least, given.most, given.end, given.pause_s)
+        value: object = await self._call.collect(
+            self._told(step.prompt),
+            KINDS[step.kind],
+            confirm=step.confirm,
+            secret=step.secret,
+            speech=step.speech,
+            **asking,
         )
         if value is None:
             return step.otherwise
-        self._values.put(step.into, CallerText(value))
+        self._values.put(step.into, CallerText(value) if isinstance(value, str) else value)
         return step.next
 
     def _asking(self, step: Question) -> dict[str, Any]:

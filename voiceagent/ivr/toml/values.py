@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import cast
 from urllib.parse import quote
 
@@ -48,7 +49,7 @@ class Values:
                 text += part
                 continue
             value = self._open(part.name)
-            if isinstance(value, bool | int | float):
+            if isinstance(value, bool | int | float | Decimal):
                 text += text_of(value)
                 continue
             limit = {} if isinstance(value, CallerText) else {"limit": RESULT_CHARS}
