@@ -18,10 +18,11 @@ import structlog
 from voiceagent.app.claims import Claims
 from voiceagent.app.flow_books import arrival_of
 from voiceagent.app.incoming import Reception
-from voiceagent.app.provider import SessionFactory, tracer
+from voiceagent.app.provider import SessionFactory, opened
 from voiceagent.call.admission import Admission
 from voiceagent.call.call import OpenSession
 from voiceagent.call.hosted_leg import HostedLeg, hosted_info
+from voiceagent.call.inputs import inputs_of
 from voiceagent.call.leg import G711
 from voiceagent.console.ports import WebhookTaken
 from voiceagent.ivr.flow import Flow, FlowBook
@@ -145,27 +146,28 @@ class HostedDesk:
         session = None
         if picked is not None and self._profile.accept == "rest":
             config = self._sessions.config(picked.flow, "audio/pcmu", playout=False)
-            session = config.to_accept(model=self._model_name, layout=self._profile.config_layout)
+            model = picked.flow.options.model or self._model_name
+            session = config.to_accept(model=model, layout=self._profile.config_layout)
         leg = HostedLeg(offer, self.rest, session=session)
         reception.take(leg, picked, self._opener(leg))
 
     def _opener(self, leg: HostedLeg) -> OpenSession:
         async def attach(flow: Flow, audio_format: G711, journal: Journal) -> RealtimeSession:
             config = self._sessions.config(flow, audio_format, playout=False)
+            inputs = inputs_of(journal)
             model = OpenAIRealtimeSIPModel(
                 call_id=leg.call_id,
                 provider=self._profile,
                 url=self._socket,
                 api_key=self._api_key,
                 transport=self._transport,
-                trace=tracer(journal),
+                **self._sessions.watched(journal, "hosted", self._sessions.name, self._model_name),
                 accepted=leg.session,
                 over=leg.call_over,
                 digits_end_prompts=False,
+                **({} if inputs is None else {"chance": inputs.chance("attach")}),
             )
             model.add_listener(leg.model_event)
-            session = RealtimeSession(model=model, config=config)
-            await session.open()
-            return session
+            return await opened(model, config, journal)
 
         return attach

@@ -15,6 +15,7 @@ from voiceagent.app.flow_books import arrival_of
 from voiceagent.call.admission import Admission, Refusal
 from voiceagent.call.call import Call, OpenSession
 from voiceagent.call.config import CallConfig
+from voiceagent.call.inputs import Inputs
 from voiceagent.call.leg import Leg
 from voiceagent.call.transfers import Dial
 from voiceagent.ids import Tokens
@@ -45,8 +46,13 @@ class Reception:
         on_idle: Callable[[], None],
         dial: Dial | None = None,
         wall: Callable[[], float] = time.time,
+        record_inputs: bool = True,
     ) -> None:
-        """``flows`` gives the book that is in force; a call keeps the flow it began with."""
+        """``flows`` gives the book that is in force; a call keeps the flow it began with.
+
+        ``record_inputs``: journals hold what a replay needs.
+        """
+        self._record_inputs = record_inputs
         self._flows = flows
         self._admission = admission
         self._directory = directory
@@ -125,6 +131,8 @@ class Reception:
     ) -> Call:
         book = self._flows() if picked is None else picked.book
         call_id = f"call_{time.strftime('%y%m%d', time.gmtime())}_{self._tokens()}"
+        journal = self._journals.open(call_id, monotonic=asyncio.get_running_loop().time)
+        inputs = Inputs(journal, self._tokens()) if self._record_inputs else None
         call = Call(
             call_id,
             leg,
@@ -132,9 +140,9 @@ class Reception:
             open_session=open_session or self._open_session,
             open_second=self._open_second,
             config=self._config,
-            journal=self._journals.open(call_id, monotonic=asyncio.get_running_loop().time),
+            journal=journal,
             observer=self._directory,
-            tokens=self._tokens,
+            tokens=self._tokens if inputs is None else inputs.tokens("call"),
             transcription=self._transcription,
             dial=self._dial,
             metadata=metadata,

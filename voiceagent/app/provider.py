@@ -8,8 +8,11 @@ from itertools import count
 from typing import Any
 
 from voiceagent.call.call import OpenSession
+from voiceagent.call.inputs import inputs_of
 from voiceagent.call.leg import G711
+from voiceagent.call.recorded_call import write_session
 from voiceagent.call.session_setup import SessionDefaults, session_config
+from voiceagent.ids import random_token
 from voiceagent.ivr.flow import Flow
 from voiceagent.realtime.config import RealtimeSessionConfig
 from voiceagent.realtime.session import RealtimeSession
@@ -50,12 +53,12 @@ class SessionFactory:
         model = OpenAIRealtimeWebSocketModel(
             provider=self.name,
             url=realtime.url or self._engine_url,
-            model=realtime.model,
+            model=flow.options.model or realtime.model,
             api_key=realtime.api_key.get_secret_value() if realtime.api_key else None,
             transport=realtime.transport,
-            trace=tracer(journal),
+            **self.watched(journal, "first", self.name, realtime.model),
         )
-        return await _opened(model, self.config(flow, audio_format))
+        return await opened(model, self.config(flow, audio_format), journal)
 
     @property
     def second(self) -> OpenSession | None:
@@ -71,14 +74,29 @@ class SessionFactory:
             model=second.model,
             api_key=key.get_secret_value() if key else None,
             transport=realtime.transport,
-            trace=tracer(journal),
+            **self.watched(journal, "second", second.provider, second.model, voice=second.voice),
         )
         # Voices are the provider's own: the first one's name means nothing to the second.
-        return await _opened(model, replace(self.config(flow, audio_format), voice=second.voice))
+        return await opened(model, replace(self.config(flow, audio_format), voice=second.voice), journal)
+
+    def watched(
+        self, journal: Journal, place: str, provider: str, model: str | None, **facts: Any
+    ) -> dict[str, Any]:
+        """Return the arguments by which a model's steps, and its inputs where wanted, reach the journal."""
+        inputs = inputs_of(journal)
+        if inputs is None:
+            return {"trace": tracer(journal)}
+        write_session(inputs, provider=provider, defaults=self.defaults, place=place, model=model, **facts)
+        return {"trace": tracer(journal), "tap": inputs, "tokens": inputs.tokens("model")}
 
 
-async def _opened(model: OpenAIRealtimeWebSocketModel, config: RealtimeSessionConfig) -> RealtimeSession:
-    session = RealtimeSession(model=model, config=config)
+async def opened(
+    model: OpenAIRealtimeWebSocketModel, config: RealtimeSessionConfig, journal: Journal
+) -> RealtimeSession:
+    """Open a session whose ids a replay can draw again."""
+    inputs = inputs_of(journal)
+    tokens = random_token if inputs is None else inputs.tokens("session")
+    session = RealtimeSession(model=model, config=config, tokens=tokens)
     await session.open()
     return session
 

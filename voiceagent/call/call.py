@@ -23,6 +23,7 @@ from voiceagent.call.flow_fallback import FlowFallback
 from voiceagent.call.flow_port import FlowPort, facts_of
 from voiceagent.call.flow_run import run_flow
 from voiceagent.call.holding import Holding
+from voiceagent.call.inputs import chance_of, inputs_of, wall_of, write_operator
 from voiceagent.call.last_words import last_words
 from voiceagent.call.ledger import Ledger, LedgerEntry
 from voiceagent.call.leg import G711, Leg, LegInfo, TransferResult
@@ -35,8 +36,10 @@ from voiceagent.call.outside import Outside, directly
 from voiceagent.call.placing import Placing
 from voiceagent.call.provider_health import ProviderHealth
 from voiceagent.call.record import write_end, write_offer
+from voiceagent.call.recorded_call import recorded, write_call
 from voiceagent.call.recovery import Recovery
 from voiceagent.call.secrecy import Secrecy
+from voiceagent.call.session_setup import transcription_of
 from voiceagent.call.speech import CallSpeech
 from voiceagent.call.succession import Succession
 from voiceagent.call.transcript import Transcript, Utterance
@@ -100,8 +103,9 @@ class Call:
         what came with the request to place this call; every response carries it. ``outside`` runs what is not
         of this call's doing. ``origin`` says how the flow was found; it goes into the journal's first entry.
         """
+        self.inputs = inputs_of(journal)
+        self.leg, dial, outside = recorded(self.inputs, leg, dial, outside)
         self.id = call_id
-        self.leg = leg
         self.flow = flow
         self.journal = journal
         self.metadata = dict(metadata or {})
@@ -110,7 +114,7 @@ class Call:
         self.state = CallState.OFFERED if self.placing is None else CallState.DIALLING
         self.step = ""
         self.floor = "nobody"
-        self.started_at = time.time()
+        self.started_at = wall_of(journal)
         self.answered_at: float | None = None
         """Loop time of the answer."""
         self.first_words_s: float | None = None
@@ -133,7 +137,7 @@ class Call:
         self._config = config
         self._observer = observer
         self._tokens = tokens
-        self._transcription = transcription
+        self._transcription = transcription_of(flow, transcription)
         self._outside = outside
         self._bridge: AudioBridge | None = None
         self._port: FlowPort | None = None
@@ -200,6 +204,7 @@ class Call:
     # ── life ────────────────────────────────────────────────────────────────────────────────────
     async def run(self) -> CallOutcome:
         """Live the call from offer to record; returns its outcome and leaves nothing behind."""
+        write_call(self, self._config, self._transcription, second=self._open_second is not None)
         self.leg.listen(self.ear)
         write_offer(self)
         self._observer.call_changed(self)
@@ -209,6 +214,7 @@ class Call:
             if outcome.polite:
                 await self._last_words()
         except asyncio.CancelledError:
+            write_operator(self.journal, "cancelled")
             outcome = CallOutcome(OutcomeClass.OURS, "shut_down", "the service was stopped")
             raise
         except Exception as error:
@@ -267,10 +273,9 @@ class Call:
 
     async def _connect(self) -> CallOutcome | None:
         """Open the realtime session; return why not, or None."""
-        connecting = self._tasks.start(
-            "connect",
-            reach(self._open_first, self._open_second, self._tasks.start, self._config.connect_timeout_s),
-        )
+        limit_s, chance = self._config.connect_timeout_s, chance_of(self.journal, "reach")
+        work = reach(self._open_first, self._open_second, self._tasks.start, limit_s, chance)
+        connecting = self._tasks.start("connect", work)
         await asyncio.wait({connecting, self._ending}, return_when=asyncio.FIRST_COMPLETED)
         if not connecting.done():
             connecting.cancel()
@@ -397,6 +402,8 @@ class Call:
         self, instructions: str | None, metadata: Mapping[str, str], *, request_id: str, **options: Any
     ) -> LedgerEntry:
         """Put an operator's wish into the sequencer. Raises CallEnded or RequestRefused."""
+        wish = {"instructions": instructions, "metadata": metadata, "id": request_id, "options": options}
+        write_operator(self.journal, "trigger", **wish)
         if self.ending_word in UNANSWERED:
             raise RequestRefused("call", "is not answered yet", code="not_answered")
         speech, session = self.speech, self.session
@@ -406,11 +413,13 @@ class Call:
 
     def withdraw(self, request_id: str) -> None:
         """Take a request back; its outcome becomes ``withdrawn`` unless it has ended."""
+        write_operator(self.journal, "withdraw", id=request_id)
         if self.session is not None:
             self.session.withdraw(request_id)
 
     def end(self, reason: str, *, kind: OutcomeClass = OutcomeClass.SUCCESS) -> None:
         """Have the call end (an operator's hang-up, or the node's)."""
+        write_operator(self.journal, "end", reason=reason, kind=kind.value)
         self._finish(CallOutcome(kind, reason))
 
     def speak_to(self, leg: Leg | None) -> None:

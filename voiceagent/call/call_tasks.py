@@ -18,13 +18,14 @@ class CallTasks:
 
     def __init__(self, call_id: str, failed: Callable[[str, BaseException], None]) -> None:
         self._nest = TaskNest(f"call {call_id}")
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], None] = {}
+        """In the order of their start, in which they are told to end: a replay must end them so, too."""
         self._failed = failed
 
     def start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start ``work``; it is cancelled when the call closes."""
         task = self._nest.start(name, work)
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(self._done)
         return task
 
@@ -34,7 +35,7 @@ class CallTasks:
 
     def cancel(self) -> None:
         """Tell all tasks to end."""
-        for task in self._tasks:
+        for task in list(self._tasks):
             task.cancel()
 
     async def stop(self, limit_s: float) -> list[str]:
@@ -46,7 +47,7 @@ class CallTasks:
         return stuck
 
     def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._failed(task.get_name(), error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from voiceagent.call.answering import AnsweringEar
 from voiceagent.call.leg import G711
@@ -15,7 +16,9 @@ KEPT = 8000 * 30
 class Greeting:
     """The callee's audio from the answer on. Nothing is computed for flows that do not ask."""
 
-    def __init__(self, audio_format: G711) -> None:
+    def __init__(self, audio_format: G711, tell: Callable[[Answering], None] | None = None) -> None:
+        """``tell`` is given every hint that a flow could have seen."""
+        self._tell = tell
         self._law = audio_format
         self._kept = bytearray()
         self._ear: AnsweringEar | None = None
@@ -38,6 +41,8 @@ class Greeting:
             self._ear.feed(bytes(self._kept))
             self._kept.clear()
             self._hint = self._ear.hint
+            if self._tell is not None:
+                self._tell(self._hint)
         return self._hint
 
     async def changed(self, timeout_s: float) -> bool:
@@ -55,6 +60,8 @@ class Greeting:
 
     def _look(self, ear: AnsweringEar) -> None:
         before, self._hint = self._hint, ear.hint
+        if self._tell is not None and before != self._hint:
+            self._tell(self._hint)
         if (before.decided, before.beep_at_ms) != (self._hint.decided, self._hint.beep_at_ms):
             for news in self._waiting:
                 if not news.done():

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from voiceagent.call.inputs import Inputs, error_data
 from voiceagent.call.leg import (
     G711,
     Heard,
@@ -58,6 +59,35 @@ class CallControl(Protocol):
     async def hangup(self, call_id: str) -> Reply: ...
 
 
+class RecordedControl:
+    """The verbs, with what became of each written into the call's journal."""
+
+    def __init__(self, calls: CallControl, inputs: Inputs) -> None:
+        self._calls = calls
+        self._inputs = inputs
+
+    async def accept(self, call_id: str, session: Mapping[str, Any]) -> Reply:
+        return await self._answered("accept", self._calls.accept(call_id, session))
+
+    async def reject(self, call_id: str, status: int) -> Reply:
+        return await self._answered("reject", self._calls.reject(call_id, status))
+
+    async def refer(self, call_id: str, target: str) -> Reply:
+        return await self._answered("refer", self._calls.refer(call_id, target))
+
+    async def hangup(self, call_id: str) -> Reply:
+        return await self._answered("hangup", self._calls.hangup(call_id))
+
+    async def _answered(self, verb: str, work: Awaitable[Reply]) -> Reply:
+        try:
+            reply = await work
+        except ProviderError as error:
+            self._inputs.write("rest", verb=verb, error=error_data(error))
+            raise
+        self._inputs.write("rest", verb=verb, status=reply.status, settled=reply.settled)
+        return reply
+
+
 class HostedLeg:
     """One offered call. Fulfils :class:`voiceagent.call.leg.Leg`.
 
@@ -92,6 +122,10 @@ class HostedLeg:
         self._playing: tuple[str, str] | None = None
         self._leaving: asyncio.Future[None] | None = None
         """Set while the provider transfers the call; done when the call has left us."""
+
+    def record_inputs(self, inputs: Inputs) -> None:
+        """Have what the provider answers to the verbs written down; all else follows from its events."""
+        self._calls = RecordedControl(self._calls, inputs)
 
     # ── Leg ─────────────────────────────────────────────────────────────────────────────────────
     @property

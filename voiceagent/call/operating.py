@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
+from voiceagent.call.inputs import HIDDEN, write_operator
 from voiceagent.call.targets import TargetRefused, rules_of
 from voiceagent.errors import CallEnded, MediaError, RequestRefused, SipError
 
@@ -45,18 +46,21 @@ class Operating:
 
     async def hold(self, operator: str) -> None:
         """Put the caller on hold; one who is, stays. Music plays even where the caller's side objects."""
+        self._asked("hold", operator)
         self._check("hold", "hold")
         self._call.journal.write("operator.hold", operator=operator)
         await self._done("hold", self._call.holding.hold())
 
     async def resume(self, operator: str) -> None:
         """Take the caller back; one who is not on hold is left alone."""
+        self._asked("resume", operator)
         self._check("hold", "resume")
         self._call.journal.write("operator.resume", operator=operator)
         await self._done("resume", self._call.holding.resume())
 
     async def send_digits(self, digits: str, operator: str) -> None:
         """Send keys to the caller's side, and wait until they are sent."""
+        self._asked("send_digits", operator, digits=HIDDEN * len(digits))
         self._check("send_digits", "digits")
         # How many, not which: they may be somebody's PIN.
         self._call.journal.write("operator.send_digits", operator=operator, count=len(digits))
@@ -64,6 +68,7 @@ class Operating:
 
     async def transfer(self, target: str, operator: str, *, attended: bool) -> None:
         """Begin to hand the caller to ``target``. What became of it: ``call.transfers.newest``."""
+        self._asked("transfer", operator, target=target, attended=attended)
         self._check("transfer", "target")
         if attended:
             self._check("consult", "attended")
@@ -77,6 +82,9 @@ class Operating:
         work = transfers.attended if attended else transfers.blind
         self._handing = self._start("operator/transfer", work(uri, self._timeout_s))
         await asyncio.sleep(0)  # now it has begun, and shows
+
+    def _asked(self, what: str, operator: str, **arguments: Any) -> None:
+        write_operator(self._call.journal, what, operator=operator, **arguments)
 
     def _check(self, ability: str, field: str) -> None:
         call = self._call

@@ -18,7 +18,9 @@ class Placing:
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        self.greeting = Greeting(call.leg.audio_format)
+        inputs = call.inputs
+        tell = None if inputs is None else lambda hint: inputs.write("answering", hint=hint)
+        self.greeting = Greeting(call.leg.audio_format, tell)
         self._answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property

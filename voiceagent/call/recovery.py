@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from voiceagent.call.comfort import Comfort
 from voiceagent.call.config import SurvivalConfig
 from voiceagent.call.dialling import Failure, Open, Run, attempt, pause_s
+from voiceagent.call.inputs import chance_of
 from voiceagent.errors import ProviderError
 from voiceagent.media.levels import g711_dbfs
 from voiceagent.realtime.model_events import RealtimeModelAudioEvent, RealtimeModelEvent
@@ -52,7 +52,7 @@ class Recovery:
         config: SurvivalConfig,
         run: Run,
         *,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] | None = None,
     ) -> None:
         first = session.model
         assert isinstance(first, OpenAIRealtimeWebSocketModel)
@@ -61,7 +61,7 @@ class Recovery:
         self._open_second = open_second
         self._config = config
         self._run = run
-        self._chance = chance
+        self._chance = chance or chance_of(call.journal, "recovery")
         self._loop = asyncio.get_running_loop()
         self._law = call.leg.audio_format
         self._handing_over: asyncio.Task[Any] | None = None

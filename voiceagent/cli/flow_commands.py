@@ -84,3 +84,30 @@ def flow_simulate(
         verbose=verbose,
         as_json=json,
     )
+
+
+@flow.command("check")
+def flow_check(
+    files: Annotated[list[Path], typer.Argument(help="Files with flows: Python or TOML.", metavar="FILE…")],
+    scenario: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--scenario",
+            "-s",
+            help="Play this scenario, or a folder of them, and add what it shows; may be repeated.",
+        ),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    json: Json = False,
+) -> None:
+    """Find mistakes in flows before a caller does: file, line, what is wrong, what to do.
+
+    Exit status 0: nothing found; 1: errors (with --strict, warnings, too); 2: a file cannot be read. Example:
+
+        voiceagent flow check shop.py desk.toml --set 'call.transfer_targets=["sip:desk@example.com"]'
+    """
+    from voiceagent.cli.flow_check import run_check
+
+    run_check(files, scenario or [], config=config, overrides=overrides or [], strict=strict, as_json=json)

@@ -56,6 +56,7 @@ from voiceagent.realtime.sequencer_io import (
     SwallowOutput,
 )
 from voiceagent.realtime.session_mirror import SessionMirror
+from voiceagent.realtime.tap import LinkTap, TappedTransport
 from voiceagent.realtime.wire import MAX_FRAME_BYTES
 from voiceagent.realtime.wire_events import ErrorEvent, SessionEvent
 from voiceagent.realtime.wire_frames import cancel_frame, create_frame, output_clear_frame, truncate_frame
@@ -115,8 +116,10 @@ class RealtimeLink:
         trace: Trace | None = None,
         max_frame_bytes: int = MAX_FRAME_BYTES,
         wall: Callable[[], float] = time.time,
+        tap: LinkTap | None = None,
     ) -> None:
         self.profile = profile
+        self.tap = tap
         self.tokens = tokens
         self.wall = wall
         self.playout = playout and not profile.owns_output_buffer
@@ -167,6 +170,8 @@ class RealtimeLink:
     def attach(self, transport: FrameTransport) -> None:
         """Start listening on an open socket."""
         self._transport = transport
+        if isinstance(transport, TappedTransport):
+            self.inbound.socket = transport.socket
         transport.listen(self)
 
     def configured(self) -> None:

@@ -89,6 +89,8 @@ class Inbound:
         self._link = link
         self._time = link.now
         self._max_bytes = link.max_frame_bytes
+        self.socket = 0
+        """Number of the socket that frames come from, where a tap counts them."""
         self.bad_frames = 0
         self.unknown: dict[str, int] = {}
         """Events without a type of their own here, counted by name."""
@@ -122,6 +124,12 @@ class Inbound:
     def take(self, data: bytes | str) -> None:
         """Decode one frame and act on it."""
         event = decode(data, max_bytes=self._max_bytes)
+        tap = self._link.tap
+        if tap is not None:
+            if isinstance(event, AudioDelta):
+                tap.audio(self.socket, event, self._link.conversation.mirror.output_format)
+            else:
+                tap.frame(self.socket, data)
         self._ways[type(event)](event)
 
     # ── audio and text ──────────────────────────────────────────────────────────────────────────

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -24,6 +25,7 @@ from voiceagent.realtime.frames import FrameTransport
 from voiceagent.realtime.link import RealtimeLink, Trace
 from voiceagent.realtime.providers import ProviderProfile, provider
 from voiceagent.realtime.sequencer_config import SequencerConfig
+from voiceagent.realtime.tap import LinkTap
 from voiceagent.realtime.websocket import OpenAIRealtimeWebSocketModel, OpenTransport, TransportName
 from voiceagent.realtime.wire import MAX_FRAME_BYTES
 from voiceagent.tasks import TaskNest
@@ -66,6 +68,8 @@ class OpenAIRealtimeSIPModel(OpenAIRealtimeWebSocketModel):
         over: Callable[[str], None] | None = None,
         digits_end_prompts: bool = True,
         chance: Callable[[], float] = random.random,
+        wall: Callable[[], float] = time.time,
+        tap: LinkTap | None = None,
     ) -> None:
         if not call_id:
             raise ConfigError("call_id", "is needed to attach to a call")
@@ -80,6 +84,8 @@ class OpenAIRealtimeSIPModel(OpenAIRealtimeWebSocketModel):
             max_frame_bytes=max_frame_bytes,
             tokens=tokens,
             trace=trace,
+            wall=wall,
+            tap=tap,
         )
         self.call_id = call_id
         self._accepted = accepted

@@ -222,7 +222,7 @@ class SurvivingModel(RealtimeModel):
 
     def _new_id(self) -> str:
         self._minted += 1
-        return f"own_{self._minted}_{id(self):x}"
+        return f"own_{self._minted}"
 
     def _wish(self, request: ResponseRequest, *, wait: bool = False) -> None:
         self._wishes.add(request, self._loop.time(), asked=self.up and not wait)

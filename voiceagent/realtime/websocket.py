@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, Literal, Protocol
 from urllib.parse import quote
@@ -21,6 +22,7 @@ from voiceagent.realtime.model_events import RealtimeModelConnectionStatusEvent,
 from voiceagent.realtime.model_inputs import RealtimeModelSendEvent
 from voiceagent.realtime.providers import ProviderProfile, provider
 from voiceagent.realtime.sequencer_config import SequencerConfig
+from voiceagent.realtime.tap import LinkTap, open_tapped
 from voiceagent.realtime.wire import MAX_FRAME_BYTES
 from voiceagent.realtime.wire_events import ErrorEvent, SessionEvent
 from voiceagent.realtime.wire_frames import session_update_frame
@@ -63,6 +65,7 @@ class OpenAIRealtimeWebSocketModel(RealtimeModel):
         tokens: Tokens = random_token,
         trace: Trace | None = None,
         wall: Callable[[], float] = time.time,
+        tap: LinkTap | None = None,
     ) -> None:
         self.profile = _profile(provider)
         self.config_layout = self.profile.config_layout
@@ -77,6 +80,7 @@ class OpenAIRealtimeWebSocketModel(RealtimeModel):
         self._tokens = tokens
         self._trace = trace
         self._wall = wall
+        self._tap = tap
         self._listeners = Listeners()
         self._link: RealtimeLink | None = None
         self._opening = False
@@ -129,6 +133,10 @@ class OpenAIRealtimeWebSocketModel(RealtimeModel):
         return url
 
     def _open(self) -> OpenTransport:
+        opener = self._client()
+        return opener if self._tap is None else partial(open_tapped, opener, self._tap)
+
+    def _client(self) -> OpenTransport:
         name = self._transport
         if not isinstance(name, str):
             return name
@@ -160,6 +168,7 @@ class OpenAIRealtimeWebSocketModel(RealtimeModel):
             trace=self._trace,
             max_frame_bytes=self._max_bytes,
             wall=self._wall,
+            tap=self._tap,
         )
 
     async def _set_up(self, link: RealtimeLink, answers: _Answers, config: RealtimeSessionConfig) -> None:

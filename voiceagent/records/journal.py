@@ -17,10 +17,25 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 FORMAT_VERSION = 1
 QUEUE_LIMIT = 20_000
+
+
+class Gathered(Protocol):
+    """What a journal is kept with beside its entries: inputs that are gathered before they are written."""
+
+    pending: bool
+    """True while something waits that must stand before the next entry."""
+
+    def flush(self) -> None:
+        """Write it."""
+        ...
+
+    def end(self) -> None:
+        """Write everything: the journal is being closed."""
+        ...
 
 
 class Journal:
@@ -42,6 +57,18 @@ class Journal:
         self._seq = 0
         self._closed = False
         self._taps: list[Callable[[Mapping[str, Any]], None]] = []
+        self.inputs: Gathered | None = None
+        """Where the inputs of a call are recorded, see :mod:`voiceagent.call.inputs`."""
+
+    @property
+    def start(self) -> float:
+        """When the call began, by the clock that gives ``t``."""
+        return self._start
+
+    @property
+    def now(self) -> float:
+        """Seconds since the call began: the ``t`` of an entry that is written now."""
+        return self._monotonic() - self._start
 
     def tap(self, tap: Callable[[Mapping[str, Any]], None]) -> None:
         """Have ``tap`` called with every entry, synchronously, before it is written."""
@@ -54,6 +81,8 @@ class Journal:
         """
         if self._closed:
             return
+        if self.inputs is not None and self.inputs.pending:
+            self.inputs.flush()
         self._seq += 1
         entry: dict[str, Any] = {
             "v": FORMAT_VERSION,
@@ -75,6 +104,8 @@ class Journal:
         """Say that no more entries follow; the file is closed after the last one is on disk."""
         if self._closed:
             return
+        if self.inputs is not None:
+            self.inputs.end()
         self._closed = True
         self._taps.clear()
         if self._writer is not None and self.path is not None:

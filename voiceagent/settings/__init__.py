@@ -11,7 +11,7 @@ from voiceagent.settings.provider import (
     SurvivalSettings,
 )
 from voiceagent.settings.routes import RouteSettings
-from voiceagent.settings.service import CallSettings, ConsoleSettings, LogSettings
+from voiceagent.settings.service import CallSettings, ConsoleSettings, JournalSettings, LogSettings
 from voiceagent.settings.telephony import MediaSettings, SipSettings
 from voiceagent.settings.transport import StreamSettings, TlsSettings
 from voiceagent.settings.tree import Settings, bare_settings, load_settings
@@ -22,6 +22,7 @@ __all__ = [
     "ConsoleSettings",
     "EngineSettings",
     "HostedSettings",
+    "JournalSettings",
     "LogSettings",
     "MediaSettings",
     "OutboundSettings",

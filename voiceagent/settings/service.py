@@ -97,6 +97,12 @@ class ConsoleSettings(Section):
     metrics_open: bool = Field(default=False, description="Serve /metrics without a token.")
 
 
+class JournalSettings(Section):
+    """Call journals."""
+
+    inputs: bool = Field(default=True, description="Keep what a replay needs: all inputs but audio.")
+
+
 class LogSettings(Section):
     """Logs."""
 

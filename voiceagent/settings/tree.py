@@ -28,7 +28,7 @@ from voiceagent.media.srtp import HOW_TO_INSTALL, srtp_available
 from voiceagent.settings.outbound import OutboundSettings
 from voiceagent.settings.provider import EngineSettings, HostedSettings, RealtimeSettings, SurvivalSettings
 from voiceagent.settings.routes import RouteSettings, check_routes, read_routes
-from voiceagent.settings.service import CallSettings, ConsoleSettings, LogSettings
+from voiceagent.settings.service import CallSettings, ConsoleSettings, JournalSettings, LogSettings
 from voiceagent.settings.telephony import MediaSettings, SipSettings
 from voiceagent.settings.trunks import TrunkSettings, read_trunks
 from voiceagent.sip.net.listen import parse_listen
@@ -52,6 +52,7 @@ class Settings(BaseSettings):
         default="", description="Name of the flow for numbers that no route and no flow names; else 404."
     )
     journal_dir: str = Field(default="journals", description="Folder for the call journals.")
+    journal: JournalSettings = Field(default_factory=JournalSettings)
     sip: SipSettings = Field(default_factory=SipSettings)
     media: MediaSettings = Field(default_factory=MediaSettings)
     trunks: tuple[TrunkSettings, ...] = Field(

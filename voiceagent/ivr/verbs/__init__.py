@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from voiceagent.ivr.caller_text import CallerText, caller_claims, caller_headers
+from voiceagent.ivr.options import FlowOptions
 from voiceagent.ivr.ports import CallPort
 from voiceagent.ivr.verbs.answering import AnsweringVerbs
 from voiceagent.ivr.verbs.asking import AskingVerbs
@@ -16,8 +17,20 @@ __all__ = ["Call"]
 class Call(SpeakingVerbs, AnsweringVerbs, AskingVerbs, WaitingVerbs, LeavingVerbs):
     """One running call, as a flow sees it. Hang-up cancels the flow; its ``finally`` blocks run."""
 
-    def __init__(self, port: CallPort, *, no_input_s: float = 6.0, transfer_timeout_s: float = 20.0) -> None:
-        super().__init__(port, no_input_s=no_input_s, transfer_timeout_s=transfer_timeout_s)
+    def __init__(
+        self,
+        port: CallPort,
+        *,
+        no_input_s: float = 6.0,
+        transfer_timeout_s: float = 20.0,
+        options: FlowOptions | None = None,
+    ) -> None:
+        super().__init__(
+            port,
+            no_input_s=no_input_s,
+            transfer_timeout_s=transfer_timeout_s,
+            options=options or FlowOptions(),
+        )
         facts = port.facts
         self.id = facts.call_id
         theirs = CallerText if facts.direction == "inbound" else str

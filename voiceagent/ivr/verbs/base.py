@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from voiceagent.ivr.caller_text import CallerText, guarded, quoted, suspects
+from voiceagent.ivr.options import FlowOptions
 from voiceagent.ivr.ports import CallFacts, CallPort, Line, Tool
 from voiceagent.realtime.requests import BargePolicy, When
 
@@ -31,8 +32,11 @@ def written_at(place: str) -> Generator[None]:
 class Verbs:
     """Base of the families; :class:`~voiceagent.ivr.verbs.Call` joins them."""
 
-    def __init__(self, port: CallPort, *, no_input_s: float, transfer_timeout_s: float) -> None:
+    def __init__(
+        self, port: CallPort, *, no_input_s: float, transfer_timeout_s: float, options: FlowOptions
+    ) -> None:
         self._port = port
+        self._options = options
         self._no_input_s = no_input_s
         self._transfer_timeout_s = transfer_timeout_s
         self._suspects = suspects(_claimed(port.facts))
@@ -61,8 +65,11 @@ class Verbs:
         after_playback: bool = False,
         question: bool = False,
     ) -> Line:
+        instructions = self._guarded(instructions)
+        if replace and self._options.standing:
+            instructions = f"{self._options.standing} {instructions}"
         return Line(
-            instructions=self._guarded(instructions),
+            instructions=instructions,
             replace=replace,
             metadata={key: _as_data(value) for key, value in (metadata or {}).items()},
             interruptible=interruptible,

@@ -1,0 +1,240 @@
+"""What enters a call, written into its journal: enough to live the call again without anybody there.
+
+Entries whose type begins with ``in.`` are inputs; everything else in a journal is a decision, or a fact that
+follows from the inputs. Inputs that entered in the same turn of the event loop share a number ``g``: nothing
+else ran between them. Audio is written as amounts and moments, never as content.
+
+Ids and dice that decisions depend on are drawn from streams of a seed that the journal holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from zlib import crc32
+
+from voiceagent.call.dead_air import runs_of_sound
+from voiceagent.errors import SipError, VoiceAgentError
+from voiceagent.ids import Tokens, seeded_chance, seeded_tokens
+from voiceagent.realtime.model_events import RealtimeModelAudioEvent
+from voiceagent.records.journal import Journal
+
+INPUTS_VERSION = 1
+"""Version of the ``in.*`` entries, in ``in.call``."""
+CALLER_AUDIO_S = 1.0
+"""The caller's frames are gathered for so long into one entry."""
+AUDIO_ENTRY_LIMIT = 200
+"""Frames of agent audio that one entry holds at most."""
+SENT_LIMIT = 2048
+"""Control frames up to this size are written whole, longer ones as size and checksum."""
+HIDDEN = "•"
+"""Stands for a key that the caller pressed while what is keyed in is secret."""
+
+_TYPE = re.compile(rb'"type"\s*:\s*"([^"]{1,80})"')
+_SAID_ELSEWHERE = frozenset({"response.create", "response.cancel"})
+"""Frames that the sequencer's own entries tell in full."""
+_DIGIT = re.compile(r'("(?:event|digit)"\s*:\s*")[0-9*#A-D](")')
+
+
+class Inputs:
+    """Records the inputs of one call. A :class:`~voiceagent.realtime.tap.LinkTap`, too.
+
+    Set as ``journal.inputs`` before the call is made, which then records through it.
+    """
+
+    def __init__(self, journal: Journal, seed: str, *, wall: Callable[[], float] | None = None) -> None:
+        """``wall`` is given in a replay: the time that the call believes it is."""
+        self.seed = seed
+        self.wall = wall
+        self.secret: Callable[[], bool] = lambda: False
+        """Whether what the caller keys in now is nobody's business."""
+        self.pending = False
+        self._journal = journal
+        self._loop = asyncio.get_running_loop()
+        self._tokens: dict[str, Tokens] = {}
+        self._chances: dict[str, Callable[[], float]] = {}
+        self._group = 0
+        self._grouping = False
+        self._legs = 0
+        self._sockets = 0
+        self._sessions = 0
+        self._audio: list[float | list[float]] = []
+        self._audio_of: tuple[int, str, str, int] | None = None
+        self._audio_from = 0.0
+        self._caller: dict[int, tuple[float, list[float]]] = {}
+        journal.inputs = self
+
+    # ── streams ─────────────────────────────────────────────────────────────────────────────────
+    def tokens(self, name: str) -> Tokens:
+        """Return the call's stream of tokens for one consumer; it goes on where it was left."""
+        return self._tokens.setdefault(name, seeded_tokens(self.seed, name))
+
+    def chance(self, name: str) -> Callable[[], float]:
+        """Return the call's dice for one consumer."""
+        return self._chances.setdefault(name, seeded_chance(self.seed, name))
+
+    # ── numbers ─────────────────────────────────────────────────────────────────────────────────
+    def new_leg(self) -> int:
+        """Return the number of the next leg; the caller's own is 1."""
+        self._legs += 1
+        return self._legs
+
+    def new_session(self) -> int:
+        """Return the number of the next attempt to open a session."""
+        self._sessions += 1
+        return self._sessions
+
+    # ── entries ─────────────────────────────────────────────────────────────────────────────────
+    def write(self, kind: str, /, **fields: Any) -> None:
+        """Write ``in.<kind>``."""
+        if not self._grouping:
+            self._grouping = True
+            self._group += 1
+            self._loop.call_soon(self._next_turn)
+        self._journal.write(f"in.{kind}", g=self._group, **fields)
+
+    def _next_turn(self) -> None:
+        self._grouping = False
+
+    # ── the caller's audio ──────────────────────────────────────────────────────────────────────
+    def caller_audio(self, leg: int, frames: int) -> None:
+        """So many of the caller's frames have come now; the entry tells the gaps between them, in ms."""
+        now = self._journal.now
+        gathered = self._caller.get(leg)
+        if gathered is None:
+            self._caller[leg] = gathered = (now, [now, frames])
+            return
+        began, marks = gathered
+        marks += (now, frames)
+        if now - began >= CALLER_AUDIO_S:
+            self._write_caller(leg)
+
+    def _write_caller(self, leg: int) -> None:
+        began, marks = self._caller.pop(leg)
+        gaps: list[Any] = []
+        before = began
+        for index in range(0, len(marks), 2):
+            gap = _ms(marks[index] - before)
+            before = marks[index]
+            frames = int(marks[index + 1])
+            gaps.append(gap if frames == 1 else [gap, frames])
+        self._journal.write("in.caller_audio", leg=leg, since=round(began, 6), gaps=gaps)
+
+    # ── LinkTap ─────────────────────────────────────────────────────────────────────────────────
+    def opening(self) -> int:
+        self._sockets += 1
+        return self._sockets
+
+    def opened(self, socket: int) -> None:
+        self.write("link", socket=socket, state="opened")
+
+    def failed(self, socket: int, error: VoiceAgentError) -> None:
+        self.write("link", socket=socket, state="failed", error=error_data(error))
+
+    def closed(self, socket: int, code: int | None, reason: str, *, ours: bool) -> None:
+        self.write("link", socket=socket, state="closed", code=code, reason=reason, ours=ours)
+
+    def frame(self, socket: int, data: bytes | str) -> None:
+        text = data if isinstance(data, str) else bytes(data).decode("utf-8", "backslashreplace")
+        if "dtmf" in text and self.secret():
+            text = _DIGIT.sub(rf"\1{HIDDEN}\2", text)
+        self.write("frame", socket=socket, frame=text)
+
+    def audio(self, socket: int, event: RealtimeModelAudioEvent, audio_format: str) -> None:
+        now = self._journal.now
+        of = (socket, event.response_id, event.item_id, event.content_index)
+        if self._audio_of != of or len(self._audio) >= AUDIO_ENTRY_LIMIT:
+            self.flush()
+            self._audio_of, self._audio_from = of, now
+            self.pending = True
+        if audio_format == "audio/pcm":
+            amounts = [len(event.data)]
+        else:
+            amounts = [size if sound else -size for size, sound in runs_of_sound(event.data, audio_format)]
+        self._audio.append([_ms(now - self._audio_from), *(amounts or [0])])
+
+    def sent(self, socket: int, data: bytes) -> None:
+        found = _TYPE.search(data)
+        kind = "?" if found is None else found[1].decode("ascii", "replace")
+        if kind in _SAID_ELSEWHERE:
+            return
+        body: dict[str, Any] = {"size": len(data), "crc": crc32(data)}
+        if len(data) <= SENT_LIMIT:
+            body = {"frame": data.decode("utf-8", "backslashreplace")}
+        self._journal.write("link.sent", socket=socket, kind=kind, **body)
+
+    # ── Gathered ────────────────────────────────────────────────────────────────────────────────
+    def flush(self) -> None:
+        """Write the agent's audio that was gathered: what follows may be about it."""
+        self.pending = False
+        if self._audio_of is None:
+            return
+        socket, response, item, index = self._audio_of
+        audio, self._audio, self._audio_of = self._audio, [], None
+        self._journal.write(
+            "in.audio",
+            socket=socket,
+            response=response,
+            item=item,
+            index=index,
+            since=round(self._audio_from, 6),
+            deltas=audio,
+        )
+
+    def end(self) -> None:
+        """The call is over: write what was gathered."""
+        self.flush()
+        for leg in list(self._caller):
+            self._write_caller(leg)
+
+
+def inputs_of(journal: Journal) -> Inputs | None:
+    """Return where the inputs of this journal's call are recorded, or None."""
+    return journal.inputs if isinstance(journal.inputs, Inputs) else None
+
+
+def wall_of(journal: Journal) -> float:
+    """Return the Unix time that a journal's call believes it is."""
+    inputs = inputs_of(journal)
+    return time.time() if inputs is None or inputs.wall is None else inputs.wall()
+
+
+def chance_of(journal: Journal, name: str) -> Callable[[], float]:
+    """Return the dice of one consumer: the call's own where its inputs are recorded."""
+    inputs = inputs_of(journal)
+    return random.random if inputs is None else inputs.chance(name)
+
+
+def write_operator(journal: Journal, what: str, /, **arguments: Any) -> None:
+    """Write down what an operator, or the node, wants of the call; also when it is refused then."""
+    inputs = inputs_of(journal)
+    if inputs is not None:
+        inputs.write("operator", what=what, **arguments)
+
+
+def error_data(error: BaseException) -> Mapping[str, Any]:
+    """Return an error as plain values: type, message, code, status."""
+    data: dict[str, Any] = {"type": type(error).__name__, "message": str(error)}
+    if isinstance(error, VoiceAgentError):
+        data["code"] = error.code
+    if isinstance(error, SipError):
+        data["status"] = error.status
+    return data
+
+
+_CREDENTIALS = frozenset({"authorization", "proxy-authorization"})
+
+
+def without_credentials(headers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return SIP headers whose credentials are left out."""
+    return [(name, HIDDEN if name.lower() in _CREDENTIALS else value) for name, value in headers]
+
+
+def _ms(seconds: float) -> float:
+    """Return milliseconds, to the microsecond; whole ones as whole numbers, which are shorter."""
+    ms = round(seconds * 1000, 3)
+    return int(ms) if ms == int(ms) else ms
