@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,11 @@ import pytest
 from tests.ivr_toml.kit import checked, line_of, parsed, shop
 from voiceagent.app.flow_books import book_of_flows
 from voiceagent.errors import ConfigError
-from voiceagent.ivr import load_flows
+from voiceagent.ivr import flow, load_flows
 from voiceagent.ivr.check.toml_check import check_flow
 from voiceagent.ivr.toml.endpoints import EndpointRules
 from voiceagent.ivr.toml.lines import MOST_DEPTH
+from voiceagent.ivr.toml.models import FlowTable
 from voiceagent.ivr.toml.read import MOST_BYTES, load_toml_flow
 from voiceagent.settings import load_settings
 
@@ -292,3 +294,34 @@ def test_a_host_that_is_not_allowed_is_found() -> None:
     text = shop((WORK, 'url = "https://api.example.com/"\n'))
     (one,) = check_flow(parsed(text), endpoints=EndpointRules())
     assert (one.code, one.line) == ("host-not-allowed", line_of(text, "url = "))
+
+
+# ── the flow's own settings ─────────────────────────────────────────────────────────────────────
+def test_the_table_of_the_flow_takes_what_the_decorator_takes() -> None:
+    assert set(FlowTable.model_fields) - {"start"} == set(inspect.signature(flow).parameters)
+
+
+def test_a_flow_has_its_own_settings(tmp_path: Path) -> None:
+    settings = (
+        'language = "de-AT"\nvoice = "cedar"\nspeed = 1.1\nidle = ["Hallo?"]\nfallback = "Entschuldigung."\n'
+    )
+    book = load_flows([written(tmp_path, ('start = "greet"\n', settings))])
+    (one,) = book
+    assert (one.options.words.tag, one.options.voice, one.options.speed) == ("de", "cedar", 1.1)
+    assert (one.options.idle, one.fallback) == (("Hallo?",), "Entschuldigung.")
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ('language = "tlh"', "'tlh' is not known; there are en, de, fr, es"),
+        ("speed = 9", "less than or equal to 1.5"),
+        ("silence_ms = 1.5", "valid integer"),
+        ('idle = [""]', "at least 1 character"),
+        ('voice = " x"', "must be a name"),
+        ('fallback = " "', "must be a sentence"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused(tmp_path: Path, setting: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        load_flows([written(tmp_path, ('start = "greet"', setting))])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.check.findings import Finding
 from voiceagent.ivr.check.toml_check import check_flow
-from voiceagent.ivr.flow import Flow
+from voiceagent.ivr.flow import Flow, flow
 from voiceagent.ivr.modules import FlowModules
 from voiceagent.ivr.ports import ToolFunction
 from voiceagent.ivr.toml.endpoints import EndpointRules, ask_endpoint
@@ -51,14 +51,12 @@ def flow_of(
     async def run(call: Call) -> None:
         await TomlRun(parsed, functions, ask, call).run()
 
-    table = parsed.flow
-    return Flow(
-        table.name,
-        run,
-        tuple(table.numbers),
-        table.instructions,
-        table.voice,
-    )
+    given = parsed.flow.model_dump(exclude={"start"})
+    try:
+        return flow(**given)(run)
+    except ConfigError as error:  # the file's models know the same limits: this is for whatever they do not
+        line = parsed.line("flow")
+        raise FlowFileError([Finding(parsed.file, line, "error", "bad-value", str(error))]) from None
 
 
 def _functions(parsed: ParsedFlow, modules: FlowModules) -> Mapping[str, ToolFunction]:
