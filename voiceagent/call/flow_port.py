@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from voiceagent.call.flow_failure import failure_of
 from voiceagent.call.greeting import Greeting
 from voiceagent.call.leg import LegInfo
 from voiceagent.call.outside import Outside, directly
@@ -157,6 +159,19 @@ class FlowPort:
 
     async def answering_changed(self, timeout_s: float) -> bool:
         return self._greeting is not None and await self._greeting.changed(timeout_s)
+
+    @asynccontextmanager
+    async def working(self, text: str, after_s: float) -> AsyncGenerator[None]:
+        self._call.watch.working(True)
+        try:
+            async with self._speech.working.while_working(text, after_s):
+                yield
+        finally:
+            self._call.watch.working(False)
+
+    def note_failure(self, kind: str, error: BaseException, **facts: Any) -> None:
+        failure = {name: value for name, value in asdict(failure_of(error)).items() if value != ()}
+        self._call.journal.write(kind, **facts, **failure)
 
     def step(self, name: str, place: str = "") -> None:
         self._step(name, place)

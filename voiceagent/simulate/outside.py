@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from voiceagent.call.outside import as_kind
 from voiceagent.simulate.loop import asking
 from voiceagent.simulate.scenario import Answer, answers
 
@@ -33,16 +34,16 @@ class ScenarioOutside:
         self.at_work = 0
         """How much is being waited for."""
 
-    async def __call__(self, key: str, work: Callable[[], Awaitable[Any]]) -> Any:
-        kind, _, rest = key.partition(":")
+    async def __call__(self, key: str, work: Callable[[], Awaitable[Any]], *, kind: Any = None) -> Any:
+        place, _, rest = key.partition(":")
         name = rest.rpartition(":")[0] or rest
-        planned = answers(self._given.get(kind, {}), name)
+        planned = answers(self._given.get(place, {}), name)
         self.at_work += 1
         mark = asking.set(key)
         try:
             if planned is None:
                 return await work()
-            return await self._answer(kind, name, planned)
+            return as_kind(await self._answer(place, name, planned), kind)
         finally:
             asking.reset(mark)
             self.at_work -= 1

@@ -50,5 +50,5 @@ class Call(SpeakingVerbs, AnsweringVerbs, AskingVerbs, WaitingVerbs, LeavingVerb
         """Outbound: what came with the request to place the call."""
 
     def step(self, name: str) -> None:
-        """Name the flow's present step, for console and journal."""
-        self._named_step(name)
+        """Name the flow's present step, for console, journal, and tools that are bound to steps."""
+        self._name_step(name)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from voiceagent.errors import ConfigError
 from voiceagent.ivr.caller_text import CallerText, guarded, quoted, suspects
 from voiceagent.ivr.options import FlowOptions
 from voiceagent.ivr.ports import CallFacts, CallPort, Line, Tool
@@ -39,6 +40,8 @@ class Verbs:
         self._options = options
         self._no_input_s = no_input_s
         self._transfer_timeout_s = transfer_timeout_s
+        self._named_step = ""
+        """The step that the flow itself has named; verbs do not change it."""
         self._suspects = suspects(_claimed(port.facts))
 
     def _step(self, name: str) -> None:
@@ -46,8 +49,9 @@ class Verbs:
         if not _written_at.get():
             self._port.step(name, place_in_flow())
 
-    def _named_step(self, name: str) -> None:
+    def _name_step(self, name: str) -> None:
         """The flow itself names its step."""
+        self._named_step = name
         self._port.step(name, _written_at.get() or place_in_flow())
 
     def _guarded(self, text: str) -> str:
@@ -65,6 +69,9 @@ class Verbs:
         after_playback: bool = False,
         question: bool = False,
     ) -> Line:
+        names = [tool.name for tool in tools]
+        if len(set(names)) != len(names):
+            raise ConfigError("tools", f"two have the same name: {', '.join(sorted(names))}")
         instructions = self._guarded(instructions)
         if replace and self._options.standing:
             instructions = f"{self._options.standing} {instructions}"
@@ -75,7 +82,8 @@ class Verbs:
             interruptible=interruptible,
             when=When.AFTER_PLAYBACK if after_playback else When.IDLE,
             barge_policy=BargePolicy.DROP if interruptible else BargePolicy.REQUEUE,
-            tools=tuple(tools),
+            tools=tuple(tool.of_call(self) for tool in tools),
+            step=self._named_step,
             question=question,
         )
 
