@@ -51,5 +51,4 @@ class Call(SpeakingVerbs, AnsweringVerbs, AskingVerbs, WaitingVerbs, LeavingVerb
 
     def step(self, name: str) -> None:
         """Name the flow's present step, for console, journal, and tools that are bound to steps."""
-        self._named_step = name
-        self._step(name)
+        self._name_step(name)
