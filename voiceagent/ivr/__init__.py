@@ -12,7 +12,7 @@ from voiceagent.ivr.answers import Digits, Option, option
 from voiceagent.ivr.caller_text import CallerText, quoted
 from voiceagent.ivr.flow import Flow, FlowBook, flow
 from voiceagent.ivr.loading import load_flows
-from voiceagent.ivr.ports import Answering, Tool, TransferOutcome
+from voiceagent.ivr.ports import Answering, Tool, ToolContext, TransferOutcome
 from voiceagent.ivr.tools import tool
 from voiceagent.ivr.verbs import Call
 from voiceagent.realtime.requests import Outcome, OutcomeKind
@@ -29,6 +29,7 @@ __all__ = [
     "Outcome",
     "OutcomeKind",
     "Tool",
+    "ToolContext",
     "TransferOutcome",
     "flow",
     "load_flows",

@@ -51,5 +51,5 @@ class Call(SpeakingVerbs, AnsweringVerbs, AskingVerbs, WaitingVerbs, RecordingVe
         """Outbound: what came with the request to place the call."""
 
     def step(self, name: str) -> None:
-        """Name the flow's present step, for console and journal."""
-        self._step(name)
+        """Name the flow's present step, for console, journal, and tools that are bound to steps."""
+        self._name_step(name)
