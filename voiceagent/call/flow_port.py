@@ -73,6 +73,8 @@ class FlowPort:
         self._asking = 0
         self._last_key = ""
         self._over = False
+        self._spared = ("", 0.0)
+        """A key that ends nothing once more, and until when."""
         self._listeners = 0
 
     @property
@@ -91,6 +93,10 @@ class FlowPort:
 
     def hush_for(self, digit: str) -> None:
         """The caller pressed a key: it ends what may be dropped, unless a question is to judge it first."""
+        key, until = self._spared
+        if digit == key and asyncio.get_running_loop().time() <= until:
+            self._spared = ("", 0.0)
+            return
         self._last_key = digit = self._call.secrecy.shown(digit)
         if not self._asking:
             self._session.digit(digit)
@@ -117,6 +123,9 @@ class FlowPort:
 
     def drop_prompt(self) -> None:
         self._session.digit(self._last_key)
+
+    def spare_key(self, digit: str, within_s: float) -> None:
+        self._spared = (digit, asyncio.get_running_loop().time() + within_s)
 
     async def next_input(self, timeout_s: float | None) -> CallerInput | None:
         self._listeners += 1

@@ -204,6 +204,10 @@ class CallPort(Protocol):
         """End the prompts that may be dropped, heard or not: the last key has answered them."""
         ...
 
+    def spare_key(self, digit: str, within_s: float) -> None:
+        """Let this key, if it comes once more within the time, end nothing: it belongs to the last answer."""
+        ...
+
     async def next_input(self, timeout_s: float | None) -> CallerInput | None:
         """Return the caller's next input in order of arrival, or None after ``timeout_s``."""
         ...

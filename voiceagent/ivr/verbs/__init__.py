@@ -52,5 +52,4 @@ class Call(SpeakingVerbs, AnsweringVerbs, AskingVerbs, FetchingVerbs, WaitingVer
 
     def step(self, name: str) -> None:
         """Name the flow's present step, for console, journal, and tools that are bound to steps."""
-        self._named_step = name
-        self._step(name)
+        self._name_step(name)

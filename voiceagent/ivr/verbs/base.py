@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from voiceagent.errors import ConfigError
@@ -13,6 +15,19 @@ from voiceagent.ivr.ports import CallFacts, CallPort, Line, Tool
 from voiceagent.realtime.requests import BargePolicy, When
 
 _OURS = str(Path(__file__).parents[1])
+
+
+_written_at: ContextVar[str] = ContextVar("voiceagent_written_at", default="")
+
+
+@contextmanager
+def written_at(place: str) -> Generator[None]:
+    """Say where the running step of a flow that is written as data stands: ``shop.toml:12``."""
+    token = _written_at.set(place)
+    try:
+        yield
+    finally:
+        _written_at.reset(token)
 
 
 class Verbs:
@@ -30,7 +45,14 @@ class Verbs:
         self._suspects = suspects(_claimed(port.facts))
 
     def _step(self, name: str) -> None:
-        self._port.step(name, place_in_flow())
+        """A verb begins. A flow that is written as data names its steps by itself."""
+        if not _written_at.get():
+            self._port.step(name, place_in_flow())
+
+    def _name_step(self, name: str) -> None:
+        """The flow itself names its step."""
+        self._named_step = name
+        self._port.step(name, _written_at.get() or place_in_flow())
 
     def _guarded(self, text: str) -> str:
         """Return words for the model, with the caller's side's own as quotations only."""
