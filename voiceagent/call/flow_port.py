@@ -179,9 +179,9 @@ class FlowPort:
         finally:
             self._call.watch.working(False)
 
-    def note_failure(self, kind: str, error: BaseException, **facts: Any) -> None:
-        failure = {name: value for name, value in asdict(failure_of(error)).items() if value != ()}
-        self._call.journal.write(kind, **facts, **failure)
+    def note_outside(self, kind: str, error: BaseException | None, **facts: Any) -> None:
+        failure = {} if error is None else asdict(failure_of(error))
+        self._call.journal.write(kind, **facts, **{key: told for key, told in failure.items() if told != ()})
 
     def step(self, name: str, place: str = "") -> None:
         self._step(name, place)

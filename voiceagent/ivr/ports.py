@@ -274,8 +274,8 @@ class CallPort(Protocol):
         """Say ``text`` while the block lasts longer than ``after_s``, whenever nobody speaks."""
         ...
 
-    def note_failure(self, kind: str, error: BaseException, **facts: Any) -> None:
-        """Write down how somebody's function has failed, with its traceback."""
+    def note_outside(self, kind: str, error: BaseException | None, **facts: Any) -> None:
+        """Write down how a function of others' has ended; of an error, what it was and where."""
         ...
 
     async def note(self, text: str) -> None:
