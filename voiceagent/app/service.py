@@ -22,10 +22,10 @@ import voiceagent
 from voiceagent.app.call_limits import call_config
 from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.events import EventHub
-from voiceagent.app.flow_books import book_of_flows
 from voiceagent.app.gauges import guard_against_overload, keep_figures
 from voiceagent.app.incoming import Reception
 from voiceagent.app.provider import SessionFactory
+from voiceagent.app.reload import FlowDesk
 from voiceagent.app.routes import Routes
 from voiceagent.app.second_leg import SecondLegs
 from voiceagent.app.sip_listeners import families_of, listeners_of, setting_of, stream_limits_of, tls_of
@@ -39,6 +39,7 @@ from voiceagent.call.overload import OverloadConfig
 from voiceagent.call.sip_gateway import SipGateway
 from voiceagent.errors import ConfigError, MediaError
 from voiceagent.ids import Tokens, random_token
+from voiceagent.ivr.flow import FlowBook
 from voiceagent.loops import quiet_collector
 from voiceagent.media.codecs import available, load
 from voiceagent.media.dtls import process_identity
@@ -96,13 +97,16 @@ class Service:
         *,
         tokens: Tokens = random_token,
         journal_tap: Callable[[Mapping[str, Any]], None] | None = None,
+        reread: Callable[[], Settings] | None = None,
     ) -> None:
-        """``journal_tap`` is called with every entry of every call's journal."""
+        """``journal_tap`` is called with every entry of every call's journal.
+
+        ``reread`` returns the settings as they stand now, for a reload of the flows.
+        """
         self.settings = settings
         self._journal_tap = journal_tap
-        self.flows = book_of_flows(settings)
-        """The flows in force. Another book may take its place; running calls keep what they have."""
         self.metrics = Metrics(version=voiceagent.__version__)
+        self.desk = FlowDesk(settings, self.metrics, reread)
         self.hub = EventHub()
         self.admission = Admission(
             AdmissionConfig(
@@ -119,6 +123,7 @@ class Service:
             provider=settings.provider,
             readiness=self._readiness,
             trunks=self._trunks,
+            flows=self.desk,
         )
         self._tokens = tokens
         self._nest = TaskNest("service")
@@ -147,6 +152,15 @@ class Service:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+    @property
+    def flows(self) -> FlowBook:
+        """The flows in force. Another book may take its place; running calls keep what they have."""
+        return self.desk.book
+
+    @flows.setter
+    def flows(self, book: FlowBook) -> None:
+        self.desk.book = book
 
     # ── start ───────────────────────────────────────────────────────────────────────────────────
     async def start(self) -> Addresses:

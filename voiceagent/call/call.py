@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from enum import StrEnum
 from typing import Any
 
 from voiceagent.call.apology import play_apology
 from voiceagent.call.bridge import AudioBridge
+from voiceagent.call.call_state import UNANSWERED, CallState
 from voiceagent.call.call_tasks import CallTasks, to_the_end
 from voiceagent.call.config import CallConfig
 from voiceagent.call.dialling import Failure, Open, reach
@@ -61,19 +61,7 @@ OpenSession = Callable[[Flow, G711, Journal], Awaitable[RealtimeSession]]
 CLOSE_LIMIT_S = 5.0
 """How long leg and session may each take to be closed."""
 
-
-class CallState(StrEnum):
-    """Where a call is in its life."""
-
-    OFFERED = "offered"
-    DIALLING = "dialling"
-    RINGING = "ringing"
-    TALKING = "talking"
-    CLOSING = "closing"
-    ENDED = "ended"
-
-
-UNANSWERED = (CallState.OFFERED, CallState.DIALLING, CallState.RINGING)
+__all__ = ["CLOSE_LIMIT_S", "Call", "CallState", "OpenSession"]
 
 
 class Call:
@@ -307,6 +295,9 @@ class Call:
             tool_ended=self._tool_ended,
             run=self._tasks.start,
             standing=self.metadata,
+            outside=self._outside,
+            write=self.journal.write,
+            quiet=lambda: self.talking and self.floor == "nobody" and not self.held,
         )
         self._port = FlowPort(
             facts_of(self.id, self.info, self.metadata),

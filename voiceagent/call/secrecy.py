@@ -37,6 +37,8 @@ class Secrecy:
         """Nobody may hear the caller now. Asked for every frame."""
         self.keys = False
         """Nobody but the flow may know a key now."""
+        if call.inputs is not None:
+            call.inputs.secret = lambda: self.keys
 
     @property
     def open(self) -> bool:

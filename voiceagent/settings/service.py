@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from voiceagent.call.config import FALLBACK_SENTENCE
 from voiceagent.call.targets import TargetRules, why_not
+from voiceagent.ivr.toml.endpoints import EndpointRules
 from voiceagent.settings.base import Port, Section
 
 
@@ -33,6 +34,11 @@ class CallSettings(Section):
     )
     transfer_targets: tuple[str, ...] = Field(
         default=(), description="Whom flows may transfer to, written as in outbound.allowed. Empty: nobody."
+    )
+    http_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Hosts that TOML flows may ask: api.example.com, *.example.com, http://host:port, or *. "
+        "Empty: this machine only.",
     )
     fallback_sentence: Annotated[str, Field(min_length=1, max_length=500)] = Field(
         default=FALLBACK_SENTENCE, description="Said word for word to a caller whose flow has failed."
@@ -60,6 +66,12 @@ class CallSettings(Section):
     @classmethod
     def _patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         TargetRules(value)
+        return value
+
+    @field_validator("http_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        EndpointRules(value)
         return value
 
     @model_validator(mode="after")

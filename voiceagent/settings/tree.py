@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     )
 
     flows: tuple[str, ...] = Field(
-        default=(), description="Python files with flows; default: the built-in front desk."
+        default=(), description="Files with flows, Python or TOML; default: the built-in front desk."
     )
     routes: tuple[RouteSettings, ...] = Field(
         default=(), description="Which flow answers which calls, in order: see Routing in flows.md."
