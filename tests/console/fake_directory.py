@@ -7,7 +7,16 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from voiceagent.console.ports import Act, CallView, DialWish, LiveEvent, ResponseView, TranscriptLine, Trigger
+from voiceagent.console.ports import (
+    Act,
+    CallView,
+    DialWish,
+    FlowsRefused,
+    LiveEvent,
+    ResponseView,
+    TranscriptLine,
+    Trigger,
+)
 from voiceagent.console.views import call_data, line_data, response_data
 from voiceagent.errors import CallEnded, RequestRefused
 
@@ -31,6 +40,8 @@ class FakeDirectory:
         self._dial_keys: dict[str, str] = {}
         self.acts: list[tuple[str, Act, str]] = []
         self._act_keys: set[tuple[str, str, str]] = set()
+        self.flow_set = a_flow_set()
+        self.refuse_flows: FlowsRefused | None = None
         self.trunk_views: list[dict[str, Any]] = [a_trunk()]
 
     # ── the port ─────────────────────────────────────────────────────────────────────────────────
@@ -148,6 +159,15 @@ class FakeDirectory:
         finally:
             self._readers.discard(queue)
 
+    def flows(self) -> Mapping[str, Any]:
+        return self.flow_set
+
+    async def reload_flows(self, *, operator: str) -> Mapping[str, Any]:
+        if self.refuse_flows is not None:
+            raise self.refuse_flows
+        self.flow_set = {**self.flow_set, "version": self.flow_set["version"] + 1, "loaded_by": operator}
+        return self.flow_set
+
     def trunks(self) -> Sequence[Mapping[str, Any]]:
         return self.trunk_views
 
@@ -205,6 +225,20 @@ class FakeDirectory:
     def finish(self) -> None:
         for queue in self._readers:
             queue.put_nowait(None)
+
+
+def a_flow_set() -> dict[str, Any]:
+    """Return the flows in force."""
+    return {
+        "version": 1,
+        "loaded_at": 1_800_000_000.0,
+        "loaded_by": "start",
+        "flows": [{"name": "desk", "numbers": ["100"], "source": "flows/desk.py"}],
+        "routes": [{"place": 1, "flow": "desk", "when": {"number": ["2*"]}}],
+        "default_flow": "desk",
+        "needs_restart": [],
+        "refused": None,
+    }
 
 
 def a_trunk(name: str = "carrier", **facts: Any) -> dict[str, Any]:

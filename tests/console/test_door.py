@@ -41,6 +41,8 @@ TABLE: dict[tuple[str, str], tuple[object, ...]] = {
     ("GET", "/metrics"): VIEW,
     ("GET", "/v1/events"): VIEW,
     ("GET", "/v1/trunks"): VIEW,
+    ("GET", "/v1/flows"): VIEW,
+    ("POST", "/v1/flows/reload"): ACT,
     ("GET", "/v1/calls"): VIEW,
     ("POST", "/v1/calls"): ACT,
     ("GET", "/v1/calls/{call_id}"): VIEW,

@@ -9,11 +9,21 @@ from dataclasses import asdict
 from typing import Any, TypeVar
 
 from voiceagent.app.events import EventHub
+from voiceagent.app.reload import FlowDesk
 from voiceagent.call.call import Call, CallState
 from voiceagent.call.ledger import LedgerEntry
 from voiceagent.call.outcome import CallOutcome, OutcomeClass
 from voiceagent.call.transcript import Utterance
-from voiceagent.console.ports import Act, CallView, DialWish, LiveEvent, ResponseView, TranscriptLine, Trigger
+from voiceagent.console.ports import (
+    Act,
+    CallView,
+    DialWish,
+    FlowsRefused,
+    LiveEvent,
+    ResponseView,
+    TranscriptLine,
+    Trigger,
+)
 from voiceagent.console.views import call_data, line_data, response_data
 from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.ids import Tokens
@@ -38,6 +48,7 @@ class NodeDirectory:
         provider: str,
         readiness: Callable[[], tuple[bool, Mapping[str, Any]]],
         trunks: Callable[[], Sequence[Mapping[str, Any]]] = lambda: (),
+        flows: FlowDesk | None = None,
     ) -> None:
         self._hub = hub
         self._metrics = metrics
@@ -45,6 +56,7 @@ class NodeDirectory:
         self._provider = provider
         self._readiness = readiness
         self._trunks = trunks
+        self._flows = flows
         self._live: dict[str, Call] = {}
         self._ended: OrderedDict[str, Call] = OrderedDict()
         self._keys: OrderedDict[tuple[str, str], str] = OrderedDict()
@@ -156,6 +168,14 @@ class NodeDirectory:
     def trunks(self) -> Sequence[Mapping[str, Any]]:
         return self._trunks()
 
+    def flows(self) -> Mapping[str, Any]:
+        return {} if self._flows is None else self._flows.view()
+
+    async def reload_flows(self, *, operator: str) -> Mapping[str, Any]:
+        if self._flows is None:
+            raise FlowsRefused(["flows: cannot be read again here"])
+        return await self._flows.reload(operator)
+
     def ready(self) -> tuple[bool, Mapping[str, Any]]:
         return self._readiness()
 
@@ -205,6 +225,8 @@ class NodeDirectory:
     def happened(self, call: Call, kind: str, facts: Mapping[str, Any]) -> None:
         if kind == "flow.failed":
             self._metrics.flow_failed(call.flow.name)
+        elif kind in ("recording.started", "recording.finished", "recording.failed"):
+            self._metrics.recording(kind.removeprefix("recording."))
         self._hub.publish(kind, call.id, dict(facts))
 
     def call_ended(self, call: Call) -> None:

@@ -147,7 +147,8 @@ class HostedDesk:
         session = None
         if picked is not None and self._profile.accept == "rest":
             config = self._sessions.config(picked.flow, "audio/pcmu", playout=False)
-            session = config.to_accept(model=self._model_name, layout=self._profile.config_layout)
+            model = picked.flow.options.model or self._model_name
+            session = config.to_accept(model=model, layout=self._profile.config_layout)
         leg = HostedLeg(offer, self.rest, session=session)
         reception.take(leg, picked, self._opener(leg))
 

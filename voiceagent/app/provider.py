@@ -50,7 +50,7 @@ class SessionFactory:
         model = OpenAIRealtimeWebSocketModel(
             provider=self.name,
             url=realtime.url or self._engine_url,
-            model=realtime.model,
+            model=flow.options.model or realtime.model,
             api_key=realtime.api_key.get_secret_value() if realtime.api_key else None,
             transport=realtime.transport,
             **watched(journal, self.defaults, place="first", provider=self.name, model=realtime.model),

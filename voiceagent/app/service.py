@@ -22,10 +22,10 @@ import voiceagent
 from voiceagent.app.call_limits import call_config
 from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.events import EventHub
-from voiceagent.app.flow_books import book_of_flows
 from voiceagent.app.gauges import guard_against_overload, keep_figures
 from voiceagent.app.incoming import Reception
 from voiceagent.app.provider import SessionFactory
+from voiceagent.app.reload import FlowDesk
 from voiceagent.app.routes import Routes
 from voiceagent.app.second_leg import SecondLegs
 from voiceagent.app.sip_listeners import families_of, listeners_of, setting_of, stream_limits_of, tls_of
@@ -39,6 +39,7 @@ from voiceagent.call.overload import OverloadConfig
 from voiceagent.call.sip_gateway import SipGateway
 from voiceagent.errors import ConfigError, MediaError
 from voiceagent.ids import Tokens, random_token
+from voiceagent.ivr.flow import FlowBook
 from voiceagent.loops import quiet_collector
 from voiceagent.media.codecs import available, load
 from voiceagent.media.dtls import process_identity
@@ -51,6 +52,7 @@ from voiceagent.media.wheel import MediaWheel
 from voiceagent.observe.metrics import Metrics
 from voiceagent.realtime.webhook_signature import PREFIX
 from voiceagent.records.journal import JournalWriter
+from voiceagent.records.recording import RecordingWriter
 from voiceagent.settings import MediaSettings, Settings
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Dropped, Retransmitted, SipEvent, TrunkJudged, TrunkState
@@ -96,13 +98,16 @@ class Service:
         *,
         tokens: Tokens = random_token,
         journal_tap: Callable[[Mapping[str, Any]], None] | None = None,
+        reread: Callable[[], Settings] | None = None,
     ) -> None:
-        """``journal_tap`` is called with every entry of every call's journal."""
+        """``journal_tap`` is called with every entry of every call's journal.
+
+        ``reread`` returns the settings as they stand now, for a reload of the flows.
+        """
         self.settings = settings
         self._journal_tap = journal_tap
-        self.flows = book_of_flows(settings)
-        """The flows in force. Another book may take its place; running calls keep what they have."""
         self.metrics = Metrics(version=voiceagent.__version__)
+        self.desk = FlowDesk(settings, self.metrics, reread)
         self.hub = EventHub()
         self.admission = Admission(
             AdmissionConfig(
@@ -119,12 +124,14 @@ class Service:
             provider=settings.provider,
             readiness=self._readiness,
             trunks=self._trunks,
+            flows=self.desk,
         )
         self._tokens = tokens
         self._nest = TaskNest("service")
         self._idle = asyncio.Event()
         self._idle.set()
         self._journals: JournalWriter | None = None
+        self._recordings = RecordingWriter(Path(settings.recordings_dir))
         self._engine: RunningEngine | None = None
         self._warmth = "ok"
         """Of the embedded provider: warming up, ok, or why it failed."""
@@ -147,6 +154,15 @@ class Service:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+    @property
+    def flows(self) -> FlowBook:
+        """The flows in force. Another book may take its place; running calls keep what they have."""
+        return self.desk.book
+
+    @flows.setter
+    def flows(self, book: FlowBook) -> None:
+        self.desk.book = book
 
     # ── start ───────────────────────────────────────────────────────────────────────────────────
     async def start(self) -> Addresses:
@@ -191,6 +207,7 @@ class Service:
             directory=self.directory,
             metrics=self.metrics,
             journals=self._journals,
+            recordings=self._recordings,
             open_session=sessions.open,
             open_second=sessions.second,
             transcription=sessions.transcription,
@@ -424,6 +441,7 @@ class Service:
         if self._engine is not None:
             await self._engine.close()
         if self._journals is not None:
+            await asyncio.to_thread(self._recordings.close)
             await asyncio.to_thread(self._journals.close)
             self._journals = None
         if self.addresses is not None:
@@ -461,6 +479,7 @@ class Service:
             "provider": self.settings.provider,
             "provider_state": self._warmth,
             "trunks": {one["name"]: "up" if one["up"] else one["detail"] or "down" for one in self._trunks()},
+            "recordings": self._recordings.failed or "ok",
             "journal": (self._journals.failed or "ok") if self._journals is not None else "closed",
         }
         ready = bool(parts["sip"]) and self._warmth == "ok" and not self.admission.draining and not full

@@ -31,7 +31,12 @@ async def run_flow(
     observer: CallObserver,
 ) -> None:
     """Run the flow to its end, and end the call with it. Whatever the flow raises costs only this call."""
-    verbs = FlowCall(port, no_input_s=config.no_input_s, transfer_timeout_s=config.transfer_timeout_s)
+    verbs = FlowCall(
+        port,
+        no_input_s=config.no_input_s,
+        transfer_timeout_s=config.transfer_timeout_s,
+        options=call.flow.options,
+    )
     try:
         await call.flow(verbs)
     except CallEnded as error:

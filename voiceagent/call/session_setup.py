@@ -28,17 +28,25 @@ def session_config(
     flow: Flow, audio_format: G711, defaults: SessionDefaults, *, playout: bool = True
 ) -> RealtimeSessionConfig:
     """Return the configuration for a call of ``flow``; ``playout`` says that we play the audio."""
+    options = flow.options
     return RealtimeSessionConfig(
-        instructions=flow.instructions or DEFAULT_INSTRUCTIONS,
-        voice=flow.voice or defaults.voice,
+        instructions=f"{flow.instructions or DEFAULT_INSTRUCTIONS} {options.standing}".rstrip(),
+        voice=options.voice or defaults.voice,
         input_audio_format=audio_format,
         output_audio_format=audio_format,
         turn_detection={
             "type": "server_vad",
-            "silence_duration_ms": defaults.silence_ms,
+            "silence_duration_ms": options.silence_ms or defaults.silence_ms,
             "create_response": False,
             "interrupt_response": True,
         },
-        transcription=defaults.transcription,
+        transcription=transcription_of(flow, defaults.transcription),
+        max_output_tokens=options.max_output_tokens,
+        speed=options.speed,
         playout=playout,
     )
+
+
+def transcription_of(flow: Flow, transcription: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return the transcriber of a flow's calls: it listens for the flow's language."""
+    return None if transcription is None else {**transcription, "language": flow.options.words.tag}

@@ -84,3 +84,57 @@ def flow_simulate(
         verbose=verbose,
         as_json=json,
     )
+
+
+@flow.command("check")
+def flow_check(
+    files: Annotated[list[Path], typer.Argument(help="Files with flows: Python or TOML.", metavar="FILE…")],
+    scenario: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--scenario",
+            "-s",
+            help="Play this scenario, or a folder of them, and add what it shows; may be repeated.",
+        ),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    json: Json = False,
+) -> None:
+    """Find mistakes in flows before a caller does: file, line, what is wrong, what to do.
+
+    Exit status 0: nothing found; 1: errors (with --strict, warnings, too); 2: a file cannot be read. Example:
+
+        voiceagent flow check shop.py desk.toml --set 'call.transfer_targets=["sip:desk@example.com"]'
+    """
+    from voiceagent.cli.flow_check import run_check
+
+    run_check(files, scenario or [], config=config, overrides=overrides or [], strict=strict, as_json=json)
+
+
+@flow.command("graph")
+def flow_graph(
+    file: Annotated[Path, typer.Argument(help="The file with the flow: Python or TOML.")],
+    style: Annotated[
+        str, typer.Option("--format", help="mermaid, dot (for graphviz: dot -Tsvg), or json.")
+    ] = "mermaid",
+    scenario: Annotated[
+        list[Path] | None,
+        typer.Option("--scenario", "-s", help="Evidence: play this scenario, or a folder; may be repeated."),
+    ] = None,
+    journal: Annotated[
+        list[Path] | None,
+        typer.Option("--journal", help="Evidence: the journal of a call, or a folder; may be repeated."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Draw a flow: its steps, what may follow what, and which ways calls have taken.
+
+    With evidence, what no call has seen is dashed. Example:
+
+        voiceagent flow graph shop.py --scenario scenarios --format dot | dot -Tsvg > shop.svg
+    """
+    from voiceagent.cli.flow_graph import run_graph
+
+    run_graph(file, scenario or [], journal or [], style=style, as_json=json)

@@ -227,6 +227,28 @@ def engine(
     )
 
 
+@app.command("reload")
+def reload_flows(
+    url: Annotated[
+        str | None, typer.Option(help="The service's console; default: as console.host and .port say.")
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(help="Its token; default: console.token.", envvar="VOICEAGENT_CONSOLE__TOKEN"),
+    ] = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    json: Json = False,
+) -> None:
+    """Have a running service read its flow files and routes again; SIGHUP does the same.
+
+    All of it is taken, or, with exit status 1 and the reasons, nothing. Calls that run keep their flow.
+    """
+    from voiceagent.cli.reload import run_reload
+
+    run_reload(config, overrides or [], url, token, as_json=json)
+
+
 @app.command()
 def doctor(config: ConfigFile = None, overrides: Overrides = None, json: Json = False) -> None:
     """Check everything a call needs: settings, ports, codecs, voice, recogniser, provider."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import signal
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from voiceagent.cli.run import fail_with, parse_overrides
 from voiceagent.errors import ConfigError, VoiceAgentError
 from voiceagent.loops import run_loop
+from voiceagent.tasks import TaskNest
 
 
 def run_serve(
@@ -32,14 +36,16 @@ def run_serve(
         given = {**flags, **parse_overrides(overrides)}
         settings = load_settings(config, given)
         if hosted and not settings.hosted.webhook_secrets:
-            settings = load_settings(config, {**given, **_secret_between(settings.provider)})
+            given |= _secret_between(settings.provider)
+            settings = load_settings(config, given)
         from voiceagent.app.service import Service
         from voiceagent.observe.logs import configure_logs
 
         configure_logs(format="json" if as_json else settings.log.format, level=settings.log.level)
 
         async def work() -> None:
-            await _serve(Service(settings), as_json=as_json)
+            service = Service(settings, reread=lambda: load_settings(config, given))
+            await _serve(service, as_json=as_json)
 
         run_loop(work)
     except VoiceAgentError as error:
@@ -64,7 +70,9 @@ async def _serve(service: Any, *, as_json: bool) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signals.put_nowait, number.name)
-    async with service:
+    hung_up = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, hung_up.set)
+    async with service, _reloading(service, hung_up, signals):
         addresses: Addresses = service.addresses
         _announce(addresses, service, as_json=as_json)
         await signals.get()
@@ -76,6 +84,41 @@ async def _serve(service: Any, *, as_json: bool) -> None:
         await asyncio.wait({drained, again}, return_when=asyncio.FIRST_COMPLETED)
         for task in (drained, again):
             task.cancel()
+
+
+@asynccontextmanager
+async def _reloading(
+    service: Any, hung_up: asyncio.Event, signals: asyncio.Queue[str]
+) -> AsyncGenerator[None]:
+    """Read the flows again at every SIGHUP. The log says what became of it."""
+    from voiceagent.console.ports import FlowsRefused
+
+    at_terminal = os.isatty(0)
+
+    async def reload() -> None:
+        while True:
+            await hung_up.wait()
+            hung_up.clear()
+            if at_terminal and _terminal_gone():
+                signals.put_nowait("SIGHUP")  # the window was closed: nobody asks for a reload
+                continue
+            with contextlib.suppress(FlowsRefused):
+                await service.desk.reload("SIGHUP")
+
+    nest = TaskNest("serve")
+    nest.start("reload on SIGHUP", reload())
+    try:
+        yield
+    finally:
+        await nest.close()
+
+
+def _terminal_gone() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return True
+    return False
 
 
 def _announce(addresses: Any, service: Any, *, as_json: bool) -> None:

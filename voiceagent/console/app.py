@@ -12,6 +12,7 @@ from voiceagent.console import (
     calls,
     dialling,
     events,
+    flows,
     health,
     problems,
     responses,
@@ -90,6 +91,7 @@ def create_app(
         events.router,
         session.router,
         trunks.router,
+        flows.router,
         health.router,
         page_router(),
     ):

@@ -251,6 +251,45 @@ class TrunkList(BaseModel):
     trunks: list[TrunkModel]
 
 
+class FlowModel(BaseModel):
+    """One flow in force."""
+
+    name: str
+    numbers: list[str] = Field(description="Its own numbers; routes come before them.")
+    source: str = Field(description="The file it was read from.")
+
+
+class RouteModel(BaseModel):
+    """One route in force."""
+
+    place: int = Field(description="Counts from 1; the first that holds wins.")
+    flow: str
+    when: dict[str, Any] = Field(description="What must hold, as in the settings; empty: always.")
+
+
+class RefusedFlows(BaseModel):
+    """Newer flows that were not taken."""
+
+    at: float = Field(description="Unix time.")
+    by: str
+    problems: list[str]
+
+
+class FlowSet(BaseModel):
+    """The flows in force, and which calls they answer."""
+
+    version: int = Field(description="Rises by one with every reload that is taken.")
+    loaded_at: float = Field(description="Unix time.")
+    loaded_by: str = Field(description="start, SIGHUP, or who asked.")
+    flows: list[FlowModel]
+    routes: list[RouteModel]
+    default_flow: str
+    needs_restart: list[str] = Field(
+        description="Settings that stand otherwise in the file by now, and that a reload does not take over."
+    )
+    refused: RefusedFlows | None = Field(description="The last reload, if it was refused.")
+
+
 class CallList(BaseModel):
     """Live calls first, then the most recent ended ones."""
 
@@ -287,7 +326,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         401: "No valid credential",
         403: "Not with this credential, or not from our page",
         404: "Unknown call, response or flow",
-        409: "The call has ended, `outcome` says how; or it does not allow this, or not now",
+        409: "The call has ended, `outcome` says how; or this is not allowed, or not now",
         422: "A part of the request is wrong; `field` names it",
         429: "Too fast; see Retry-After",
         503: "Closing, or no place for one more",

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from voiceagent.errors import Fault, VoiceAgentError
+
 
 @dataclass(frozen=True, slots=True)
 class TranscriptLine:
@@ -142,6 +144,17 @@ class WebhookTaken:
     retry_after_s: int | None = None
 
 
+class FlowsRefused(VoiceAgentError):
+    """New flows were not taken, the old ones stay. ``problems`` are lines, ``file:line: …`` where known."""
+
+    fault = Fault.OPERATOR
+    code = "flows_refused"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(problems[0] + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""))
+        self.problems = tuple(problems)
+
+
 class Webhooks(Protocol):
     """Takes the provider's events. Never waits: what follows is done after the answer."""
 
@@ -201,6 +214,14 @@ class Directory(Protocol):
 
     def trunks(self) -> Sequence[Mapping[str, Any]]:
         """How every trunk stands: name, up, registration, keepalive, detail, calls, max_calls, servers."""
+        ...
+
+    def flows(self) -> Mapping[str, Any]:
+        """The flows in force: version, loaded_at, loaded_by, flows, routes, default_flow, refused …"""
+        ...
+
+    async def reload_flows(self, *, operator: str) -> Mapping[str, Any]:
+        """Read the flows again; returns :meth:`flows`. Raises :class:`FlowsRefused`."""
         ...
 
     def ready(self) -> tuple[bool, Mapping[str, Any]]:

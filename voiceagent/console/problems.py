@@ -37,6 +37,7 @@ TITLES = {
     "invalid_request": "The request is not valid",
     "invalid_json": "The body is not JSON",
     "idempotency_mismatch": "This Idempotency-Key was used for another request",
+    "flows_refused": "The new flows were not taken; the old ones stay",
     "unauthenticated": "Sign in first",
     "forbidden": "This credential may not do that",
     "foreign_host": "This name is not ours",
@@ -80,6 +81,7 @@ REMEDIES = {
     "handing_over": "Wait for the end of the transfer; the call's `transfer` tells it.",
     "not_supported": "The call's `abilities` name what it takes.",
     "no_consent": "Send consent_reference, or unset outbound.require_reference.",
+    "flows_refused": "Correct what `errors` names and reload again; `voiceagent flow check` finds it, too.",
     "internal": "The log of this node has the traceback.",
 }
 

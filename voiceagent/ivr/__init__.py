@@ -7,12 +7,12 @@ async def front_desk(call: Call) -> None:
     await call.respond("Greet the caller in one sentence.")
 """
 
-from voiceagent.errors import CallEnded
+from voiceagent.errors import CallEnded, FetchFailed, FetchTimedOut
 from voiceagent.ivr.answers import Digits, Option, option
 from voiceagent.ivr.caller_text import CallerText, quoted
 from voiceagent.ivr.flow import Flow, FlowBook, flow
 from voiceagent.ivr.loading import load_flows
-from voiceagent.ivr.ports import Answering, Tool, TransferOutcome
+from voiceagent.ivr.ports import Answering, Tool, ToolContext, TransferOutcome
 from voiceagent.ivr.tools import tool
 from voiceagent.ivr.verbs import Call
 from voiceagent.realtime.requests import Outcome, OutcomeKind
@@ -23,12 +23,15 @@ __all__ = [
     "CallEnded",
     "CallerText",
     "Digits",
+    "FetchFailed",
+    "FetchTimedOut",
     "Flow",
     "FlowBook",
     "Option",
     "Outcome",
     "OutcomeKind",
     "Tool",
+    "ToolContext",
     "TransferOutcome",
     "flow",
     "load_flows",

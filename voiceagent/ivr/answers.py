@@ -10,6 +10,7 @@ from voiceagent.errors import ConfigError
 from voiceagent.ivr import hints
 from voiceagent.ivr.gather import Answer, AnswerKind
 from voiceagent.ivr.kinds import Kind
+from voiceagent.ivr.languages import ENGLISH, Language
 from voiceagent.ivr.matching import match_option, match_yes_no, spoken_digits, words
 
 KEYS = "0123456789*#ABCD"
@@ -65,9 +66,10 @@ class Question:
 class Choice(Question):
     """Chooses between named options, by phrase or by key."""
 
-    def __init__(self, options: Mapping[str, str | Option]) -> None:
+    def __init__(self, options: Mapping[str, str | Option], language: Language = ENGLISH) -> None:
         if not options:
             raise ConfigError("choose", "needs at least one option")
+        self._language = language
         self.options = {name: self._option(name, given) for name, given in options.items()}
         self._by_key: dict[str, str] = {}
         self._refuse_same_phrases()
@@ -95,7 +97,7 @@ class Choice(Question):
         owner: dict[str, str] = {}
         for name, one in self.options.items():
             for phrase in one.phrases:
-                other = owner.setdefault(" ".join(words(phrase)), name)
+                other = owner.setdefault(" ".join(words(phrase, self._language)), name)
                 if other != name:
                     raise ConfigError(f"choose option {name}", f"phrase {phrase!r} also means {other}")
 
@@ -106,15 +108,16 @@ class Choice(Question):
 
     def hint(self) -> str:
         """Return the line for the recogniser."""
-        return hints.phrases(phrase for one in self.options.values() for phrase in one.phrases)
+        phrases = (phrase for one in self.options.values() for phrase in one.phrases)
+        return hints.phrases(phrases, self._language)
 
     def keys_line(self) -> str:
         """Return the options by key, for the last attempt: "Press 1 for hours, 2 for an order."."""
-        keyed = [f"{one.key} for {name.replace('_', ' ')}" for name, one in self.options.items() if one.key]
-        return f"Press {', '.join(keyed)}." if keyed else ""
+        keyed = ((one.key, name.replace("_", " ")) for name, one in self.options.items() if one.key)
+        return self._language.keys_line(keyed)
 
     def said(self, text: str) -> Answer | None:
-        name = match_option(text, self.phrases)
+        name = match_option(text, self.phrases, self._language)
         if name is None:
             return Answer(AnswerKind.NO_MATCH, by="speech", heard=text)
         return Answer(AnswerKind.MATCH, name, "speech", text)
@@ -129,16 +132,19 @@ class Choice(Question):
 class YesNo(Question):
     """Yes or no, by word or by 1 and 2."""
 
+    def __init__(self, language: Language = ENGLISH) -> None:
+        self._language = language
+
     def hint(self) -> str:
         """Return the line for the recogniser."""
-        return hints.YES_NO
+        return hints.yes_or_no(self._language)
 
     def keys_line(self) -> str:
         """Return the keys in words."""
-        return "Press 1 for yes, 2 for no."
+        return self._language.press_yes_no
 
     def said(self, text: str) -> Answer | None:
-        meant = match_yes_no(text)
+        meant = match_yes_no(text, self._language)
         if meant is None:
             return Answer(AnswerKind.NO_MATCH, by="speech", heard=text)
         return Answer(AnswerKind.MATCH, "yes" if meant else "no", "speech", text)
@@ -180,26 +186,26 @@ class Digits:
 class DigitString(Question):
     """Collects :class:`Digits` from keys (one by one) or from one spoken turn."""
 
-    def __init__(self, digits: Digits) -> None:
+    def __init__(self, digits: Digits, language: Language = ENGLISH) -> None:
+        self._language = language
         self.digits = digits
         self.digit_pause_s = digits.pause_s
         self._keys = ""
 
     def hint(self) -> str:
         """Return the line for the recogniser."""
-        return hints.digits(self.digits.least, self.digits.longest)
+        return hints.digits(self.digits.least, self.digits.longest, self._language)
 
     def keys_line(self) -> str:
         """Return how to type it."""
-        ending = f", then {'hash' if self.digits.end == '#' else self.digits.end}" if self.digits.end else ""
-        return f"Please type the digits on your phone{ending}."
+        return self._language.digits_line(self.digits.end)
 
     def restart(self) -> None:
         """Forget the keys so far, for the next attempt."""
         self._keys = ""
 
     def said(self, text: str) -> Answer | None:
-        value = spoken_digits(text)
+        value = spoken_digits(text, self._language)
         if self.digits.least <= len(value) <= self.digits.longest:
             return Answer(AnswerKind.MATCH, value, "speech", text)
         return Answer(AnswerKind.NO_MATCH, by="speech", heard=text)
@@ -231,9 +237,11 @@ class DigitString(Question):
 class Words(Question):
     """Whatever the caller says in one turn; keys only where ``keys`` gives them a meaning."""
 
-    def __init__(self, hint: str | None = None, keys: Digits | None = None) -> None:
+    def __init__(
+        self, hint: str | None = None, keys: Digits | None = None, language: Language = ENGLISH
+    ) -> None:
         self._hint = hint
-        self._keys = None if keys is None else DigitString(keys)
+        self._keys = None if keys is None else DigitString(keys, language)
         if keys is not None:
             self.digit_pause_s = keys.pause_s
 
@@ -307,10 +315,10 @@ class Typed(Question):
         return replace(answer, meaning=meaning) if valid else replace(answer, kind=AnswerKind.INVALID)
 
 
-def question_of(kind: Any, digits: Digits | None) -> Typed:
+def question_of(kind: Any, digits: Digits | None, language: Language = ENGLISH) -> Typed:
     """Return the question behind ``collect``. Raises ConfigError for a type that one answer cannot have."""
-    asked = Kind(kind)
+    asked = Kind(kind, language)
     if digits is not None:
-        return Typed(DigitString(digits), asked)
+        return Typed(DigitString(digits, language), asked)
     keys = asked.keys
-    return Typed(Words(asked.hint(), None if keys is None else Digits(*keys)), asked)
+    return Typed(Words(asked.hint(), None if keys is None else Digits(*keys), language), asked)

@@ -207,6 +207,8 @@ def guarded(instructions: str, known: Iterable[str]) -> str:
     if not found:
         return instructions
     # One pass, quotations first: what is quoted already stays, with the shorter texts in it.
-    texts = sorted({*map(quoted, found), *found}, key=len, reverse=True)
+    told = [quoted(raw) for raw in found]
+    within = [f"'{one[1:-1]}'" for one in told]  # as a quotation within another one has it
+    texts = sorted({*told, *within, *found}, key=len, reverse=True)
     pattern = re.compile("|".join(map(re.escape, texts)))
     return pattern.sub(lambda hit: quoted(hit[0]) if hit[0] in found else hit[0], instructions)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from voiceagent.errors import ConfigError
+from voiceagent.ivr.options import FlowOptions, flow_options
 from voiceagent.ivr.routing import Arrival, Route, Router
 from voiceagent.ivr.routing.patterns import normal_number
 from voiceagent.ivr.routing.router import normal_numbers
@@ -27,7 +28,7 @@ class Flow:
     function: FlowFunction
     numbers: tuple[str, ...] = ()
     instructions: str = ""
-    voice: str | None = None
+    options: FlowOptions = field(default_factory=FlowOptions)
     fallback: str | None = None
     """Said word for word to the caller when the flow raises; None: ``call.fallback_sentence``."""
     fallback_target: str | None = None
@@ -43,13 +44,35 @@ def flow(
     numbers: Iterable[str] = (),
     instructions: str = "",
     voice: str | None = None,
+    language: str = "en",
+    model: str | None = None,
+    speed: float | None = None,
+    silence_ms: int | None = None,
+    max_output_tokens: int | None = None,
+    idle: str | Iterable[str] = (),
+    idle_s: float | None = None,
+    resume: bool = True,
     fallback: str | None = None,
     fallback_target: str | None = None,
 ) -> Callable[[FlowFunction], Flow]:
     """Declare a flow. The decorated function must be ``async def`` and take the call.
 
-    ``fallback`` is said when the flow raises, and the caller is then handed to ``fallback_target``.
+    ``fallback`` is said when the flow raises, and the caller is then handed to ``fallback_target``. For the
+    others see :class:`~voiceagent.ivr.options.FlowOptions`. Raises :class:`~voiceagent.errors.ConfigError`
+    naming the flow and what is wrong with it.
     """
+    options = flow_options(
+        name,
+        voice=voice,
+        language=language,
+        model=model,
+        speed=speed,
+        silence_ms=silence_ms,
+        max_output_tokens=max_output_tokens,
+        idle=idle,
+        idle_s=idle_s,
+        resume=resume,
+    )
 
     def declare(function: FlowFunction) -> Flow:
         if not inspect.iscoroutinefunction(function):
@@ -61,7 +84,7 @@ def flow(
             function,
             tuple(numbers),
             instructions or inspect.getdoc(function) or "",
-            voice,
+            options,
             fallback=fallback,
             fallback_target=fallback_target,
         )

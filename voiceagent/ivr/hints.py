@@ -2,22 +2,30 @@
 
 The line travels as ``audio.input.transcription.prompt``: a hosted transcriber takes it as a hint, the
 embedded provider builds its grammar from it. Forms: ``Expect one of: billing; opening hours.``,
-``Expect yes or no.``, ``Expect 6 digits.``, ``Expect 1 to 16 digits.``
+``Expect yes or no.``, ``Expect 6 digits.``, ``Expect 1 to 16 digits.`` In other languages the line is in that
+language, since a transcriber follows the language of its hint.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-YES_NO = "Expect yes or no."
+from voiceagent.ivr.languages import ENGLISH, Language
 
 
-def phrases(expected: Iterable[str]) -> str:
+def yes_or_no(language: Language = ENGLISH) -> str:
+    """Return the hint for a yes-or-no question."""
+    return language.expect_yes_no
+
+
+def phrases(expected: Iterable[str], language: Language = ENGLISH) -> str:
     """Return the hint for a choice between whole phrases, doubles removed."""
     unique = dict.fromkeys(" ".join(phrase.replace(";", " ").split()) for phrase in expected)
-    return f"Expect one of: {'; '.join(unique)}."
+    return language.expect_one_of.format(phrases="; ".join(unique))
 
 
-def digits(least: int, most: int) -> str:
+def digits(least: int, most: int, language: Language = ENGLISH) -> str:
     """Return the hint for ``least`` to ``most`` digits."""
-    return f"Expect {most} digits." if least == most else f"Expect {least} to {most} digits."
+    if least == most:
+        return language.expect_digits.format(count=most)
+    return language.expect_digits_range.format(least=least, most=most)

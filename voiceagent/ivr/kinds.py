@@ -21,6 +21,7 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnno
 
 from voiceagent.errors import ConfigError
 from voiceagent.ivr import hints
+from voiceagent.ivr.languages import ENGLISH, Language
 from voiceagent.ivr.matching import match_option, match_yes_no, spoken_digits, words
 
 TEXT_LIMIT = 1000
@@ -30,17 +31,15 @@ NUMBER_DIGITS = 16
 DATE_DIGITS = 8
 """A date is typed as day, month, year (31122026), or as year, month, day."""
 
-_MONTHS = (
-    "january february march april may june july august september october november december".split()  # noqa: SIM905
-)
 _SEVERAL = (list, tuple, set, frozenset, dict, Mapping, Sequence)
 
 
 class Kind:
     """One type that an answer must have."""
 
-    def __init__(self, given: Any) -> None:
+    def __init__(self, given: Any, language: Language = ENGLISH) -> None:
         """Raise ConfigError for a type that holds more than one value, or none."""
+        self._language = language
         base: Any = get_args(given)[0] if get_origin(given) is Annotated else given
         self._refuse(base)
         self.base: Any = base
@@ -80,10 +79,11 @@ class Kind:
     def hint(self) -> str | None:
         """Return the line for the recogniser, or None: anything may be said."""
         if self.base is bool:
-            return hints.YES_NO
+            return hints.yes_or_no(self._language)
         if self._members():
-            return hints.phrases(phrase for _, spoken in self._members() for phrase in spoken)
-        return None if self.keys is None or self._is(date) else hints.digits(*self.keys)
+            phrases = (phrase for _, spoken in self._members() for phrase in spoken)
+            return hints.phrases(phrases, self._language)
+        return None if self.keys is None or self._is(date) else hints.digits(*self.keys, self._language)
 
     def _is(self, *types: type) -> bool:
         return _is_class(self.base, *types) and not _is_class(self.base, bool, Enum)
@@ -116,24 +116,24 @@ class Kind:
 
     def _readings(self, text: str) -> Iterator[Any]:
         if self.base is bool:
-            yes = match_yes_no(text)
+            yes = match_yes_no(text, self._language)
             yield from () if yes is None else (yes,)
         elif members := self._members():
-            named = match_option(text, self.phrases)
+            named = match_option(text, self.phrases, self._language)
             yield from () if named is None else (members[int(named)][0],)
             yield text
             yield from (int(text),) if text.isdecimal() else ()
         elif self._is(datetime):
             yield from (text,) if not text.isdecimal() else ()
         elif self._is(date):
-            yield from _dates(text)
+            yield from _dates(text, self._language)
         elif self.keys is not None:
             yield text
-            yield from filter(None, (spoken_digits(text),))
+            yield from filter(None, (spoken_digits(text, self._language),))
         else:
             yield text
             if not self.is_text:
-                yield from _spellings(text)
+                yield from _spellings(text, self._language)
 
 
 def _is_class(given: Any, *types: type) -> bool:
@@ -145,10 +145,11 @@ def _phrases(*names: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each for each in spoken if each))
 
 
-def _dates(text: str) -> Iterator[date]:
+def _dates(text: str, language: Language) -> Iterator[date]:
     """Yield the dates that ``text`` may mean; pydantic itself would take a number for a time stamp."""
-    said = words(text)
-    months = [index for index, month in enumerate(_MONTHS, 1) if {month, month[:3]} & set(said)]
+    said = set(words(text, language))
+    named = ((index, words(month, language)[0]) for index, month in enumerate(language.months, 1))
+    months = [index for index, month in named if {month, month[:3]} & said]
     numbers = [int(number) for number in re.findall(r"\d+", text)]
     if months:
         days = [number for number in numbers if number <= 31]
@@ -158,7 +159,7 @@ def _dates(text: str) -> Iterator[date]:
         first, middle, last = numbers
         parts = [(first, middle, last), (last, middle, first)]
     else:
-        digits = spoken_digits(text)
+        digits = spoken_digits(text, language)
         parts: list[tuple[int, int, int]] = []
         if len(digits) == DATE_DIGITS:
             parts.append((int(digits[4:]), int(digits[2:4]), int(digits[:2])))
@@ -173,18 +174,14 @@ def _dates(text: str) -> Iterator[date]:
                 yield found
 
 
-def _spellings(text: str) -> Iterator[str]:
+def _spellings(text: str, language: Language) -> Iterator[str]:
     """Yield what may be meant by words that spell an address or a code."""
     bare = text.rstrip(".!?")
     yield bare
-    address = re.sub(r"\s+(?:at)\s+", "@", bare.lower())
-    address = re.sub(r"\s+(?:dot|point)\s+", ".", address)
-    address = re.sub(r"\s+(?:dash|hyphen|minus)\s+", "-", address)
-    address = re.sub(r"\s+underscore\s+", "_", address)
-    yield re.sub(r"\s+", "", address)
+    yield re.sub(r"\s+", "", language.spelled(bare.lower()))
     yield re.sub(r"[\s.\-]+", "", bare)
     yield re.sub(r"[\s.\-]+", "", bare).upper()
-    digits = spoken_digits(bare)
+    digits = spoken_digits(bare, language)
     yield from filter(None, (digits,))
 
 

@@ -67,6 +67,9 @@ class Metrics:
         self._call_seconds = histogram(
             "call_duration_seconds", "From offer to end.", (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600)
         )
+        self._recordings = counter(
+            "recordings", "Recordings of calls: started, finished, failed (the disk: look at it).", "what"
+        )
         self._flow_failed = counter("flow_failed", "Flows that raised, by flow.", "flow")
         # ── responses ────────────────────────────────────────────────────────────────────────────
         self._responses = counter(
@@ -168,6 +171,10 @@ class Metrics:
         self._engine_seconds = histogram(
             "engine_step_seconds", "Time of one step of the embedded provider.", SECONDS_TO_SPEECH, "step"
         )
+        self._flows_reloads = counter(
+            "flows_reloads", "Reloads of the flows, by what became of them: done, refused.", "result"
+        )
+        self._flows_version = gauge("flows_version", "Version of the flows in force; rises with each reload.")
         self._draining = gauge("draining", "1 while no new calls are taken.")
         self._limit = gauge("limit", "Configured limits.", "name")
         self._limit_reached = counter("limit_reached", "Times that a limit turned something away.", "name")
@@ -189,6 +196,10 @@ class Metrics:
         self._calls.labels(self._code("outcome", outcome)).inc()
         if duration_s is not None:
             self._call_seconds.observe(duration_s)
+
+    def recording(self, what: str) -> None:
+        """A recording was started, finished, or failed."""
+        self._recordings.labels(self._code("recording", what)).inc()
 
     def flow_failed(self, flow: str) -> None:
         """A flow raised."""
@@ -335,6 +346,15 @@ class Metrics:
     def draining(self, on: bool) -> None:
         """Whether new calls are turned away because the node is going."""
         self._draining.set(1 if on else 0)
+
+    def flows_version(self, version: int) -> None:
+        """Flows of this version are in force."""
+        self._flows_version.set(version)
+
+    def flows_reloaded(self, result: str, version: int) -> None:
+        """The flows were read again: done, or refused; ``version`` is in force now."""
+        self._flows_reloads.labels(result if result in ("done", "refused") else OTHER).inc()
+        self._flows_version.set(version)
 
     def limit(self, name: str, value: float) -> None:
         """A configured limit."""

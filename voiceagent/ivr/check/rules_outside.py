@@ -70,6 +70,14 @@ def _handed_on(use: VerbUse) -> Iterator[ast.expr]:
                 break
 
 
+def functions_handed_on(source: Source) -> Iterator[tuple[ast.expr, str]]:
+    """Yield what verbs are given to run and has a name that ends in an attribute: ``shop.balance``."""
+    for use in source.uses:
+        for node in _handed_on(use):
+            if isinstance(node, ast.Attribute) and source.path(node):
+                yield node, f"in {use.name}"
+
+
 def _named(source: Source, node: ast.AST, where: str) -> Iterator[Finding]:
     if isinstance(node, ast.Name) and node.id not in source.bound and node.id not in _BUILTINS:
         yield source.found(

@@ -140,6 +140,15 @@ class Source:
             return f"{base}.{node.attr}" if base else ""
         return ""
 
+    def path(self, node: ast.AST) -> list[str]:
+        """Return the parts of ``shop.balance`` as they stand; empty for what is more than names."""
+        if isinstance(node, ast.Name):
+            return [node.id]
+        if isinstance(node, ast.Attribute):
+            base = self.path(node.value)
+            return [*base, node.attr] if base else []
+        return []
+
     def declares(self, node: ast.AST, word: str) -> bool:
         """Tell whether an expression is our ``word`` (``flow``, ``tool``, ``option`` …), called or not."""
         name = self.dotted(node.func if isinstance(node, ast.Call) else node)

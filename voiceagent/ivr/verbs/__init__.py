@@ -3,21 +3,44 @@
 from __future__ import annotations
 
 from voiceagent.ivr.caller_text import CallerText, caller_claims, caller_headers
+from voiceagent.ivr.options import FlowOptions
 from voiceagent.ivr.ports import CallPort
 from voiceagent.ivr.verbs.answering import AnsweringVerbs
 from voiceagent.ivr.verbs.asking import AskingVerbs
+from voiceagent.ivr.verbs.fetching import FetchingVerbs
 from voiceagent.ivr.verbs.leaving import LeavingVerbs
+from voiceagent.ivr.verbs.recording import RecordingVerbs
 from voiceagent.ivr.verbs.speaking import SpeakingVerbs
 from voiceagent.ivr.verbs.waiting import WaitingVerbs
 
 __all__ = ["Call"]
 
 
-class Call(SpeakingVerbs, AnsweringVerbs, AskingVerbs, WaitingVerbs, LeavingVerbs):
+class Call(
+    SpeakingVerbs,
+    AnsweringVerbs,
+    AskingVerbs,
+    FetchingVerbs,
+    WaitingVerbs,
+    RecordingVerbs,
+    LeavingVerbs,
+):
     """One running call, as a flow sees it. Hang-up cancels the flow; its ``finally`` blocks run."""
 
-    def __init__(self, port: CallPort, *, no_input_s: float = 6.0, transfer_timeout_s: float = 20.0) -> None:
-        super().__init__(port, no_input_s=no_input_s, transfer_timeout_s=transfer_timeout_s)
+    def __init__(
+        self,
+        port: CallPort,
+        *,
+        no_input_s: float = 6.0,
+        transfer_timeout_s: float = 20.0,
+        options: FlowOptions | None = None,
+    ) -> None:
+        super().__init__(
+            port,
+            no_input_s=no_input_s,
+            transfer_timeout_s=transfer_timeout_s,
+            options=options or FlowOptions(),
+        )
         facts = port.facts
         self.id = facts.call_id
         theirs = CallerText if facts.direction == "inbound" else str
@@ -37,5 +60,5 @@ class Call(SpeakingVerbs, AnsweringVerbs, AskingVerbs, WaitingVerbs, LeavingVerb
         """Outbound: what came with the request to place the call."""
 
     def step(self, name: str) -> None:
-        """Name the flow's present step, for console and journal."""
-        self._step(name)
+        """Name the flow's present step, for console, journal, and tools that are bound to steps."""
+        self._name_step(name)

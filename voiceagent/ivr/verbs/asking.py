@@ -13,6 +13,7 @@ from voiceagent.errors import ConfigError
 from voiceagent.ivr.answers import Choice, Digits, Option, Question, YesNo, question_of
 from voiceagent.ivr.caller_text import CallerText
 from voiceagent.ivr.gather import Answer, AnswerKind, ask
+from voiceagent.ivr.options import FlowOptions
 from voiceagent.ivr.ports import CallPort
 from voiceagent.ivr.verbs.base import Verbs
 from voiceagent.ivr.verbs.wording import Repairs, Stages, is_it_right, read_back, repaired, repairs, staged
@@ -49,8 +50,10 @@ class _Asked:
 class AskingVerbs(Verbs):
     """``choose``, ``confirm``, ``collect``, ``private``."""
 
-    def __init__(self, port: CallPort, *, no_input_s: float, transfer_timeout_s: float) -> None:
-        super().__init__(port, no_input_s=no_input_s, transfer_timeout_s=transfer_timeout_s)
+    def __init__(
+        self, port: CallPort, *, no_input_s: float, transfer_timeout_s: float, options: FlowOptions
+    ) -> None:
+        super().__init__(port, no_input_s=no_input_s, transfer_timeout_s=transfer_timeout_s, options=options)
         self._stray = ""
         """The terminator that may still come after a full string of digits."""
 
@@ -70,11 +73,12 @@ class AskingVerbs(Verbs):
 
         ``options`` map a name (underscores stand for spaces) to its key, or to :func:`option` with more
         phrases. ``no_match`` and ``no_input`` are spoken before the prompt is repeated: one line, or one for
-        each time. The last attempt names the keys. Raises ConfigError for options that cannot work.
+        each time; left out, they are the flow's ``idle`` lines, or the language's own. The last attempt names
+        the keys. Raises ConfigError for options that cannot work.
         """
-        lines = repairs(no_input, no_match)
+        lines = self._repairs(no_input, no_match)
         asked = _Asked("choose", prompt, attempts, no_input_s, lines, interruptible, metadata)
-        answer = await self._ask(Choice(options), asked)
+        answer = await self._ask(Choice(options, self._options.words), asked)
         return answer.value if answer is not None else None
 
     async def confirm(
@@ -88,9 +92,10 @@ class AskingVerbs(Verbs):
         metadata: Mapping[str, str] | None = None,
     ) -> bool | None:
         """Ask a yes-or-no question; None when neither came after all attempts."""
-        lines = repairs(no_input, no_match)
+        lines = self._repairs(no_input, no_match)
         answer = await self._ask(
-            YesNo(), _Asked("confirm", prompt, attempts, no_input_s, lines, metadata=metadata)
+            YesNo(self._options.words),
+            _Asked("confirm", prompt, attempts, no_input_s, lines, metadata=metadata),
         )
         return answer.value == "yes" if answer is not None else None
 
@@ -174,7 +179,7 @@ class AskingVerbs(Verbs):
         where the provider hears the caller before us. Keys that were pressed before the question do not
         count, except within :meth:`private`.
         """
-        question = question_of(kind, digits)
+        question = question_of(kind, digits, self._options.words)
         if secret and (digits is None or confirm):
             fault = "needs digits=: only keys are taken" if digits is None else "cannot be read back"
             raise ConfigError("collect secret", fault)
@@ -185,7 +190,7 @@ class AskingVerbs(Verbs):
             prompt,
             attempts,
             no_input_s,
-            repairs(no_input, no_match, invalid),
+            self._repairs(no_input, no_match, invalid),
             metadata=metadata,
             speech=speech and not secret,
             secret=secret,
@@ -194,9 +199,10 @@ class AskingVerbs(Verbs):
         async def is_right(answer: Answer) -> bool:
             if not confirm or (answer.by == "digits" and confirm != "always"):
                 return True
+            words = self._options.words
             by_digits = digits is not None and answer.value.isdecimal()
-            spoken = read_back(answer.meaning, answer.value, by_digits=by_digits)
-            return bool(await self.confirm(is_it_right(spoken)))
+            spoken = read_back(answer.meaning, answer.value, by_digits=by_digits, language=words)
+            return bool(await self.confirm(is_it_right(spoken, words)))
 
         answer = await self._ask(question, asked, is_right)
         if answer is None:
@@ -205,6 +211,12 @@ class AskingVerbs(Verbs):
             return SecretStr(answer.value)
         free = type(answer.meaning) is str and not question.members and not answer.meaning.isdecimal()
         return CallerText(answer.meaning) if free else answer.meaning
+
+    def _repairs(
+        self, no_input: Stages | None, no_match: Stages | None, invalid: Stages | None = None
+    ) -> Repairs:
+        options = self._options
+        return repairs(no_input, no_match, invalid, language=options.words, idle=options.idle)
 
     def private(self) -> AbstractContextManager[None]:
         """Keep what the caller types, and all sound of the caller, from everybody but this flow, for a block.
@@ -234,7 +246,7 @@ class AskingVerbs(Verbs):
         is_right: Callable[[Answer], Awaitable[bool]] | None,
     ) -> Answer | None:
         self._step(asked.verb)
-        wait_s = self._no_input_s if asked.no_input_s is None else asked.no_input_s
+        wait_s = asked.no_input_s or self._options.idle_s or self._no_input_s
         failures: dict[AnswerKind, int] = {}
         guidance = asked.prompt
         for attempt in range(1, asked.attempts + 1):
@@ -254,6 +266,8 @@ class AskingVerbs(Verbs):
             keys = question.keys_line() if attempt == asked.attempts - 1 else ""
             if answer.kind is AnswerKind.MATCH:
                 self._stray = question.terminator_due(answer)
+                if self._stray:
+                    self._port.spare_key(self._stray, question.digit_pause_s)
                 if is_right is None or await is_right(answer):
                     return answer
                 if attempt < asked.attempts:

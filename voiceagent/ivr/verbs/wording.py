@@ -10,10 +10,7 @@ from typing import Any
 
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.caller_text import quoted
-
-SORRY = "Sorry, I did not understand that."
-STILL_THERE = "Sorry, I did not hear anything."
-INVALID = "Sorry, that is not possible."
+from voiceagent.ivr.languages import ENGLISH, Language
 
 Stages = str | Sequence[str]
 """One line for every time, or one for each time; the last one stays."""
@@ -23,22 +20,27 @@ Stages = str | Sequence[str]
 class Repairs:
     """What is said before a question is asked again."""
 
-    no_input: Stages = STILL_THERE
-    no_match: Stages = SORRY
-    invalid: Stages = INVALID
+    no_input: Stages = ENGLISH.nothing_heard
+    no_match: Stages = ENGLISH.sorry
+    invalid: Stages = ENGLISH.impossible
 
 
 def repairs(
-    no_input: Stages | None = None, no_match: Stages | None = None, invalid: Stages | None = None
+    no_input: Stages | None = None,
+    no_match: Stages | None = None,
+    invalid: Stages | None = None,
+    *,
+    language: Language = ENGLISH,
+    idle: Sequence[str] = (),
 ) -> Repairs:
-    """Return the lines of a question: those that were given, and ours for the rest.
+    """Return the lines of a question: those that were given, the flow's ``idle`` ones, and ours for the rest.
 
     Where nothing says what an impossible value is to be answered with, ``no_match`` does.
     """
     return Repairs(
-        no_input=_checked("no_input", STILL_THERE if no_input is None else no_input),
-        no_match=_checked("no_match", SORRY if no_match is None else no_match),
-        invalid=_checked("invalid", invalid or no_match or INVALID),
+        no_input=_checked("no_input", (idle or language.nothing_heard) if no_input is None else no_input),
+        no_match=_checked("no_match", language.sorry if no_match is None else no_match),
+        invalid=_checked("invalid", invalid or no_match or language.impossible),
     )
 
 
@@ -53,13 +55,13 @@ def staged(lines: Stages, time: int) -> str:
     return lines if isinstance(lines, str) else lines[min(time, len(lines)) - 1]
 
 
-def read_back(value: Any, text: str, *, by_digits: bool) -> str:
+def read_back(value: Any, text: str, *, by_digits: bool, language: Language = ENGLISH) -> str:
     """Return what was understood as it is spoken to the caller: digits one by one, a date in words.
 
     Never more than a short line of plain words, whatever the caller said.
     """
     if isinstance(value, date):
-        return f"{value.day} {value:%B} {value.year}"
+        return language.date_in_words(value)
     if isinstance(value, Enum):
         value = value.value if isinstance(value.value, str) else value.name.replace("_", " ").lower()
     spoken = text if by_digits else str.__str__(value) if isinstance(value, str) else str(value)
@@ -68,9 +70,9 @@ def read_back(value: Any, text: str, *, by_digits: bool) -> str:
     return quoted(spoken)[1:-1]
 
 
-def is_it_right(spoken: str) -> str:
+def is_it_right(spoken: str, language: Language = ENGLISH) -> str:
     """Return the question whether something was understood."""
-    return f'Ask: "I heard {spoken}. Is that right?"'
+    return f'Ask: "{language.read_back.format(value=spoken)}"'
 
 
 def verbatim(text: str) -> str:

@@ -1,0 +1,124 @@
+"""Checks files with flows, each by what its name ends with. Python files are imported, too: can they be?"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+
+from voiceagent.errors import ConfigError
+from voiceagent.ivr.check.codes import CODES
+from voiceagent.ivr.check.findings import Finding
+from voiceagent.ivr.check.python_check import Checked, allowed_out, check_python
+from voiceagent.ivr.check.rules_leaving import Targets
+from voiceagent.ivr.check.rules_outside import functions_handed_on
+from voiceagent.ivr.check.source import FlowFact, Source
+from voiceagent.ivr.check.toml_check import check_flow
+from voiceagent.ivr.loading import place_of
+from voiceagent.ivr.modules import FlowModules
+from voiceagent.ivr.toml.read import FlowFileError, parse_toml_flow
+
+Checker = Callable[[str, Path, Targets | None], Checked]
+MOST_BYTES = 4_000_000
+"""No file with flows is larger."""
+
+
+class Unreadable(ConfigError):
+    """A file that cannot be checked at all."""
+
+    def __init__(self, file: Path, why: str) -> None:
+        super().__init__("flows", f"{file}: {why}")
+
+
+def check_file(path: Path, targets: Targets | None = None) -> Checked:
+    """Return what is wrong with a file. Raises :class:`Unreadable`."""
+    checker = CHECKERS.get(path.suffix)
+    if checker is None:
+        raise Unreadable(path, f"must end with {' or '.join(CHECKERS)}")
+    return checker(read_text(path), path, targets)
+
+
+def read_text(path: Path) -> str:
+    """Return a file's text. Raises :class:`Unreadable`."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise Unreadable(path, f"cannot be read: {error.strerror}") from None
+    if len(raw) > MOST_BYTES:
+        raise Unreadable(path, f"is larger than {MOST_BYTES} bytes")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Unreadable(path, "is not UTF-8") from None
+
+
+# ── TOML ────────────────────────────────────────────────────────────────────────────────────────
+def _check_toml(text: str, path: Path, targets: Targets | None) -> Checked:
+    try:
+        parsed = parse_toml_flow(text, path)
+    except FlowFileError as error:
+        return Checked(sorted(set(allowed_out(error.findings, text))))
+    numbers = tuple((one, parsed.line("flow", "numbers")) for one in parsed.flow.numbers)
+    fact = FlowFact(str(path), parsed.line("flow"), parsed.flow.name, numbers)
+    return Checked(sorted(set(allowed_out(check_flow(parsed, targets), text))), (fact,))
+
+
+# ── Python ──────────────────────────────────────────────────────────────────────────────────────
+def _check_python(text: str, path: Path, targets: Targets | None) -> Checked:
+    checked = check_python(text, str(path), targets)
+    if any(one.code == "syntax" for one in checked.findings):
+        return checked
+    module, problem = _imported(path)
+    more = [problem] if problem is not None and not _told_already(problem, checked) else []
+    if module is not None:
+        more += _missing_in(module, Source(text, str(path)))
+    known = {(one.line, one.code) for one in checked.findings}
+    more = [one for one in allowed_out(more, text) if (one.line, one.code) not in known]
+    return Checked(sorted({*checked.findings, *more}), checked.flows)
+
+
+def _imported(path: Path) -> tuple[ModuleType | None, Finding | None]:
+    """Import a file as the service does; what it prints is swallowed, what it brings along is forgotten."""
+    modules = FlowModules()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return modules.load(path), None
+    except (Exception, SystemExit) as error:
+        file, _, line = place_of(error, path).rpartition(":")
+        missing_name = isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError)
+        code = "missing-function" if missing_name else "import-fails"
+        plain = isinstance(error, ImportError | ConfigError)
+        about = modules.plain(str(error) if plain else f"{type(error).__name__}: {error}")
+        first = about.splitlines()[0] if about else code
+        number = int(line) if file and line.isdecimal() else 1
+        return None, Finding(file or str(path), number, CODES[code].severity, code, first)
+    finally:
+        modules.forget()
+
+
+def _told_already(problem: Finding, checked: Checked) -> bool:
+    """Tell whether an import failed for a mistake that the text has shown already (decorators raise)."""
+    return "must be an async" in problem.message and any(one.code == "not-async" for one in checked.findings)
+
+
+def _missing_in(module: ModuleType, source: Source) -> list[Finding]:
+    """Return tools and fetched functions (``shop.balance``) that an imported module does not have."""
+    found: list[Finding] = []
+    for node, where in functions_handed_on(source):
+        name = source.dotted(node)
+        first, *rest = source.path(node)
+        held: object = getattr(module, first, None)
+        for part in rest:
+            if held is None:
+                break
+            if not hasattr(held, part):
+                found.append(source.found(node, "missing-function", f"{name} {where} does not exist"))
+                break
+            held = getattr(held, part)
+    return found
+
+
+CHECKERS: Mapping[str, Checker] = {".py": _check_python, ".toml": _check_toml}
+"""By what a file's name ends with."""
