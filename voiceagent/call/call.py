@@ -96,7 +96,8 @@ class Call:
         ``recordings`` keeps what the flow records; None: nobody does.
         """
         self.inputs = inputs_of(journal)
-        self.leg, dial, outside = recorded(self.inputs, leg, dial, outside)
+        ways = recorded(self.inputs, leg, dial, outside, recordings or Unkept())
+        self.leg, dial, outside, recordings = ways
         self.id = call_id
         self.flow = flow
         self.journal = journal
@@ -146,7 +147,7 @@ class Call:
         self.secrecy = Secrecy(self)
         self.ear = LegEar(self)
         self.holding = Holding(self, observer)
-        self.recorder = Recorder(self, recordings or Unkept(), observer, config.recording_max_s)
+        self.recorder = Recorder(self, recordings, observer, config.recording_max_s)
         self.transfers = Transfers(self, config.transfer_targets, dial, observer)
         timeout_s = config.transfer_timeout_s
         self.operating = Operating(self, config.transfer_targets, self._tasks.start, timeout_s)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 from voiceagent.call.inputs import HIDDEN
@@ -16,6 +15,7 @@ from voiceagent.call.leg import (
     LegEnd,
     LegInfo,
     LegListener,
+    LegTap,
     MediaFigures,
     Progress,
     TransferResult,
@@ -24,7 +24,7 @@ from voiceagent.errors import SipError
 from voiceagent.replay.errors_back import error_back
 from voiceagent.replay.recording import Input
 from voiceagent.replay.script import ReplayScript
-from voiceagent.replay.trace import rebuild
+from voiceagent.replay.trace import rebuild, tuples
 
 FRAME = {"audio/pcmu": b"\xff" * 160, "audio/pcma": b"\xd5" * 160}
 """20 ms of silence."""
@@ -44,6 +44,7 @@ class ReplayLeg:
         self._listener: LegListener | None = None
         self._counts: dict[str, int] = {}
         self._progress: dict[str, Progress] = {}
+        self._tap: LegTap | None = None
         self._leaving = False
         self._left: Mapping[str, Any] | None = None
         self.info = LegInfo("", "direct", "", "")
@@ -53,8 +54,7 @@ class ReplayLeg:
 
     def _become(self, entry: Mapping[str, Any]) -> None:
         if "info" in entry:
-            info = rebuild(LegInfo, entry["info"])
-            self.info = replace(info, headers=tuple(tuple(one) for one in info.headers))
+            self.info = rebuild(LegInfo, tuples(entry["info"]))
             self.capabilities = rebuild(LegCapabilities, entry["capabilities"])
             self.audio_format = entry["format"]
 
@@ -97,7 +97,10 @@ class ReplayLeg:
         """The caller is silent for so many frames: what was said is not in the journal."""
         if self._listener is None:
             return False
-        self._listener.leg_audio(FRAME[self.audio_format] * frames)
+        audio = FRAME[self.audio_format] * frames
+        if self._tap is not None:
+            self._tap.caller_audio(audio)
+        self._listener.leg_audio(audio)
         return True
 
     def take_successor(self, by: Leg) -> bool:
@@ -156,8 +159,7 @@ class ReplayLeg:
     async def _handed(self, order: str, progress: Progress | None) -> TransferResult:
         if progress is not None:
             self._progress[order] = progress
-        result = rebuild(TransferResult, (await self._ordered(order))["value"])
-        return replace(result, steps=tuple((int(status), str(text)) for status, text in result.steps))
+        return rebuild(TransferResult, tuples((await self._ordered(order))["value"]))
 
     async def hold(self, on: bool) -> bool:
         return bool((await self._ordered("hold")).get("value"))
@@ -170,6 +172,9 @@ class ReplayLeg:
 
     def play_end(self, *, response_id: str) -> None:
         """See :meth:`play`."""
+
+    def tap(self, tap: LegTap | None) -> None:
+        self._tap = tap
 
     def stop_playing(self) -> Sequence[Heard]:
         found = self._script.pull("heard", self._loop.time(), leg=self.number)

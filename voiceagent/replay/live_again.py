@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -28,12 +28,12 @@ from voiceagent.realtime.webhook_event import CallOffer
 from voiceagent.realtime.websocket import OpenAIRealtimeWebSocketModel
 from voiceagent.records.journal import Journal
 from voiceagent.replay.legs import ReplayLegs
-from voiceagent.replay.others import ReplayGreeting, ReplayOutside
+from voiceagent.replay.others import ReplayGreeting, ReplayOutside, ReplayRecordings
 from voiceagent.replay.provider import ReplayControl, ReplayProvider
 from voiceagent.replay.recording import Entry, Recording
 from voiceagent.replay.replay_loop import LATE_S, ReplayLoop
 from voiceagent.replay.script import ReplayScript, Untaken
-from voiceagent.replay.trace import rebuild
+from voiceagent.replay.trace import rebuild, tuples
 
 GRACE_S = 30.0
 """How long after the recording's end the call may still go on."""
@@ -60,6 +60,8 @@ class Nobody:
     def noticed(self, call: Call, notice: RealtimeModelNoticeEvent) -> None: ...
 
     def digit_pressed(self, call: Call, digit: str) -> None: ...
+
+    def happened(self, call: Call, kind: str, facts: Mapping[str, Any]) -> None: ...
 
     def tool_ended(self, call: Call, name: str, ok: bool, seconds: float) -> None: ...
 
@@ -100,7 +102,7 @@ class _Life:
             self._flow,
             open_session=self._opener("first"),
             open_second=self._opener("second") if made["second"] else None,
-            config=rebuild(CallConfig, _tuples(made["config"])),
+            config=rebuild(CallConfig, tuples(made["config"])),
             journal=journal,
             observer=Nobody(),
             tokens=inputs.tokens("call"),
@@ -108,6 +110,8 @@ class _Life:
             dial=legs.dial if made["dials"] else None,
             metadata=made["metadata"],
             outside=ReplayOutside(script),
+            origin=made.get("origin"),
+            recordings=ReplayRecordings(script),
         )
         if call.placing is not None:
             call.placing.greeting = ReplayGreeting(made["format"], script)
@@ -241,12 +245,3 @@ class _Life:
 
 def _defaults(entry: Entry) -> SessionDefaults:
     return rebuild(SessionDefaults, entry["defaults"])
-
-
-def _tuples(value: Any) -> Any:
-    """Return plain JSON with its lists as tuples, as frozen settings hold them."""
-    if isinstance(value, Mapping):
-        return {key: _tuples(one) for key, one in cast("Mapping[str, Any]", value).items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return tuple(_tuples(one) for one in cast("Sequence[Any]", value))
-    return value

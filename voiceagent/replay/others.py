@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import is_dataclass
 from typing import Any
-
-from pydantic import BaseModel
 
 from voiceagent.call.greeting import Greeting
 from voiceagent.call.leg import G711
+from voiceagent.call.outside import as_kind
 from voiceagent.ivr.ports import Answering
+from voiceagent.media.g711 import Law
+from voiceagent.records.recording import RecordingFailed, RecordingFinished, RecordingNews, RecordingSink
 from voiceagent.replay.errors_back import error_back
 from voiceagent.replay.script import ReplayScript
 from voiceagent.replay.trace import rebuild
@@ -25,24 +25,20 @@ class ReplayOutside:
         self._script = script
         script.takers["outside"] = lambda entry: script.answer(("outside", entry["key"]), entry)
 
-    async def __call__(self, key: str, work: Callable[[], Awaitable[Any]]) -> Any:
+    async def __call__(self, key: str, work: Callable[[], Awaitable[Any]], *, kind: Any = None) -> Any:
         entry = await self._script.answered(("outside", key))
         if "error" in entry:
             raise error_back(entry["error"])
-        return _value(entry)
+        if "unwritten" in entry:
+            raise LookupError(f"the result of {key} is not in the journal ({entry['unwritten']})")
+        return as_kind(entry.get("value"), kind or _class(entry))
 
 
-def _value(entry: Mapping[str, Any]) -> Any:
-    """Return a recorded result; as what it was, where its class is one that the flow has loaded."""
-    value = entry.get("value")
+def _class(entry: Mapping[str, Any]) -> Any:
+    """Return the class of a recorded result, where it is one that the flow has loaded."""
     module, _, name = str(entry.get("as", "")).partition(":")
     kind = getattr(sys.modules.get(module), name, None) if module else None
-    if isinstance(kind, type):
-        if issubclass(kind, BaseModel):
-            return kind.model_validate(value)
-        if is_dataclass(kind):
-            return rebuild(kind, value)
-    return value
+    return kind if isinstance(kind, type) else None
 
 
 class ReplayGreeting(Greeting):
@@ -69,3 +65,30 @@ class ReplayGreeting(Greeting):
         if (before.decided, before.beep_at_ms) != (self._known.decided, self._known.beep_at_ms):
             self.news()
         return True
+
+
+class ReplayRecordings:
+    """Keeps nothing, and tells of each file what was told. A ``voiceagent.records.recording.Recordings``."""
+
+    def __init__(self, script: ReplayScript) -> None:
+        self._told: dict[str, Callable[[RecordingNews], None]] = {}
+        script.takers["recording"] = self._news
+
+    def start(self, file: str, law: Law, told: Callable[[RecordingNews], None]) -> RecordingSink:
+        self._told[file] = told
+        return _Nowhere()
+
+    def _news(self, entry: Mapping[str, Any]) -> bool:
+        told = self._told.pop(entry["file"], None)
+        if told is not None:
+            kind = RecordingFailed if entry["news"] == "failed" else RecordingFinished
+            told(rebuild(kind, entry["facts"]))
+        return told is not None
+
+
+class _Nowhere:
+    def write(self, caller: bytes, agent: bytes) -> None:
+        """Nobody listens."""
+
+    def finish(self) -> None:
+        """The recording knows when the file was complete."""
