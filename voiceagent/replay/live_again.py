@@ -72,7 +72,12 @@ def live_again(recording: Recording, flow: Flow, *, late_s: float = LATE_S) -> R
     """Live a recorded call again, on a loop of its own. ``late_s``: how late its timers may have fired."""
     start = recording.loop_start
     until = start + recording.last + GRACE_S
-    with asyncio.Runner(loop_factory=lambda: ReplayLoop(start, late_s=late_s, until=until)) as runner:
+    stalls = [(start + since, start + to) for since, to in recording.late]
+
+    def loop_factory() -> ReplayLoop:
+        return ReplayLoop(start, late_s=late_s, stalls=stalls, until=until)
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
         loop = cast("ReplayLoop", runner.get_loop())
         return runner.run(_Life(recording, flow, loop).live())
 

@@ -37,7 +37,8 @@ class Input:
     entry: Entry
     before: int | None = None
     """Decisions made before it; None where only its time counts (audio of the caller)."""
-    group: int = 0
+    turn: int = 0
+    """Turn of the loop in which it entered; 0: the loop was at rest before."""
     line: int = 0
 
     @property
@@ -72,6 +73,8 @@ class Recording:
     """Entries that were dropped when the disk could not follow."""
     ended: bool = False
     """False: the journal was torn off before the call's end."""
+    late: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
+    """From when to when the loop did nothing: timers that were due then fired after it."""
     secret: bool = False
     """Keys were left out, so what followed from them cannot be lived again."""
 
@@ -141,9 +144,18 @@ def _number(line: int, entry: Entry, name: str) -> float:
     return float(value)
 
 
+def _awaited(kind: str, entry: Entry) -> bool:
+    """Return whether an input is the answer that somebody of ours was waiting for."""
+    return (
+        kind in ("in.outside", "in.rest")
+        or (kind == "in.leg" and "count" in entry)
+        or (kind == "in.link" and entry.get("state") != "closed")
+    )
+
+
 def _take(found: Recording, line: int, entry: Entry, t: float, before: int) -> None:
     kind = str(entry["type"])
-    group = int(entry.get("g", 0))
+    turn = int(entry.get("g", 0))
     if kind == "in.caller_audio":
         at = float(entry["since"])
         for gap in entry["gaps"]:
@@ -155,9 +167,13 @@ def _take(found: Recording, line: int, entry: Entry, t: float, before: int) -> N
         since = float(entry["since"])
         for delta in entry["deltas"]:
             at = round(since + delta[0] / 1000, 6)
-            found.inputs.append(Input(at, {**entry, "amounts": delta[1:]}, before, -1, line))
+            found.inputs.append(Input(at, {**entry, "amounts": delta[1:]}, before, turn, line))
+    elif kind == "in.late":
+        found.late.append((float(entry["since"]), float(entry["until"])))
     else:
-        one = Input(t, entry, before, group, line)
+        if turn and _awaited(kind, entry):
+            turn -= 1  # written down by whom it woke, one turn after it had come
+        one = Input(t, entry, before, turn, line)
         (found.pulled if kind in PULLED else found.inputs).append(one)
         if "•" in (entry.get("digit"), entry.get("digits")):
             found.secret = True

@@ -3,7 +3,8 @@
 A real loop is late: a timer fires some milliseconds after it is due, and what arrives meanwhile may be
 handled first. The recording says which it was: it counts the decisions before every input. So a timer that is
 due just before an input waits until after it when the recording shows no further decision before that input,
-and fires before it when it does. Nothing else is left to the clock.
+and fires before it when it does. What an input woke runs for as many turns of the loop as it did until the
+next input came. Nothing else is left to the clock.
 """
 
 from __future__ import annotations
@@ -12,21 +13,26 @@ import asyncio
 import heapq
 import math
 import selectors
-from collections.abc import Callable
+from bisect import bisect
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+from voiceagent.call.loop_turns import FOLLOWED, REST
 from voiceagent.simulate.virtual_loop import VirtualDeadlock
 
 LATE_S = 0.025
 """How late a timer of a real loop is taken to fire at most, unless said otherwise."""
 SAME_MOMENT_S = 0.0015
 """Inputs as close as this may have entered before anything that the first one woke had run."""
+NEXT_STALL_S = 0.05
+"""A stall that begins so soon after another one is part of the same trouble."""
+FOLLOWING_STALLS = 3
 TINY_S = 1e-6
 MOST_SPINS = 100_000
 """Turns in a row in which something is ready, until timers fire all the same: somebody waits by spinning."""
 
 Following = tuple[float, int, int]
-"""The next input: time (loop's clock), decisions before it, group."""
+"""The next input: time (loop's clock), decisions before it, turn of the loop."""
 
 
 class Script(Protocol):
@@ -101,12 +107,28 @@ class ReplayLoop(asyncio.SelectorEventLoop):
     Timers fire only when nothing else is ready, those of one moment together.
     """
 
-    def __init__(self, start: float, *, late_s: float = LATE_S, until: float = math.inf) -> None:
-        """``until``: the clock never passes it; the script is told then that all stands still."""
+    def __init__(
+        self,
+        start: float,
+        *,
+        late_s: float = LATE_S,
+        stalls: Iterable[tuple[float, float]] = (),
+        until: float = math.inf,
+    ) -> None:
+        """``stalls``: from when to when the recorded loop did nothing.
+
+        ``until``: the clock never passes it; the script is told then that all stands still.
+        """
         self._now = start
         self._late_s = late_s
         self._until = until
+        self._stalls = sorted(stalls)
         self._spins = 0
+        self._turns = 0
+        self._entered = 0
+        """Turn of this loop in which the last input entered …"""
+        self._turn = -REST
+        """… and the turn in which it did when it was recorded."""
         self.script: Script | None = None
         self.threads_at_work = 0
         selector = _Selector(selectors.DefaultSelector())
@@ -146,23 +168,34 @@ class ReplayLoop(asyncio.SelectorEventLoop):
     def turn(self) -> None:
         """Decide what happens in this turn: an input enters, timers fire, or only what is ready runs."""
         self._fire(None)
+        self._turns += 1
         script = self.script
-        if self.busy:
+        if self.busy and self._spins < MOST_SPINS:
             self._spins += 1
             following = script.next_input() if script is not None else None
-            if script is not None and following is not None and self._spins < MOST_SPINS:
-                at, before, _ = following
-                if at <= self._now + SAME_MOMENT_S and script.decided >= before:
-                    self._enter(script, at)
-                return
-            if self._spins < MOST_SPINS:
-                return
+            if script is not None:
+                if following is not None and self._is_its_turn(script, following):
+                    self._enter(script, following)
+                else:
+                    self._now = max(self._now, self._when_recorded(script, following, self._now))
+            return
         self._spins = 0
         if script is None:
             self._jump(self._due())
             return
         while not self._step(script):
             pass
+
+    def _is_its_turn(self, script: Script, following: Following) -> bool:
+        """Return whether an input enters while what the one before has woken is still running."""
+        at, before, turn = following
+        if self._follows(turn):
+            return self._turns - self._entered >= turn - self._turn
+        return turn == 0 and at <= self._now + SAME_MOMENT_S and script.decided >= before
+
+    def _follows(self, turn: int) -> bool:
+        """Return whether the loop did not rest between the last input and this one."""
+        return turn > 0 and -1 <= turn - self._turn <= FOLLOWED
 
     def _step(self, script: Script) -> bool:
         """Let one thing happen; True when the loop has something to do then."""
@@ -174,7 +207,7 @@ class ReplayLoop(asyncio.SelectorEventLoop):
             self._now = max(self._now, frames)
             self._do(script.enter_frames)
         elif enters and following is not None:
-            self._enter(script, following[0])
+            self._enter(script, following)
         elif due is None or max(due, self._now) > self._until:
             script.stands_still()
             return True
@@ -189,27 +222,40 @@ class ReplayLoop(asyncio.SelectorEventLoop):
         at, before, _ = following
         if due is None or due > at + self._late_s:
             return True
-        if due <= at - self._late_s:
+        if due <= at - self._lateness(due):
             return False
         return script.decided >= before or (due > at and self._now >= at + self._late_s)
+
+    def _lateness(self, due: float) -> float:
+        """Return how late a timer that was due then may have fired."""
+        stalls = self._stalls
+        index = bisect(stalls, (due, math.inf)) - 1
+        if index < 0 or due > stalls[index][1]:
+            return self._late_s
+        end = stalls[index][1]
+        for since, until in stalls[index + 1 : index + 1 + FOLLOWING_STALLS]:
+            if since - end > NEXT_STALL_S:
+                break
+            end = until  # the turns that followed were slow ones, too
+        return end - due + self._late_s
 
     def _when_recorded(self, script: Script, following: Following | None, due: float) -> float:
         """Return when this timer fired in the recording, as far as its next decision tells."""
         if following is not None and script.decided >= following[1]:
             return due
         then = script.recorded_time()
-        return then if then is not None and due < then <= due + self._late_s else due
+        return then if then is not None and due < then <= due + self._lateness(due) else due
 
-    def _enter(self, script: Script, at: float) -> None:
+    def _enter(self, script: Script, following: Following | None) -> None:
         """Let an input enter, and all that entered in the same turn of the loop."""
-        self._now = max(self._now, at)
-        following = script.next_input()
-        group = None if following is None else following[2]
+        turn = 0 if following is None else following[2]
+        if turn:
+            self._entered, self._turn = self._turns, turn
         while following is not None:
+            self._now = max(self._now, following[0])
             self._do(script.enter)
             following = script.next_input()
-            alone = group is None or group < 0
-            if alone or following is None or following[2] != group or script.decided < following[1]:
+            if not turn or following is None or following[2] != turn or script.decided < following[1]:
                 return
 
     def _do(self, work: Callable[[], None]) -> None:

@@ -63,7 +63,7 @@ class ReplayScript:
         if not self._inputs:
             return None
         one = self._inputs[0]
-        return round(self._start + one.at, 6), one.before or 0, one.group
+        return round(self._start + one.at, 6), one.before or 0, one.turn
 
     def enter(self) -> None:
         self._take(self._inputs.popleft())
@@ -143,6 +143,6 @@ class ReplayScript:
         found = self._answers.setdefault(key, Answer())
         if found.given is not None:
             return found.given
-        if found.asked is None:
+        if found.asked is None or found.asked.done():
             found.asked = asyncio.get_running_loop().create_future()
-        return await asyncio.shield(found.asked)
+        return await found.asked
