@@ -144,12 +144,17 @@ def _number(line: int, entry: Entry, name: str) -> float:
     return float(value)
 
 
+_IN_TASKS = ("hold", "resume", "transfer", "send_digits")
+"""Wishes of operators that a task carries out."""
+
+
 def _awaited(kind: str, entry: Entry) -> bool:
     """Return whether an input is the answer that somebody of ours was waiting for."""
     return (
         kind in ("in.outside", "in.rest")
         or (kind == "in.leg" and "count" in entry)
         or (kind == "in.link" and entry.get("state") != "closed")
+        or (kind == "in.operator" and entry.get("what") in _IN_TASKS)
     )
 
 

@@ -175,9 +175,9 @@ class ReplayLoop(asyncio.SelectorEventLoop):
             following = script.next_input() if script is not None else None
             if script is not None:
                 if following is not None and self._is_its_turn(script, following):
+                    self._fire_before(script, following)
                     self._enter(script, following)
-                else:
-                    self._now = max(self._now, self._when_recorded(script, following, self._now))
+                self._catch_up(script)
             return
         self._spins = 0
         if script is None:
@@ -208,6 +208,7 @@ class ReplayLoop(asyncio.SelectorEventLoop):
             self._do(script.enter_frames)
         elif enters and following is not None:
             self._enter(script, following)
+            self._catch_up(script)
         elif due is None or max(due, self._now) > self._until:
             script.stands_still()
             return True
@@ -229,7 +230,9 @@ class ReplayLoop(asyncio.SelectorEventLoop):
     def _lateness(self, due: float) -> float:
         """Return how late a timer that was due then may have fired."""
         stalls = self._stalls
-        index = bisect(stalls, (due, math.inf)) - 1
+        index = bisect(stalls, (due + NEXT_STALL_S, math.inf)) - 1
+        while index > 0 and stalls[index - 1][1] >= due:
+            index -= 1
         if index < 0 or due > stalls[index][1]:
             return self._late_s
         end = stalls[index][1]
@@ -245,6 +248,11 @@ class ReplayLoop(asyncio.SelectorEventLoop):
             return due
         then = script.recorded_time()
         return then if then is not None and due < then <= due + self._lateness(due) else due
+
+    def _catch_up(self, script: Script) -> None:
+        """The recorded loop was slow: what an input has woken acted only later."""
+        if self._lateness(self._now) > self._late_s:
+            self._now = max(self._now, self._when_recorded(script, script.next_input(), self._now))
 
     def _enter(self, script: Script, following: Following | None) -> None:
         """Let an input enter, and all that entered in the same turn of the loop."""
@@ -279,6 +287,17 @@ class ReplayLoop(asyncio.SelectorEventLoop):
             raise VirtualDeadlock(f"nothing can happen any more; waiting: {', '.join(waiting) or 'no task'}")
         self._now = max(self._now, due)
         self._fire(due)
+
+    def _fire_before(self, script: Script, following: Following) -> None:
+        """A decision is still to come before this input, in whose turn: then it is a timer's."""
+        while script.decided < following[1]:
+            due = self._due()
+            if due is None or due > following[0]:
+                return
+            self._now = max(self._now, due)
+            handle = heapq.heappop(self._scheduled)  # type: ignore[attr-defined]
+            handle._scheduled = False
+            handle._run()
 
     def _fire(self, horizon: float | None) -> None:
         """Have asyncio fire the timers up to ``horizon``, whatever the clock says; None: none of them."""
