@@ -13,6 +13,7 @@ from voiceagent.call.flow_failure import failure_of
 from voiceagent.call.greeting import Greeting
 from voiceagent.call.leg import LegInfo
 from voiceagent.call.outside import Outside, directly
+from voiceagent.call.recording import Recorder
 from voiceagent.call.speech import CallSpeech
 from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.ivr.ports import Answering, CallerInput, CallFacts, Line, TransferOutcome
@@ -73,6 +74,8 @@ class FlowPort:
         self._asking = 0
         self._last_key = ""
         self._over = False
+        self._spared = ("", 0.0)
+        """A key that ends nothing once more, and until when."""
         self._listeners = 0
 
     @property
@@ -91,6 +94,10 @@ class FlowPort:
 
     def hush_for(self, digit: str) -> None:
         """The caller pressed a key: it ends what may be dropped, unless a question is to judge it first."""
+        key, until = self._spared
+        if digit == key and asyncio.get_running_loop().time() <= until:
+            self._spared = ("", 0.0)
+            return
         self._last_key = digit = self._call.secrecy.shown(digit)
         if not self._asking:
             self._session.digit(digit)
@@ -117,6 +124,9 @@ class FlowPort:
 
     def drop_prompt(self) -> None:
         self._session.digit(self._last_key)
+
+    def spare_key(self, digit: str, within_s: float) -> None:
+        self._spared = (digit, asyncio.get_running_loop().time() + within_s)
 
     async def next_input(self, timeout_s: float | None) -> CallerInput | None:
         self._listeners += 1
@@ -169,9 +179,9 @@ class FlowPort:
         finally:
             self._call.watch.working(False)
 
-    def note_failure(self, kind: str, error: BaseException, **facts: Any) -> None:
-        failure = {name: value for name, value in asdict(failure_of(error)).items() if value != ()}
-        self._call.journal.write(kind, **facts, **failure)
+    def note_outside(self, kind: str, error: BaseException | None, **facts: Any) -> None:
+        failure = {} if error is None else asdict(failure_of(error))
+        self._call.journal.write(kind, **facts, **{key: told for key, told in failure.items() if told != ()})
 
     def step(self, name: str, place: str = "") -> None:
         self._step(name, place)
@@ -192,6 +202,10 @@ class FlowPort:
         if result.accepted:
             await asyncio.Event().wait()  # the call's end cancels the flow here
         return TransferOutcome(result.accepted, result.status, result.reason, result.steps)
+
+    @property
+    def recorder(self) -> Recorder:
+        return self._call.recorder
 
     @property
     def held(self) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from voiceagent.call.outside import as_kind
 from voiceagent.simulate.loop import asking
-from voiceagent.simulate.scenario import Answer, answers
+from voiceagent.simulate.scenario import Answer
 
 
 class ScenarioFault(Exception):
@@ -24,8 +24,8 @@ class ScenarioOutside:
 
     def __init__(
         self,
-        tools: Mapping[str, Answer | list[Answer]],
-        fetch: Mapping[str, Answer | list[Answer]],
+        tools: Mapping[str, Sequence[Answer]],
+        fetch: Mapping[str, Sequence[Answer]],
         changed: Callable[[], None],
     ) -> None:
         self._given = {"tool": tools, "fetch": fetch}
@@ -37,7 +37,7 @@ class ScenarioOutside:
     async def __call__(self, key: str, work: Callable[[], Awaitable[Any]], *, kind: Any = None) -> Any:
         place, _, rest = key.partition(":")
         name = rest.rpartition(":")[0] or rest
-        planned = answers(self._given.get(place, {}), name)
+        planned = self._given.get(place, {}).get(name)
         self.at_work += 1
         mark = asking.set(key)
         try:
@@ -49,7 +49,7 @@ class ScenarioOutside:
             self.at_work -= 1
             self._changed()
 
-    async def _answer(self, kind: str, name: str, planned: list[Answer]) -> Any:
+    async def _answer(self, kind: str, name: str, planned: Sequence[Answer]) -> Any:
         count = self._asked[kind, name]
         self._asked[kind, name] += 1
         if not planned:
