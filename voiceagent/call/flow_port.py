@@ -13,6 +13,7 @@ from voiceagent.call.flow_failure import failure_of
 from voiceagent.call.greeting import Greeting
 from voiceagent.call.leg import LegInfo
 from voiceagent.call.outside import Outside, directly
+from voiceagent.call.recording import Recorder
 from voiceagent.call.speech import CallSpeech
 from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.ivr.ports import Answering, CallerInput, CallFacts, Line, TransferOutcome
@@ -201,6 +202,10 @@ class FlowPort:
         if result.accepted:
             await asyncio.Event().wait()  # the call's end cancels the flow here
         return TransferOutcome(result.accepted, result.status, result.reason, result.steps)
+
+    @property
+    def recorder(self) -> Recorder:
+        return self._call.recorder
 
     @property
     def held(self) -> bool:
