@@ -179,7 +179,7 @@ class FlowPort:
         finally:
             self._call.watch.working(False)
 
-    def note_outside(self, kind: str, error: BaseException | None, **facts: Any) -> None:
+    def note_fact(self, kind: str, error: BaseException | None = None, **facts: Any) -> None:
         failure = {} if error is None else asdict(failure_of(error))
         self._call.journal.write(kind, **facts, **{key: told for key, told in failure.items() if told != ()})
 

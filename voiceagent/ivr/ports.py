@@ -136,6 +136,8 @@ class Tool:
     working: str = ""
     """Said while it runs longer than ``working_after_s``."""
     working_after_s: float = 3.0
+    silent: bool = False
+    """Nothing is said about its result: the flow goes on instead."""
     steps: tuple[str, ...] = ()
     """Steps of the flow in which the model may call it; empty means all."""
 
@@ -162,6 +164,7 @@ class Line:
     """One thing to say, on its way to the sequencer."""
 
     instructions: str
+    """Empty: the model answers what was said last, by its standing prompt."""
     origin: Origin = Origin.IVR
     replace: bool = False
     """False: the standing prompt stays in force and the line is added to it."""
@@ -274,8 +277,8 @@ class CallPort(Protocol):
         """Say ``text`` while the block lasts longer than ``after_s``, whenever nobody speaks."""
         ...
 
-    def note_outside(self, kind: str, error: BaseException | None, **facts: Any) -> None:
-        """Write down how a function of others' has ended; of an error, what it was and where."""
+    def note_fact(self, kind: str, error: BaseException | None = None, **facts: Any) -> None:
+        """Write an entry of the journal; of an error, what it was and where in the flow's own files."""
         ...
 
     async def note(self, text: str) -> None:

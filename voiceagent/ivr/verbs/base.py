@@ -12,7 +12,7 @@ from voiceagent.errors import ConfigError
 from voiceagent.ivr.caller_text import CallerText, guarded, quoted, suspects
 from voiceagent.ivr.options import FlowOptions
 from voiceagent.ivr.ports import CallFacts, CallPort, Line, Tool
-from voiceagent.realtime.requests import BargePolicy, When
+from voiceagent.realtime.requests import BargePolicy, Origin, When
 
 _OURS = str(Path(__file__).parents[1])
 
@@ -68,6 +68,7 @@ class Verbs:
         *,
         after_playback: bool = False,
         question: bool = False,
+        origin: Origin = Origin.IVR,
     ) -> Line:
         names = [tool.name for tool in tools]
         if len(set(names)) != len(names):
@@ -77,6 +78,7 @@ class Verbs:
             instructions = f"{self._options.standing} {instructions}"
         return Line(
             instructions=instructions,
+            origin=origin,
             replace=replace,
             metadata={key: _as_data(value) for key, value in (metadata or {}).items()},
             interruptible=interruptible,
