@@ -21,6 +21,8 @@ settings.register_profile("search", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
+pytest_plugins = ["voiceagent.simulate.pytest_plugin"]
+
 _MATRIX = Matrix()
 
 

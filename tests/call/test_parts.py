@@ -17,7 +17,7 @@ from voiceagent.call.outcome import CallOutcome, OutcomeClass, outcome_of_leg
 from voiceagent.call.record import said
 from voiceagent.call.sip_leg import digit_of_info
 from voiceagent.call.targets import allowed_target
-from voiceagent.call.tool_runs import output_text, run_tool
+from voiceagent.call.tool_runs import ToolRuns, Toolset, output_text
 from voiceagent.call.transcript import Transcript, Utterance
 from voiceagent.claims import CallerClaims, Diverted, Person
 from voiceagent.ivr import tool
@@ -114,28 +114,30 @@ async def balance(account: str, currency: str = "EUR") -> Any:
 
 @virtual
 async def test_results_become_text_whatever_their_type() -> None:
-    assert await run_tool([balance], "balance", '{"account": "model"}') == ('{"cents":42}', True)
-    assert await run_tool([balance], "balance", '{"account": "text", "currency": "USD"}') == ("42 USD", True)
-    assert await run_tool([balance], "balance", '{"account": "none"}') == ("null", True)
+    runs, tools = ToolRuns("call_1"), Toolset([balance])
+    assert await runs.run(tools, "balance", '{"account": "model"}', "c1") == ('{"cents":42}', True)
+    given = '{"account": "text", "currency": "USD"}'
+    assert await runs.run(tools, "balance", given, "c2") == ("42 USD", True)
+    assert await runs.run(tools, "balance", '{"account": "none"}', "c3") == ("null", True)
 
 
 @pytest.mark.parametrize(
     ("name", "arguments", "hint"),
     [
-        ("balance", "", "missing"),
+        ("balance", "", "account: Field required"),
         ("balance", "[1]", "not a JSON object"),
-        ("balance", '{"account": "x", "pin": "1"}', "unknown"),
-        ("balance", "[" * 100_000, "not a JSON object"),
-        ("balance", '{"account": "nobody"}', "failed (KeyError)"),
-        ("other", "{}", "no tool named other"),
+        ("balance", '{"account": "x", "pin": "1"}', "pin: Extra inputs are not permitted"),
+        ("balance", "[" * 10_000, "not a JSON object"),
+        ("balance", '{"account": "nobody"}', "the tool failed"),
+        ("other", "{}", "no such tool"),
     ],
 )
 def test_what_goes_wrong_becomes_an_output_without_inner_details(
     name: str, arguments: str, hint: str
 ) -> None:
-    output, well = virtual_run(run_tool([balance], name, arguments))
+    output, well = virtual_run(ToolRuns("call_1").run(Toolset([balance]), name, arguments, "c1"))
     assert not well
-    assert hint in json.loads(output)["error"]
+    assert hint in json.loads(output)["error"]["message"]
 
 
 def test_a_result_that_json_cannot_hold_as_such_is_made_text() -> None:

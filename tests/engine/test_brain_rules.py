@@ -125,6 +125,12 @@ def test_results_are_read_out() -> None:
         ("null", "That is done."),
         ('{"message": "All set"}', "All set."),
         ('{"error": "no such order"}', "Sorry, that did not work: no such order."),
+        ('{"error": {"code": "timeout", "message": "x"}}', "Sorry, that takes too long just now."),
+        (
+            '{"error": {"code": "invalid_arguments", "message": "p0: Field required"}}',
+            "Sorry, I did not get all the details. Could you tell me again?",
+        ),
+        ('{"error": {"code": "sold_out", "message": "none left"}}', "Sorry, that did not work: none left."),
         ('["a", "b", "c"]', "A, b, and c."),
         ("[]", "Nothing was found."),
         ("42", "42."),

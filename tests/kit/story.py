@@ -16,6 +16,7 @@ from tests.kit.scripted_provider import ScriptedProvider
 from tests.kit.virtual_loop import eventually
 from voiceagent.call.call import Call
 from voiceagent.call.config import CallConfig
+from voiceagent.call.inputs import Inputs, inputs_of
 from voiceagent.call.ledger import LedgerEntry
 from voiceagent.call.leg import G711
 from voiceagent.call.outcome import CallOutcome
@@ -29,6 +30,7 @@ from voiceagent.realtime.model_events import RealtimeModelNoticeEvent
 from voiceagent.realtime.session import RealtimeSession
 from voiceagent.realtime.websocket import OpenAIRealtimeWebSocketModel
 from voiceagent.records.journal import Journal
+from voiceagent.records.recording import Recordings
 
 TRANSCRIPTION = {"model": "scripted", "language": "en"}
 
@@ -80,6 +82,8 @@ class Story:
         wall: Callable[[], float] | None = None,
         dial: Dial | None = None,
         metadata: Mapping[str, str] | None = None,
+        recordings: Recordings | None = None,
+        record_inputs: bool = False,
     ) -> None:
         self.provider = ScriptedProvider()
         self.second = ScriptedProvider() if second else None
@@ -90,6 +94,8 @@ class Story:
         self.entries: list[Mapping[str, Any]] = []
         journal = Journal(None, None, monotonic=asyncio.get_running_loop().time)
         journal.tap(self.entries.append)
+        if record_inputs:
+            Inputs(journal, "seed")
         self._connect_s = connect_s
         self._event_ids, self._session_ids = counted_tokens("e"), counted_tokens("s")
         self.refuse = refuse
@@ -106,6 +112,7 @@ class Story:
             open_second=self._open_second if second else None,
             dial=dial,
             metadata=metadata,
+            recordings=recordings,
         )
         self._run: asyncio.Task[CallOutcome] | None = None
         self._turns = 0
@@ -131,6 +138,7 @@ class Story:
             api_key="k",
             transport=transport,
             tokens=self._event_ids,
+            tap=inputs_of(journal),
             trace=lambda step, now: journal.write("sequencer", step),
             **({"wall": self._wall} if self._wall is not None else {}),
         )

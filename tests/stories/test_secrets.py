@@ -36,7 +36,7 @@ class Watched(Story):
     """A story in which all that others get to know is kept."""
 
     def __init__(self, the_flow: Any, leg: FakeLeg | None = None) -> None:
-        super().__init__(the_flow, leg=leg)
+        super().__init__(the_flow, leg=leg, record_inputs=True)
         self.frames: list[str] = []
         """Every frame that the provider received."""
         self.hub = EventHub()
@@ -126,7 +126,7 @@ async def test_a_pin_is_nowhere_but_in_the_flow(caplog: pytest.LogCaptureFixture
     assert PIN not in story.known
     assert PIN not in caplog.text
     shown = list(digits_in(story.entries)) + list(digits_in(story.events))
-    assert len(shown) >= 2 * (len(PIN) + 2)
+    assert len(shown) >= 3 * (len(PIN) + 2), "as an input, as a fact, and on the console"
     assert set(shown) == {HIDDEN}
     assert set(story.heard_by_model()) == {0xFF}, "the model hears silence while the question is open"
     lines = [event["response"]["instructions"] for event in story.provider.creates()]

@@ -24,7 +24,7 @@ def book_of_flows(settings: Settings, version: int = 1) -> FlowBook:
     """
     modules = FlowModules()
     if settings.flows:
-        loaded = read_flows(settings.flows, modules)
+        loaded = read_flows(settings.flows, modules, settings.call.http_hosts)
     else:
         from voiceagent.ivr.front_desk import front_desk
 

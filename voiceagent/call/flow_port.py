@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from voiceagent.call.flow_failure import failure_of
 from voiceagent.call.greeting import Greeting
 from voiceagent.call.leg import LegInfo
 from voiceagent.call.outside import Outside, directly
+from voiceagent.call.recording import Recorder
 from voiceagent.call.speech import CallSpeech
 from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.ivr.ports import Answering, CallerInput, CallFacts, Line, TransferOutcome
@@ -73,6 +76,8 @@ class FlowPort:
         self._asking = 0
         self._last_key = ""
         self._over = False
+        self._spared = ("", 0.0)
+        """A key that ends nothing once more, and until when."""
         self._listeners = 0
 
     @property
@@ -93,6 +98,10 @@ class FlowPort:
 
     def hush_for(self, digit: str) -> None:
         """The caller pressed a key: it ends what may be dropped, unless a question is to judge it first."""
+        key, until = self._spared
+        if digit == key and asyncio.get_running_loop().time() <= until:
+            self._spared = ("", 0.0)
+            return
         self._last_key = digit = self._call.secrecy.shown(digit)
         if not self._asking:
             self._session.digit(digit)
@@ -119,6 +128,9 @@ class FlowPort:
 
     def drop_prompt(self) -> None:
         self._session.digit(self._last_key)
+
+    def spare_key(self, digit: str, within_s: float) -> None:
+        self._spared = (digit, asyncio.get_running_loop().time() + within_s)
 
     async def next_input(self, timeout_s: float | None) -> CallerInput | None:
         self._listeners += 1
@@ -158,11 +170,6 @@ class FlowPort:
         self._inputs.clear()
         self._inputs.extend(kept)
 
-    def speaks_on(self, time: int, heard: Outcome) -> None:
-        self._call.journal.write(
-            "line.resumed", time=time, heard_ms=heard.heard_ms, heard_text=heard.heard_text
-        )
-
     def forget_input(self, older_than_s: float = 0.0) -> None:
         oldest = asyncio.get_running_loop().time() - older_than_s
         kept = [entry for entry in self._inputs if older_than_s and entry[0] >= oldest]
@@ -188,6 +195,19 @@ class FlowPort:
     async def answering_changed(self, timeout_s: float) -> bool:
         return self._greeting is not None and await self._greeting.changed(timeout_s)
 
+    @asynccontextmanager
+    async def working(self, text: str, after_s: float) -> AsyncGenerator[None]:
+        self._call.watch.working(True)
+        try:
+            async with self._speech.working.while_working(text, after_s):
+                yield
+        finally:
+            self._call.watch.working(False)
+
+    def note_fact(self, kind: str, error: BaseException | None = None, **facts: Any) -> None:
+        failure = {} if error is None else asdict(failure_of(error))
+        self._call.journal.write(kind, **facts, **{key: told for key, told in failure.items() if told != ()})
+
     def step(self, name: str, place: str = "") -> None:
         self._step(name, place)
 
@@ -207,6 +227,10 @@ class FlowPort:
         if result.accepted:
             await asyncio.Event().wait()  # the call's end cancels the flow here
         return TransferOutcome(result.accepted, result.status, result.reason, result.steps)
+
+    @property
+    def recorder(self) -> Recorder:
+        return self._call.recorder
 
     @property
     def held(self) -> bool:

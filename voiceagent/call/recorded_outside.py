@@ -22,9 +22,9 @@ def recorded_outside(outside: Outside, inputs: Inputs | None) -> Outside:
     if inputs is None:
         return outside
 
-    async def recording(key: str, work: Callable[[], Awaitable[Any]]) -> Any:
+    async def recording(key: str, work: Callable[[], Awaitable[Any]], *, kind: Any = None) -> Any:
         try:
-            value = await outside(key, work)
+            value = await outside(key, work, kind=kind)
         except Exception as error:
             inputs.write("outside", key=key, error=error_data(error))
             raise

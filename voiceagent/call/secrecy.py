@@ -37,6 +37,8 @@ class Secrecy:
         """Nobody may hear the caller now. Asked for every frame."""
         self.keys = False
         """Nobody but the flow may know a key now."""
+        if call.inputs is not None:
+            call.inputs.secret = lambda: self.keys
 
     @property
     def open(self) -> bool:
@@ -78,6 +80,7 @@ class Secrecy:
         if not self.open:
             self._call.journal.write("secret.opened")
         self.deaf = self.keys = True
+        self._call.recorder.gate("secret", True)
 
     def _linger(self) -> None:
         loop = asyncio.get_running_loop()
@@ -88,6 +91,7 @@ class Secrecy:
 
     def _hear_again(self) -> None:
         self.deaf = False
+        self._call.recorder.gate("secret", False)
 
     def _show_again(self) -> None:
         self.keys = False

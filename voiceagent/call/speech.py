@@ -6,24 +6,28 @@ Everything that makes the model speak on a call goes through here into the one s
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from voiceagent.call.ledger import Ledger
-from voiceagent.call.tool_runs import run_tool
+from voiceagent.call.outside import Outside, directly
+from voiceagent.call.tool_runs import NO_TOOLS, ToolRuns, Toolset, Write, cancelled
+from voiceagent.call.working import STALE_S, WorkingLine
 from voiceagent.errors import CallEnded
 from voiceagent.ids import Tokens
-from voiceagent.ivr.ports import Line, Tool
+from voiceagent.ivr.ports import Line
+from voiceagent.ivr.verbs.wording import verbatim
 from voiceagent.realtime.handles import ResponseHandle
 from voiceagent.realtime.model_events import RealtimeModelToolCallEvent
 from voiceagent.realtime.requests import (
     METADATA_PAIRS,
     RESERVED_KEYS,
+    BargePolicy,
     Origin,
     Outcome,
     Progress,
     ResponseRequest,
+    When,
 )
 from voiceagent.realtime.session import RealtimeSession
 
@@ -45,8 +49,14 @@ class CallSpeech:
         tool_ended: Callable[[str, bool, float], None],
         run: Callable[[str, Coroutine[Any, Any, Any]], asyncio.Task[Any]],
         standing: Mapping[str, str] | None = None,
+        outside: Outside = directly,
+        write: Write | None = None,
+        quiet: Callable[[], bool] = lambda: True,
     ) -> None:
-        """``standing`` is metadata for every response, where it fits."""
+        """``standing`` is metadata for every response, where it fits. ``outside`` runs the tools' functions.
+
+        ``write`` writes entries of the journal; ``quiet()`` tells that nobody speaks and nobody is on hold.
+        """
         self._call_id = call_id
         self._session = session
         self._ledger = ledger
@@ -56,7 +66,9 @@ class CallSpeech:
         self._run = run
         self._standing = dict(standing or {})
         self._turn = 0
-        self._tools: dict[str, Sequence[Tool]] = {}
+        self._tools: dict[str, Toolset] = {}
+        self.working = WorkingLine(self._say_working, quiet, session.withdraw, run)
+        self._runs = ToolRuns(call_id, outside=outside, write=write, working=self.working.while_working)
         self._tool_tasks: dict[str, list[asyncio.Task[ResponseHandle | None]]] = {}
         self.closed = False
         """Set when the call is over for whoever wants to speak."""
@@ -66,14 +78,16 @@ class CallSpeech:
         # Give way once: a flow that tries again and again must still be cancellable, and starve nobody.
         await asyncio.sleep(0)
         handle = self.submit(
-            self._session.compose(line.instructions, "replace" if line.replace else "append"),
-            line=line.instructions,
+            self._session.compose(line.instructions, "replace" if line.replace else "append")
+            if line.instructions
+            else None,
+            line=line.instructions or None,
             origin=line.origin,
             metadata=line.metadata,
             when=line.when,
             interruptible=line.interruptible,
             deadline_s=line.deadline_s,
-            tools=line.tools,
+            tools=Toolset(line.tools, line.step),
             barge_policy=line.barge_policy,
         )
         if audible is not None:
@@ -106,7 +120,7 @@ class CallSpeech:
         line: str | None,
         origin: Origin,
         metadata: Mapping[str, str],
-        tools: Sequence[Tool] = (),
+        tools: Toolset = NO_TOOLS,
         request_id: str | None = None,
         **options: Any,
     ) -> ResponseHandle:
@@ -114,9 +128,7 @@ class CallSpeech:
         if self.closed:
             raise CallEnded
         self._turn += 1
-        extra: dict[str, Any] = {}
-        if tools:
-            extra["tools"] = [tool.declaration() for tool in tools]
+        extra = _declared(tools)
         request = ResponseRequest(
             id=request_id or f"req_{self._tokens()}",
             origin=origin,
@@ -126,8 +138,9 @@ class CallSpeech:
             **options,
         )
         self._ledger.submitted(request, line, metadata, self._now())
-        if tools:
+        if tools.tools:
             self._tools[request.id] = tools
+            self._runs.given(tools)
         return self._follow(self._session.submit(request))
 
     def unfinished(self) -> list[Coroutine[Any, Any, object]]:
@@ -157,29 +170,42 @@ class CallSpeech:
         """The model calls a tool: run it, send its output, and let the follow-up come."""
         if self.closed:
             return
-        tools = self._tools.get(request_id or "", ())
+        if not self._runs.first_time(event.call_id, event.name):
+            return
+        tools = self._tools.get(request_id or "", NO_TOOLS)
         task = self._run(f"tool {event.name}", self._answer_tool(event, tools))
         self._tool_tasks.setdefault(event.response_id, []).append(task)
 
-    async def _answer_tool(
-        self, event: RealtimeModelToolCallEvent, tools: Sequence[Tool]
-    ) -> ResponseHandle | None:
+    async def _answer_tool(self, event: RealtimeModelToolCallEvent, tools: Toolset) -> ResponseHandle | None:
         started = self._now()
         try:
-            output, ok = await run_tool(tools, event.name, event.arguments)
+            output, ok = await self._runs.run(tools, event.name, event.arguments, event.call_id)
         except asyncio.CancelledError:
             # The model must not wait for ever for an output that nobody makes any more.
             self._tool_ended(event.name, False, self._now() - started)
-            self._session.send_tool_output(event.call_id, json.dumps({"error": "cancelled"}), False)
+            self._session.send_tool_output(event.call_id, cancelled(), False)
             raise
         self._tool_ended(event.name, ok, self._now() - started)
-        handle = self._session.send_tool_output(event.call_id, output)
+        handle = self._session.send_tool_output(
+            event.call_id, output, not (ok and tools.silent(event.name)), extra=_declared(tools)
+        )
         if handle is not None and self._ledger.get(handle.id) is None:
             self._ledger.submitted(handle.request, None, {}, self._now())
             self._follow(handle)
-            if tools:
+            if tools.tools:
                 self._tools[handle.id] = tools
         return handle
+
+    def _say_working(self, text: str) -> ResponseHandle:
+        return self.submit(
+            self._session.compose(verbatim(text)),
+            line=text,
+            origin=Origin.IDLE,
+            metadata={"purpose": "working"},
+            when=When.AFTER_PLAYBACK,
+            deadline_s=STALE_S,
+            barge_policy=BargePolicy.DROP,
+        )
 
     def _metadata(self, given: Mapping[str, str], origin: Origin) -> dict[str, str]:
         """Add the call's own keys where they fit; what the asker gave is never displaced."""
@@ -193,6 +219,11 @@ class CallSpeech:
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
+
+
+def _declared(tools: Toolset) -> dict[str, Any]:
+    """Return the part of a request that tells the model of its tools."""
+    return {"tools": [tool.declaration() for tool in tools.allowed]} if tools.allowed else {}
 
 
 async def _finished(task: asyncio.Task[Any]) -> None:

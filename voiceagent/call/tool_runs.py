@@ -1,59 +1,176 @@
-"""Runs the functions that the model calls; every call gets an output, whatever happens."""
+"""Runs the functions that the model calls; every call gets an output, whatever happens.
+
+What the model may not have is refused with a typed error that it can speak about, written down, and never
+executed. One tool call runs once, however often the provider names it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pydantic import BaseModel
 
-from voiceagent.ivr.ports import Tool
+from voiceagent.call.flow_failure import failure_of
+from voiceagent.call.outside import Outside, directly
+from voiceagent.ivr.arguments import ArgumentsRefused, only_names
+from voiceagent.ivr.ports import Tool, ToolContext
+
+AUDITED_CHARS = 500
+"""So much of refused arguments is written down."""
+NAME_CHARS = 64
+AT_ONCE = 8
+"""So many tools may be at work for one call; a model that wants more at once is refused."""
+KNOWN_CALLS = 512
+"""So many tool calls are remembered, lest one is run twice."""
+OUTPUT_CHARS = 32_768
+"""The longest output that is given to the model."""
+
+Write = Callable[..., None]
+"""Writes an entry of the journal: its type, and fields."""
 
 
-async def run_tool(tools: Sequence[Tool], name: str, arguments: str) -> tuple[str, bool]:
-    """Run the tool ``name`` with its JSON ``arguments``; return the output text and whether it went well.
+@dataclass(frozen=True, slots=True)
+class Toolset:
+    """What the model may call while one response is made, and in which step of the flow."""
 
-    Unknown tools, bad arguments, time-outs and exceptions become an ``{"error": …}`` output, so that the
-    model can say so; no detail of an exception is given to the model.
-    """
-    chosen = next((one for one in tools if one.name == name), None)
-    if chosen is None:
-        return _failure(f"there is no tool named {name}"), False
-    given = _arguments(arguments)
-    if given is None:
-        return _failure("the arguments are not a JSON object"), False
-    missing = [key for key in chosen.parameters.get("required", ()) if key not in given]
-    unknown = [key for key in given if key not in chosen.parameters.get("properties", {})]
-    if missing or unknown:
-        return _failure(f"missing: {missing}, unknown: {unknown}"), False
-    try:
-        async with asyncio.timeout(chosen.timeout_s):
-            result = await chosen.function(**given)
-        return output_text(result), True
-    except TimeoutError:
-        return _failure("the tool took too long"), False
-    except Exception as error:
-        return _failure(f"the tool failed ({type(error).__name__})"), False
+    tools: Sequence[Tool] = ()
+    step: str = ""
+
+    @property
+    def allowed(self) -> list[Tool]:
+        """The tools that the model is told of."""
+        return [tool for tool in self.tools if tool.allowed_in(self.step)]
+
+    def silent(self, name: str) -> bool:
+        """Return whether nothing is to be said about this tool's result."""
+        return any(tool.silent for tool in self.tools if tool.name == name)
+
+
+NO_TOOLS = Toolset()
+
+
+class _Refused(Exception):
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ToolRuns:
+    """The tool calls of one call."""
+
+    def __init__(
+        self,
+        call_id: str,
+        *,
+        outside: Outside = directly,
+        write: Write | None = None,
+        working: Callable[[str, float], AbstractAsyncContextManager[None]] | None = None,
+    ) -> None:
+        self._call_id = call_id
+        self._outside = outside
+        self._write: Write = write or (lambda *_, **__: None)
+        self._working = working or _unbridged
+        self._names: set[str] = set()
+        """Tools that a line of this call had: another line's tool is not unknown, but not allowed."""
+        self._known: dict[str, None] = {}
+        self._running = 0
+
+    def given(self, toolset: Toolset) -> None:
+        """A line has these tools."""
+        self._names.update(tool.name for tool in toolset.tools)
+
+    def first_time(self, tool_call_id: str, name: str) -> bool:
+        """Return whether this tool call is new; it is known from now on."""
+        if tool_call_id in self._known:
+            self._write("tool.repeated", tool=name[:NAME_CHARS], tool_call_id=tool_call_id)
+            return False
+        self._known[tool_call_id] = None
+        if len(self._known) > KNOWN_CALLS:
+            del self._known[next(iter(self._known))]
+        return True
+
+    async def run(self, toolset: Toolset, name: str, arguments: str, tool_call_id: str) -> tuple[str, bool]:
+        """Run the tool ``name`` with its JSON ``arguments``; return the output text and whether it went well.
+
+        What cannot be run or fails becomes ``{"error": {"code": …, "message": …}}``; the code is
+        ``unknown_tool``, ``tool_not_allowed``, ``invalid_arguments``, ``too_many``, ``timeout`` or
+        ``failed``. No detail of an exception is given to the model.
+        """
+        try:
+            tool, given = self._admitted(toolset, name, arguments, tool_call_id)
+        except _Refused as refused:
+            about = {"code": refused.code, "tool": name[:NAME_CHARS], "arguments": arguments[:AUDITED_CHARS]}
+            self._write("tool.refused", **about, message=str(refused), tool_call_id=tool_call_id)
+            return _error(refused.code, str(refused)), False
+        self._running += 1
+        limit = asyncio.timeout(tool.timeout_s)
+        try:
+            async with self._working(tool.working, tool.working_after_s), limit:
+                key = f"tool:{tool.name}:{tool_call_id}"
+                result = await self._outside(key, lambda: tool.function(**given))
+            return output_text(result), True
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return self._failed(tool, tool_call_id, error, late=False)  # from a task of the tool's own
+        except (Exception, SystemExit) as error:
+            return self._failed(tool, tool_call_id, error, late=limit.expired())
+        finally:
+            self._running -= 1
+
+    def _failed(self, tool: Tool, tool_call_id: str, error: BaseException, *, late: bool) -> tuple[str, bool]:
+        facts = {"tool": tool.name, "tool_call_id": tool_call_id, "code": "timeout" if late else "failed"}
+        failure = {} if late else {k: v for k, v in asdict(failure_of(error)).items() if v != ()}
+        self._write("tool.failed", **facts, **failure)
+        told = ("timeout", "the tool took too long") if late else ("failed", "the tool failed")
+        return _error(*told), False
+
+    def _admitted(
+        self, toolset: Toolset, name: str, arguments: str, tool_call_id: str
+    ) -> tuple[Tool, dict[str, Any]]:
+        tool = next((one for one in toolset.tools if one.name == name), None)
+        if tool is None and name not in self._names:
+            raise _Refused("unknown_tool", "there is no such tool")
+        if tool is None or not tool.allowed_in(toolset.step):
+            raise _Refused("tool_not_allowed", "this tool may not be used now")
+        if self._running >= AT_ONCE:
+            raise _Refused("too_many", "too many tools are at work already")
+        try:
+            given = dict((tool.read or only_names(tool.parameters))(arguments))
+        except ArgumentsRefused as refused:
+            raise _Refused("invalid_arguments", str(refused)) from None
+        if tool.takes_call:
+            given[tool.takes_call] = tool.call
+        if tool.takes_context:
+            given[tool.takes_context] = ToolContext(self._call_id, tool_call_id, toolset.step)
+        return tool, given
 
 
 def output_text(result: object) -> str:
     """Return a tool's result as the text that goes into ``function_call_output``."""
     if isinstance(result, str):
-        return result
-    if isinstance(result, BaseModel):
-        return result.model_dump_json()
-    return json.dumps(result, ensure_ascii=False, default=str)
+        text = str.__str__(result)
+    elif isinstance(result, BaseModel):
+        text = result.model_dump_json()
+    else:
+        text = json.dumps(result, ensure_ascii=False, default=str)
+    return text if len(text) <= OUTPUT_CHARS else text[: OUTPUT_CHARS - 1] + "…"
 
 
-def _arguments(text: str) -> Mapping[str, Any] | None:
-    try:
-        value: object = json.loads(text or "{}")
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None  # pyright: ignore[reportUnknownVariableType]
+def cancelled() -> str:
+    """Return the output of a tool that was stopped with its call."""
+    return _error("failed", "the tool was stopped")
 
 
-def _failure(message: str) -> str:
-    return json.dumps({"error": message})
+def _unbridged(text: str, after_s: float) -> AbstractAsyncContextManager[None]:
+    return nullcontext()
+
+
+def _error(code: str, message: str) -> str:
+    return json.dumps({"error": {"code": code, "message": message}}, ensure_ascii=False)

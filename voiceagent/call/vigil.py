@@ -273,7 +273,9 @@ class Vigil:
             due.append((since + cfg.dry_s, "stalled"))
         if self._asked or self._responses:
             if cfg.give_up_s:
-                due.append((since + cfg.give_up_s, "slow"))
+                # A tool that has been at work for long is no fault of the provider's.
+                owed = min([*self._asked.values(), *self._responses.values()])
+                due.append((max(owed, self._turn_since, self._voice_until) + cfg.give_up_s, "slow"))
             # Audio that is still being heard needs no events; the grace lets its last frame be reported.
             heard = self._voice_until + min(1.0, cfg.dead_s)
             if cfg.suspect_s and not self._suspected:

@@ -194,6 +194,10 @@ class Watch:
             else:
                 self._judge_turn()
 
+    def working(self, on: bool) -> None:
+        """Something that the caller waits for is at work outside, or has come back."""
+        self._feed(Tool(on))
+
     def tool_ended(self) -> None:
         """A tool function has returned."""
         self._feed(Tool(False))

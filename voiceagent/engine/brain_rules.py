@@ -246,6 +246,15 @@ def result_sentence(output: str) -> str:
     return finish(_spoken(value)) or "That is done."
 
 
+_FAILURES = {
+    "timeout": "Sorry, that takes too long just now.",
+    "invalid_arguments": "Sorry, I did not get all the details. Could you tell me again?",
+    "tool_not_allowed": "Sorry, I cannot do that now.",
+    "unknown_tool": "Sorry, I cannot do that.",
+    "too_many": "Sorry, that was too much at once.",
+    "failed": "Sorry, that did not work.",
+}
+"""What is said of a tool's typed error, by its code: the message is for a model."""
 _SPEAKABLE = ("say", "speech", "message", "text", "answer", "result", "summary")
 
 
@@ -268,6 +277,10 @@ def _spoken(value: Any) -> str:
 
 def _spoken_object(value: dict[str, Any]) -> str:
     error = value.get("error")
+    if isinstance(error, dict):
+        told = _FAILURES.get(str(cast("dict[str, Any]", error).get("code")))
+        if told is not None:
+            return told
     if error:
         return f"Sorry, that did not work: {_spoken(error)}"
     for name in _SPEAKABLE:

@@ -7,12 +7,13 @@ async def front_desk(call: Call) -> None:
     await call.respond("Greet the caller in one sentence.")
 """
 
-from voiceagent.errors import CallEnded
+from voiceagent.errors import CallEnded, FetchFailed, FetchTimedOut
 from voiceagent.ivr.answers import Digits, Option, option
 from voiceagent.ivr.caller_text import CallerText, quoted
+from voiceagent.ivr.conversation import Conversation, Turn, goal
 from voiceagent.ivr.flow import Flow, FlowBook, flow
 from voiceagent.ivr.loading import load_flows
-from voiceagent.ivr.ports import Answering, Tool, TransferOutcome
+from voiceagent.ivr.ports import Answering, Tool, ToolContext, TransferOutcome
 from voiceagent.ivr.tools import tool
 from voiceagent.ivr.verbs import Call
 from voiceagent.realtime.requests import Outcome, OutcomeKind
@@ -22,15 +23,21 @@ __all__ = [
     "Call",
     "CallEnded",
     "CallerText",
+    "Conversation",
     "Digits",
+    "FetchFailed",
+    "FetchTimedOut",
     "Flow",
     "FlowBook",
     "Option",
     "Outcome",
     "OutcomeKind",
     "Tool",
+    "ToolContext",
     "TransferOutcome",
+    "Turn",
     "flow",
+    "goal",
     "load_flows",
     "option",
     "quoted",

@@ -86,6 +86,10 @@ class CallerText(str):
 
     __slots__ = ()
 
+    def __new__(cls, text: object = "") -> CallerText:
+        """Return ``text`` as the caller's; such text stays as it is."""
+        return str.__new__(cls, str.__str__(text) if isinstance(text, str) else str(text))
+
     @property
     def raw(self) -> str:
         """The text itself, as plain ``str``."""
@@ -207,6 +211,8 @@ def guarded(instructions: str, known: Iterable[str]) -> str:
     if not found:
         return instructions
     # One pass, quotations first: what is quoted already stays, with the shorter texts in it.
-    texts = sorted({*map(quoted, found), *found}, key=len, reverse=True)
+    told = [quoted(raw) for raw in found]
+    within = [f"'{one[1:-1]}'" for one in told]  # as a quotation within another one has it
+    texts = sorted({*told, *within, *found}, key=len, reverse=True)
     pattern = re.compile("|".join(map(re.escape, texts)))
     return pattern.sub(lambda hit: quoted(hit[0]) if hit[0] in found else hit[0], instructions)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from voiceagent.claims import CallerClaims
@@ -97,11 +97,27 @@ ToolFunction = Callable[..., Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
+class ToolContext:
+    """Which run of a tool this is. A parameter of a tool with this type gets it."""
+
+    call_id: str
+    tool_call_id: str
+    """The provider's name of this one call of the tool."""
+    step: str = ""
+    """The flow's step, as it has named it."""
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same whenever this one tool call is made again, by whomever: for systems that must act once."""
+        return f"{self.call_id}:{self.tool_call_id}"
+
+
+@dataclass(frozen=True, slots=True)
 class Tool:
     """A function that the model may call while one response is made.
 
     ``parameters`` is a JSON Schema object; ``function`` gets the arguments by name and returns text or
-    anything that JSON can hold.
+    anything that JSON can hold. Made by :func:`voiceagent.ivr.tool`.
     """
 
     name: str
@@ -109,6 +125,29 @@ class Tool:
     parameters: Mapping[str, Any]
     function: ToolFunction
     timeout_s: float = 8.0
+    read: Callable[[str], Mapping[str, Any]] | None = None
+    """From the model's JSON to values by parameter; None: names are checked, types are not."""
+    takes_call: str = ""
+    """The parameter that gets the running call."""
+    takes_context: str = ""
+    """The parameter that gets the :class:`ToolContext`."""
+    call: Any = None
+    """The running call, once a line was made with this tool."""
+    working: str = ""
+    """Said while it runs longer than ``working_after_s``."""
+    working_after_s: float = 3.0
+    silent: bool = False
+    """Nothing is said about its result: the flow goes on instead."""
+    steps: tuple[str, ...] = ()
+    """Steps of the flow in which the model may call it; empty means all."""
+
+    def allowed_in(self, step: str) -> bool:
+        """Return whether the model may call it in this step of the flow."""
+        return not self.steps or step in self.steps
+
+    def of_call(self, call: object) -> Tool:
+        """Return the tool of one running call."""
+        return replace(self, call=call) if self.takes_call else self
 
     def declaration(self) -> dict[str, Any]:
         """Return the tool as the Realtime wire wants it."""
@@ -125,6 +164,7 @@ class Line:
     """One thing to say, on its way to the sequencer."""
 
     instructions: str
+    """Empty: the model answers what was said last, by its standing prompt."""
     origin: Origin = Origin.IVR
     replace: bool = False
     """False: the standing prompt stays in force and the line is added to it."""
@@ -138,6 +178,39 @@ class Line:
     """The line is the prompt of a question, which judges by itself what a key means."""
     barge_policy: BargePolicy = BargePolicy.DROP
     tools: Sequence[Tool] = ()
+    step: str = ""
+    """The flow's step, as it has named it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One recording of the call; the file's digest stands in the journal (``recording.finished``)."""
+
+    name: str
+    file: str
+    """Its name in the folder of the recordings."""
+    seconds: float = 0.0
+    """Its length, once it has ended."""
+
+
+class RecorderPort(Protocol):
+    """Records the call, one file at a time."""
+
+    def check(self, name: str | None) -> str:
+        """Return the name that :meth:`start` will take. Raises RequestRefused where it will refuse."""
+        ...
+
+    def start(self, name: str | None = None) -> Recording:
+        """Begin. Raises RequestRefused for a bad or used name, and where it cannot be done."""
+        ...
+
+    def gate(self, by: str, shut: bool) -> None:
+        """Keep what is heard out of every recording while ``shut``; ``by`` says for whom."""
+        ...
+
+    def stop(self, reason: str = "flow") -> Recording | None:
+        """End the recording; None where nothing is recorded."""
+        ...
 
 
 class CallPort(Protocol):
@@ -165,6 +238,10 @@ class CallPort(Protocol):
         """End the prompts that may be dropped, heard or not: the last key has answered them."""
         ...
 
+    def spare_key(self, digit: str, within_s: float) -> None:
+        """Let this key, if it comes once more within the time, end nothing: it belongs to the last answer."""
+        ...
+
     async def next_input(self, timeout_s: float | None) -> CallerInput | None:
         """Return the caller's next input in order of arrival, or None after ``timeout_s``."""
         ...
@@ -190,10 +267,6 @@ class CallPort(Protocol):
         """Drop these inputs (these very objects) unread."""
         ...
 
-    def speaks_on(self, time: int, heard: Outcome) -> None:
-        """Note that a line is spoken on, for the ``time``-th time, after so much of it was heard."""
-        ...
-
     def forget_input(self, older_than_s: float = 0.0) -> None:
         """Drop what the caller did longer than ``older_than_s`` ago and nobody asked for."""
         ...
@@ -209,11 +282,20 @@ class CallPort(Protocol):
         """Tell the recogniser what the next question expects (a line of plain words), or nothing."""
         ...
 
-    async def outside(self, key: str, work: Callable[[], Awaitable[Any]]) -> Any:
+    async def outside(self, key: str, work: Callable[[], Awaitable[Any]], *, kind: Any = None) -> Any:
         """Run ``work``, which is not of this call's doing (a function of the flow's author, an HTTP request).
 
-        The journal keeps its result under ``key``, so that a replay needs nothing but the journal.
+        The journal keeps its result under ``key``, so that a replay needs nothing but the journal; ``kind``
+        is the type that a result from a journal has to have again.
         """
+        ...
+
+    def working(self, text: str, after_s: float) -> AbstractAsyncContextManager[None]:
+        """Say ``text`` while the block lasts longer than ``after_s``, whenever nobody speaks."""
+        ...
+
+    def note_fact(self, kind: str, error: BaseException | None = None, **facts: Any) -> None:
+        """Write an entry of the journal; of an error, what it was and where in the flow's own files."""
         ...
 
     async def note(self, text: str) -> None:
@@ -243,6 +325,11 @@ class CallPort(Protocol):
 
         ``attended``: call it first, while the caller hears music; ``whisper`` is said to it.
         """
+        ...
+
+    @property
+    def recorder(self) -> RecorderPort:
+        """Records the call."""
         ...
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from voiceagent.ivr.ports import CallPort, Line
-from voiceagent.ivr.resuming import RESUMPTIONS, SpokenOn
+from voiceagent.ivr.resuming import RESUMED, RESUMPTIONS, SpokenOn
 from voiceagent.realtime.requests import Outcome
 
 
@@ -55,7 +55,7 @@ class Prompt:
         rest = self._spoken.rest()
         if rest is None:
             return False
-        self._port.speaks_on(self._spoken.resumed, self._spoken.outcome())
+        self._port.note_fact(RESUMED, **self._spoken.facts())
         self._noted = False
         self.task = self._begin(rest)
         return True

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
+from typing import Any
 
 from voiceagent.ivr.languages import Language
 from voiceagent.ivr.languages.table import words_of
@@ -17,6 +18,8 @@ from voiceagent.ivr.ports import CallerInput, CallerSaid, CallerSpoke, CallerSto
 from voiceagent.ivr.sentences import going_on, verbatim
 from voiceagent.realtime.requests import InterruptedBy, Outcome, OutcomeKind
 
+RESUMED = "line.resumed"
+"""The journal's word for it."""
 RESUMPTIONS = 2
 """So often one line is spoken on; a caller who cuts it again wants something, or the line is too bad."""
 WORDS_S = 3.0
@@ -176,6 +179,11 @@ class SpokenOn:
             heard_text=" ".join(heard),
             text=" ".join([*said, last.text] if last.text else said),
         )
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the journal keeps of a resumption."""
+        heard = self.outcome()
+        return {"time": self.resumed, "heard_ms": heard.heard_ms, "heard_text": heard.heard_text}
 
     def all_heard(self) -> Outcome:
         """Return the outcome of a line whose last word was out when it was cut."""

@@ -6,7 +6,7 @@ import asyncio
 
 from voiceagent.ivr.languages import Language
 from voiceagent.ivr.ports import CallPort
-from voiceagent.ivr.resuming import SpokenOn, judged, last_turn
+from voiceagent.ivr.resuming import RESUMED, SpokenOn, judged, last_turn
 from voiceagent.realtime.requests import Outcome
 
 
@@ -24,7 +24,7 @@ async def speak_on(port: CallPort, spoken: SpokenOn, language: Language) -> Outc
         if rest is None:
             return spoken.all_heard()
         line = rest
-        port.speaks_on(spoken.resumed, spoken.outcome())
+        port.note_fact(RESUMED, **spoken.facts())
 
 
 async def _false_alarm(port: CallPort, language: Language) -> bool:

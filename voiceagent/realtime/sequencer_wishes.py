@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from voiceagent.realtime.requests import InterruptedBy, Outcome, OutcomeKind, Progress, When
 from voiceagent.realtime.sequencer_core import NEVER, Effects
 from voiceagent.realtime.sequencer_io import (
@@ -284,10 +286,11 @@ class WishRules(SlotRules):
         self._link = Link.CLOSED
         for entry in list(self._entries.values()):
             reply = entry.reply
-            rid, heard = (None, 0) if reply is None else (reply.rid, reply.heard_ms)
-            lost = Outcome(
-                OutcomeKind.LOST, response_id=rid, heard_ms=heard, code="link_closed", reason=reason
-            )
+            lost = Outcome(OutcomeKind.LOST, code="link_closed", reason=reason)
+            if reply is not None:
+                lost = replace(
+                    lost, response_id=reply.rid, heard_ms=reply.heard_ms, heard_text=reply.heard_text
+                )
             self._settle(entry, lost, out)
         out.extend(InterruptDone(waiter.token, waiter.stopped) for waiter in self._waiters)
         self._waiters.clear()

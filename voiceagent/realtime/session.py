@@ -242,13 +242,18 @@ class RealtimeSession:
             self.model.send(RealtimeModelSendUserInput(text, "system", respond=False))
 
     def send_tool_output(
-        self, call_id: str, output: str, start_response: bool = True
+        self,
+        call_id: str,
+        output: str,
+        start_response: bool = True,
+        *,
+        extra: Mapping[str, Any] | None = None,
     ) -> ResponseHandle | None:
         """Answer one tool call. The model speaks once, after all calls of that response are answered.
 
         All outputs of one response with ``start_response`` share one handle; without it the result is None
         (but another output of the same response may still ask for the follow-up). A second output of the same
-        call is not sent.
+        call is not sent. ``extra`` are further fields of that reply's request: its tools, say.
         """
         if call_id in self._answered:
             return self._answered[call_id]
@@ -260,7 +265,11 @@ class RealtimeSession:
             handle = self._follow_ups.get(response_id) if response_id is not None else None
             if handle is None:
                 request = ResponseRequest(
-                    id=self.new_id(), origin=Origin.TOOL, deadline_s=60.0, follow_up_of=response_id
+                    id=self.new_id(),
+                    origin=Origin.TOOL,
+                    deadline_s=60.0,
+                    follow_up_of=response_id,
+                    extra=dict(extra or {}),
                 )
                 handle = self._keep(request)
                 if response_id is not None:

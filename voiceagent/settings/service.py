@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from voiceagent.call.config import FALLBACK_SENTENCE
 from voiceagent.call.targets import TargetRules, why_not
+from voiceagent.ivr.toml.endpoints import EndpointRules
 from voiceagent.settings.base import Port, Section
 
 
@@ -33,6 +34,11 @@ class CallSettings(Section):
     )
     transfer_targets: tuple[str, ...] = Field(
         default=(), description="Whom flows may transfer to, written as in outbound.allowed. Empty: nobody."
+    )
+    http_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Hosts that TOML flows may ask: api.example.com, *.example.com, http://host:port, or *. "
+        "Empty: this machine only.",
     )
     fallback_sentence: Annotated[str, Field(min_length=1, max_length=500)] = Field(
         default=FALLBACK_SENTENCE, description="Said word for word to a caller whose flow has failed."
@@ -62,12 +68,26 @@ class CallSettings(Section):
         TargetRules(value)
         return value
 
+    @field_validator("http_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        EndpointRules(value)
+        return value
+
     @model_validator(mode="after")
     def _fallback(self) -> CallSettings:
         reason = self.fallback_target and why_not(self.fallback_target, self.transfer_targets)
         if reason:
             raise ValueError(f"fallback_target {reason} (call.transfer_targets)")
         return self
+
+
+class RecordingSettings(Section):
+    """What flows record."""
+
+    max_minutes: Annotated[float, Field(gt=0, le=1440)] = Field(
+        default=120.0, description="Longest recording; it ends then, and the call goes on."
+    )
 
 
 class ConsoleSettings(Section):

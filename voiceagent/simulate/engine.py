@@ -171,7 +171,7 @@ async def play(call: SimCall) -> Failure | None:
 async def _turns(call: SimCall) -> Failure | None:
     since = 0
     for number, turn in enumerate(call.scenario.turns):
-        problem = await _when(call, turn, since)
+        problem = await when_to_act(call, turn, since)
         if problem is None and call.over and turn.act:
             ended = call.record.ended or {}
             problem = f"the caller cannot act any more: the call has ended ({ended.get('reason', 'unknown')})"
@@ -185,7 +185,7 @@ async def _turns(call: SimCall) -> Failure | None:
     return None
 
 
-async def _when(call: SimCall, turn: Turn, since: int) -> str | None:
+async def when_to_act(call: SimCall, turn: Turn, since: int) -> str | None:
     """Wait for the moment of a turn; return what is wrong with it, or None."""
     pause_ms = call.scenario.after_ms if turn.after_ms is None else turn.after_ms
     if turn.wait_for is not None and not await call.until_step(turn.wait_for, since):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from voiceagent.call.outside import as_kind
 from voiceagent.simulate.loop import asking
-from voiceagent.simulate.scenario import Answer, answers
+from voiceagent.simulate.scenario import Answer
 
 
 class ScenarioFault(Exception):
@@ -23,8 +24,8 @@ class ScenarioOutside:
 
     def __init__(
         self,
-        tools: Mapping[str, Answer | list[Answer]],
-        fetch: Mapping[str, Answer | list[Answer]],
+        tools: Mapping[str, Sequence[Answer]],
+        fetch: Mapping[str, Sequence[Answer]],
         changed: Callable[[], None],
     ) -> None:
         self._given = {"tool": tools, "fetch": fetch}
@@ -33,22 +34,22 @@ class ScenarioOutside:
         self.at_work = 0
         """How much is being waited for."""
 
-    async def __call__(self, key: str, work: Callable[[], Awaitable[Any]]) -> Any:
-        kind, _, rest = key.partition(":")
+    async def __call__(self, key: str, work: Callable[[], Awaitable[Any]], *, kind: Any = None) -> Any:
+        place, _, rest = key.partition(":")
         name = rest.rpartition(":")[0] or rest
-        planned = answers(self._given.get(kind, {}), name)
+        planned = self._given.get(place, {}).get(name)
         self.at_work += 1
         mark = asking.set(key)
         try:
             if planned is None:
                 return await work()
-            return await self._answer(kind, name, planned)
+            return as_kind(await self._answer(place, name, planned), kind)
         finally:
             asking.reset(mark)
             self.at_work -= 1
             self._changed()
 
-    async def _answer(self, kind: str, name: str, planned: list[Answer]) -> Any:
+    async def _answer(self, kind: str, name: str, planned: Sequence[Answer]) -> Any:
         count = self._asked[kind, name]
         self._asked[kind, name] += 1
         if not planned:

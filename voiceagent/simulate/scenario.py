@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 LIMIT_S = 600.0
 """How long a simulated call may take unless its scenario says otherwise, in seconds."""
@@ -53,6 +53,14 @@ class Answer(_Table):
         if self.error is not None and self.result is not None:
             raise ValueError("has both a result and an error")
         return self
+
+
+def _listed(given: Any) -> Any:
+    return given if isinstance(given, list) else [given]  # pyright: ignore[reportUnknownVariableType]
+
+
+Answers = Annotated[list[Answer], BeforeValidator(_listed)]
+"""One answer, or several that are given one after the other."""
 
 
 class Provider(_Table):
@@ -182,12 +190,12 @@ class Scenario(_Table):
     )
     limit_s: float = Field(default=LIMIT_S, gt=0, le=86_400, description="a longer call has failed")
     after_ms: Ms = Field(default=300, description="the caller's pause before each act")
-    tools: dict[str, Answer | list[Answer]] = Field(
-        default_factory=dict[str, Answer | list[Answer]],
+    tools: dict[str, Answers] = Field(
+        default_factory=dict[str, Answers],
         description="results in place of tool functions, by name; of a list, one after the other",
     )
-    fetch: dict[str, Answer | list[Answer]] = Field(
-        default_factory=dict[str, Answer | list[Answer]],
+    fetch: dict[str, Answers] = Field(
+        default_factory=dict[str, Answers],
         description="results in place of fetched data, by name; of a list, one after the other",
     )
     provider: Provider = Field(default_factory=Provider, description="the simulated model")
@@ -197,12 +205,19 @@ class Scenario(_Table):
     expect: End = Field(default_factory=End, description="how the call ends")
 
 
+TABLES: Mapping[str, type[BaseModel]] = {
+    "": Scenario,
+    "turn": Turn,
+    "turn.expect": Expectation,
+    "turn.operator": Operator,
+    "expect": End,
+    "tools.NAME": Answer,
+    "provider": Provider,
+    "transfer": Transfer,
+}
+"""The tables of a scenario by the name that the documentation gives them."""
+
+
 def texts(given: Text | None) -> list[str]:
     """Return one text or several as a list."""
     return [] if given is None else [given] if isinstance(given, str) else list(given)
-
-
-def answers(given: Mapping[str, Answer | list[Answer]], name: str) -> list[Answer] | None:
-    """Return the answers in place of ``name``; None where the real one is to be asked."""
-    found = given.get(name)
-    return None if found is None else [found] if isinstance(found, Answer) else found

@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -52,22 +53,33 @@ def read_scenario(path: Path) -> Scenario:
 def parse_scenario(text: str, name: str = "scenario") -> Scenario:
     """Return the scenario that ``text`` (TOML) holds; ``name`` is what errors call it."""
     try:
-        return Scenario.model_validate(tomllib.loads(text))
+        data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        line = re.search(r"at line (\d+)", str(error))
-        where = f"{name}:{line[1]}" if line else name
-        raise ScenarioError(where, str(error)) from None
+        found = re.search(r"at line (\d+)", str(error))
+        number = found[1] if found else max(1, len(text.splitlines()))
+        raise ScenarioError(f"{name}:{number}", str(error)) from None
+    try:
+        return Scenario.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = tuple(part for part in first["loc"] if not _is_model(part))
+        place = _as_written(data, first["loc"])
         line = line_of(text, place)
         where = f"{name}:{line}" if line else name
         raise ScenarioError(where, f"{_dotted(place)}: {_words(first['msg'])}") from None
 
 
-def _is_model(part: str | int) -> bool:
-    """Tell a union's branch (``list[Answer]``), which pydantic puts into the path, from a key."""
-    return isinstance(part, str) and (part in ("Answer", "str") or part.startswith("list["))
+def _as_written(data: Any, place: Sequence[str | int]) -> list[str | int]:
+    """Return a path without what is not in the file: branches of unions, the index of a single table."""
+    kept: list[str | int] = []
+    for number, part in enumerate(place):
+        if isinstance(data, list) and isinstance(part, int):
+            data = cast("list[Any]", data)[part]
+        elif isinstance(data, dict) and part in data:
+            data = cast("dict[Any, Any]", data)[part]
+        elif number + 1 < len(place) or isinstance(part, int) or not isinstance(data, dict):
+            continue
+        kept.append(part)
+    return kept
 
 
 def _dotted(place: Sequence[str | int]) -> str:

@@ -119,8 +119,14 @@ class SimCall:
 
     def _journalled(self, entry: Mapping[str, Any]) -> None:
         self.record.take(entry)
+        if entry["type"] == "call.answered":
+            self._answered()
+
+    def _answered(self) -> None:
+        for turn in self.record.sound_ended:  # who only listens waits from the answer on
+            self.record.sound_ended[turn] = self.now
         lost_at = self.scenario.provider.lost_at_ms
-        if entry["type"] == "call.answered" and lost_at is not None:
+        if lost_at is not None:
             self._loop.call_later(lost_at / 1000, self.provider.lose)
 
     # ── life ────────────────────────────────────────────────────────────────────────────────────
@@ -206,11 +212,7 @@ class SimCall:
     def begin_turn(self, number: int, act: str) -> None:
         """Mark in the record that a turn begins."""
         self.record.add(self.now, "turn", act, number=number)
-        answered = self.call.answered_at
-        if act or answered is None:
-            self.record.sound_ended[number] = self.now
-        else:
-            self.record.sound_ended[number] = self.now - (self._loop.time() - answered)
+        self.record.sound_ended[number] = self.now
 
     def _sound_ended(self, number: int | None) -> None:
         if number is not None:

@@ -53,7 +53,7 @@ def _options(parsed: ParsedFlow, name: str, step: Choose) -> Iterator[Finding]:
 
 
 def _digits(parsed: ParsedFlow, name: str, step: Collect) -> Iterator[Finding]:
-    end = step.digits.end
+    end = step.digits.end if step.digits is not None else ""
     if end.isdigit():
         yield Finding(
             parsed.file, parsed.line("steps", name, "digits", "end"), "error", "ambiguous-digits",

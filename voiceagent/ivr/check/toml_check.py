@@ -1,4 +1,4 @@
-"""PURE. What the steps of a TOML flow mean together, checked: every way has an end, every name a value.
+"""What the steps of a TOML flow mean together, checked: every way has an end, every name a value.
 
 :func:`check_flow` takes a flow that could be read (:func:`voiceagent.ivr.toml.read.load_toml_flow`; its own
 mistakes are findings of :class:`~voiceagent.ivr.toml.read.FlowFileError`). Nothing is executed or imported.
@@ -16,8 +16,10 @@ from typing import Protocol
 from voiceagent.errors import RequestRefused
 from voiceagent.ivr.check.findings import Finding, Severity
 from voiceagent.ivr.check.toml_answers import check_answers
+from voiceagent.ivr.check.toml_functions import check_functions
 from voiceagent.ivr.check.toml_names import check_names
 from voiceagent.ivr.toml.complaints import nearest
+from voiceagent.ivr.toml.endpoints import EndpointRules
 from voiceagent.ivr.toml.graph import Edge, edges, ends
 from voiceagent.ivr.toml.models import Choose, Collect, Hangup, Respond, Transfer, Work
 from voiceagent.ivr.toml.read import ParsedFlow
@@ -34,8 +36,13 @@ class Targets(Protocol):
         ...
 
 
-def check_flow(parsed: ParsedFlow, targets: Targets | None = None) -> list[Finding]:
-    """Return what is wrong with a flow, by line. Without ``targets`` every target may be transferred to."""
+def check_flow(
+    parsed: ParsedFlow, targets: Targets | None = None, endpoints: EndpointRules | None = None
+) -> list[Finding]:
+    """Return what is wrong with a flow, by line.
+
+    Without ``targets`` every target may be transferred to, without ``endpoints`` every host may be asked.
+    """
     ways = edges(parsed)
     found = [
         *_targets_exist(parsed, ways),
@@ -44,6 +51,8 @@ def check_flow(parsed: ParsedFlow, targets: Targets | None = None) -> list[Findi
         *_branches(parsed),
         *check_answers(parsed),
         *check_names(parsed, ways),
+        *check_functions(parsed),
+        *_endpoints(parsed, endpoints),
         *_transfers(parsed, targets),
         *_long_texts(parsed),
     ]
@@ -232,6 +241,18 @@ def _transfers(parsed: ParsedFlow, targets: Targets | None) -> Iterator[Finding]
 
 def _reason(error: RequestRefused) -> str:
     return str(error).removeprefix(f"{error.field}: ")
+
+
+def _endpoints(parsed: ParsedFlow, endpoints: EndpointRules | None) -> Iterator[Finding]:
+    for name, step in parsed.steps.items():
+        if endpoints is None or not isinstance(step, Work) or step.url is None:
+            continue
+        refusal = endpoints.refusal(step.url)
+        if refusal is not None:
+            yield _finding(
+                parsed, parsed.line("steps", name, "url"), "host-not-allowed",
+                f"step {name}: `url`: {refusal}", "allow it in call.http_hosts",
+            )  # fmt: skip
 
 
 def _long_texts(parsed: ParsedFlow) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ def check_names(parsed: ParsedFlow, ways: Sequence[Edge]) -> Iterator[Finding]:
     """Yield names that nobody sets, or not on every way; secrets in texts; bad endpoints."""
     everywhere = {name for step in parsed.steps.values() if (name := into_of(step)) is not None}
     secrets = frozenset(
-        step.into for step in parsed.steps.values() if isinstance(step, Collect) and is_secret(step)
+        step.into for step in parsed.steps.values() if isinstance(step, Collect) and step.secret
     )
     known = _known_before(parsed, ways)
     for name, step in parsed.steps.items():
@@ -28,11 +28,6 @@ def check_names(parsed: ParsedFlow, ways: Sequence[Edge]) -> Iterator[Finding]:
             yield from _text(parsed, name, use, everywhere, known.get(name), secrets)
         if isinstance(step, Work) and step.url is not None:
             yield from _endpoint(parsed, name, step.url)
-
-
-def is_secret(step: Collect) -> bool:
-    """Return whether what a step collects is kept from everybody but a called function."""
-    return bool(getattr(step, "secret", False))
 
 
 def _text(

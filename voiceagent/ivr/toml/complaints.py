@@ -61,14 +61,18 @@ def _complaint(
 def _in_tree(loc: Sequence[str | int], table: object) -> Path:
     """Return pydantic's place as keys that stand in the file: names of types and models are left out."""
     kept: list[str | int] = []
-    given: object = table
+    around = table
     for number, part in enumerate(loc):
-        inner = _inside(given, part)
-        missing = inner is None and number == len(loc) - 1 and isinstance(given, dict)
+        inner = _inside(around, part)
+        missing = inner is None and number == len(loc) - 1 and _is_table(around)
         if inner is not None or missing:
             kept.append(part)
-            given = inner
+            around = inner
     return tuple(kept)
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict)
 
 
 def _inside(given: object, part: str | int) -> object:

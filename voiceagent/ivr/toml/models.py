@@ -7,9 +7,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from voiceagent.errors import ConfigError
 from voiceagent.ivr.answers import KEYS
+from voiceagent.ivr.languages import ENGLISH, language_of
+from voiceagent.ivr.options import (
+    IDLE_CHARS,
+    IDLE_LINES,
+    IDLE_S,
+    MAX_OUTPUT_TOKENS,
+    NAME_CHARS,
+    SILENCE_MS,
+    SPEED,
+)
 
 MOST_STEPS = 1000
 MOST_TEXT = 4000
@@ -23,12 +34,22 @@ VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{
 OptionName = VariableName
 Key = Annotated[str, StringConstraints(pattern=rf"^[{KEYS}]$")]
 Seconds = Annotated[float, Field(gt=0, le=600)]
-Attempts = Annotated[int, Field(ge=1, le=10)]
+Attempts = Annotated[int, Field(ge=1, le=20)]
 Lines = Text | Annotated[list[Text], Field(min_length=1, max_length=10)]
 Scalar = str | int | float | bool
 Pairs = dict[
     Annotated[str, StringConstraints(min_length=1, max_length=64)], Annotated[str, Field(max_length=512)]
 ]
+OptionalName = Annotated[str, StringConstraints(min_length=1, max_length=NAME_CHARS)] | None
+IdleLine = Annotated[str, StringConstraints(min_length=1, max_length=IDLE_CHARS)]
+
+
+def _language(tag: str) -> str:
+    try:
+        language_of(tag)
+    except ConfigError as error:
+        raise ValueError(str(error).removeprefix("language: ")) from None
+    return tag
 
 
 class Table(BaseModel):
@@ -50,7 +71,39 @@ class FlowTable(Table):
     instructions: Annotated[str, Field(max_length=16_000)] = Field(
         default="", description="The standing prompt: who the voice is, and how it speaks."
     )
-    voice: str | None = Field(default=None, description="Voice of the model; default: that of the settings.")
+    voice: OptionalName = Field(
+        default=None, description="Voice of the model; default: that of the settings."
+    )
+    language: Annotated[str, AfterValidator(_language)] = Field(
+        default=ENGLISH.tag, description="What is spoken, as a tag: `en`, `de`, `de-AT`, `fr`, `es`."
+    )
+    model: OptionalName = Field(
+        default=None, description="The provider's model; default: that of the settings."
+    )
+    speed: Annotated[float, Field(ge=SPEED[0], le=SPEED[1])] | None = Field(
+        default=None, description="Of the voice; 1 is its ordinary one."
+    )
+    silence_ms: Annotated[int, Field(ge=SILENCE_MS[0], le=SILENCE_MS[1])] | None = Field(
+        default=None, description="Silence that ends the caller's turn."
+    )
+    max_output_tokens: Annotated[int, Field(ge=MAX_OUTPUT_TOKENS[0], le=MAX_OUTPUT_TOKENS[1])] | None = Field(
+        default=None, description="The most that one response may take."
+    )
+    idle: IdleLine | Annotated[list[IdleLine], Field(max_length=IDLE_LINES)] = Field(
+        default_factory=list, description="What is said to a caller who is silent, stage by stage."
+    )
+    idle_s: Annotated[float, Field(gt=0, le=IDLE_S)] | None = Field(
+        default=None, description="Silence before each of them; default: `call.no_input_s`."
+    )
+    resume: bool = Field(
+        default=True, description="Whether a line that a cough has cut is spoken on from there."
+    )
+    fallback: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = Field(
+        default=None, description="What is said when the flow fails; default: `call.fallback_sentence`."
+    )
+    fallback_target: str | None = Field(
+        default=None, description="Whom the caller is handed to then; default: `call.fallback_target`."
+    )
     start: StepName | None = Field(
         default=None, description="The first step; default: the first in the file."
     )
@@ -130,15 +183,34 @@ class DigitsTable(Table):
         default=None, description="Most digits; default: as many as `least`."
     )
     end: Key | Literal[""] = Field(default="#", description="The key that ends them early; empty: none.")
-    pause_s: Seconds = Field(default=4.0, description="Longest gap between two keys.")
+    pause_s: Annotated[float, Field(ge=0.2, le=60)] = Field(
+        default=4.0, description="Longest gap between two keys."
+    )
 
 
 class Collect(Question):
-    """The caller gives digits, typed or spoken."""
+    """The caller gives one value, typed or spoken."""
 
     type: Literal["collect"]
-    digits: DigitsTable = Field(description='How many digits: `{ least = 6, end = "#" }`.')
-    confirm: bool = Field(default=False, description="Whether spoken digits are read back first.")
+    digits: DigitsTable | None = Field(
+        default=None, description='How many digits: `{ least = 6, end = "#" }`. Without it, words answer.'
+    )
+    kind: Literal["str", "int", "decimal", "date", "bool"] = Field(
+        default="str", alias="as", description="What the value must be."
+    )
+    confirm: bool | Literal["always"] = Field(
+        default=False,
+        description='Whether what was spoken is read back first; `"always"`: typed digits, too.',
+    )
+    secret: bool = Field(
+        default=False,
+        description="Only keys answer, and only a called function gets the value: neither model nor records.",
+    )
+    speech: bool = Field(default=True, description="Whether speech may answer; `false`: keys only.")
+    invalid: Lines | None = Field(
+        default=None,
+        description="What is said when the answer is no such value: one text, or one per attempt.",
+    )
     into: VariableName = Field(description="Name that keeps the answer.")
     next: StepName = Field(description="The step that follows an answer.")
 

@@ -6,10 +6,11 @@ Reading looks at one table at a time; what the steps mean together is looked at 
 
 from __future__ import annotations
 
+import inspect
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, cast
 
@@ -25,15 +26,20 @@ from voiceagent.ivr.toml.models import (
     STEP_TYPES,
     Choose,
     Collect,
+    DigitsTable,
     FlowTable,
     Hangup,
     Respond,
     Transfer,
     Work,
 )
+from voiceagent.ivr.verbs.asking import AskingVerbs
 
 MOST_BYTES = 256 * 1024
 """Of one file."""
+
+RESERVED = frozenset(inspect.signature(AskingVerbs.choose).parameters)
+"""What no option can be called."""
 
 AnyStep = Respond | Choose | Collect | Work | Transfer | Hangup
 
@@ -47,6 +53,7 @@ class ParsedFlow:
     steps: Mapping[str, AnyStep]
     """In the order of the file."""
     lines: LineIndex
+    text: str = field(default="", repr=False)
 
     @property
     def file(self) -> str:
@@ -113,7 +120,7 @@ def parse_toml_flow(text: str, path: str | FilePath = "flow.toml") -> ParsedFlow
     steps = reading.steps(tree)
     if reading.findings or table is None:
         raise FlowFileError(sorted(reading.findings))
-    return ParsedFlow(path, table, steps, reading.lines)
+    return ParsedFlow(path, table, steps, reading.lines, text)
 
 
 class _Reading:
@@ -182,7 +189,7 @@ class _Reading:
         step: AnyStep | None = self._table(model, table, where, label)
         if step is not None:
             for key, message, remedy in _between_keys(step):
-                code = "bad-value" if key else "missing-key"
+                code = "missing-key" if not key or "needs `key`" in message else "bad-value"
                 self._find((*where, *key), code, f"{label} {message}", remedy)
         return step
 
@@ -203,11 +210,24 @@ def _between_keys(step: AnyStep) -> Iterator[tuple[Path, str, str]]:
     match step:
         case Respond(guide=guide, say=say) if (guide is None) == (say is None):
             yield (() if say is None else ("say",)), "needs `guide` or `say`, one of the two", ""
+        case Respond(say=str(), replace=True):
+            yield ("replace",), "has `replace`, which only a `guide` can take", "remove it"
         case Work(function=function, url=url) if (function is None) == (url is None):
             yield (() if url is None else ("url",)), "needs `function` or `url`, one of the two", ""
         case Work(function=str(), headers=headers) if headers:
             yield ("headers",), "has `headers`, which only a `url` can take", "remove them"
-        case Collect(digits=digits) if digits.most is not None and digits.most < digits.least:
+        case Choose(options=options) if RESERVED & options.keys():
+            name = next(name for name in options if name in RESERVED)
+            yield ("options", name), f"cannot have an option called {name!r}", "give it another name"
+        case Choose(options=options):
+            for name, one in options.items():
+                if one.key is None and not one.phrases:
+                    yield ("options", name), f"needs `key` or `phrases` for {name}", ""
+        case Collect(secret=True, confirm=confirm) if confirm:
+            yield ("confirm",), "cannot read a secret back", "remove `confirm`"
+        case Collect(secret=secret, speech=speech, digits=None) if secret or not speech:
+            yield ("secret" if secret else "speech",), "needs `digits`: only keys may answer", ""
+        case Collect(digits=DigitsTable(least=least, most=int(most))) if most < least:
             yield ("digits", "most"), "needs `most` of at least `least`", ""
         case Transfer(whisper=str(), attended=False):
             yield (

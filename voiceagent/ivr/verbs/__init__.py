@@ -7,14 +7,26 @@ from voiceagent.ivr.options import FlowOptions
 from voiceagent.ivr.ports import CallPort
 from voiceagent.ivr.verbs.answering import AnsweringVerbs
 from voiceagent.ivr.verbs.asking import AskingVerbs
+from voiceagent.ivr.verbs.conversing import ConversingVerbs
+from voiceagent.ivr.verbs.fetching import FetchingVerbs
 from voiceagent.ivr.verbs.leaving import LeavingVerbs
+from voiceagent.ivr.verbs.recording import RecordingVerbs
 from voiceagent.ivr.verbs.speaking import SpeakingVerbs
 from voiceagent.ivr.verbs.waiting import WaitingVerbs
 
 __all__ = ["Call"]
 
 
-class Call(SpeakingVerbs, AnsweringVerbs, AskingVerbs, WaitingVerbs, LeavingVerbs):
+class Call(
+    SpeakingVerbs,
+    AnsweringVerbs,
+    AskingVerbs,
+    ConversingVerbs,
+    FetchingVerbs,
+    WaitingVerbs,
+    RecordingVerbs,
+    LeavingVerbs,
+):
     """One running call, as a flow sees it. Hang-up cancels the flow; its ``finally`` blocks run."""
 
     def __init__(
@@ -50,5 +62,5 @@ class Call(SpeakingVerbs, AnsweringVerbs, AskingVerbs, WaitingVerbs, LeavingVerb
         """Outbound: what came with the request to place the call."""
 
     def step(self, name: str) -> None:
-        """Name the flow's present step, for console and journal."""
-        self._step(name)
+        """Name the flow's present step, for console, journal, and tools that are bound to steps."""
+        self._name_step(name)

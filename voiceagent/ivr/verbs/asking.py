@@ -268,6 +268,8 @@ class AskingVerbs(Verbs):
             keys = question.keys_line() if attempt == asked.attempts - 1 else ""
             if answer.kind is AnswerKind.MATCH:
                 self._stray = question.terminator_due(answer)
+                if self._stray:
+                    self._port.spare_key(self._stray, question.digit_pause_s)
                 if is_right is None or await is_right(answer):
                     return answer
                 if attempt < asked.attempts:

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
+from voiceagent.errors import ConfigError
 from voiceagent.ivr.caller_text import CallerText, guarded, quoted, suspects
 from voiceagent.ivr.options import FlowOptions
 from voiceagent.ivr.ports import CallFacts, CallPort, Line, Tool
 from voiceagent.ivr.resuming import RESUMPTIONS, SpokenOn
 from voiceagent.ivr.speaking_on import speak_on
-from voiceagent.realtime.requests import BargePolicy, Outcome, When
+from voiceagent.realtime.requests import BargePolicy, Origin, Outcome, When
 
 _OURS = str(Path(__file__).parents[1])
+
+
+_written_at: ContextVar[str] = ContextVar("voiceagent_written_at", default="")
+
+
+@contextmanager
+def written_at(place: str) -> Generator[None]:
+    """Say where the running step of a flow that is written as data stands: ``shop.toml:12``."""
+    token = _written_at.set(place)
+    try:
+        yield
+    finally:
+        _written_at.reset(token)
 
 
 class Verbs:
@@ -26,10 +42,19 @@ class Verbs:
         self._options = options
         self._no_input_s = no_input_s
         self._transfer_timeout_s = transfer_timeout_s
+        self._named_step = ""
+        """The step that the flow itself has named; verbs do not change it."""
         self._suspects = suspects(_claimed(port.facts))
 
     def _step(self, name: str) -> None:
-        self._port.step(name, place_in_flow())
+        """A verb begins. A flow that is written as data names its steps by itself."""
+        if not _written_at.get():
+            self._port.step(name, place_in_flow())
+
+    def _name_step(self, name: str) -> None:
+        """The flow itself names its step."""
+        self._named_step = name
+        self._port.step(name, _written_at.get() or place_in_flow())
 
     def _guarded(self, text: str) -> str:
         """Return words for the model, with the caller's side's own as quotations only."""
@@ -51,18 +76,24 @@ class Verbs:
         *,
         after_playback: bool = False,
         question: bool = False,
+        origin: Origin = Origin.IVR,
     ) -> Line:
+        names = [tool.name for tool in tools]
+        if len(set(names)) != len(names):
+            raise ConfigError("tools", f"two have the same name: {', '.join(sorted(names))}")
         instructions = self._guarded(instructions)
         if replace and self._options.standing:
             instructions = f"{self._options.standing} {instructions}"
         return Line(
             instructions=instructions,
+            origin=origin,
             replace=replace,
             metadata={key: _as_data(value) for key, value in (metadata or {}).items()},
             interruptible=interruptible,
             when=When.AFTER_PLAYBACK if after_playback else When.IDLE,
             barge_policy=BargePolicy.DROP if interruptible else BargePolicy.REQUEUE,
-            tools=tuple(tools),
+            tools=tuple(tool.of_call(self) for tool in tools),
+            step=self._named_step,
             question=question,
         )
 

@@ -1,0 +1,82 @@
+"""From a TOML file to a :class:`~voiceagent.ivr.flow.Flow` that calls can run."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voiceagent.errors import ConfigError
+from voiceagent.ivr.check.findings import Finding, allowed_out
+from voiceagent.ivr.check.toml_check import check_flow
+from voiceagent.ivr.flow import Flow, flow
+from voiceagent.ivr.modules import FlowModules
+from voiceagent.ivr.ports import ToolFunction
+from voiceagent.ivr.toml.endpoints import EndpointRules, ask_endpoint
+from voiceagent.ivr.toml.functions import load_function
+from voiceagent.ivr.toml.models import Work
+from voiceagent.ivr.toml.read import FlowFileError, ParsedFlow, load_toml_flow
+from voiceagent.ivr.toml.run import TomlRun
+from voiceagent.ivr.verbs import Call
+
+if TYPE_CHECKING:
+    import httpx
+
+JUDGEMENTS = ("endless-loop", "no-end", "missing-otherwise")
+"""Mistakes that a flow can run with: a line may allow them (``# check: allow endless-loop``)."""
+
+
+def toml_flow(path: Path, modules: FlowModules, endpoints: EndpointRules) -> Flow:
+    """Read, check and load one file. Raises :class:`FlowFileError` for whatever would fail in a call.
+
+    Warnings of the check do not count. What endpoints may be asked is looked at again with each request.
+    """
+    return flow_of(load_toml_flow(path), modules, endpoints)
+
+
+def flow_of(
+    parsed: ParsedFlow,
+    modules: FlowModules,
+    endpoints: EndpointRules,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> Flow:
+    """Return the flow of a file that was read; ``transport`` takes the place of the network.
+
+    Functions of files beside it come from ``modules``.
+    """
+    findings = [one for one in check_flow(parsed, endpoints=endpoints) if one.severity == "error"]
+    meant = [one for one in findings if one.code in JUDGEMENTS]
+    allowed = set(meant) - set(allowed_out(meant, parsed.text))
+    findings = [one for one in findings if one not in allowed]
+    if findings:
+        raise FlowFileError(findings)
+    functions = _functions(parsed, modules)
+    ask = functools.partial(ask_endpoint, rules=endpoints, transport=transport)
+
+    async def run(call: Call) -> None:
+        await TomlRun(parsed, functions, ask, call).run()
+
+    given = parsed.flow.model_dump(exclude={"start"})
+    try:
+        return flow(**given)(run)
+    except ConfigError as error:  # the file's models know the same limits: this is for whatever they do not
+        line = parsed.line("flow")
+        raise FlowFileError([Finding(parsed.file, line, "error", "bad-value", str(error))]) from None
+
+
+def _functions(parsed: ParsedFlow, modules: FlowModules) -> Mapping[str, ToolFunction]:
+    functions: dict[str, ToolFunction] = {}
+    findings: list[Finding] = []
+    for name, step in parsed.steps.items():
+        if not isinstance(step, Work) or step.function is None or step.function in functions:
+            continue
+        try:
+            functions[step.function] = load_function(step.function, parsed.path.parent, modules)
+        except ConfigError as error:
+            line = parsed.line("steps", name, "function")
+            message = f"step {name}: {error.args[0].removeprefix('function: ')}"
+            findings.append(Finding(parsed.file, line, "error", "missing-function", message))
+    if findings:
+        raise FlowFileError(findings)
+    return functions
