@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -107,17 +108,26 @@ def _told_already(problem: Finding, checked: Checked) -> bool:
 def _missing_in(module: ModuleType, source: Source) -> list[Finding]:
     """Return tools and fetched functions (``shop.balance``) that an imported module does not have."""
     found: list[Finding] = []
-    for node, where in functions_handed_on(source):
-        name = source.dotted(node)
+    for node, verb in functions_handed_on(source):
+        name = ".".join(source.path(node))
         first, *rest = source.path(node)
         held: object = getattr(module, first, None)
-        for part in rest:
-            if held is None:
-                break
-            if not hasattr(held, part):
-                found.append(source.found(node, "missing-function", f"{name} {where} does not exist"))
+        missing = False
+        for part in rest if held is not None else ():
+            missing = not hasattr(held, part)
+            if missing:
                 break
             held = getattr(held, part)
+        if missing:
+            found.append(source.found(node, "missing-function", f"{name} in {verb} does not exist"))
+        elif verb == "fetch" and inspect.isfunction(held) and not inspect.iscoroutinefunction(held):
+            found.append(source.found(node, "not-async", f"the fetched function {name} is not async"))
+        elif verb != "fetch" and inspect.isroutine(held):
+            found.append(
+                source.found(
+                    node, "missing-function", f"{name} in {verb} is no tool", "make it one with @tool"
+                )
+            )
     return found
 
 
