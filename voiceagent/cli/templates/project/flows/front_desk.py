@@ -22,25 +22,21 @@ async def front_desk(call: Call) -> None:
         order=option("1", "my order", "where is my order"),
         person=option("0", "a person", "an agent"),
     )
-    match topic:
-        case "order":
-            await order(call)
-        case _:
-            await person(call)
+    if topic == "order":
+        await order(call)
+    await person(call)  # also for those whom nobody could help so far
 
 
 async def order(call: Call) -> None:
-    """Say where an order is."""
+    """Say where an order is, and goodbye; returns when that was not to be had."""
     number = await call.collect(
         'Ask: "Please type your six digit order number."', digits=Digits(6), confirm=True
     )
     if number is None:
-        await person(call)
         return
     try:
         state = await call.fetch(order_state, number, working="One moment, I am looking.")
     except FetchFailed:
-        await person(call)
         return
     await call.say(f"Your order is {state}.")
     await call.hangup("Thank you for calling. Goodbye.")
