@@ -4,6 +4,7 @@ VoiceAgentError
 ├── ConfigError        the setting named in ``setting`` is wrong
 ├── RequestRefused     a wish for speech broke a limit; nothing was queued
 ├── CallEnded          the call is over; carries its outcome
+├── FetchFailed        a function that a flow fetches from raised, or took too long
 ├── ProviderError      the realtime provider refused, failed or went away
 ├── SipError           the caller's side broke the protocol
 └── MediaError         no port, no common codec, or dead media
@@ -66,6 +67,26 @@ class CallEnded(VoiceAgentError):
     def __init__(self, message: str = "the call has ended", *, outcome: str = "unknown") -> None:
         super().__init__(message)
         self.outcome = outcome
+
+
+class FetchFailed(VoiceAgentError):
+    """A function that a flow fetches from has raised; ``name`` is the function, the cause is chained.
+
+    The fault is the operator's: the function is of whoever wrote the flow.
+    """
+
+    fault = Fault.OPERATOR
+    code = "fetch_failed"
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(f"{name}: {message}")
+        self.name = name
+
+
+class FetchTimedOut(FetchFailed, TimeoutError):
+    """… or it took too long."""
+
+    code = "fetch_timeout"
 
 
 class ProviderError(VoiceAgentError):

@@ -14,6 +14,7 @@ from voiceagent.call.leg import (
     LegEnd,
     LegInfo,
     LegListener,
+    LegTap,
     MediaFigures,
     Progress,
     TransferResult,
@@ -41,7 +42,7 @@ class FakeLeg:
             direction=direction,
             dialled=f"sip:{called}@callee.example" if direction == "outbound" else "",
         )
-        self.capabilities = LegCapabilities()
+        self.capabilities = LegCapabilities(can_record=True)
         self.log: list[str] = []
         self.played = bytearray()
         """Every frame that went out, silence left out."""
@@ -50,6 +51,7 @@ class FakeLeg:
         self._fail = fail
         self._listener: LegListener | None = None
         self._playout = Playout()
+        self.tapped: LegTap | None = None
         self._clock: asyncio.Task[None] | None = None
         self.ended = False
         self.on_frame: Callable[[bytes | None], None] | None = None
@@ -119,8 +121,17 @@ class FakeLeg:
     def stop_playing(self) -> Sequence[Heard]:
         return [Heard(one.response_id, one.item_id, one.heard_ms, one.cut) for one in self._playout.flush()]
 
+    def tap(self, tap: LegTap | None) -> None:
+        self.tapped = tap
+
     def figures(self) -> MediaFigures:
         return MediaFigures(sent=len(self.played) // 160)
+
+    def hears(self, audio: bytes) -> None:
+        """Frames of the caller's audio arrive."""
+        if self.tapped is not None:
+            self.tapped.caller_audio(audio)
+        self.listener.leg_audio(audio)
 
     # ── the caller's side, for tests ────────────────────────────────────────────────────────────
     def callee(self, status: int, early_media: bool = False) -> None:
@@ -155,6 +166,8 @@ class FakeLeg:
             frame = self._playout.take()
             if frame is not None:
                 self.played.extend(frame)
+                if self.tapped is not None:
+                    self.tapped.agent_audio(frame)
             if self.on_frame is not None:
                 self.on_frame(frame)
             facts, self._playout.facts = self._playout.facts, []

@@ -30,6 +30,7 @@ from voiceagent.realtime.model_events import RealtimeModelNoticeEvent
 from voiceagent.realtime.session import RealtimeSession
 from voiceagent.realtime.websocket import OpenAIRealtimeWebSocketModel
 from voiceagent.records.journal import Journal
+from voiceagent.records.recording import Recordings
 
 TRANSCRIPTION = {"model": "scripted", "language": "en"}
 
@@ -81,6 +82,7 @@ class Story:
         wall: Callable[[], float] | None = None,
         dial: Dial | None = None,
         metadata: Mapping[str, str] | None = None,
+        recordings: Recordings | None = None,
         record_inputs: bool = False,
     ) -> None:
         self.provider = ScriptedProvider()
@@ -110,6 +112,7 @@ class Story:
             open_second=self._open_second if second else None,
             dial=dial,
             metadata=metadata,
+            recordings=recordings,
         )
         self._run: asyncio.Task[CallOutcome] | None = None
         self._turns = 0

@@ -22,6 +22,7 @@ from voiceagent.ids import Tokens
 from voiceagent.ivr.flow import Flow, FlowBook, Picked
 from voiceagent.observe.metrics import Metrics
 from voiceagent.records.journal import JournalWriter
+from voiceagent.records.recording import Recordings
 from voiceagent.tasks import TaskNest
 
 _log = structlog.get_logger("voiceagent.calls")
@@ -38,6 +39,7 @@ class Reception:
         directory: NodeDirectory,
         metrics: Metrics,
         journals: JournalWriter,
+        recordings: Recordings | None = None,
         open_session: OpenSession,
         open_second: OpenSession | None = None,
         transcription: Mapping[str, Any] | None,
@@ -58,6 +60,7 @@ class Reception:
         self._directory = directory
         self._metrics = metrics
         self._journals = journals
+        self._recordings = recordings
         self._open_session = open_session
         self._open_second = open_second
         self._transcription = transcription
@@ -146,6 +149,7 @@ class Reception:
             transcription=self._transcription,
             dial=self._dial,
             metadata=metadata,
+            recordings=self._recordings,
             origin={
                 **({} if picked is None else {"route": picked.by}),
                 "flows_version": book.version,

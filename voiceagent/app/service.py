@@ -52,6 +52,7 @@ from voiceagent.media.wheel import MediaWheel
 from voiceagent.observe.metrics import Metrics
 from voiceagent.realtime.webhook_signature import PREFIX
 from voiceagent.records.journal import JournalWriter
+from voiceagent.records.recording import RecordingWriter
 from voiceagent.settings import MediaSettings, Settings
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Dropped, Retransmitted, SipEvent, TrunkJudged, TrunkState
@@ -130,6 +131,7 @@ class Service:
         self._idle = asyncio.Event()
         self._idle.set()
         self._journals: JournalWriter | None = None
+        self._recordings = RecordingWriter(Path(settings.recordings_dir))
         self._engine: RunningEngine | None = None
         self._warmth = "ok"
         """Of the embedded provider: warming up, ok, or why it failed."""
@@ -205,6 +207,7 @@ class Service:
             directory=self.directory,
             metrics=self.metrics,
             journals=self._journals,
+            recordings=self._recordings,
             open_session=sessions.open,
             open_second=sessions.second,
             transcription=sessions.transcription,
@@ -438,6 +441,7 @@ class Service:
         if self._engine is not None:
             await self._engine.close()
         if self._journals is not None:
+            await asyncio.to_thread(self._recordings.close)
             await asyncio.to_thread(self._journals.close)
             self._journals = None
         if self.addresses is not None:
@@ -475,6 +479,7 @@ class Service:
             "provider": self.settings.provider,
             "provider_state": self._warmth,
             "trunks": {one["name"]: "up" if one["up"] else one["detail"] or "down" for one in self._trunks()},
+            "recordings": self._recordings.failed or "ok",
             "journal": (self._journals.failed or "ok") if self._journals is not None else "closed",
         }
         ready = bool(parts["sip"]) and self._warmth == "ok" and not self.admission.draining and not full

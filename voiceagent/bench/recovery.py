@@ -27,6 +27,7 @@ from voiceagent.call.leg import (
     LegEnd,
     LegInfo,
     LegListener,
+    LegTap,
     MediaFigures,
     Progress,
     TransferResult,
@@ -128,6 +129,9 @@ class ClockedLeg:
 
     def stop_playing(self) -> Sequence[Heard]:
         return [Heard(one.response_id, one.item_id, one.heard_ms, one.cut) for one in self._playout.flush()]
+
+    def tap(self, tap: LegTap | None) -> None:
+        return
 
     def figures(self) -> MediaFigures:
         return MediaFigures(sent=self._sent)

@@ -34,12 +34,13 @@ from voiceagent.call.operating import Operating
 from voiceagent.call.outcome import FLOW_FAILED, CallOutcome, OutcomeClass, leg_refused
 from voiceagent.call.outside import Outside, directly
 from voiceagent.call.placing import Placing
-from voiceagent.call.provider_health import ProviderHealth
 from voiceagent.call.record import write_end, write_offer
 from voiceagent.call.recorded_call import recorded, write_call
+from voiceagent.call.recording import Recorder
 from voiceagent.call.recovery import Recovery
 from voiceagent.call.secrecy import Secrecy
 from voiceagent.call.session_setup import transcription_of
+from voiceagent.call.settling import Settling
 from voiceagent.call.speech import CallSpeech
 from voiceagent.call.succession import Succession
 from voiceagent.call.transcript import Transcript, Utterance
@@ -51,9 +52,10 @@ from voiceagent.ids import Tokens
 from voiceagent.ivr.flow import Flow
 from voiceagent.ivr.ports import DigitPressed
 from voiceagent.realtime.model_inputs import RealtimeModelSendInterrupt
-from voiceagent.realtime.requests import InterruptedBy, Outcome, OutcomeKind
+from voiceagent.realtime.requests import InterruptedBy
 from voiceagent.realtime.session import RealtimeSession
 from voiceagent.records.journal import Journal
+from voiceagent.records.recording import Recordings, Unkept
 
 OpenSession = Callable[[Flow, G711, Journal], Awaitable[RealtimeSession]]
 """Connects a configured session for a flow; raises ProviderError."""
@@ -84,12 +86,14 @@ class Call:
         metadata: Mapping[str, str] | None = None,
         outside: Outside = directly,
         origin: Mapping[str, Any] | None = None,
+        recordings: Recordings | None = None,
     ) -> None:
         """``open_second`` opens a session with the provider that stands in for the first.
 
         ``dial`` places the calls to whom the caller is handed, where we call them ourselves. ``metadata`` is
         what came with the request to place this call; every response carries it. ``outside`` runs what is not
         of this call's doing. ``origin`` says how the flow was found; it goes into the journal's first entry.
+        ``recordings`` keeps what the flow records; None: nobody does.
         """
         self.inputs = inputs_of(journal)
         self.leg, dial, outside = recorded(self.inputs, leg, dial, outside)
@@ -142,12 +146,13 @@ class Call:
         self.secrecy = Secrecy(self)
         self.ear = LegEar(self)
         self.holding = Holding(self, observer)
+        self.recorder = Recorder(self, recordings or Unkept(), observer, config.recording_max_s)
         self.transfers = Transfers(self, config.transfer_targets, dial, observer)
         timeout_s = config.transfer_timeout_s
         self.operating = Operating(self, config.transfer_targets, self._tasks.start, timeout_s)
         self.succession = Succession(self, config.transfer_targets, dial, self._tasks.start, timeout_s)
         self._provider_lost: CallOutcome | None = None
-        self._health = ProviderHealth()
+        self._settling = Settling(self)
         self.watch = Watch(self, observer, config.vigil, transcribes=transcription is not None)
 
     @property
@@ -291,7 +296,7 @@ class Call:
             session,
             self.ledger,
             self._tokens,
-            settled=self.request_settled,
+            settled=self._settling.settled,
             tool_ended=self._tool_ended,
             run=self._tasks.start,
             standing=self.metadata,
@@ -350,12 +355,13 @@ class Call:
         self._become(CallState.CLOSING)
         self._tasks.cancel()
         await self._guarded("leg", self._leave(outcome))
+        self.recorder.stop("call_ended")
         if self.session is not None:
             await self._guarded("session", self.session.close(outcome.reason))
         for stuck in await self._tasks.stop(self._config.flow_cleanup_s):
             self.journal.write("task.stuck", task=stuck)
-        for entry in self.ledger.open():
-            self.request_settled(entry.request.id, Outcome(OutcomeKind.LOST, reason=outcome.reason))
+        self._settling.all_lost(outcome.reason)
+        await self._guarded("recording", self.recorder.finished())
         self.outcome = outcome
         self.ended_at = time.time()
         self._ended = self._loop.time()
@@ -423,6 +429,7 @@ class Call:
 
     def use_leg(self, leg: Leg, info: LegInfo) -> None:
         """Go on with ``leg``, which stands; see :mod:`voiceagent.call.succession`."""
+        self.recorder.follow(self.leg, leg)
         self.leg, self.info = leg, info
         if self._bridge is not None:
             self._bridge.leg = leg
@@ -575,17 +582,3 @@ class Call:
 
     def _utterance_changed(self, line: Utterance) -> None:
         self._observer.utterance_changed(self, line)
-
-    def request_settled(self, request_id: str, outcome: Outcome) -> None:
-        """A response request has ended: note it, and fix the transcript to what was heard."""
-        if not self.ledger.settled(request_id, outcome, self._loop.time()):
-            return
-        self.journal.write("response.ended", request_id=request_id, outcome=outcome)
-        entry = self.ledger.get(request_id)
-        verdict = self._health.judge(entry.request.origin if entry is not None else None, outcome)
-        if verdict is not None:
-            self.provider_failed(verdict.outcome, final=verdict.final)
-        if outcome.response_id is not None:
-            self.transcript.heard(
-                outcome.response_id, self.seconds, outcome.heard_text, outcome.text, cut=outcome.interrupted
-            )

@@ -61,6 +61,8 @@ class CallConfig:
     """How long the caller may wait in silence, and the provider be silent."""
     survival: SurvivalConfig = field(default_factory=SurvivalConfig)
     """What happens when the provider is lost."""
+    recording_max_s: float = 7200.0
+    """Longest recording."""
     fallback_sentence: str = FALLBACK_SENTENCE
     """Said word for word to a caller whose flow has failed; a flow may have its own."""
     fallback_target: str | None = None

@@ -13,6 +13,7 @@ from voiceagent.call.flow_failure import failure_of
 from voiceagent.call.greeting import Greeting
 from voiceagent.call.leg import LegInfo
 from voiceagent.call.outside import Outside, directly
+from voiceagent.call.recording import Recorder
 from voiceagent.call.speech import CallSpeech
 from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.ivr.ports import Answering, CallerInput, CallFacts, Line, TransferOutcome
@@ -178,9 +179,9 @@ class FlowPort:
         finally:
             self._call.watch.working(False)
 
-    def note_failure(self, kind: str, error: BaseException, **facts: Any) -> None:
-        failure = {name: value for name, value in asdict(failure_of(error)).items() if value != ()}
-        self._call.journal.write(kind, **facts, **failure)
+    def note_outside(self, kind: str, error: BaseException | None, **facts: Any) -> None:
+        failure = {} if error is None else asdict(failure_of(error))
+        self._call.journal.write(kind, **facts, **{key: told for key, told in failure.items() if told != ()})
 
     def step(self, name: str, place: str = "") -> None:
         self._step(name, place)
@@ -201,6 +202,10 @@ class FlowPort:
         if result.accepted:
             await asyncio.Event().wait()  # the call's end cancels the flow here
         return TransferOutcome(result.accepted, result.status, result.reason, result.steps)
+
+    @property
+    def recorder(self) -> Recorder:
+        return self._call.recorder
 
     @property
     def held(self) -> bool:

@@ -42,6 +42,7 @@ class Holding:
         """Have session and watch follow; also those that came later."""
         call = self._call
         call.watch.held(self.on)
+        call.recorder.gate("hold", self.on)
         if call.session is not None:
             call.session.pause(self.on and not self.consulting)
         self._changed.set()

@@ -20,6 +20,7 @@ from voiceagent.call.leg import (
     LegEnd,
     LegInfo,
     LegListener,
+    LegTap,
     MediaFigures,
     Progress,
     TransferResult,
@@ -214,6 +215,9 @@ class HostedLeg:
     def stop_playing(self) -> Sequence[Heard]:
         """The provider's buffer is cleared by the sequencer, not here."""
         return ()
+
+    def tap(self, tap: LegTap | None) -> None:
+        """No audio passes through us; see the capabilities."""
 
     def figures(self) -> MediaFigures:
         return MediaFigures()

@@ -103,6 +103,8 @@ class LegCapabilities:
     """A second leg can be joined with this one (attended transfer)."""
     private_input: bool = True
     """The caller's keys and sound come to us first, so that they can be kept from everybody else."""
+    can_record: bool = False
+    """Both sides' audio passes through us: :meth:`Leg.tap` brings it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,18 @@ class MediaFigures:
     """Quality as named numbers (``…_ms``, ``…_percent``, ``mos``): see the guide's table of figures."""
     srtp: str = ""
     """The profile that encrypts the media; empty for plain RTP."""
+
+
+class LegTap(Protocol):
+    """What a recording hears: G.711 of the line, any whole frames of 20 ms. Plain and synchronous."""
+
+    def caller_audio(self, audio: bytes) -> None:
+        """What :meth:`LegListener.leg_audio` brings."""
+        ...
+
+    def agent_audio(self, audio: bytes) -> None:
+        """What goes out just now: the agent's voice, our lines, music. Silence may be left out."""
+        ...
 
 
 class LegListener(Protocol):
@@ -282,6 +296,10 @@ class Leg(Protocol):
 
         The same values are *not* repeated through :meth:`LegListener.leg_playback_ended`.
         """
+        ...
+
+    def tap(self, tap: LegTap | None) -> None:
+        """Have ``tap`` hear both sides from now on; None ends it. Only where the leg ``can_record``."""
         ...
 
     def figures(self) -> MediaFigures:

@@ -44,6 +44,7 @@ class RecordedLeg:
         self._counts: dict[str, int] = {}
         self.play = leg.play
         self.play_end = leg.play_end
+        self.tap = leg.tap
         self.figures: Callable[[], MediaFigures] = leg.figures
 
     @property

@@ -80,6 +80,7 @@ class Secrecy:
         if not self.open:
             self._call.journal.write("secret.opened")
         self.deaf = self.keys = True
+        self._call.recorder.gate("secret", True)
 
     def _linger(self) -> None:
         loop = asyncio.get_running_loop()
@@ -90,6 +91,7 @@ class Secrecy:
 
     def _hear_again(self) -> None:
         self.deaf = False
+        self._call.recorder.gate("secret", False)
 
     def _show_again(self) -> None:
         self.keys = False

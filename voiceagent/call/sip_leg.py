@@ -19,6 +19,7 @@ from voiceagent.call.leg import (
     LegEnd,
     LegInfo,
     LegListener,
+    LegTap,
     MediaFigures,
     Progress,
     TransferResult,
@@ -63,11 +64,12 @@ class SipLeg:
         codecs: tuple[str, ...] | None,
     ) -> None:
         self.info = info
-        self.capabilities = LegCapabilities()
+        self.capabilities = LegCapabilities(can_record=True)
         self._transport = transport
         self._gone = gone
         self._audio = DirectAudio(media, self, codecs)
         self._listener: LegListener | None = None
+        self._tap: LegTap | None = None
         self._over = False
         self._end: tuple[LegEnd, int | None, str] | None = None
         self._opened = False
@@ -182,6 +184,10 @@ class SipLeg:
 
     def stop_playing(self) -> Sequence[Heard]:
         return self._audio.stop()
+
+    def tap(self, tap: LegTap | None) -> None:
+        self._tap = tap
+        self._audio.port.tap(None if tap is None else tap.agent_audio)
 
     def figures(self) -> MediaFigures:
         port = self._audio.port.figures()
@@ -335,6 +341,8 @@ class SipLeg:
 
     # ── media events (PortEvents) ───────────────────────────────────────────────────────────────
     def on_audio(self, audio: bytes) -> None:
+        if self._tap is not None:
+            self._tap.caller_audio(audio)
         if self._listener is not None:
             self._listener.leg_audio(audio)
 

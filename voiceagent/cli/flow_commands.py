@@ -111,3 +111,30 @@ def flow_check(
     from voiceagent.cli.flow_check import run_check
 
     run_check(files, scenario or [], config=config, overrides=overrides or [], strict=strict, as_json=json)
+
+
+@flow.command("graph")
+def flow_graph(
+    file: Annotated[Path, typer.Argument(help="The file with the flow: Python or TOML.")],
+    style: Annotated[
+        str, typer.Option("--format", help="mermaid, dot (for graphviz: dot -Tsvg), or json.")
+    ] = "mermaid",
+    scenario: Annotated[
+        list[Path] | None,
+        typer.Option("--scenario", "-s", help="Evidence: play this scenario, or a folder; may be repeated."),
+    ] = None,
+    journal: Annotated[
+        list[Path] | None,
+        typer.Option("--journal", help="Evidence: the journal of a call, or a folder; may be repeated."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Draw a flow: its steps, what may follow what, and which ways calls have taken.
+
+    With evidence, what no call has seen is dashed. Example:
+
+        voiceagent flow graph shop.py --scenario scenarios --format dot | dot -Tsvg > shop.svg
+    """
+    from voiceagent.cli.flow_graph import run_graph
+
+    run_graph(file, scenario or [], journal or [], style=style, as_json=json)

@@ -7,7 +7,7 @@ async def front_desk(call: Call) -> None:
     await call.respond("Greet the caller in one sentence.")
 """
 
-from voiceagent.errors import CallEnded
+from voiceagent.errors import CallEnded, FetchFailed, FetchTimedOut
 from voiceagent.ivr.answers import Digits, Option, option
 from voiceagent.ivr.caller_text import CallerText, quoted
 from voiceagent.ivr.flow import Flow, FlowBook, flow
@@ -23,6 +23,8 @@ __all__ = [
     "CallEnded",
     "CallerText",
     "Digits",
+    "FetchFailed",
+    "FetchTimedOut",
     "Flow",
     "FlowBook",
     "Option",

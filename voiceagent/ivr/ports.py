@@ -179,6 +179,37 @@ class Line:
     """The flow's step, as it has named it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One recording of the call; the file's digest stands in the journal (``recording.finished``)."""
+
+    name: str
+    file: str
+    """Its name in the folder of the recordings."""
+    seconds: float = 0.0
+    """Its length, once it has ended."""
+
+
+class RecorderPort(Protocol):
+    """Records the call, one file at a time."""
+
+    def check(self, name: str | None) -> str:
+        """Return the name that :meth:`start` will take. Raises RequestRefused where it will refuse."""
+        ...
+
+    def start(self, name: str | None = None) -> Recording:
+        """Begin. Raises RequestRefused for a bad or used name, and where it cannot be done."""
+        ...
+
+    def gate(self, by: str, shut: bool) -> None:
+        """Keep what is heard out of every recording while ``shut``; ``by`` says for whom."""
+        ...
+
+    def stop(self, reason: str = "flow") -> Recording | None:
+        """End the recording; None where nothing is recorded."""
+        ...
+
+
 class CallPort(Protocol):
     """The running call, as its flow sees it.
 
@@ -243,8 +274,8 @@ class CallPort(Protocol):
         """Say ``text`` while the block lasts longer than ``after_s``, whenever nobody speaks."""
         ...
 
-    def note_failure(self, kind: str, error: BaseException, **facts: Any) -> None:
-        """Write down how somebody's function has failed, with its traceback."""
+    def note_outside(self, kind: str, error: BaseException | None, **facts: Any) -> None:
+        """Write down how a function of others' has ended; of an error, what it was and where."""
         ...
 
     async def note(self, text: str) -> None:
@@ -274,6 +305,11 @@ class CallPort(Protocol):
 
         ``attended``: call it first, while the caller hears music; ``whisper`` is said to it.
         """
+        ...
+
+    @property
+    def recorder(self) -> RecorderPort:
+        """Records the call."""
         ...
 
     @property

@@ -285,6 +285,10 @@ class MediaPort:
         """Send these frames (G.711 of the agreed law) in place of silence; None ends it."""
         self._out.music = music
 
+    def tap(self, tap: Callable[[bytes], None] | None) -> None:
+        """Have ``tap`` called with every frame that goes out, as it goes out; keys are left out."""
+        self._out.tap = tap
+
     def send_digits(self, digits: str, *, inband: bool = False) -> None:
         """Send ``digits`` (0-9, *, #, A-D): as telephone-events where agreed on, else (``inband``) as tones.
 

@@ -43,6 +43,7 @@ class StreamOut:
         "music",
         "sends",
         "talking",
+        "tap",
         "writer",
     )
 
@@ -71,6 +72,8 @@ class StreamOut:
         self.talking = False
         self.music: Callable[[], bytes] | None = None
         """What is heard in place of silence, frame by frame, while the peer is on hold."""
+        self.tap: Callable[[bytes], None] | None = None
+        """Hears every frame of agent, music and silence that goes out, in the law of the line; no keys."""
         self.dialling = False
         """Digits wait or are being sent, by either way."""
         self.lead = 0
@@ -171,6 +174,8 @@ class StreamOut:
             self._send(writer.audio(payload, marker))
         else:
             self._encoded(self._encoder, payload, marker)
+        if self.tap is not None:
+            self.tap(payload)
         if self._playout.facts:
             self._tell()
         return 0

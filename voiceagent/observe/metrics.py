@@ -67,6 +67,9 @@ class Metrics:
         self._call_seconds = histogram(
             "call_duration_seconds", "From offer to end.", (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600)
         )
+        self._recordings = counter(
+            "recordings", "Recordings of calls: started, finished, failed (the disk: look at it).", "what"
+        )
         self._flow_failed = counter("flow_failed", "Flows that raised, by flow.", "flow")
         # ── responses ────────────────────────────────────────────────────────────────────────────
         self._responses = counter(
@@ -193,6 +196,10 @@ class Metrics:
         self._calls.labels(self._code("outcome", outcome)).inc()
         if duration_s is not None:
             self._call_seconds.observe(duration_s)
+
+    def recording(self, what: str) -> None:
+        """A recording was started, finished, or failed."""
+        self._recordings.labels(self._code("recording", what)).inc()
 
     def flow_failed(self, flow: str) -> None:
         """A flow raised."""

@@ -28,7 +28,13 @@ from voiceagent.media.srtp import HOW_TO_INSTALL, srtp_available
 from voiceagent.settings.outbound import OutboundSettings
 from voiceagent.settings.provider import EngineSettings, HostedSettings, RealtimeSettings, SurvivalSettings
 from voiceagent.settings.routes import RouteSettings, check_routes, read_routes
-from voiceagent.settings.service import CallSettings, ConsoleSettings, JournalSettings, LogSettings
+from voiceagent.settings.service import (
+    CallSettings,
+    ConsoleSettings,
+    JournalSettings,
+    LogSettings,
+    RecordingSettings,
+)
 from voiceagent.settings.telephony import MediaSettings, SipSettings
 from voiceagent.settings.trunks import TrunkSettings, read_trunks
 from voiceagent.sip.net.listen import parse_listen
@@ -53,6 +59,9 @@ class Settings(BaseSettings):
     )
     journal_dir: str = Field(default="journals", description="Folder for the call journals.")
     journal: JournalSettings = Field(default_factory=JournalSettings)
+    recordings_dir: str = Field(
+        default="recordings", description="Folder for what flows record; made with the first recording."
+    )
     sip: SipSettings = Field(default_factory=SipSettings)
     media: MediaSettings = Field(default_factory=MediaSettings)
     trunks: tuple[TrunkSettings, ...] = Field(
@@ -62,6 +71,7 @@ class Settings(BaseSettings):
     engine: EngineSettings = Field(default_factory=EngineSettings)
     call: CallSettings = Field(default_factory=CallSettings)
     outbound: OutboundSettings = Field(default_factory=OutboundSettings)
+    recording: RecordingSettings = Field(default_factory=RecordingSettings)
     survival: SurvivalSettings = Field(default_factory=SurvivalSettings)
     console: ConsoleSettings = Field(default_factory=ConsoleSettings)
     hosted: HostedSettings = Field(default_factory=HostedSettings)

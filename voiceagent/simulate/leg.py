@@ -13,6 +13,7 @@ from voiceagent.call.leg import (
     LegEnd,
     LegInfo,
     LegListener,
+    LegTap,
     MediaFigures,
     Progress,
     TransferResult,
@@ -36,7 +37,7 @@ class SimLeg:
     def __init__(self, info: LegInfo, transfers: Transfer, rings: Transfer | None = None) -> None:
         """``transfers``: what becomes of those; ``rings``: outbound, what becomes of the call itself."""
         self.info = info
-        self.capabilities = LegCapabilities()
+        self.capabilities = LegCapabilities(can_record=True)
         self.plan = transfers
         self._rings = rings or transfers
         self.ended = False
@@ -141,6 +142,9 @@ class SimLeg:
             self.on_voice(one.response_id, one)
         self._rearm()
         return heard
+
+    def tap(self, tap: LegTap | None) -> None:
+        """Nothing sounds here: a recording is silence of the right length."""
 
     def figures(self) -> MediaFigures:
         return MediaFigures(sent=self._heard_ms // 20)

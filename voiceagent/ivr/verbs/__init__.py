@@ -7,14 +7,24 @@ from voiceagent.ivr.options import FlowOptions
 from voiceagent.ivr.ports import CallPort
 from voiceagent.ivr.verbs.answering import AnsweringVerbs
 from voiceagent.ivr.verbs.asking import AskingVerbs
+from voiceagent.ivr.verbs.fetching import FetchingVerbs
 from voiceagent.ivr.verbs.leaving import LeavingVerbs
+from voiceagent.ivr.verbs.recording import RecordingVerbs
 from voiceagent.ivr.verbs.speaking import SpeakingVerbs
 from voiceagent.ivr.verbs.waiting import WaitingVerbs
 
 __all__ = ["Call"]
 
 
-class Call(SpeakingVerbs, AnsweringVerbs, AskingVerbs, WaitingVerbs, LeavingVerbs):
+class Call(
+    SpeakingVerbs,
+    AnsweringVerbs,
+    AskingVerbs,
+    FetchingVerbs,
+    WaitingVerbs,
+    RecordingVerbs,
+    LeavingVerbs,
+):
     """One running call, as a flow sees it. Hang-up cancels the flow; its ``finally`` blocks run."""
 
     def __init__(

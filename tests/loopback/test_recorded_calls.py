@@ -1,0 +1,169 @@
+"""A real call, recorded: the file holds what the phone said and what the phone heard, side by side."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kit.service import service, until
+from voiceagent.media import g711
+from voiceagent.media.levels import pcm_dbfs
+from voiceagent.media.tones import sine
+from voiceagent.media.wav import Wav, read_wav
+from voiceagent.observe.metrics import Metrics
+from voiceagent.phone.phone import Phone
+from voiceagent.records.journal import read_journal
+
+pytestmark = pytest.mark.loopback
+
+FLOW = """
+import asyncio
+from voiceagent.ivr import Call, flow
+
+@flow("recorded", numbers=["100"])
+async def recorded(call: Call) -> None:
+    await call.record("all")
+    await call.say("One two three.")
+    await call.say("Four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen.")
+    await asyncio.sleep(1.5)
+    await call.pause_recording()
+    await call.say("Nobody hears this again.", interruptible=False)
+    await call.resume_recording()
+    await call.hangup("Goodbye then.")
+"""
+SHORT = """
+from voiceagent.ivr import Call, flow
+
+@flow("short", numbers=["100"])
+async def short(call: Call) -> None:
+    await call.record()
+    await call.hangup("Bye.")
+"""
+BLOCK = 320
+"""Bytes of 20 ms of 16-bit PCM."""
+
+
+def loudness(pcm: bytes) -> list[float]:
+    """Level above the noise of each 20 ms, 0 for silence."""
+    return [max(0.0, 60.0 + pcm_dbfs(pcm[at : at + BLOCK])) for at in range(0, len(pcm) - BLOCK + 1, BLOCK)]
+
+
+def likeness(one: list[float], two: list[float]) -> float:
+    """Correlation of two envelopes at the shift that fits best (-1 to 1)."""
+    best = -1.0
+    least = 0.8 * min(len(one), len(two))
+    for shift in range(-len(two), len(one)):
+        left, right = one[max(0, shift) :], two[max(0, -shift) :]
+        size = min(len(left), len(right))
+        if size < least:
+            continue
+        left, right = left[:size], right[:size]
+        mean_left, mean_right = sum(left) / size, sum(right) / size
+        top = sum((a - mean_left) * (b - mean_right) for a, b in zip(left, right, strict=True))
+        below = sum((a - mean_left) ** 2 for a in left) * sum((b - mean_right) ** 2 for b in right)
+        best = max(best, top / below**0.5 if below else 0.0)
+    return best
+
+
+def loud_s(pcm: bytes) -> float:
+    return sum(level > 20 for level in loudness(pcm)) / 50
+
+
+def entry_of(folder: Path, kind: str) -> Any:
+    journal = next((folder / "journals").glob("*.jsonl"))
+    return next(one for one in read_journal(journal) if one["type"] == kind)
+
+
+async def test_both_channels_hold_what_the_phone_said_and_heard(tmp_path: Path) -> None:
+    (tmp_path / "flows.py").write_text(FLOW, encoding="utf-8")
+    folder = tmp_path / "recordings"
+    async with (
+        service(
+            tmp_path, flows=[str(tmp_path / "flows.py")], recordings_dir=str(folder), engine__voice="auto"
+        ) as running,
+        Phone() as phone,
+    ):
+        assert running.addresses is not None
+        call = phone.dial(f"sip:100@{running.addresses.sip}")
+        await call.answered()
+        await call.until_speaking()
+        await until(lambda: len(list(next(iter(running.directory.live)).ledger)) == 2)
+        await call.until_speaking()
+        await call.wait(0.6)
+        await call.play(call.encode(sine(500, 900)))  # cuts the agent
+        await call.over(30)
+        await until(lambda: not running.directory.live)
+        heard_of = call.record(tmp_path / "phone.wav")
+    assert heard_of > 2
+
+    [path] = folder.glob("*.wav")
+    recording, phone_side = read_wav(path), read_wav(tmp_path / "phone.wav")
+    finished = entry_of(tmp_path, "recording.finished")
+    assert path.name == finished["file"]
+    assert path.name.endswith("-all.wav")
+    assert finished["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert finished["seconds"] == pytest.approx(recording.seconds, abs=0.001)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert (recording.rate, recording.channels) == (8000, 2)
+
+    # The phone's own tone, on the left and nowhere else.
+    tone_s = loud_s(recording.channel(0))
+    assert tone_s == pytest.approx(0.9, abs=0.1)
+    # The agent, on the right, as the phone heard it: all but what was paused.
+    pause = _pause(tmp_path)
+    before, after = _parts(recording, pause)
+    heard = _as_pcm(phone_side)
+    assert loud_s(before) > 0.6, "the first line, and the second until it was cut"
+    assert loud_s(after) > 0.3, "the goodbye"
+    assert likeness(loudness(heard), loudness(before)) > 0.9
+    assert likeness(loudness(heard), loudness(after)) > 0.9
+    assert loud_s(heard) - loud_s(before) - loud_s(after) > 0.5, "one line was left out"
+    assert recording.seconds == pytest.approx(phone_side.seconds, abs=1.0), "time is kept true"
+
+
+def _as_pcm(wav: Wav) -> bytes:
+    assert wav.encoding in ("ulaw", "alaw", "pcm")
+    right = wav.channel(1)
+    return right if wav.encoding == "pcm" else g711.decode(right, wav.encoding)
+
+
+def _pause(folder: Path) -> tuple[float, float]:
+    began = entry_of(folder, "recording.started")["t"]
+    return entry_of(folder, "recording.paused")["t"] - began, entry_of(folder, "recording.resumed")[
+        "t"
+    ] - began
+
+
+def _parts(wav: Wav, pause: tuple[float, float]) -> tuple[bytes, bytes]:
+    right = wav.channel(1)
+    first, last = (round(at * 50) * BLOCK for at in pause)
+    assert set(right[first + BLOCK : last - BLOCK]) == {0}, "nothing of either side while it is paused"
+    return right[:first], right[last:]
+
+
+async def test_a_folder_that_cannot_be_written_costs_the_recording_only(tmp_path: Path) -> None:
+    (tmp_path / "flows.py").write_text(SHORT, encoding="utf-8")
+    (tmp_path / "recordings").write_text("a file, no folder", encoding="utf-8")
+    async with (
+        service(
+            tmp_path, flows=[str(tmp_path / "flows.py")], recordings_dir=str(tmp_path / "recordings")
+        ) as running,
+        Phone() as phone,
+    ):
+        assert running.addresses is not None
+        call = phone.dial(f"sip:100@{running.addresses.sip}")
+        await call.answered()
+        ended = await call.over(20)
+        await until(lambda: not running.directory.live)
+        metrics: Metrics = running.metrics
+        counted = metrics.render()
+        _, parts = running.directory.ready()
+    assert ended.by == "peer"
+    assert entry_of(tmp_path, "call.ended")["outcome"] == "success"
+    assert entry_of(tmp_path, "recording.failed")["error"] == "FileExistsError: File exists"
+    assert 'voiceagent_recordings_total{what="failed"} 1.0' in counted
+    assert "FileExistsError" in parts["recordings"]
