@@ -113,17 +113,18 @@ def simulate(
     defaults: SessionDefaults | None = None,
     text: str = "",
     file: str = "",
+    inputs: bool = False,
 ) -> SimResult:
     """Simulate one call of ``flow``. Must not be called from a running event loop.
 
     ``config`` holds the call's limits; without it every transfer is allowed. ``text`` is the scenario's
-    source and ``file`` its name: failures then name lines.
+    source and ``file`` its name: failures then name lines. ``inputs``: the journal holds what a replay needs.
     """
     loops: list[SimulationLoop] = []
     made: list[SimCall] = []
 
     async def run() -> Failure | None:
-        call = SimCall(flow, scenario, config=config, defaults=defaults)
+        call = SimCall(flow, scenario, config=config, defaults=defaults, inputs=inputs)
         made.append(call)
         return await play(call)
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 from voiceagent.engine.brain_rules import quoted
+from voiceagent.engine.brain_text import sentences
 from voiceagent.engine.tts.text import speakable
 from voiceagent.errors import VoiceAgentError
 from voiceagent.simulate.journal_story import (
@@ -29,6 +29,8 @@ from voiceagent.simulate.speech_time import PAUSE_MS, spoken_ms
 
 SILENCE_S = 3.0
 """A caller who says nothing for so long, though it is their turn, is silent on purpose."""
+AT_ONCE_S = 0.25
+"""… and after a hold or an operator's words, what comes later than this follows from silence."""
 UNUSUAL_S = 1.5
 """Differences below this are not worth a line."""
 PLACEHOLDER = "0"
@@ -104,8 +106,19 @@ def _answer(entry: Mapping[str, Any]) -> dict[str, Any]:
         error = entry["error"]
         return {"error": str(error.get("message") or error.get("type") or "failed")}
     if "value" in entry and entry["value"] is not None:
-        return {"result": entry["value"]}
+        return {"result": _as_table(entry["value"])}
     return {"unwritten": str(entry["unwritten"])} if "unwritten" in entry else {}
+
+
+def _as_table(value: Any) -> Any:
+    """Return the table that a text of JSON stands for, if nothing of it is lost; else the value itself."""
+    if not isinstance(value, str) or not value.startswith("{"):
+        return value
+    try:
+        table: Any = json.loads(value)
+    except ValueError:
+        return value
+    return table if json.dumps(table, ensure_ascii=False) == value and "null" not in value else value
 
 
 def _provider(story: Story) -> Iterator[str]:
@@ -127,7 +140,7 @@ def _pace(voices: Iterable[Voice]) -> int | None:
     for voice in voices:
         if voice.kind == "completed" and voice.text:
             words += len(speakable(voice.text).split())
-            ms += (voice.until - voice.t) * 1000 - PAUSE_MS
+            ms += (voice.until - voice.t) * 1000 - PAUSE_MS * len(sentences(voice.text))
     return min(600, max(40, round(words * 60_000 / ms))) if words >= 10 and ms > 0 else None
 
 
@@ -156,18 +169,30 @@ def _turns(story: Story) -> Iterator[list[str]]:
 def _with_silences(story: Story) -> list[Act]:
     """Return all acts, and the silences between them that made the agent speak again."""
     found: list[Act] = []
-    ends = [act.t for act in story.acts[1:]] + [math.inf]
-    spans = [(-math.inf, story.acts[0].t if story.acts else math.inf, None)]
-    spans += [(act.until, end, act) for act, end in zip(story.acts, ends, strict=True)]
-    for since, until, act in spans:
+    for index in range(-1, len(story.acts)):
+        act = story.acts[index] if index >= 0 else None
+        following = story.acts[index + 1].t if index + 1 < len(story.acts) else math.inf
         if act is not None:
             found.append(act)
-        voices = voices_between(story, since, until)
-        for one, following in pairwise(voices):
-            gap = following.asked - one.until
-            if gap >= SILENCE_S and not _working(story, one.until, following.asked):
-                found.append(Act("silence", one.until + 0.3, following.asked))
+        found += _silences(story, act, following)
     return found
+
+
+def _silences(story: Story, act: Act | None, until: float) -> Iterator[Act]:
+    """Yield the silences after an act (None: the call's beginning) that the agent broke itself."""
+    since = story.answered if act is None else act.until
+    voices = voices_between(story, -math.inf if act is None else act.t, until)
+    ends = [one.until for one in voices]
+    least = SILENCE_S
+    if act is not None and act.kind not in ("says", "digits"):
+        before = max((one.until for one in story.voices if one.t < act.t), default=since)
+        pairs = zip([max(since, before), *ends], voices, strict=False)
+        least = AT_ONCE_S
+    else:
+        pairs = zip(ends, voices[1:], strict=False)
+    for quiet_from, voice in pairs:
+        if voice.asked - quiet_from >= least and not _working(story, quiet_from, voice.asked):
+            yield Act("silence", quiet_from + 0.3, voice.asked)
 
 
 def _working(story: Story, since: float, until: float) -> bool:
@@ -293,10 +318,11 @@ def toml(value: Any) -> str:
         case int() | float():
             return str(value) if math.isfinite(value) else toml(str(value))
         case dict():
-            pairs = [f"{_key(name)} = {toml(one)}" for name, one in value.items() if one is not None]  # pyright: ignore[reportUnknownVariableType]
+            table = cast("dict[Any, Any]", value)
+            pairs = [f"{_key(name)} = {toml(one)}" for name, one in table.items() if one is not None]
             return f"{{ {', '.join(pairs)} }}" if pairs else "{}"
         case list() | tuple():
-            return f"[{', '.join(toml(one) for one in value)}]"  # pyright: ignore[reportUnknownVariableType]
+            return f"[{', '.join(toml(one) for one in cast('list[Any]', value))}]"
         case None:
             return '""'
         case _:

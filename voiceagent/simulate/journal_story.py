@@ -15,7 +15,7 @@ from voiceagent.simulate.sim_call import ONSET_S
 KEYS_APART_S = 3.0
 """Keys that follow each other faster than this are one act."""
 TOGETHER_S = 0.05
-"""Voices with a smaller gap are one."""
+"""What happens within this time of a voice's end happens at its end."""
 
 
 @dataclass(slots=True)
@@ -45,6 +45,7 @@ class Voice:
     text: str = ""
     kind: str = ""
     """How it ended."""
+    cut: bool = False
 
 
 @dataclass(slots=True)
@@ -67,7 +68,11 @@ class Story:
 
     def audible(self, t: float) -> Voice | None:
         """Return the voice that is heard at that time."""
-        return next((one for one in self.voices if one.t <= t < one.until - TOGETHER_S), None)
+        for one in self.voices:
+            # Who hangs up or presses a key cuts the voice at that very moment.
+            if one.t <= t < one.until + (TOGETHER_S if one.cut else -TOGETHER_S):
+                return one
+        return None
 
 
 def read_story(entries: Iterable[Mapping[str, Any]]) -> Story:
@@ -104,7 +109,8 @@ class _Reader:
                 story.ended = entry
             case "in.session":
                 story.provider = story.provider or str(entry.get("provider", ""))
-                story.silence_ms = int((entry.get("defaults") or {}).get("silence_ms") or story.silence_ms)
+                defaults: Mapping[str, Any] = entry.get("defaults") or {}
+                story.silence_ms = int(defaults.get("silence_ms") or story.silence_ms)
             case "in.outside":
                 story.outside.append(entry)
             case "in.operator" if entry.get("what") == "trigger":
@@ -159,8 +165,8 @@ class _Reader:
 
     def _operator(self, entry: Mapping[str, Any], t: float) -> None:
         wish = self._wishes.get(str(entry.get("request_id")), {})
-        when = (wish.get("options") or {}).get("when")
-        details = {"when": when, "metadata": dict(wish.get("metadata") or {})}
+        options: Mapping[str, Any] = wish.get("options") or {}
+        details = {"when": options.get("when"), "metadata": wish.get("metadata")}
         self.story.acts.append(Act("operator", t, t, str(entry.get("instructions") or ""), details))
 
     def _tool_ended(self, name: str, t: float) -> None:
@@ -191,6 +197,7 @@ class _Reader:
                 if voice is not None:
                     voice.until = t
                     voice.heard_text = str(body.get("heard_text") or "")
+                    voice.cut = bool(body.get("cut"))
             case "Settled":
                 voice = self._requests.get(str(body["request_id"]))
                 if voice is not None:
