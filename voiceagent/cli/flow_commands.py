@@ -134,6 +134,18 @@ def flow_check(
     run_check(files, scenario or [], config=config, overrides=overrides or [], strict=strict, as_json=json)
 
 
+@flow.command("schema")
+def flow_schema(json: Json = False) -> None:
+    """Print the JSON Schema of flows in TOML, for editors that complete and check while one types.
+
+    The same with and without --json.
+    """
+    from voiceagent.cli.run import show_json
+    from voiceagent.ivr.toml.schema import flow_schema
+
+    show_json(flow_schema())
+
+
 @flow.command("graph")
 def flow_graph(
     file: Annotated[Path, typer.Argument(help="The file with the flow: Python or TOML.")],

@@ -97,7 +97,7 @@ def _one(
 
     scenario = read_scenario(path)
     # Loaded anew for each scenario: what a flow's module remembers is not to leak into the next one.
-    flow = pick_flow(load_flows([file]), scenario)
+    flow = pick_flow(load_flows([file], None), scenario)
     text = path.read_text(encoding="utf-8")
     result = simulate(
         flow,
