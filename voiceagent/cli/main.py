@@ -415,3 +415,15 @@ def bench_recogniser(
     from voiceagent.cli.bench import report
 
     report("recogniser", lambda: run_recogniser_bench(quick=quick), as_json=json)
+
+
+@bench.command("simulate")
+def bench_simulate(
+    runs: Annotated[int, typer.Option(min=1, help="How often, the first time aside.")] = 20,
+    json: Json = False,
+) -> None:
+    """Simulate a call of two minutes with the front desk: seconds, the first time told apart."""
+    from voiceagent.bench.simulate import run_simulate_bench
+    from voiceagent.cli.bench import report
+
+    report("simulate", lambda: run_simulate_bench(runs), as_json=json)
