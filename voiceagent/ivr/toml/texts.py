@@ -29,6 +29,8 @@ def texts_of(step: AnyStep) -> Iterator[TextUse]:
             yield from _given(prompt=step.prompt)
             yield from _lines("no_input", step.no_input)
             yield from _lines("no_match", step.no_match)
+            if isinstance(step, Collect):
+                yield from _lines("invalid", step.invalid)
             yield from _pairs("metadata", step.metadata)
         case Work():
             yield from _given(url=step.url)
