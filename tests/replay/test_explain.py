@@ -253,7 +253,23 @@ def test_keys_in_a_row_are_one_line() -> None:
             "the line goes on from 2.5 s, after “we open”",
         ),
         (e(1, "flow.step", step="choose", place="shop.py:41"), "step", "step choose (shop.py:41)"),
-        (e(1, "queue.entered", queue="desk", position=2), "note", "queue entered: queue desk, position 2"),
+        (
+            e(1, "queue.entered", queue="desk", position=2, waiting=3),
+            "hold",
+            "the caller waits in the queue desk: 2 of 3",
+        ),
+        (
+            e(1, "queue.offered", queue="desk", target="sip:a@b", accepted=False, status=486),
+            "transfer",
+            "the queue's target sip:a@b could not be had (486)",
+        ),
+        (
+            e(1, "queue.left", queue="desk", reason="hung_up", waited_s=62.5),
+            "hold",
+            "the wait in the queue desk is over after 62.50 s: hung up",
+        ),
+        (e(1, "recording.finished", name="a", seconds=61.5), "note", "the recording a ends: 1:01.500"),
+        (e(1, "survey.answered", question=3), "note", "survey answered: question 3"),
         (
             e(1, "recording.failed", name="a", reason="disk full"),
             "trouble",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from voiceagent.replay.telling import Kind, Told, count, quote, seconds
+from voiceagent.replay.telling import Kind, Told, clock, count, quote, seconds
 
 Entry = Mapping[str, Any]
 SILENT_TYPES = frozenset(
@@ -46,6 +46,8 @@ class Happenings:
         """Name, whether it went well, seconds."""
         self.refused_tools = 0
         self.transfers: list[tuple[str, bool]] = []
+        self.queued: list[tuple[str, str, float]] = []
+        """Queue, how the wait in it ended, seconds."""
         self.holds = 0
         self.losses = 0
 
@@ -226,6 +228,27 @@ class Happenings:
                     "" if entry.get("agreed", True) else ", whose side does not agree and hears it anyway"
                 )
                 return Told(t, f"the caller is put on hold{refused}", "hold")
+            case "queue.entered" | "queue.position":
+                where = f"{entry.get('position')} of {entry.get('waiting')}"
+                doing = "waits" if kind == "queue.entered" else "has moved up"
+                return Told(t, f"the caller {doing} in the queue {entry.get('queue')}: {where}", "hold")
+            case "queue.offered":
+                how = (
+                    "takes the caller"
+                    if entry.get("accepted")
+                    else f"could not be had ({entry.get('status')})"
+                )
+                return Told(t, f"the queue's target {entry.get('target')} {how}", "transfer")
+            case "queue.left":
+                waited = float(entry.get("waited_s") or 0.0)
+                self.queued.append((str(entry.get("queue")), str(entry.get("reason")), waited))
+                why = str(entry.get("reason")).replace("_", " ")
+                text = f"the wait in the queue {entry.get('queue')} is over after {seconds(waited)}: {why}"
+                return Told(t, text, "hold", _facts(entry))
+            case "recording.finished":
+                took = clock(float(entry.get("seconds") or 0.0))
+                lost = f", {entry['dropped_s']} s of it lost" if entry.get("dropped_s") else ""
+                return Told(t, f"the recording {entry.get('name')} ends: {took}{lost}", "note", _facts(entry))
             case "line.played":
                 return Told(t, f"a recorded line is played: {entry.get('line')}", "agent")
             case "line.resumed":

@@ -57,6 +57,10 @@ class Summary:
             "tools": [{"tool": name, "ok": ok, "seconds": took} for name, ok, took in self._happenings.tools],
             "refused_tools": self._happenings.refused_tools,
             "transfers": [{"target": to, "accepted": ok} for to, ok in self._happenings.transfers],
+            "queues": [
+                {"queue": name, "reason": reason, "waited_s": waited}
+                for name, reason, waited in self._happenings.queued
+            ],
             "holds": self._happenings.holds,
             "provider_losses": self._happenings.losses,
             "media": self._end.get("media"),
@@ -91,6 +95,8 @@ class Summary:
                 "transfers",
                 ", ".join(f"{to} {'accepted' if ok else 'failed'}" for to, ok in self._happenings.transfers),
             )
+        for name, reason, waited in self._happenings.queued:
+            yield "queue", f"{name}: {seconds(waited)}, {reason.replace('_', ' ')}"
         if self._happenings.holds:
             yield "holds", str(self._happenings.holds)
         if self._happenings.losses:

@@ -102,10 +102,10 @@ class Line:
             case "caller.digit" | "line.played" | "apology", _:
                 yield from self._sound(t)
                 self._quiet(t)
-            case "call.held" | "caller.held", _:
+            case "call.held" | "caller.held" | "queue.entered", _:
                 self._held += 1
                 self._silent_since, self._open = None, None
-            case "call.resumed" | "caller.resumed", _:
+            case "call.resumed" | "caller.resumed" | "queue.left", _:
                 self._held = max(self._held - 1, 0)
                 self._quiet(t)
             case "call.ended", _:

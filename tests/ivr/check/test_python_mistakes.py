@@ -259,6 +259,12 @@ MISTAKES: list[tuple[str, str]] = [
     ),
     (
         "transfer-not-allowed",
+        in_flow('await call.say("Hello.")')
+        .replace('"f",', '"f", fallback_target="sip:boss@example.com",')
+        .replace('"1"])', '"1"])  # here'),
+    ),
+    (
+        "transfer-not-allowed",
         in_flow(
             'await call.transfer(BOSS)  # here\nawait call.say("Nobody is there.")',
             'BOSS = "sip:boss@example.com"\n',

@@ -27,11 +27,11 @@ PROMPTS: Mapping[str, tuple[str, ...]] = {
     "converse": ("guidance", "instructions", "prompt"),
     "hangup": ("goodbye",),
     "transfer": ("announce", "whisper"),
-    "queue": ("announce", "whisper"),
+    "queue": ("whisper",),
     "record": ("announce",),
 }
 """Which arguments of a verb reach the model or the caller as words."""
-UNINTERRUPTIBLE = frozenset({"hangup", "transfer", "queue", "record"})
+UNINTERRUPTIBLE = frozenset({"hangup", "transfer", "record"})
 """Verbs whose words the caller cannot interrupt, whatever their arguments."""
 
 
