@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
@@ -248,6 +248,23 @@ class CallPort(Protocol):
 
     def unread(self, item: CallerInput) -> None:
         """Put an input back, as the next one to be read."""
+        ...
+
+    @property
+    def transcribes(self) -> bool:
+        """True where the caller's words arrive as :class:`CallerSaid`."""
+        ...
+
+    def unread_inputs(self) -> Sequence[tuple[float, CallerInput]]:
+        """Return the inputs that nobody has read, with the loop time of their arrival; they stay unread."""
+        ...
+
+    async def input_came(self, timeout_s: float) -> bool:
+        """Wait for another input without reading it; False when none came in time."""
+        ...
+
+    def drop_input(self, items: Iterable[CallerInput]) -> None:
+        """Drop these inputs (these very objects) unread."""
         ...
 
     def forget_input(self, older_than_s: float = 0.0) -> None:

@@ -12,7 +12,9 @@ from voiceagent.errors import ConfigError
 from voiceagent.ivr.caller_text import CallerText, guarded, quoted, suspects
 from voiceagent.ivr.options import FlowOptions
 from voiceagent.ivr.ports import CallFacts, CallPort, Line, Tool
-from voiceagent.realtime.requests import BargePolicy, Origin, When
+from voiceagent.ivr.resuming import RESUMPTIONS, SpokenOn
+from voiceagent.ivr.speaking_on import speak_on
+from voiceagent.realtime.requests import BargePolicy, Origin, Outcome, When
 
 _OURS = str(Path(__file__).parents[1])
 
@@ -57,6 +59,12 @@ class Verbs:
     def _guarded(self, text: str) -> str:
         """Return words for the model, with the caller's side's own as quotations only."""
         return guarded(text, self._suspects)
+
+    async def _speak(self, line: Line, exact: str | None = None, *, resume: bool | None = None) -> Outcome:
+        """Speak ``line``; what the caller cuts for nothing is spoken on. ``exact`` is its text, if known."""
+        wanted = self._options.resume if resume is None else resume
+        spoken = SpokenOn(line, exact, limit=RESUMPTIONS if wanted else 0)
+        return await speak_on(self._port, spoken, self._options.words)
 
     def _line(
         self,
