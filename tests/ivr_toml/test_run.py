@@ -312,6 +312,32 @@ async def test_a_secret_reaches_the_function_and_nobody_else() -> None:
     assert set(pressed) == {"•"}
 
 
+@virtual
+async def test_what_a_function_says_of_a_secret_when_it_fails_is_not_written_down() -> None:
+    changes = (
+        ('start = "greet"', 'start = "account"'),
+        ('into = "account"\n', 'into = "account"\nsecret = true\n'),
+    )
+    story = story_of(shop(*changes))
+    story.start()
+    await keys(story, "999111#")  # KeyError: '999111'
+    await story.ends()
+
+    assert [name for name, _ in steps(story)] == ["account", "lookup", "desk"]
+    told = [*map(str, story.entries), *map(str, story.provider.received)]
+    assert any("SecretWorkFailed" in one and "KeyError" in one for one in told)
+    assert not any("999111" in one for one in told)
+
+
+@virtual
+async def test_a_caller_who_waits_long_hears_why() -> None:
+    server = Server("7", after_s=4.5)
+    story = await asked(server, ('into = "balance"', 'into = "balance"\nworking = "I am still looking."'))
+
+    assert heard(story, "I am still looking.")
+    assert [name for name, _ in steps(story)][-1] == "bye"
+
+
 def test_a_secret_in_words_is_refused_when_the_flow_runs_too() -> None:
     values = Values({})
     values.put("pin", SecretStr("4711"))
@@ -416,7 +442,7 @@ async def test_a_line_that_could_not_be_said_leads_otherwise() -> None:
 async def test_what_is_called_runs_outside_and_is_answered_by_whoever_stands_in() -> None:
     seen: list[str] = []
 
-    async def outside(key: str, work: Any) -> Any:
+    async def outside(key: str, work: Any, *, kind: Any = None) -> Any:
         seen.append(key)
         return "99 euros"
 
