@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from voiceagent.cli.main import app
+from voiceagent.ivr.verbs.wording import verbatim
 from voiceagent.replay.explain import Account, account_of
 from voiceagent.replay.telling import clock, seconds
 
@@ -175,8 +176,27 @@ def test_silence_of_both_sides_says_whose_turn_it_was() -> None:
     )
     gaps = [one for one in told.told if one.kind == "gap"]
     assert [(one.t, one.facts["whose"]) for one in gaps] == [(4.0, "ours"), (9.5, "the caller's")]
-    assert gaps[0].text == "nobody was heard for 4.00 s: it was our turn"
+    assert gaps[0].text == "nobody was heard for 4.00 s: most of it ours"
     assert "we take the caller back after 19.80 s" in texts(told)
+
+
+def test_a_silence_that_we_end_was_the_callers_all_the_same() -> None:
+    told = account(
+        asked(0.0, 1),
+        create(0.0, 1),
+        heard(0.1, 1),
+        settled(1.0, 1, heard_ms=900),
+        asked(7.0, 2),
+        create(7.0, 2),
+        heard(7.3, 2),
+    )
+    facts = [one.facts for one in told.told if one.kind == "gap"]
+    assert facts == [{"since": 1.0, "whose": "the caller's", "ours_s": 0.3}]
+
+
+def test_a_text_to_be_said_as_it_is_stands_alone() -> None:
+    told = account(asked(0.0, 1, verbatim("We are open.")))
+    assert texts(told) == ["#1 (ivr) is asked for: word for word “We are open.”"]
 
 
 def test_keys_in_a_row_are_one_line() -> None:

@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from voiceagent.ivr.verbs.wording import verbatim
+
 Kind = Literal[
     "call", "step", "agent", "caller", "wait", "cut", "slow", "gap",
     "tool", "operator", "hold", "transfer", "trouble", "note", "end",
 ]  # fmt: skip
 TEXT_CHARS = 72
+_VERBATIM = verbatim("").partition('"')[0]
+"""What stands before a text that is to be said as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ def seconds(value: float) -> str:
 def quote(text: str) -> str:
     """Return the last paragraph of a text, shortened: the standing prompt comes before it."""
     last = " ".join(text.strip().rpartition("\n\n")[2].split())
+    if last.startswith(_VERBATIM):
+        return f"word for word {quote(last.removeprefix(_VERBATIM).strip(chr(34)))}"
     if len(last) > TEXT_CHARS:
         last = last[: TEXT_CHARS - 1].rstrip() + "…"
     return f"“{last}”" if last else "nothing"

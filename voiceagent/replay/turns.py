@@ -54,7 +54,7 @@ class Turn:
 
 @dataclass(slots=True)
 class Gap:
-    """One silence of both sides. ``whose``: ours when somebody waited for us, else the caller's."""
+    """One silence of both sides. ``whose``: ours when somebody waited for us most of it."""
 
     since: float
     until: float
@@ -73,13 +73,17 @@ class Line:
         self._said: float | None = None
         self._silent_since: float | None = None
         self._ours = False
+        """Somebody waits for us."""
+        self._changed = 0.0
+        self._ours_s = 0.0
+        """So much of the present silence was ours."""
         self._held = 0
 
     def take(self, kind: str, event: str, body: Mapping[str, Any], t: float) -> Iterator[Told]:
         """Take one entry; yield the silence that it ends, if that was long."""
         match kind, event:
             case "call.answered", _:
-                self._silent_since = t
+                self._quiet(t)
             case "sequencer", "PlaybackStarted":
                 yield from self._sound(t)
                 self._playing.add(str(body.get("response_id")))
@@ -87,16 +91,16 @@ class Line:
                 self._playing.discard(str(body.get("response_id")))
                 self._quiet(t)
             case "sequencer", "Submitted" | "SendCreate":
-                self._ours = True
+                self._turn_to(True, t)
             case "sequencer", "Settled":
-                self._ours = False
+                self._turn_to(False, t)
             case "caller.speech_started", _:
                 yield from self._sound(t)
                 self._speaking, self._open = True, None
             case "caller.speech_stopped", _:
                 self._speaking, self._open, self._said = False, Turn(t), None
-                self._ours = True
                 self._quiet(t)
+                self._turn_to(True, t)
             case "caller.said", _:
                 self._said = t if self._said is None else self._said
             case "caller.digit" | "line.played" | "apology", _:
@@ -131,19 +135,21 @@ class Line:
         return turn
 
     def _sound(self, t: float) -> Iterator[Told]:
+        self._turn_to(self._ours, t)
         since, self._silent_since = self._silent_since, None
         if since is None or t - since < GAP_S:
             return
-        gap = Gap(since, t, "ours" if self._ours else "the caller's")
+        gap = Gap(since, t, "ours" if self._ours_s * 2 > t - since else "the caller's")
         self.gaps.append(gap)
-        why = "it was our turn" if self._ours else "it was the caller's turn"
-        yield Told(
-            t,
-            f"nobody was heard for {seconds(t - since)}: {why}",
-            "gap",
-            {"since": since, "whose": gap.whose},
-        )
+        facts = {"since": since, "whose": gap.whose, "ours_s": round(self._ours_s, 3)}
+        yield Told(t, f"nobody was heard for {seconds(t - since)}: most of it {gap.whose}", "gap", facts)
+
+    def _turn_to(self, ours: bool, t: float) -> None:
+        """From now on somebody waits for us, or nobody does."""
+        if self._ours and self._silent_since is not None:
+            self._ours_s += t - max(self._changed, self._silent_since)
+        self._ours, self._changed = ours, t
 
     def _quiet(self, t: float) -> None:
         if not self._playing and not self._speaking and not self._held:
-            self._silent_since = t
+            self._silent_since, self._ours_s = t, 0.0

@@ -268,13 +268,14 @@ class SimProvider:
 
     def _play(self, run: ResponseRun, thoughts: Sequence[Say | CallTool]) -> Iterator[float]:
         """Send everything of a response; yields the seconds to wait before going on."""
+        speed = float(self._state.view()["audio"]["output"]["speed"])
         for thought in thoughts:
             if isinstance(thought, CallTool):
                 run.call(thought.name, json.dumps(dict(thought.arguments), ensure_ascii=False))
                 continue
             for sentence in sentences(thought.text):
                 run.transcript(sentence)
-                left = spoken_ms(sentence, self.settings.words_per_minute) + PAUSE_MS
+                left = round(spoken_ms(sentence, self.settings.words_per_minute) / speed) + PAUSE_MS
                 while left > 0 and run.order.spoken:
                     size = min(left, CHUNK_MS)
                     run.audio(TONE[: size * BYTES_PER_MS], size)
