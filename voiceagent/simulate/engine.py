@@ -19,7 +19,7 @@ from voiceagent.records.journal import plain
 from voiceagent.simulate.judge import Failure, judge, stands_at, transferred_to
 from voiceagent.simulate.loop import SimulationLoop, new_runner
 from voiceagent.simulate.record import Event, Record, Speech
-from voiceagent.simulate.scenario import Scenario, Turn
+from voiceagent.simulate.scenario import Scenario, Turn, texts
 from voiceagent.simulate.scenario_file import line_of
 from voiceagent.simulate.sim_call import SimCall
 from voiceagent.simulate.virtual_loop import VirtualDeadlock
@@ -113,17 +113,19 @@ def simulate(
     defaults: SessionDefaults | None = None,
     text: str = "",
     file: str = "",
+    inputs: bool = False,
 ) -> SimResult:
     """Simulate one call of ``flow``. Must not be called from a running event loop.
 
     ``config`` holds the call's limits; without it every transfer is allowed. ``text`` is the scenario's
-    source and ``file`` its name: failures then name lines.
+    source and ``file`` its name: failures then name lines. ``inputs``: the journal holds what a replay needs.
     """
+    not_in_a_loop()
     loops: list[SimulationLoop] = []
     made: list[SimCall] = []
 
     async def run() -> Failure | None:
-        call = SimCall(flow, scenario, config=config, defaults=defaults)
+        call = SimCall(flow, scenario, config=config, defaults=defaults, inputs=inputs)
         made.append(call)
         return await play(call)
 
@@ -140,6 +142,15 @@ def simulate(
         failures.insert(0, stopped)
     failures = [dataclasses.replace(one, line=_line(text, one)) for one in failures]
     return SimResult(scenario.name or flow.name, scenario, record, failures, file)
+
+
+def not_in_a_loop() -> None:
+    """Raise RuntimeError inside a running event loop: a simulation has a loop of its own, which blocks."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError("a simulation has a loop of its own: call it from a plain function, not async")
 
 
 def stuck(record: Record, why: str) -> Failure:
@@ -161,11 +172,15 @@ async def play(call: SimCall) -> Failure | None:
     try:
         async with asyncio.timeout(limit_s):
             call.start()
-            return await _turns(call)
+            problem = await _turns(call)
     except TimeoutError:
         place = stands_at(call.record)
         await call.give_up()
         return Failure(None, "limit", f"the call is not over after {limit_s:g} s{place}")
+    if call.crash is not None:
+        about = f"{type(call.crash).__name__}: {call.crash}"
+        return Failure(None, "internal", f"the call handler failed: {about}{stands_at(call.record)}")
+    return problem
 
 
 async def _turns(call: SimCall) -> Failure | None:
@@ -188,9 +203,10 @@ async def _turns(call: SimCall) -> Failure | None:
 async def when_to_act(call: SimCall, turn: Turn, since: int) -> str | None:
     """Wait for the moment of a turn; return what is wrong with it, or None."""
     pause_ms = call.scenario.after_ms if turn.after_ms is None else turn.after_ms
-    if turn.wait_for is not None and not await call.until_step(turn.wait_for, since):
+    if turn.wait_for is not None and not await call.until_steps(texts(turn.wait_for), since):
         steps = ", ".join(e.text for e in call.record.events[since:] if e.kind == "step") or "none"
-        return f"the flow never came to step {turn.wait_for!r}; it came to {steps}"
+        wanted = ", ".join(map(repr, texts(turn.wait_for)))
+        return f"the flow never came to step {wanted}; it came to {steps}"
     if turn.barge_in_at_ms is not None:
         if not await call.until_voice(turn.barge_in_at_ms):
             return f"nothing to barge into: {turn.barge_in_at_ms} ms on, the agent does not speak (any more)"
