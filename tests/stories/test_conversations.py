@@ -249,6 +249,46 @@ async def test_a_cough_is_no_turn() -> None:
     assert story.kinds() == ["completed", "withdrawn", "completed"]
 
 
+@pytest.mark.parametrize("noise", ["", "mhm"])
+def test_a_reply_that_a_cough_has_cut_is_spoken_on(noise: str) -> None:
+    async def play() -> None:
+        story, had = talking(turns=2)
+        await heard(story)
+        words = "one two three four five six seven eight nine ten eleven twelve"
+        rest_of_it = Reply(text="six to twelve", audio_ms=3000)
+        story.provider.plans.extend([Reply(text=words, audio_ms=6000), Reply(first_after_s=2), rest_of_it])
+        await story.caller_says("count, please")
+        await story.agent_speaks()
+        await asyncio.sleep(2)
+        await story.caller_says(noise, seconds=0.3)
+        rest = await story.creates(4)
+        await heard(story)
+        await story.caller_says("thank you")
+        await story.ends()
+
+        (talk,) = had
+        assert [turn.said for turn in talk.turns] == ["count, please", "thank you"]
+        assert "eleven twelve" in rest["instructions"]
+        assert "one two" not in rest["instructions"], "what was heard is not said again"
+        reply = talk.turns[0].reply
+        assert reply is not None
+        assert reply.completed
+        assert reply.heard_ms > 4000
+        assert [one["type"] for one in story.entries if one["type"] == "line.resumed"] == ["line.resumed"]
+
+    virtual_run(play())
+
+
+@virtual
+async def test_a_listeners_word_answers_where_nothing_was_cut() -> None:
+    story, had = talking(turns=1)
+    await heard(story)
+    await story.caller_says("okay")
+    await story.ends()
+    assert [turn.said for turn in had[0].turns] == ["okay"]
+    assert had[0].turns[0].reply is not None
+
+
 @virtual
 async def test_without_a_prompt_the_caller_begins() -> None:
     story, had = talking(None, turns=1)

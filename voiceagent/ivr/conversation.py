@@ -2,7 +2,8 @@
 
 The reply to a turn is asked for when the caller stops speaking, not when the words are known as text: the
 sequencer sees to it that nothing goes out before the turn is committed. Words that end the conversation take
-back a reply that nobody has heard yet; one that is being heard is heard to its end.
+back a reply that nobody has heard yet; one that is being heard is heard to its end. A reply that was cut by a
+cough or a listener's word is spoken on (:mod:`voiceagent.ivr.resuming`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from voiceagent.ivr.ports import (
     Line,
     Tool,
 )
+from voiceagent.ivr.resuming import RESUMED, RESUMPTIONS, SpokenOn, means_nothing
 from voiceagent.ivr.tools import tool
 from voiceagent.realtime.requests import Outcome
 
@@ -35,6 +37,8 @@ DONE_TOOL = "conversation_done"
 SUMMARY_CHARS = 500
 LOOK_S = 0.25
 """How often it looks whether somebody is still heard before an idle line."""
+ANSWERING = "an answer to what the caller had said before."
+"""What a reply is about that has no words of the flow's."""
 HEARD_OUT_S = 30.0
 """How long what is being heard may go on when the conversation is over."""
 
@@ -115,6 +119,7 @@ class Talk:
         limits: Limits,
         idle: IdleWatch,
         language: Language,
+        resume: bool = True,
     ) -> None:
         """``reply`` makes the line that answers a turn, ``idle_line`` that of one idle stage."""
         self._port = port
@@ -138,6 +143,11 @@ class Talk:
         self._answers: _Turn | None = None
         """The turn that it answers."""
         self._audible = False
+        self._resumptions = RESUMPTIONS if resume else 0
+        self._spoken: SpokenOn | None = None
+        """The line that is being said, and its parts so far."""
+        self._cut: tuple[SpokenOn, _Turn | None] | None = None
+        """The line that the caller has cut last, and the turn it answers: it may have been for nothing."""
 
     async def run(self) -> Conversation:
         """Talk until something ends it."""
@@ -184,10 +194,14 @@ class Talk:
             turn = _Turn()
             self._turns.append(turn)
         turn.said = text
-        if not text.strip():
+        cut, self._cut = self._cut, None
+        nothing = means_nothing(text, self._language) if cut is not None else not text.strip()
+        if nothing:
             if self._answers is turn and not self._audible:
                 await self._drop()  # a cough is not answered
                 self._turns.remove(turn)
+                if cut is not None:
+                    self._speak_on(*cut)
             return None
         if self._phrases and match_option(text, {"": self._phrases}, self._language) is not None:
             return "said"
@@ -200,14 +214,28 @@ class Talk:
     async def _nobody_came(self) -> None:
         """The line was said, or it is time for something."""
         if self._line is not None and self._line.done():
-            outcome, turn = self._line.result(), self._answers
-            self._line = self._answers = None
-            if turn is not None:
-                turn.reply = outcome
+            self._settle(self._line.result())
             return
         line = self._idle.due(self._now())
         if line is not None:
             self._say(self._idle_line(line), None)
+
+    def _settle(self, outcome: Outcome) -> None:
+        """What was being said has ended."""
+        spoken, turn = self._spoken, self._answers
+        self._line = self._answers = None
+        assert spoken is not None
+        spoken.heard(outcome)
+        self._cut = (spoken, turn) if spoken.cut else None
+        if turn is not None:
+            turn.reply = spoken.outcome()
+
+    def _speak_on(self, spoken: SpokenOn, turn: _Turn | None) -> None:
+        rest = spoken.rest()
+        if rest is None:
+            return
+        self._port.note_fact(RESUMED, **spoken.facts())
+        self._say(rest, turn, spoken)
 
     def _over(self) -> Reason | None:
         if self._summary is not None and self._line is None:
@@ -248,7 +276,9 @@ class Talk:
                 await asyncio.gather(pending, return_exceptions=True)
 
     # ── speaking ────────────────────────────────────────────────────────────────────────────────
-    def _say(self, line: Line, turn: _Turn | None) -> None:
+    def _say(self, line: Line, turn: _Turn | None, spoken: SpokenOn | None = None) -> None:
+        about = line if line.instructions else replace(line, instructions=ANSWERING)
+        self._spoken = spoken or SpokenOn(about, limit=self._resumptions)
         self._audible = False
         self._answers = turn
         self._line = asyncio.get_running_loop().create_task(
@@ -260,15 +290,15 @@ class Talk:
 
     async def _drop(self) -> None:
         """Take back what is being said; harmless when nothing is."""
-        line, turn = self._line, self._answers
-        self._line = self._answers = None
+        line = self._line
         if line is None:
             return
         if not line.done():
             line.cancel()
         await asyncio.gather(line, return_exceptions=True)
-        if turn is not None and not line.cancelled() and line.exception() is None:
-            turn.reply = line.result()
+        if not line.cancelled() and line.exception() is None:
+            self._settle(line.result())
+        self._line = self._answers = None
 
     async def _end(self, reason: Reason, digit: str = "") -> Conversation:
         if self._line is not None and self._audible and reason != "digit":

@@ -35,7 +35,7 @@ from voiceagent.ivr.toml.models import (
 )
 from voiceagent.ivr.verbs.asking import AskingVerbs
 
-MOST_BYTES = 256 * 1024
+MOST_BYTES = 512 * 1024
 """Of one file."""
 
 RESERVED = frozenset(inspect.signature(AskingVerbs.choose).parameters)

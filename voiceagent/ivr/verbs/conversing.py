@@ -83,5 +83,6 @@ class ConversingVerbs(Verbs):
             limits=Limits(turns, seconds),
             idle=IdleWatch(lines, silence_s),
             language=self._options.words,
+            resume=self._options.resume,
         )
         return await talk.run()
