@@ -361,7 +361,7 @@ async def quick(account: str) -> str:
     return account
 
 
-@tool(timeout_s=600)
+@tool(timeout_s=300)
 async def endless(account: str) -> str:
     """Never answer."""
     await asyncio.sleep(3600)
