@@ -56,9 +56,7 @@ async def shop(call: Call) -> None:
             if heard.interrupted:
                 await call.respond('Say: "All right, no more of that."', interruptible=False)
         elif topic == "desk":
-            await call.transfer(
-                f"sip:desk@127.0.0.1:{call.metadata.get('desk', '9')}", announce="One moment."
-            )
+            await call.transfer("sip:desk@127.0.0.1:9", announce="One moment.")
             await call.say("Nobody is at the desk.")
         else:
             break
@@ -77,7 +75,7 @@ async def talker(call: Call) -> None:
 async def desk(call: Call) -> None:
     """You hand callers over. The number that was called is the port of whom they get."""
     await call.say("I will put you through.")
-    await call.transfer(f"sip:desk@127.0.0.1:{call.called}", attended=True, whisper="Somebody calls you.")
+    await call.transfer(f"sip:desk@127.0.0.1:{call.called.raw}", attended=True, whisper="Somebody calls you.")
     await call.hangup("Nobody is there. Goodbye.")
 
 

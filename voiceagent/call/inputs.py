@@ -94,8 +94,15 @@ class Inputs:
     # ── entries ─────────────────────────────────────────────────────────────────────────────────
     def write(self, kind: str, /, **fields: Any) -> None:
         """Write ``in.<kind>``."""
-        turn = 0 if self._turns is None else self._turns.enter()
-        self._journal.write(f"in.{kind}", g=turn, **fields)
+        self._journal.write(f"in.{kind}", g=self.turn(), **fields)
+
+    def turn(self) -> int:
+        """Return the number of this turn of the loop, and count on: something begins that may end later."""
+        return 0 if self._turns is None else self._turns.enter()
+
+    def since(self, turn: int) -> dict[str, bool]:
+        """Return ``at_once`` for an entry about what began in ``turn``, if nothing else has run since."""
+        return {"at_once": True} if self.turn() == turn else {}
 
     def _late(self, since: float, until: float) -> None:
         """The loop did nothing for a while: its timers fired later than they were due."""

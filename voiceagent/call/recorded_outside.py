@@ -24,12 +24,13 @@ def recorded_outside(outside: Outside, inputs: Inputs | None) -> Outside:
         return outside
 
     async def recording(key: str, work: Callable[[], Awaitable[Any]], *, kind: Any = None) -> Any:
+        began = inputs.turn()
         try:
             value = await outside(key, work, kind=kind)
         except Exception as error:
-            inputs.write("outside", key=key, error=error_data(error))
+            inputs.write("outside", key=key, **inputs.since(began), error=error_data(error))
             raise
-        inputs.write("outside", key=key, **value_data(key, value))
+        inputs.write("outside", key=key, **inputs.since(began), **value_data(key, value))
         return value
 
     return recording
