@@ -54,17 +54,23 @@ class ReplayGreeting(Greeting):
         """Silence says nothing."""
 
     def hint(self) -> Answering:
-        if self._known is None:
+        known = self._known
+        if known is None:
             now = asyncio.get_running_loop().time()
             first = self._script.pull_ahead(lambda one: one.kind == "answering", 0.5, now)
-            self._known = Answering() if first is None else rebuild(Answering, first.entry["hint"])
-        return self._known
+            known = self._known = Answering() if first is None else _hint(first.entry)
+        return known
 
     def _told(self, entry: Mapping[str, Any]) -> bool:
-        before, self._known = self._known or Answering(), rebuild(Answering, entry["hint"])
-        if (before.decided, before.beep_at_ms) != (self._known.decided, self._known.beep_at_ms):
+        before, known = self._known or Answering(), _hint(entry)
+        self._known = known
+        if (before.decided, before.beep_at_ms) != (known.decided, known.beep_at_ms):
             self.news()
         return True
+
+
+def _hint(entry: Mapping[str, Any]) -> Answering:
+    return rebuild(Answering, entry["hint"])
 
 
 class ReplayRecordings:

@@ -163,8 +163,10 @@ def _take(found: Recording, line: int, entry: Entry, t: float, before: int) -> N
     turn = int(entry.get("g", 0))
     if kind == "in.caller_audio":
         at = float(entry["since"])
-        for gap in entry["gaps"]:
-            ms, frames = (gap[0], gap[1]) if isinstance(gap, list) else (gap, 1)
+        gaps: list[Any] = entry["gaps"]
+        for gap in gaps:
+            both: list[float] = gap if isinstance(gap, list) else [gap, 1]
+            ms, frames = both
             at += ms / 1000
             one = {"type": "in.caller_frames", "leg": entry["leg"], "frames": int(frames)}
             found.inputs.append(Input(round(at, 6), one, None, 0, line))

@@ -14,11 +14,13 @@ from voiceagent.replay.flow_source import flow_for
 from voiceagent.replay.live_again import Replayed, live_again
 from voiceagent.replay.recording import Entry, Recording, read_recording
 
-LATENESS_S = (0.025, 0.1, 0.4, 0.005)
+LATENESS_S = (0.025, 0.1, 0.4)
 """How late the timers of the recorded loop are taken to have fired: the first under which nothing differs
 counts, for none of them contradicts the recording. Changed code differs under all."""
 SHOWN = 110
 """Characters of one side of a difference."""
+LED_IN = 24
+"""Characters of a text that are shown before the place where its two sides part."""
 
 
 @dataclass(slots=True)
@@ -162,11 +164,34 @@ def in_words(report: Report) -> str:
     if first.kind == "time" and first.then is not None and first.now is not None:
         later = float(first.now["t"]) - float(first.then["t"])
         lines.append(f"    {abs(later):.3f} s {'later' if later > 0 else 'earlier'} than it was")
-    lines.append(f"    then:   {'–' if first.then is None else one_line(first.then, first.fields)}")
-    lines.append(f"    now:    {'–' if first.now is None else one_line(first.now, first.fields)}")
+    lines.append(f"    then:   {_side(first.then, first.now, first.fields)}")
+    lines.append(f"    now:    {_side(first.now, first.then, first.fields)}")
     counted = [f"{count} {kind}" for kind, count in verdict.counts().items() if count]
     lines.append(f"  in all: {', '.join(counted)}")
     return "\n".join([*lines, *notes])
+
+
+def _side(entry: Entry | None, other: Entry | None, fields: Sequence[str]) -> str:
+    """Return one side of a difference; long texts from shortly before where they part."""
+    if entry is None:
+        return "–"
+    if other is None or not fields:
+        return one_line(entry)
+    shown: list[str] = []
+    for name in fields:
+        mine, theirs = _field(entry, name), _field(other, name)
+        if isinstance(mine, str) and isinstance(theirs, str):
+            parted = next((at for at, (a, b) in enumerate(zip(mine, theirs, strict=False)) if a != b), 0)
+            mine = mine if parted <= LED_IN else f"…{mine[parted - LED_IN :]}"
+        shown.append(f"{name}={mine!r}"[:SHOWN])
+    return f"{_named(entry)} {' '.join(shown)}"
+
+
+def _named(entry: Entry) -> str:
+    name = str(entry.get("type"))
+    if "event" in entry:
+        name = f"{name} {entry['event']}"
+    return f"{float(entry.get('t', 0)):9.3f}  {name}"
 
 
 def _means(one: Difference) -> str:
@@ -181,14 +206,10 @@ def _means(one: Difference) -> str:
             return f"it is decided otherwise ({', '.join(one.fields)})"
 
 
-def one_line(entry: Entry, fields: Sequence[str] = ()) -> str:
-    """Return an entry in a line; of long ones the ``fields`` that matter."""
-    name = str(entry.get("type"))
-    if "event" in entry:
-        name = f"{name} {entry['event']}"
-    shown = {field: _field(entry, field) for field in fields} or _body(entry)
-    text = " ".join(f"{key}={value!r}" for key, value in shown.items() if value is not None)
-    return f"{float(entry.get('t', 0)):9.3f}  {name} {text}"[: SHOWN + len(name)]
+def one_line(entry: Entry) -> str:
+    """Return an entry in a line."""
+    text = " ".join(f"{key}={value!r}" for key, value in _body(entry).items() if value is not None)
+    return f"{_named(entry)} {text[:SHOWN]}"
 
 
 def _body(entry: Entry) -> Mapping[str, Any]:

@@ -1,3 +1,6 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportPrivateUsage=false, reportAttributeAccessIssue=false
+# asyncio's own clockwork is steered here, which has no types.
 """An event loop that lives through a recording: its clock jumps, and inputs enter where they once did.
 
 A real loop is late: a timer fires some milliseconds after it is due, and what arrives meanwhile may be
