@@ -22,7 +22,7 @@ from voiceagent.app.provider import SessionFactory
 from voiceagent.call.admission import Admission
 from voiceagent.call.call import OpenSession
 from voiceagent.call.hosted_leg import HostedLeg, hosted_info
-from voiceagent.call.inputs import inputs_of
+from voiceagent.call.inputs import chance_of
 from voiceagent.call.leg import G711
 from voiceagent.call.session_opening import opened, watched
 from voiceagent.console.ports import WebhookTaken
@@ -155,7 +155,6 @@ class HostedDesk:
     def _opener(self, leg: HostedLeg) -> OpenSession:
         async def attach(flow: Flow, audio_format: G711, journal: Journal) -> RealtimeSession:
             config = self._sessions.config(flow, audio_format, playout=False)
-            inputs = inputs_of(journal)
             model = OpenAIRealtimeSIPModel(
                 call_id=leg.call_id,
                 provider=self._profile,
@@ -172,7 +171,7 @@ class HostedDesk:
                 accepted=leg.session,
                 over=leg.call_over,
                 digits_end_prompts=False,
-                **({} if inputs is None else {"chance": inputs.chance("attach")}),
+                chance=chance_of(journal, "attach"),
             )
             model.add_listener(leg.model_event)
             return await opened(model, config, journal)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,7 +196,7 @@ async def _play(scene: Scene, parts: tuple[Part, ...], calls: int, at_once: int)
 
 
 @asynccontextmanager
-async def _scene(folder: Path, name: str, rng: random.Random) -> AsyncIterator[Scene]:
+async def _scene(folder: Path, name: str, rng: random.Random) -> AsyncGenerator[Scene]:
     async with AsyncExitStack() as stack:
         settings: dict[str, Any] = {
             "journal_dir": str(folder),

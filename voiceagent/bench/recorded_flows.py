@@ -75,7 +75,9 @@ async def talker(call: Call) -> None:
 async def desk(call: Call) -> None:
     """You hand callers over. The number that was called is the port of whom they get."""
     await call.say("I will put you through.")
-    await call.transfer(f"sip:desk@127.0.0.1:{call.called.raw}", attended=True, whisper="Somebody calls you.")
+    await call.transfer(
+        f"sip:desk@127.0.0.1:{str.__str__(call.called)}", attended=True, whisper="Somebody calls you."
+    )
     await call.hangup("Nobody is there. Goodbye.")
 
 

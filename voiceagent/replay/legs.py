@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from voiceagent.call.inputs import HIDDEN
@@ -23,7 +23,7 @@ from voiceagent.call.leg import (
 from voiceagent.errors import SipError
 from voiceagent.replay.errors_back import error_back
 from voiceagent.replay.recording import Input
-from voiceagent.replay.script import ReplayScript
+from voiceagent.replay.script import PULL_WINDOW_S, ReplayScript
 from voiceagent.replay.trace import rebuild, tuples
 
 FRAME = {"audio/pcmu": b"\xff" * 160, "audio/pcma": b"\xd5" * 160}
@@ -105,7 +105,9 @@ class ReplayLeg:
 
     def take_successor(self, by: Leg) -> bool:
         """Somebody wants this leg's place."""
-        return self._listener is not None and self._listener.leg_replaced(by) is not None
+        if self._listener is not None:
+            self._listener.leg_replaced(by)
+        return self._listener is not None
 
     def _ended(self, listener: LegListener, entry: Mapping[str, Any]) -> bool:
         if entry["end"] in _BY_US and not self._leaving:
@@ -114,11 +116,13 @@ class ReplayLeg:
         listener.leg_ended(LegEnd(entry["end"]), entry["status"], entry["reason"])
         return True
 
-    def _leave(self) -> None:
+    def _leave(self, order: str) -> None:
         """We end it: the report of that comes at once where it did then."""
         self._leaving = True
-        mine = lambda one: self._is_end(one)  # noqa: E731
-        one = self._script.pull_ahead(mine, ORDER_S, self._loop.time())
+        key = (self.number, order, self._counts.get(order, 0) + 1)
+        mine = self._is_answer(key)
+        at_once = self._script.expects(lambda one: bool(one.entry.get("at_once")) and mine(one))
+        one = self._script.pull_ahead(self._is_end, PULL_WINDOW_S if at_once else ORDER_S, self._loop.time())
         entry, self._left = (self._left if one is None else one.entry), None
         if entry is not None and self._listener is not None:
             self._ended(self._listener, entry)
@@ -139,11 +143,11 @@ class ReplayLeg:
         await self._ordered("answer")
 
     async def reject(self, status: int, reason: str, *, retry_after_s: int | None = None) -> None:
-        self._leave()
+        self._leave("reject")
         await self._ordered("reject")
 
     async def hang_up(self, reason: str = "") -> None:
-        self._leave()
+        self._leave("hang_up")
         await self._ordered("hang_up")
 
     async def transfer(
@@ -195,8 +199,11 @@ class ReplayLeg:
         return entry
 
     @staticmethod
-    def _is_answer(key: tuple[int, str, int]) -> Any:
-        return lambda one: (one.entry.get("leg"), one.entry.get("order"), one.entry.get("count")) == key
+    def _is_answer(key: tuple[int, str, int]) -> Callable[[Input], bool]:
+        def fits(one: Input) -> bool:
+            return (one.entry.get("leg"), one.entry.get("order"), one.entry.get("count")) == key
+
+        return fits
 
 
 class ReplayRefer:

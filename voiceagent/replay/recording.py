@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from voiceagent.call.inputs import INPUTS_VERSION
 from voiceagent.errors import VoiceAgentError
@@ -165,8 +165,7 @@ def _take(found: Recording, line: int, entry: Entry, t: float, before: int) -> N
         at = float(entry["since"])
         gaps: list[Any] = entry["gaps"]
         for gap in gaps:
-            both: list[float] = gap if isinstance(gap, list) else [gap, 1]
-            ms, frames = both
+            ms, frames = cast("list[float]", gap) if isinstance(gap, list) else (gap, 1)
             at += ms / 1000
             one = {"type": "in.caller_frames", "leg": entry["leg"], "frames": int(frames)}
             found.inputs.append(Input(round(at, 6), one, None, 0, line))

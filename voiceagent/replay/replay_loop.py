@@ -264,10 +264,17 @@ class ReplayLoop(asyncio.SelectorEventLoop):
             self._entered, self._turn = self._turns, turn
         while following is not None:
             self._now = max(self._now, following[0])
+            self._frames_before(script, following[0])
             self._do(script.enter)
             following = script.next_input()
             if not turn or following is None or following[2] != turn or script.decided < following[1]:
                 return
+
+    def _frames_before(self, script: Script, at: float) -> None:
+        frames = script.next_frames()
+        while frames is not None and frames <= at:
+            self._do(script.enter_frames)
+            frames = script.next_frames()
 
     def _do(self, work: Callable[[], None]) -> None:
         try:
