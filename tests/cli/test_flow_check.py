@@ -115,10 +115,29 @@ def test_what_an_import_tells_has_its_line(line: str, code: str) -> None:
 
 
 def test_a_tool_that_its_module_does_not_have() -> None:
-    text = SOUND.replace('say("Hello.")', 'respond("Look.", tools=[math.sqrt, math.balance])').replace(
+    text = SOUND.replace('say("Hello.")', 'respond("Look.", tools=[math.pi, math.balance])').replace(
         "\nfrom", "\nimport math\nfrom"
     )
     assert codes(check(write("shop.py", text), "--json")) == [("shop.py", 7, "missing-function")]
+
+
+def test_functions_of_other_files_are_looked_at() -> None:
+    write("orders.py", "def plain(n): ...\nasync def status(n): ...\n")
+    text = SOUND.replace("\nfrom", "\nfrom orders import plain, status\nimport orders\nfrom", 1)
+    body = """await call.fetch(status, 1)
+    await call.fetch(orders.status, 1)
+    await call.fetch(plain, 1)
+    await call.fetch(orders.plain, 1)
+    await call.fetch(orders.gone, 1)
+    await call.respond("Look.", tools=[status])
+"""
+    text = text.replace('await call.say("Hello.")\n', body)
+    assert codes(check(write("shop.py", text), "--json")) == [
+        ("shop.py", 10, "not-async"),
+        ("shop.py", 11, "not-async"),
+        ("shop.py", 12, "missing-function"),
+        ("shop.py", 13, "missing-function"),
+    ]
 
 
 def test_a_decorator_that_raises_is_told_once() -> None:

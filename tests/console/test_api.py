@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from voiceagent.console.models import CallDetail, CallList, ResponseList, ResponseModel
-from voiceagent.console.ports import TranscriptLine
+from voiceagent.console.ports import FlowsRefused, TranscriptLine
 from voiceagent.errors import RequestRefused
 
 from .fake_directory import FakeDirectory, a_call
@@ -308,6 +308,28 @@ async def test_the_schema_describes_the_trigger_with_an_example(client: httpx.As
     answers = schema["paths"]["/v1/calls/{call_id}/responses"]["post"]["responses"]
     assert {"202", "401", "404", "409", "422", "429"} <= set(answers)
     assert "application/problem+json" in answers["422"]["content"]
+
+
+async def test_the_flows_are_listed_and_read_again(client: httpx.AsyncClient) -> None:
+    (flow,) = (await client.get("/v1/flows")).json()["flows"]
+    assert (flow["name"], flow["numbers"], flow["source"]) == ("desk", ["100"], "flows/desk.py")
+    answer = await client.post("/v1/flows/reload")
+    assert (answer.status_code, answer.json()["version"], answer.json()["loaded_by"]) == (
+        200,
+        2,
+        "operator via api",
+    )
+
+
+async def test_refused_flows_are_told_line_by_line(
+    client: httpx.AsyncClient, directory: FakeDirectory
+) -> None:
+    directory.refuse_flows = FlowsRefused(["desk.py:7: error: a", "shop.py:3: error: b"])
+    answer = await client.post("/v1/flows/reload")
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (409, "flows_refused")
+    assert problem["detail"] == "desk.py:7: error: a (and 1 more)"
+    assert [one["detail"] for one in problem["errors"]] == ["desk.py:7: error: a", "shop.py:3: error: b"]
 
 
 async def test_the_trunks_are_listed_for_the_signed_in(client: httpx.AsyncClient) -> None:

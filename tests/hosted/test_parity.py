@@ -207,3 +207,54 @@ def test_a_key_ends_a_prompt_only_when_the_question_takes_it(key: str) -> None:
     (direct, a), (hosted, b) = both(press, menu)
     assert facts(direct, a) == facts(hosted, b)
     assert chosen[0] == chosen[1]
+
+
+@tool
+async def price(item: str) -> str:
+    """Look up a price."""
+    return f"5 euros for {item}"
+
+
+async def stock() -> int:
+    await asyncio.sleep(4)
+    return 3
+
+
+@flow("shop", numbers=["100"])
+async def shop(call: Call) -> None:
+    """You are the shop."""
+    talk = await call.converse("Greet.", until="goodbye", tools=[price])
+    left = await call.fetch(stock, working="One moment.", working_after_s=2)
+    await call.hangup(f"{talk.reason}: {left} left.")
+
+
+async def a_conversation(story: AnyStory) -> CallOutcome:
+    """A question, a tool, a reply that is talked over, the last words, a fetch that is bridged."""
+    story.provider.plans.extend(
+        [
+            Reply(text="Hello.", audio_ms=800),
+            Reply(audio_ms=0, calls=[("call-1", "price", '{"item": "tea"}')]),
+            Reply(text="Five euros for a long story about tea.", audio_ms=9000),
+            Reply(text="Goodbye.", audio_ms=700),
+        ]
+    )
+    story.start()
+    await eventually(lambda: story.call.floor == "agent")
+    await eventually(lambda: story.call.floor == "nobody")
+    await story.caller_says("how much is tea")
+    await eventually(lambda: story.call.floor == "agent")
+    await asyncio.sleep(1.5)
+    await story.caller_says("thanks, goodbye")
+    return await story.ends()
+
+
+def test_a_conversation_with_a_tool_and_a_fetch_over_both_attachments() -> None:
+    (direct, a), (hosted, b) = both(a_conversation, shop)
+    ours, theirs = facts(direct, a), facts(hosted, b)
+    for part in ours:
+        assert theirs[part] == ours[part], part
+    assert a.reason == "completed"
+    said = [frame.get("instructions", "") for frame in ours["creates"]]
+    assert said[-1].endswith('"said: 3 left."')
+    assert sum("One moment." in line for line in said) == 1
+    assert ours["tools"] == [("price", True)]

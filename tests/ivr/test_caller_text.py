@@ -169,3 +169,8 @@ def test_the_last_guard_finds_what_was_joined_past_the_quotation() -> None:
     assert guarded(CallerText("Ignore it."), ()) == '"Ignore it."'
     longer = suspects(["Ann Smith", 'Dr "Ann Smith" Junior'])
     assert guarded('Dr "Ann Smith" Junior', longer) == '"Dr Ann Smith Junior"'
+
+
+def test_what_is_such_text_already_is_not_quoted_once_more() -> None:
+    assert CallerText(CallerText("Ann")).raw == "Ann"
+    assert CallerText(CallerText("Ann")) == CallerText("Ann")

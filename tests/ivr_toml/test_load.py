@@ -132,6 +132,18 @@ def test_a_file_that_is_no_flow_is_refused(tmp_path: Path, raw: bytes, told: str
         load_flows([path])
 
 
+ROUND = ('stand that."\notherwise = "desk"', 'stand that."\notherwise = "menu"')
+
+
+def test_a_line_may_allow_what_a_flow_can_run_with(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="go round without end"):
+        load_flows([written(tmp_path, ROUND)])
+    allowed = ROUND[1] + "  # check: allow endless-loop"
+    load_flows([written(tmp_path, (ROUND[0], allowed))])
+    with pytest.raises(ConfigError, match="is no step"):
+        load_flows([written(tmp_path, (ROUND[0], 'that."\notherwise = "x" # check: allow unknown-target'))])
+
+
 def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         load_toml_flow(tmp_path / "none.toml")

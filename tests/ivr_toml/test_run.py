@@ -5,23 +5,28 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import date
 from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
-from tests.ivr_toml.kit import line_of, parsed, shop
+from tests.ivr_toml.kit import checked, line_of, parsed, shop
 from tests.kit.fake_leg import FakeLeg
 from tests.kit.scripted_provider import Reply
 from tests.kit.story import Story
 from tests.kit.virtual_loop import virtual
 from voiceagent.call.config import CallConfig
 from voiceagent.call.leg import TransferResult
+from voiceagent.errors import RequestRefused
 from voiceagent.ivr import Call, Flow
 from voiceagent.ivr.modules import FlowModules
 from voiceagent.ivr.toml.endpoints import EndpointRules, ask_endpoint
 from voiceagent.ivr.toml.load import flow_of
 from voiceagent.ivr.toml.run import TomlRun
+from voiceagent.ivr.toml.templates import parse_template
+from voiceagent.ivr.toml.values import Values
 
 CONFIG = CallConfig(transfer_targets=("sip:desk@example.com",), no_input_s=2.0)
 FREE = EndpointRules(("*",))
@@ -275,6 +280,123 @@ async def test_facts_of_the_call_have_names_and_absent_ones_are_empty() -> None:
     assert said(story)[0].endswith("\"'alice', '100', 'Nr 5', '', ''.\"")
 
 
+@virtual
+async def test_a_simulation_asks_no_endpoint() -> None:
+    server = Server("7")
+    text = shop(('start = "greet"', 'start = "account"'), WORK)
+    flow = flow_of(parsed(text), FlowModules(), EndpointRules(offline=True), server.transport)
+    story = Story(flow, config=CONFIG)
+    story.start()
+    await keys(story, "481516")
+    await story.ends()
+
+    assert server.requests == []
+    assert [name for name, _ in steps(story)] == ["account", "lookup", "desk"]
+
+
+@virtual
+async def test_a_secret_reaches_the_function_and_nobody_else() -> None:
+    text = shop(
+        ('start = "greet"', 'start = "account"'),
+        ('into = "account"\n', 'into = "account"\nsecret = true\n'),
+    )
+    story = story_of(text)
+    story.start()
+    await keys(story, "481516#")
+    await story.ends()
+
+    assert heard(story, 'the balance is "42 euros"')
+    told = [*map(str, story.entries), *map(str, story.provider.received)]
+    assert not any("481516" in one for one in told)
+    pressed = [entry["digit"] for entry in story.entries if entry["type"] == "caller.digit"]
+    assert set(pressed) == {"•"}
+
+
+@virtual
+async def test_what_a_function_says_of_a_secret_when_it_fails_is_not_written_down() -> None:
+    changes = (
+        ('start = "greet"', 'start = "account"'),
+        ('into = "account"\n', 'into = "account"\nsecret = true\n'),
+    )
+    story = story_of(shop(*changes))
+    story.start()
+    await keys(story, "999111#")  # KeyError: '999111'
+    await story.ends()
+
+    assert [name for name, _ in steps(story)] == ["account", "lookup", "desk"]
+    told = [*map(str, story.entries), *map(str, story.provider.received)]
+    assert any("SecretWorkFailed" in one and "KeyError" in one for one in told)
+    assert not any("999111" in one for one in told)
+
+
+@virtual
+async def test_a_caller_who_waits_long_hears_why() -> None:
+    server = Server("7", after_s=4.5)
+    story = await asked(server, ('into = "balance"', 'into = "balance"\nworking = "I am still looking."'))
+
+    assert heard(story, "I am still looking.")
+    assert [name for name, _ in steps(story)][-1] == "bye"
+
+
+def test_a_secret_in_words_is_refused_when_the_flow_runs_too() -> None:
+    values = Values({})
+    values.put("pin", SecretStr("4711"))
+    template = parse_template("The PIN is {pin}.")
+    for use in (values.words, values.plain, values.url):
+        with pytest.raises(RequestRefused, match="pin: is secret"):
+            use(template)
+    assert values.argument(template) == "The PIN is 4711."
+    assert values.argument(parse_template("{pin}")) == "4711"
+    with pytest.raises(RequestRefused, match="nothing: has no value yet"):
+        values.words(parse_template("{nothing}"))
+
+
+@virtual
+async def test_values_keep_their_type_for_functions() -> None:
+    got: list[object] = []
+
+    async def keep(born: date, told: str, fixed: int) -> dict[str, Any]:
+        got.extend([born, told, fixed])
+        return {"items": [{"name": "tea", "left": 3}]}
+
+    text = """
+    [flow]
+    name = "typed"
+    [steps.born]
+    type = "collect"
+    prompt = "Ask for the date of birth."
+    as = "date"
+    digits = { least = 8 }
+    into = "born"
+    next = "keep"
+    otherwise = "bye"
+    [steps.keep]
+    type = "call"
+    function = "shop:balance"
+    arguments = { born = "{born}", told = "on {born}", fixed = 7 }
+    result = "items.0.left"
+    into = "left"
+    next = "bye"
+    otherwise = "bye"
+    [steps.bye]
+    type = "hangup"
+    say = "{born}, {left} left. {{}}"
+    """
+
+    async def run(call: Call) -> None:
+        await TomlRun(parsed(text), {"shop:balance": keep}, ask_endpoint, call).run()  # type: ignore[arg-type]
+
+    story = Story(Flow("typed", run), config=CONFIG)
+    story.start()
+    await keys(story, "31121999")
+    # The last step speaks of a name that a call without an answer would not have: the check refuses it.
+    await story.ends()
+
+    assert got == [date(1999, 12, 31), "on 1999-12-31", 7]
+    assert said(story)[-1].endswith("\"'1999-12-31', 3 left. {}\"")
+    assert [one.code for one in checked(text)][-2:] == ["unknown-name", "unknown-name"]
+
+
 ROUND = """
 [flow]
 name = "round"
@@ -320,7 +442,7 @@ async def test_a_line_that_could_not_be_said_leads_otherwise() -> None:
 async def test_what_is_called_runs_outside_and_is_answered_by_whoever_stands_in() -> None:
     seen: list[str] = []
 
-    async def outside(key: str, work: Any) -> Any:
+    async def outside(key: str, work: Any, *, kind: Any = None) -> Any:
         seen.append(key)
         return "99 euros"
 

@@ -17,6 +17,7 @@ from tests.hosted.kit import HostedStory
 from tests.kit.fake_leg import FakeLeg
 from tests.kit.story import Story
 from tests.kit.virtual_loop import eventually, virtual
+from tests.stories.test_recordings import Kept
 from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.events import EventHub
 from voiceagent.call.secrecy import DEAF_AFTER_S, KEYS_AFTER_S
@@ -190,6 +191,38 @@ async def test_within_a_private_block_who_knows_the_question_may_type_ahead() ->
     await story.over()
     assert got[0].get_secret_value() == PIN
     assert set(digits_in(story.entries)) == {HIDDEN}
+
+
+@virtual
+async def test_a_recording_has_silence_in_the_place_of_a_secret() -> None:
+    @flow("bank")
+    async def bank(call: Call) -> None:
+        await call.record()
+        await call.say("Welcome.")
+        await call.collect("Ask for the PIN.", secret=True, digits=Digits(5))
+        await call.say("Thank you.")
+        await asyncio.sleep(2)
+
+    kept = Kept()
+    story = Story(bank, recordings=kept)
+    tone, talk = 0x22, 0x11
+    leg = story.leg
+    leg.on_frame = lambda _: leg.hears(bytes((tone if story.call.secrecy.deaf else talk,)) * 160)
+    story.start()
+    await story.creates(2)
+    await story.agent_silent()
+    leg.press(PIN)
+    await story.ends()
+
+    [(caller, _)] = kept.files.values()
+    assert tone not in caller
+    assert caller.count(talk) > 8000
+    gates = [
+        (one["type"], one["by"])
+        for one in story.entries
+        if one["type"].startswith("recording.") and "by" in one
+    ]
+    assert gates == [("recording.paused", "secret"), ("recording.resumed", "secret")]
 
 
 @virtual

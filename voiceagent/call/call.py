@@ -377,6 +377,7 @@ class Call:
         self.journal.close()
         # An ended call is kept for a while to be looked at: not its socket, model and flow.
         self.session = self.speech = self._port = self._bridge = self.recovery = None
+        self.flow = self.flow.without_code()
         self.ear.detach()
         self._observer.call_ended(self)
 

@@ -37,6 +37,8 @@ def is_sound(audio: bytes, audio_format: str) -> bool:
 
 def runs_of_sound(audio: bytes, audio_format: str) -> list[tuple[int, bool]]:
     """Return the 20 ms frames of ``audio`` as runs: (bytes, sound?)."""
+    if audio and audio.count(audio[0]) == len(audio):
+        return [(len(audio), is_sound(audio[:FRAME], audio_format))]  # digital silence, or a test's tone
     runs: list[tuple[int, bool]] = []
     for at in range(0, len(audio), FRAME):
         frame = audio[at : at + FRAME]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -69,6 +69,8 @@ class FlowPort:
         self.outside = outside
         self._inputs: deque[tuple[float, CallerInput]] = deque(maxlen=INPUT_LIMIT)
         self._arrived = asyncio.Event()
+        self._came = asyncio.Event()
+        """Set at the next input, by whoever has it then; another one takes its place."""
         self._hint: str | None = None
         self._silent_since: float | None = 0.0
         self._asking = 0
@@ -91,6 +93,8 @@ class FlowPort:
         """Queue an input of the caller for whoever asks next."""
         self._inputs.append((asyncio.get_running_loop().time(), item))
         self._arrived.set()
+        self._came.set()
+        self._came = asyncio.Event()
 
     def hush_for(self, digit: str) -> None:
         """The caller pressed a key: it ends what may be dropped, unless a question is to judge it first."""
@@ -145,6 +149,27 @@ class FlowPort:
         self._inputs.appendleft((asyncio.get_running_loop().time(), item))
         self._arrived.set()
 
+    @property
+    def transcribes(self) -> bool:
+        return self._transcription is not None
+
+    def unread_inputs(self) -> Sequence[tuple[float, CallerInput]]:
+        return tuple(self._inputs)
+
+    async def input_came(self, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._came.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def drop_input(self, items: Iterable[CallerInput]) -> None:
+        gone = {id(item) for item in items}
+        kept = [entry for entry in self._inputs if id(entry[1]) not in gone]
+        self._inputs.clear()
+        self._inputs.extend(kept)
+
     def forget_input(self, older_than_s: float = 0.0) -> None:
         oldest = asyncio.get_running_loop().time() - older_than_s
         kept = [entry for entry in self._inputs if older_than_s and entry[0] >= oldest]
@@ -179,7 +204,7 @@ class FlowPort:
         finally:
             self._call.watch.working(False)
 
-    def note_outside(self, kind: str, error: BaseException | None, **facts: Any) -> None:
+    def note_fact(self, kind: str, error: BaseException | None = None, **facts: Any) -> None:
         failure = {} if error is None else asdict(failure_of(error))
         self._call.journal.write(kind, **facts, **{key: told for key, told in failure.items() if told != ()})
 

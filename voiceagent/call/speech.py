@@ -78,8 +78,10 @@ class CallSpeech:
         # Give way once: a flow that tries again and again must still be cancellable, and starve nobody.
         await asyncio.sleep(0)
         handle = self.submit(
-            self._session.compose(line.instructions, "replace" if line.replace else "append"),
-            line=line.instructions,
+            self._session.compose(line.instructions, "replace" if line.replace else "append")
+            if line.instructions
+            else None,
+            line=line.instructions or None,
             origin=line.origin,
             metadata=line.metadata,
             when=line.when,
@@ -184,7 +186,9 @@ class CallSpeech:
             self._session.send_tool_output(event.call_id, cancelled(), False)
             raise
         self._tool_ended(event.name, ok, self._now() - started)
-        handle = self._session.send_tool_output(event.call_id, output, extra=_declared(tools))
+        handle = self._session.send_tool_output(
+            event.call_id, output, not (ok and tools.silent(event.name)), extra=_declared(tools)
+        )
         if handle is not None and self._ledger.get(handle.id) is None:
             self._ledger.submitted(handle.request, None, {}, self._now())
             self._follow(handle)

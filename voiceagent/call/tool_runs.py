@@ -46,6 +46,10 @@ class Toolset:
         """The tools that the model is told of."""
         return [tool for tool in self.tools if tool.allowed_in(self.step)]
 
+    def silent(self, name: str) -> bool:
+        """Return whether nothing is to be said about this tool's result."""
+        return any(tool.silent for tool in self.tools if tool.name == name)
+
 
 NO_TOOLS = Toolset()
 

@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voiceagent.cli.run import FAILED, fail_with, show_json
 from voiceagent.errors import VoiceAgentError
+
+if TYPE_CHECKING:
+    from voiceagent.replay.explain import Account
+
+_STYLES = {
+    "call": "bold",
+    "step": "cyan",
+    "caller": "green",
+    "wait": "yellow",
+    "cut": "magenta",
+    "slow": "bold yellow",
+    "gap": "bold yellow",
+    "tool": "blue",
+    "operator": "bold magenta",
+    "hold": "blue",
+    "transfer": "blue",
+    "trouble": "bold red",
+    "note": "dim",
+    "end": "bold",
+}
+"""Colours of the account, where it goes to a terminal."""
 
 
 def run_explain(journal: Path, *, check: bool, as_json: bool) -> None:
     """Print the account or the verdict; exit status 1 when a promise was broken."""
     from voiceagent.replay.check import check_journal, report
-    from voiceagent.replay.explain import explain_journal
+    from voiceagent.replay.explain import explain
 
     try:
         if not check:
-            told = explain_journal(journal)
+            account = explain(journal)
             if as_json:
-                show_json([{"t": one.t, "text": one.text} for one in told])
+                told = [one.plain() for one in account.told]
+                show_json({"summary": account.summary.plain(), "told": told})
             else:
-                print("\n".join(f"{one.t:9.3f}  {one.text}" for one in told))
+                _print(account)
             return
         verdict = check_journal(journal)
     except VoiceAgentError as error:
@@ -30,6 +54,36 @@ def run_explain(journal: Path, *, check: bool, as_json: bool) -> None:
         print(report(verdict))
     if not verdict.ok:
         raise SystemExit(FAILED)
+
+
+def _print(account: Account) -> None:
+    """Print the head, then line by line; in colour where somebody looks at it."""
+    lines = [(f"{label:>10}  {text}", "") for label, text in account.summary.lines()]
+    lines.append(("", ""))
+    lines += list(_body(account))
+    if not sys.stdout.isatty():
+        print("\n".join(text for text, _ in lines))
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    for text, style in lines:
+        shown = Text(text)
+        shown.stylize("dim" if style else "", 0, 10)
+        shown.stylize(style, 12)
+        console.print(shown)
+
+
+def _body(account: Account) -> list[tuple[str, str]]:
+    from voiceagent.replay.telling import clock
+
+    lines: list[tuple[str, str]] = []
+    for one in account.told:
+        style = _STYLES.get(one.kind, "")
+        lines.append((f"{clock(one.t):>10}  {one.text}", style))
+        lines += [(f"{'':>10}    {more}", style) for more in one.more]
+    return lines
 
 
 def prove(folder: Path) -> tuple[bool, str]:

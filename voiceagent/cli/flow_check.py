@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from voiceagent.ivr.check.findings import Finding
     from voiceagent.ivr.check.python_check import Checked
     from voiceagent.ivr.check.walks import Walk
+    from voiceagent.settings.service import CallSettings
 
 
 def run_check(
@@ -31,6 +32,7 @@ def run_check(
     from voiceagent.ivr.check.files import Unreadable, check_file
     from voiceagent.ivr.check.findings import failed
     from voiceagent.ivr.check.python_check import shared_names
+    from voiceagent.ivr.toml.endpoints import EndpointRules
     from voiceagent.settings import load_settings
 
     unreadable: list[str] = []
@@ -38,10 +40,12 @@ def run_check(
     try:
         # No provider is asked, so none needs a key.
         flags = {**parse_overrides(overrides), "realtime.provider": "embedded"}
-        allowed = load_settings(config, flags).call.transfer_targets
+        settings = load_settings(config, flags).call
         for path in dict.fromkeys(files):
             try:
-                checked[path] = check_file(path, TargetRules(allowed))
+                checked[path] = check_file(
+                    path, TargetRules(settings.transfer_targets), EndpointRules(settings.http_hosts)
+                )
             except Unreadable as error:
                 unreadable.append(str(error).removeprefix(f"{error.setting}: "))
         found = [one for each in checked.values() for one in each.findings]
@@ -49,8 +53,7 @@ def run_check(
         walks = _walks(list(checked), scenarios)
     except VoiceAgentError as error:
         fail_with(error, as_json=as_json)
-    if not allowed:
-        found = [_while_empty(one) for one in found]
+    found = [_while_empty(one, settings) for one in found]
     found = sorted(_with_evidence(found, walks, list(checked)))
     if as_json:
         flows = [dataclasses.asdict(fact) for each in checked.values() for fact in each.flows]
@@ -90,11 +93,12 @@ def _walks(files: Sequence[Path], scenarios: Sequence[Path]) -> list[Walk]:
     return walks_of_scenarios(sound, scenarios) if sound else []
 
 
-def _while_empty(one: Finding) -> Finding:
-    """Nobody has said yet whom flows may transfer to: that is to be known, and no mistake in the flow."""
-    if one.code != "transfer-not-allowed":
+def _while_empty(one: Finding, settings: CallSettings) -> Finding:
+    """Nobody has said yet whom flows may transfer to or ask: to be known, and no mistake in the flow."""
+    setting = {"transfer-not-allowed": "transfer_targets", "host-not-allowed": "http_hosts"}.get(one.code)
+    if setting is None or getattr(settings, setting):
         return one
-    return dataclasses.replace(one, severity="warning", remedy="call.transfer_targets is empty")
+    return dataclasses.replace(one, severity="warning", remedy=f"call.{setting} is empty")
 
 
 def _with_evidence(found: Sequence[Finding], walks: Sequence[Walk], files: Sequence[Path]) -> list[Finding]:

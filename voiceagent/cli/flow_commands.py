@@ -86,6 +86,27 @@ def flow_simulate(
     )
 
 
+@flow.command("scenario")
+def flow_scenario(
+    journal: Annotated[Path, typer.Argument(help="A call's journal (JSONL).")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File for the scenario, instead of standard output.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="What reports call it; default: the journal's name.")] = "",
+    json: Json = False,
+) -> None:
+    """Turn the journal of a real call into a scenario: what the caller did, and what was heard.
+
+    Secrets are not in a journal: a comment shows where one was typed. Numbers of callers are; look the file
+    over before it goes into a repository. Example:
+
+        voiceagent flow scenario journals/call_1.jsonl --out scenarios/call_1.toml
+    """
+    from voiceagent.cli.flow_scenario import run_scenario
+
+    run_scenario(journal, out, name, as_json=json)
+
+
 @flow.command("check")
 def flow_check(
     files: Annotated[list[Path], typer.Argument(help="Files with flows: Python or TOML.", metavar="FILE…")],
@@ -111,6 +132,18 @@ def flow_check(
     from voiceagent.cli.flow_check import run_check
 
     run_check(files, scenario or [], config=config, overrides=overrides or [], strict=strict, as_json=json)
+
+
+@flow.command("schema")
+def flow_schema(json: Json = False) -> None:
+    """Print the JSON Schema of flows in TOML, for editors that complete and check while one types.
+
+    The same with and without --json.
+    """
+    from voiceagent.cli.run import show_json
+    from voiceagent.ivr.toml.schema import flow_schema
+
+    show_json(flow_schema())
 
 
 @flow.command("graph")

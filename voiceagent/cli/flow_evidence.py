@@ -35,7 +35,7 @@ def walks_of_scenarios(files: Sequence[Path], scenarios: Sequence[Path]) -> list
         problem: ConfigError | None = None
         for file in files:
             try:
-                chosen = pick_flow(load_flows([file]), scenario)
+                chosen = pick_flow(load_flows([file], None), scenario)
             except ConfigError as error:
                 problem = problem or error
                 continue
@@ -54,7 +54,7 @@ def loadable(files: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for file in files:
         with contextlib.suppress(ConfigError):
-            load_flows([file])
+            load_flows([file], None)
             found.append(file)
     return found
 

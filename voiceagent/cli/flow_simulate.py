@@ -97,9 +97,17 @@ def _one(
 
     scenario = read_scenario(path)
     # Loaded anew for each scenario: what a flow's module remembers is not to leak into the next one.
-    flow = pick_flow(load_flows([file]), scenario)
+    flow = pick_flow(load_flows([file], None), scenario)
     text = path.read_text(encoding="utf-8")
-    result = simulate(flow, scenario, config=limits[0], defaults=limits[1], text=text, file=str(path))
+    result = simulate(
+        flow,
+        scenario,
+        config=limits[0],
+        defaults=limits[1],
+        text=text,
+        file=str(path),
+        inputs=journals is not None,
+    )
     if journals is not None:
         name = re.sub(r"[^\w.-]+", "-", scenario.name).strip("-") or path.stem
         result.write_journal(journals / f"{name}.jsonl")

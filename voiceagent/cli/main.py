@@ -52,6 +52,23 @@ def root(
 
 
 @app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where; it is made if it is not there.")] = Path("."),
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite files of the same names, and nothing else.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Make a project that runs: settings, a flow in Python and one in TOML, scenarios, tests.
+
+    Nothing is overwritten: whatever is in the way is listed, with exit status 1.
+    """
+    from voiceagent.cli.init import run_init
+
+    run_init(folder, force=force, as_json=json)
+
+
+@app.command()
 def serve(
     config: ConfigFile = None,
     flow: Annotated[
@@ -398,3 +415,15 @@ def bench_recogniser(
     from voiceagent.cli.bench import report
 
     report("recogniser", lambda: run_recogniser_bench(quick=quick), as_json=json)
+
+
+@bench.command("simulate")
+def bench_simulate(
+    runs: Annotated[int, typer.Option(min=1, help="How often, the first time aside.")] = 20,
+    json: Json = False,
+) -> None:
+    """Simulate a call of two minutes with the front desk: seconds, the first time told apart."""
+    from voiceagent.bench.simulate import run_simulate_bench
+    from voiceagent.cli.bench import report
+
+    report("simulate", lambda: run_simulate_bench(runs), as_json=json)

@@ -10,6 +10,7 @@ async def front_desk(call: Call) -> None:
 from voiceagent.errors import CallEnded, FetchFailed, FetchTimedOut
 from voiceagent.ivr.answers import Digits, Option, option
 from voiceagent.ivr.caller_text import CallerText, quoted
+from voiceagent.ivr.conversation import Conversation, Turn, goal
 from voiceagent.ivr.flow import Flow, FlowBook, flow
 from voiceagent.ivr.loading import load_flows
 from voiceagent.ivr.ports import Answering, Tool, ToolContext, TransferOutcome
@@ -22,6 +23,7 @@ __all__ = [
     "Call",
     "CallEnded",
     "CallerText",
+    "Conversation",
     "Digits",
     "FetchFailed",
     "FetchTimedOut",
@@ -33,7 +35,9 @@ __all__ = [
     "Tool",
     "ToolContext",
     "TransferOutcome",
+    "Turn",
     "flow",
+    "goal",
     "load_flows",
     "option",
     "quoted",

@@ -34,6 +34,7 @@ class Question:
     """Gives meaning to what the caller does; fulfils :class:`~voiceagent.ivr.gather.Interpreter`."""
 
     digit_pause_s = 2.0
+    takes_anything = False
 
     def hint(self) -> str | None:
         """Return the line for the recogniser; None where anything may be said, or nothing."""
@@ -240,6 +241,7 @@ class Words(Question):
     def __init__(
         self, hint: str | None = None, keys: Digits | None = None, language: Language = ENGLISH
     ) -> None:
+        self.takes_anything = True
         self._hint = hint
         self._keys = None if keys is None else DigitString(keys, language)
         if keys is not None:
@@ -278,6 +280,7 @@ class Typed(Question):
         self.members = bool(kind.phrases)
         """The values are the flow's own words, whatever the caller says."""
         self.digit_pause_s = inner.digit_pause_s
+        self.takes_anything = inner.takes_anything and kind.is_text
 
     def hint(self) -> str | None:
         return self._inner.hint()

@@ -86,6 +86,10 @@ class CallerText(str):
 
     __slots__ = ()
 
+    def __new__(cls, text: object = "") -> CallerText:
+        """Return ``text`` as the caller's; such text stays as it is."""
+        return str.__new__(cls, str.__str__(text) if isinstance(text, str) else str(text))
+
     @property
     def raw(self) -> str:
         """The text itself, as plain ``str``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.options import FlowOptions, flow_options
@@ -36,6 +36,14 @@ class Flow:
 
     async def __call__(self, call: Call) -> None:
         await self.function(call)
+
+    def without_code(self) -> Flow:
+        """Return what is kept of the flow of an ended call; its modules may go."""
+        return replace(self, function=_over)
+
+
+async def _over(call: Call) -> None:
+    """Do nothing: the call has ended."""
 
 
 def flow(

@@ -3,7 +3,8 @@
 The caller may answer while the prompt is still being spoken, or even before (who knows the menu types
 ahead): an answer that comes before the prompt counts when it fits and costs no attempt when it does not.
 The no-input clock starts when the prompt has been heard; it stops while the caller speaks, and begins anew
-after anything else that the agent says meanwhile (an operator's words, say).
+after anything else that the agent says meanwhile (an operator's words, say). A cough or a "mhm" over the
+prompt is no answer: the rest of the prompt is spoken.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from voiceagent.ivr.languages import ENGLISH, Language
 from voiceagent.ivr.ports import (
     CallerInput,
     CallerSaid,
@@ -22,6 +24,8 @@ from voiceagent.ivr.ports import (
     DigitPressed,
     Line,
 )
+from voiceagent.ivr.prompting import Prompt
+from voiceagent.ivr.resuming import COUGH_S, WORDS_S, means_nothing
 from voiceagent.realtime.requests import Outcome
 
 SPEECH_LIMIT_S = 20.0
@@ -57,6 +61,8 @@ class Interpreter(Protocol):
     """Gives meaning to what the caller does. Returns None while the answer is not complete."""
 
     digit_pause_s: float
+    takes_anything: bool
+    """Every turn of words is an answer, so that a listener's "mhm" over the prompt is none."""
 
     def said(self, text: str) -> Answer | None: ...
 
@@ -76,89 +82,145 @@ async def ask(
     stray: str = "",
     speech: bool = True,
     secret: bool = False,
+    language: Language = ENGLISH,
+    resume: bool = True,
 ) -> Answer:
     """Speak ``line`` and return what the caller answered. Raises CallEnded when the call is over.
 
     ``stray`` is a key that may still belong to the last answer (its terminator): once, it is no answer. A
     line that must not be interrupted is heard to its end, however early the answer comes. Without ``speech``
     only keys answer; with ``secret`` only keys that were pressed in secret, so that none of them is known to
-    others.
+    others. A prompt that was cut by a sound or a listener's word of ``language`` is spoken on, with
+    ``resume``, and that was no answer.
     """
-    audible = asyncio.Event()
-    prompt = asyncio.get_running_loop().create_task(port.speak(line, audible.set), name="ivr/prompt")
+    prompt = Prompt(port, line, resume=resume)
+    listening = _Listening(port, prompt, interpreter, no_input_s, stray, speech, secret, language)
     try:
-        answer = await _listen(port, prompt, audible, interpreter, no_input_s, stray, speech, secret)
+        answer = await listening.answer()
         if not line.interruptible:
-            await prompt
+            await prompt.task
         return answer
     finally:
-        if prompt.done():
-            if not prompt.cancelled():
-                prompt.exception()  # the call's end, which is told another way: nobody needs to be warned
-        else:
-            prompt.cancel()
-            await asyncio.gather(prompt, return_exceptions=True)
+        await prompt.close()
 
 
-async def _listen(
-    port: CallPort,
-    prompt: asyncio.Task[Outcome],
-    audible: asyncio.Event,
-    interpreter: Interpreter,
-    no_input_s: float,
-    stray: str,
-    speech: bool,
-    secret: bool,
-) -> Answer:
-    now = asyncio.get_running_loop().time
-    deadline: float | None = None
-    keys = 0
-    early_speech = True
-    """The turn that is being spoken (or was) began before the prompt could be heard."""
-    while True:
-        if prompt.done():
-            prompt.result()
-            if deadline is None:
-                deadline = now() + no_input_s
-        item = await _next(port, prompt, None if deadline is None else max(0.0, deadline - now()))
-        answer: Answer | None = None
+class _Listening:
+    """Listens for the answer to one prompt, while it is spoken and after."""
+
+    def __init__(
+        self,
+        port: CallPort,
+        prompt: Prompt,
+        interpreter: Interpreter,
+        no_input_s: float,
+        stray: str,
+        speech: bool,
+        secret: bool,
+        language: Language,
+    ) -> None:
+        self._port = port
+        self._prompt = prompt
+        self._interpreter = interpreter
+        self._no_input_s = no_input_s
+        self._stray = stray
+        self._speech = speech
+        self._secret = secret
+        self._language = language
+        self._now = asyncio.get_running_loop().time
+        self._deadline: float | None = None
+        self._keys = 0
+        self._early_speech = True
+        """The turn that is being spoken (or was) began before the prompt could be heard."""
+        self._spoke_at: float | None = None
+        self._wordless_at: float | None = None
+        """A short sound has cut the prompt: when to believe that no words of it will come."""
+
+    async def answer(self) -> Answer:
+        """Return how the question ended."""
+        prompt, now = self._prompt, self._now
+        while True:
+            if prompt.done:
+                prompt.task.result()
+                if not self._keys and prompt.goes_on():
+                    self._deadline = self._wordless_at = None
+                elif self._deadline is None:
+                    self._deadline = now() + self._no_input_s
+            due = [at for at in (self._deadline, self._wordless_at) if at is not None]
+            item = await _next(self._port, prompt.task, max(0.0, min(due) - now()) if due else None)
+            answer = self._time(now()) if item is None else self._take(item)
+            if answer is not None:
+                return answer
+
+    def _time(self, now: float) -> Answer | None:
+        """Nothing came in time, or the prompt has ended."""
+        if self._wordless_at is not None and now >= self._wordless_at:
+            self._wordless_at = None
+            self._prompt.excuse()
+            self._deadline = None
+            return None
+        if self._deadline is None or now < self._deadline:
+            return None
+        if self._keys:
+            return self._interpreter.paused()
+        since = self._port.silent_since()
+        if since is not None and now >= since + self._no_input_s:
+            return NO_INPUT
+        self._deadline = (now if since is None else since) + self._no_input_s
+        return None
+
+    def _take(self, item: CallerInput) -> Answer | None:
+        now = self._now()
         match item:
-            case None:
-                if deadline is not None and now() >= deadline:
-                    if keys:
-                        return interpreter.paused()
-                    since = port.silent_since()
-                    if since is not None and now() >= since + no_input_s:
-                        return NO_INPUT
-                    deadline = (now() if since is None else since) + no_input_s
-            case CallerSpoke() | CallerStopped() | CallerSaid() if not speech:
-                pass
-            case DigitPressed() if secret and not item.secret:
-                pass
             case CallerSpoke():
-                early_speech = not audible.is_set()
-                deadline = now() + SPEECH_LIMIT_S
+                self._spoke_at, self._wordless_at = now, None
+                self._prompt.excused = False
+                if self._speech:
+                    self._early_speech = not self._prompt.audible.is_set()
+                    self._deadline = now + SPEECH_LIMIT_S
             case CallerStopped():
-                pass
+                short = self._spoke_at is not None and now - self._spoke_at <= COUGH_S
+                self._wordless_at = now + WORDS_S if short and self._prompt.cut else None
             case CallerSaid(text):
-                answer = interpreter.said(text)
-                if early_speech and answer is not None and answer.kind is not AnswerKind.MATCH:
-                    answer = None
-                deadline = now() + no_input_s if prompt.done() else None
-            case DigitPressed(digit=digit):
-                answer = interpreter.pressed(digit)
-                if answer is not None and answer.kind is not AnswerKind.MATCH:
-                    if digit == stray:
-                        stray = ""
-                        continue
-                    if not audible.is_set():
-                        continue
-                keys += 1
-                if not prompt.done():
-                    port.drop_prompt()
-                deadline = now() + interpreter.digit_pause_s
-        if answer is not None:
-            return answer
+                return self._said(text)
+            case DigitPressed() if not self._secret or item.secret:
+                return self._pressed(item.digit)
+            case DigitPressed():
+                pass
+        return None
+
+    def _said(self, text: str) -> Answer | None:
+        prompt, self._wordless_at = self._prompt, None
+        if not self._speech:
+            prompt.excuse()
+            return None
+        answer = self._interpreter.said(text)
+        meant = answer is not None and answer.kind is AnswerKind.MATCH
+        nothing = means_nothing(text, self._language)
+        if nothing and (not meant or self._interpreter.takes_anything) and not self._keys:
+            if prompt.excuse():
+                answer = None
+        elif self._early_speech and not meant:
+            prompt.excuse()
+            answer = None
+        if self._early_speech and not meant:
+            answer = None
+        self._deadline = self._now() + self._no_input_s if prompt.done and not prompt.excused else None
+        return answer
+
+    def _pressed(self, digit: str) -> Answer | None:
+        answer = self._interpreter.pressed(digit)
+        if answer is not None and answer.kind is not AnswerKind.MATCH:
+            if digit == self._stray:
+                self._stray = ""
+                return None
+            if not self._prompt.audible.is_set():
+                return None
+        self._keys += 1
+        self._wordless_at = None
+        if not self._prompt.done:
+            self._port.drop_prompt()
+        self._deadline = self._now() + self._interpreter.digit_pause_s
+        return answer
 
 
 async def _next(port: CallPort, prompt: asyncio.Task[Outcome], timeout_s: float | None) -> CallerInput | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.flow import Flow, FlowBook
 from voiceagent.ivr.modules import FlowModules
+from voiceagent.ivr.toml.endpoints import EndpointRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +21,12 @@ class LoadedFlow:
     source: str
 
 
-def load_flows(paths: Iterable[str | Path], http_hosts: Iterable[str] = ()) -> FlowBook:
+def load_flows(paths: Iterable[str | Path], http_hosts: Iterable[str] | None = ()) -> FlowBook:
     """Read flow files and collect the flows they declare; their modules stay until the process ends.
 
     Python files are imported, TOML files (one flow each) checked. ``http_hosts`` are those that TOML flows
-    may ask, besides this machine: see :class:`~voiceagent.ivr.toml.endpoints.EndpointRules`.
+    may ask, besides this machine: see :class:`~voiceagent.ivr.toml.endpoints.EndpointRules`; None: nobody is
+    asked, as in a simulation.
 
     Raises :class:`~voiceagent.errors.ConfigError` naming the file when it is missing, fails to import, or
     declares no flow; for TOML with the line and the key.
@@ -33,14 +35,14 @@ def load_flows(paths: Iterable[str | Path], http_hosts: Iterable[str] = ()) -> F
 
 
 def read_flows(
-    paths: Iterable[str | Path], modules: FlowModules, http_hosts: Iterable[str] = ()
+    paths: Iterable[str | Path], modules: FlowModules, http_hosts: Iterable[str] | None = ()
 ) -> list[LoadedFlow]:
     """Load flow files into ``modules``, in order. Raises ConfigError; nothing of it is left by name then."""
     found: dict[int, LoadedFlow] = {}
-    hosts = tuple(http_hosts)
+    endpoints = EndpointRules(http_hosts or (), offline=http_hosts is None)
     try:
         for path in paths:
-            for flow in _flows_of(Path(path), modules, hosts):
+            for flow in _flows_of(Path(path), modules, endpoints):
                 found.setdefault(id(flow), LoadedFlow(flow, str(path)))  # one file may import another's flow
     except BaseException:
         modules.forget()
@@ -48,11 +50,11 @@ def read_flows(
     return list(found.values())
 
 
-def _flows_of(path: Path, modules: FlowModules, hosts: Sequence[str]) -> list[Flow]:
+def _flows_of(path: Path, modules: FlowModules, endpoints: EndpointRules) -> list[Flow]:
     if not path.is_file():
         raise ConfigError("flows", f"no such file: {path}")
     if path.suffix == ".toml":
-        return [_toml_flow(path, modules, hosts)]
+        return [_toml_flow(path, modules, endpoints)]
     if path.suffix != ".py":
         raise ConfigError("flows", f"neither a Python nor a TOML file: {path}")
     try:
@@ -68,11 +70,10 @@ def _flows_of(path: Path, modules: FlowModules, hosts: Sequence[str]) -> list[Fl
     return flows
 
 
-def _toml_flow(path: Path, modules: FlowModules, hosts: Sequence[str]) -> Flow:
-    from voiceagent.ivr.toml.endpoints import EndpointRules  # most services have flows of one kind only
-    from voiceagent.ivr.toml.load import toml_flow
+def _toml_flow(path: Path, modules: FlowModules, endpoints: EndpointRules) -> Flow:
+    from voiceagent.ivr.toml.load import toml_flow  # many services have none
 
-    return toml_flow(path, modules, EndpointRules(hosts))
+    return toml_flow(path, modules, endpoints)
 
 
 def place_of(error: BaseException, path: Path) -> str:

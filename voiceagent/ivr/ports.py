@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
@@ -136,6 +136,8 @@ class Tool:
     working: str = ""
     """Said while it runs longer than ``working_after_s``."""
     working_after_s: float = 3.0
+    silent: bool = False
+    """Nothing is said about its result: the flow goes on instead."""
     steps: tuple[str, ...] = ()
     """Steps of the flow in which the model may call it; empty means all."""
 
@@ -162,6 +164,7 @@ class Line:
     """One thing to say, on its way to the sequencer."""
 
     instructions: str
+    """Empty: the model answers what was said last, by its standing prompt."""
     origin: Origin = Origin.IVR
     replace: bool = False
     """False: the standing prompt stays in force and the line is added to it."""
@@ -258,6 +261,23 @@ class CallPort(Protocol):
         """Put an input back, as the next one to be read."""
         ...
 
+    @property
+    def transcribes(self) -> bool:
+        """True where the caller's words arrive as :class:`CallerSaid`."""
+        ...
+
+    def unread_inputs(self) -> Sequence[tuple[float, CallerInput]]:
+        """Return the inputs that nobody has read, with the loop time of their arrival; they stay unread."""
+        ...
+
+    async def input_came(self, timeout_s: float) -> bool:
+        """Wait for another input without reading it; False when none came in time."""
+        ...
+
+    def drop_input(self, items: Iterable[CallerInput]) -> None:
+        """Drop these inputs (these very objects) unread."""
+        ...
+
     def forget_input(self, older_than_s: float = 0.0) -> None:
         """Drop what the caller did longer than ``older_than_s`` ago and nobody asked for."""
         ...
@@ -285,8 +305,8 @@ class CallPort(Protocol):
         """Say ``text`` while the block lasts longer than ``after_s``, whenever nobody speaks."""
         ...
 
-    def note_outside(self, kind: str, error: BaseException | None, **facts: Any) -> None:
-        """Write down how a function of others' has ended; of an error, what it was and where."""
+    def note_fact(self, kind: str, error: BaseException | None = None, **facts: Any) -> None:
+        """Write an entry of the journal; of an error, what it was and where in the flow's own files."""
         ...
 
     async def note(self, text: str) -> None:

@@ -64,6 +64,7 @@ class Sounding:
             code="link_lost" if kind is OutcomeKind.LOST else None,
             reason="the link was lost while it was spoken",
             incomplete=response.status != "completed",
+            generated=response.status == "completed",
         )
 
 

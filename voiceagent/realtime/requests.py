@@ -101,6 +101,8 @@ class Outcome:
     code: str | None = None
     reason: str = ""
     incomplete: bool = False
+    generated: bool = False
+    """The model had come to its end: ``text`` is all that it had to say, heard or not."""
     other: str | None = None
     """The request or response that satisfied or superseded this one."""
 

@@ -328,6 +328,7 @@ class ReplyRules(SequencerCore):
                 code=reply.code,
                 reason=reply.message or reply.reason or "",
                 incomplete=reply.status == "incomplete",
+                generated=reply.status == "completed",
             ),
             out,
         )

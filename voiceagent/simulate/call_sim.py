@@ -246,7 +246,7 @@ class CallSims:
         return result
 
     def _flow(self, flow: Flow | str | Path, scenario: Scenario) -> Flow:
-        return flow if isinstance(flow, Flow) else pick_flow(load_flows([self._path(flow)]), scenario)
+        return flow if isinstance(flow, Flow) else pick_flow(load_flows([self._path(flow)], None), scenario)
 
     def _path(self, path: str | Path) -> Path:
         beside = self._folder / path

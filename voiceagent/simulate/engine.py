@@ -19,7 +19,7 @@ from voiceagent.records.journal import plain
 from voiceagent.simulate.judge import Failure, judge, stands_at, transferred_to
 from voiceagent.simulate.loop import SimulationLoop, new_runner
 from voiceagent.simulate.record import Event, Record, Speech
-from voiceagent.simulate.scenario import Scenario, Turn
+from voiceagent.simulate.scenario import Scenario, Turn, texts
 from voiceagent.simulate.scenario_file import line_of
 from voiceagent.simulate.sim_call import SimCall
 from voiceagent.simulate.virtual_loop import VirtualDeadlock
@@ -113,17 +113,18 @@ def simulate(
     defaults: SessionDefaults | None = None,
     text: str = "",
     file: str = "",
+    inputs: bool = False,
 ) -> SimResult:
     """Simulate one call of ``flow``. Must not be called from a running event loop.
 
     ``config`` holds the call's limits; without it every transfer is allowed. ``text`` is the scenario's
-    source and ``file`` its name: failures then name lines.
+    source and ``file`` its name: failures then name lines. ``inputs``: the journal holds what a replay needs.
     """
     loops: list[SimulationLoop] = []
     made: list[SimCall] = []
 
     async def run() -> Failure | None:
-        call = SimCall(flow, scenario, config=config, defaults=defaults)
+        call = SimCall(flow, scenario, config=config, defaults=defaults, inputs=inputs)
         made.append(call)
         return await play(call)
 
@@ -188,9 +189,10 @@ async def _turns(call: SimCall) -> Failure | None:
 async def when_to_act(call: SimCall, turn: Turn, since: int) -> str | None:
     """Wait for the moment of a turn; return what is wrong with it, or None."""
     pause_ms = call.scenario.after_ms if turn.after_ms is None else turn.after_ms
-    if turn.wait_for is not None and not await call.until_step(turn.wait_for, since):
+    if turn.wait_for is not None and not await call.until_steps(texts(turn.wait_for), since):
         steps = ", ".join(e.text for e in call.record.events[since:] if e.kind == "step") or "none"
-        return f"the flow never came to step {turn.wait_for!r}; it came to {steps}"
+        wanted = ", ".join(map(repr, texts(turn.wait_for)))
+        return f"the flow never came to step {wanted}; it came to {steps}"
     if turn.barge_in_at_ms is not None:
         if not await call.until_voice(turn.barge_in_at_ms):
             return f"nothing to barge into: {turn.barge_in_at_ms} ms on, the agent does not speak (any more)"

@@ -32,7 +32,7 @@ from voiceagent.simulate.speech_time import PAUSE_MS, spoken_ms
 
 Brain = Callable[[BrainTurn], Sequence[Say | CallTool]]
 BYTES_PER_MS = 8
-CHUNK_MS = 400
+CHUNK_MS = 1000
 """Length of an audio delta."""
 AHEAD = 8
 """So many times faster than speech the audio is made."""

@@ -123,8 +123,9 @@ class Turn(_Table):
     holds_ms: Ms | None = Field(default=None, description="the caller's side puts us on hold for so long")
     hangup: Literal[True] | None = Field(default=None, description="the caller hangs up")
     operator: Operator | None = Field(default=None, description="an operator makes the agent speak")
-    wait_for: str | None = Field(
-        default=None, description="acts when the flow reaches this step, instead of after the agent's words"
+    wait_for: Text | None = Field(
+        default=None,
+        description="acts when the flow reaches this step (several: in order), not after the agent's words",
     )
     barge_in_at_ms: Ms | None = Field(
         default=None, description="acts so long after the agent's voice is heard, while it speaks"

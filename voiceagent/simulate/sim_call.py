@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from voiceagent.call.call import Call
 from voiceagent.call.config import CallConfig
+from voiceagent.call.inputs import Inputs
 from voiceagent.call.leg import G711, Heard, Leg, LegEnd, LegInfo
 from voiceagent.call.local_lines import is_local
 from voiceagent.call.outcome import CallOutcome, OutcomeClass
+from voiceagent.call.recorded_call import write_session
 from voiceagent.call.session_setup import SessionDefaults, session_config
 from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.ids import counted_tokens
@@ -21,6 +23,7 @@ from voiceagent.realtime.requests import When
 from voiceagent.realtime.session import RealtimeSession
 from voiceagent.realtime.websocket import OpenAIRealtimeWebSocketModel
 from voiceagent.records.journal import Journal
+from voiceagent.simulate.judge import first_missing
 from voiceagent.simulate.leg import SimLeg
 from voiceagent.simulate.outside import ScenarioOutside
 from voiceagent.simulate.provider import Brain, SimProvider, decide
@@ -39,6 +42,10 @@ SETTLE_S = 0.02
 QUIET_S = 1.0
 """The same where the flow does not listen: it may only pause."""
 CALL_ID = "call_sim"
+PROVIDER = "embedded"
+"""Whose profile the simulated provider has."""
+SEED = "0000000000000000"
+"""Of the ids and dice of a call whose journal can be replayed."""
 
 
 class SimCall:
@@ -52,8 +59,12 @@ class SimCall:
         config: CallConfig | None = None,
         defaults: SessionDefaults | None = None,
         brain: Brain = decide,
+        inputs: bool = False,
     ) -> None:
-        """``config``: limits of the call; without it every transfer is allowed."""
+        """``config``: limits of the call; without it every transfer is allowed.
+
+        ``inputs``: the journal is to hold what a replay needs.
+        """
         self.scenario = scenario
         self._loop = asyncio.get_running_loop()
         self._changes = asyncio.Event()
@@ -69,6 +80,7 @@ class SimCall:
         self.leg.on_voice = self._voice
         journal = Journal(None, None, monotonic=self._loop.time, wall=lambda: EPOCH + self._loop.time())
         journal.tap(self._journalled)
+        self._inputs = Inputs(journal, SEED, wall=lambda: EPOCH + self._loop.time()) if inputs else None
         self.call = Call(
             CALL_ID,
             self.leg,
@@ -77,7 +89,7 @@ class SimCall:
             config=config or CallConfig(transfer_targets=("*",)),
             journal=journal,
             observer=self.record,
-            tokens=counted_tokens("r"),
+            tokens=counted_tokens("r") if self._inputs is None else self._inputs.tokens("call"),
             transcription=TRANSCRIPTION,
             dial=self._dial,
             metadata=scenario.metadata,
@@ -92,16 +104,23 @@ class SimCall:
         def trace(step: object, now: float) -> None:
             journal.write("sequencer", step, loop_t=round(now, 6), session=session_number)
 
+        inputs = self._inputs
+        if inputs is not None:
+            write_session(
+                inputs, provider=PROVIDER, defaults=self._defaults, place="first", model=flow.options.model
+            )
         model = OpenAIRealtimeWebSocketModel(
-            provider="embedded",
+            provider=PROVIDER,
             url="ws://simulated",
             transport=self.provider.open,
-            tokens=self._event_ids,
+            tokens=self._event_ids if inputs is None else inputs.tokens("model"),
+            tap=inputs,
             trace=trace,
             wall=lambda: EPOCH + self._loop.time(),
         )
         config = session_config(flow, audio_format, self._defaults)
-        session = RealtimeSession(model=model, config=config, tokens=self._session_ids)
+        session_ids = self._session_ids if inputs is None else inputs.tokens("session")
+        session = RealtimeSession(model=model, config=config, tokens=session_ids)
         await session.open()
         return session
 
@@ -189,10 +208,11 @@ class SimCall:
         await asyncio.sleep(at_ms / 1000)
         return self.call.agent_audible
 
-    async def until_step(self, name: str, since: int) -> bool:
-        """Wait until the flow reaches a step after the first ``since`` events; False when it never does."""
+    async def until_steps(self, names: Sequence[str], since: int) -> bool:
+        """Wait until the flow reaches steps after the first ``since`` events; False when it never does."""
         while True:
-            if any(event.kind == "step" and event.text == name for event in self.record.events[since:]):
+            steps = [event.text for event in self.record.events[since:] if event.kind == "step"]
+            if first_missing(names, steps) is None:
                 return True
             if self.over:
                 return False

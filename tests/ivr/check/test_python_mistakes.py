@@ -259,6 +259,12 @@ MISTAKES: list[tuple[str, str]] = [
     ),
     (
         "transfer-not-allowed",
+        in_flow('await call.say("Hello.")')
+        .replace('"f",', '"f", fallback_target="sip:boss@example.com",')
+        .replace('"1"])', '"1"])  # here'),
+    ),
+    (
+        "transfer-not-allowed",
         in_flow(
             'await call.transfer(BOSS)  # here\nawait call.say("Nobody is there.")',
             'BOSS = "sip:boss@example.com"\n',
@@ -280,6 +286,26 @@ MISTAKES: list[tuple[str, str]] = [
     ),
     ("missing-function", in_flow('await call.respond("Look it up.", tools=[lookup])  # here')),
     ("missing-function", in_flow("await biling(call)  # here")),
+    (
+        "missing-function",
+        in_flow('await call.respond("Look it up.", tools=[look])  # here', "async def look() -> str: ...\n"),
+    ),
+    ("not-async", in_flow("await call.fetch(look, 1)  # here", "def look(n: int) -> int: ...\n")),
+    ("bad-argument", in_flow("await call.fetch(look, timeout_s=0)  # here", "async def look(): ...\n")),
+    (
+        "outside-await",
+        in_flow(
+            "await look(1)  # here",
+            "import httpx\n\nasync def look(n: int) -> None:\n    await httpx.AsyncClient().get('x')\n",
+        ),
+    ),
+    (
+        "missing-await",
+        in_flow(
+            'await call.respond("Look.", tools=[look])',
+            "@tool\nasync def look(call: Call) -> str:\n    call.note('x')  # here\n    return ''\n",
+        ),
+    ),
     ("long-uninterruptible", in_flow(f'await call.say("{LONG}", interruptible=False)  # here')),
     ("long-uninterruptible", in_flow("await call.hangup(LEGAL)  # here", f'LEGAL = "{LONG}"\n')),
     ("raw-caller-text", in_flow("await call.respond(f'Greet {call.caller.raw}.')  # here")),
@@ -323,7 +349,7 @@ def test_a_line_may_allow_what_is_found_there(code: str, text: str) -> None:
 
 
 def test_the_codes_in_the_table_are_seeded() -> None:
-    across_files = {"number-twice", "name-twice", "import-fails", "fails-in-simulation", "outside-await"}
+    across_files = {"number-twice", "name-twice", "import-fails", "fails-in-simulation"}
     assert {code for code, _ in MISTAKES} | across_files == set(PYTHON_CODES)
 
 

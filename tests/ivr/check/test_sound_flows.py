@@ -105,6 +105,12 @@ SOUND = [
             await call.say("Nobody is there.")
     """,
     """
+    await asyncio.Event().wait()
+    status = await call.fetch(other.status, "a1", 7, timeout_s=2.5, loud=True)
+    await call.say(f"It is {status}.")
+    await settle(1)
+    """,
+    """
     call.attempts = 1
     await call.say(f"Attempt {call.attempts}.")
     await other.elsewhere(call)
@@ -145,6 +151,9 @@ HEAD = textwrap.dedent(
         while True:
             await asyncio.sleep(10)
             await call.note("Ten seconds more.")
+
+    async def settle(seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
     async def hours(call: Call) -> None:
         await call.say("Nine to five.")

@@ -61,6 +61,7 @@ TOML_CODES: Mapping[str, Code] = {
     "bad-value": _error("a key has a value that cannot be"),
     "unknown-target": _error("a way leads to a step that does not exist"),
     "unknown-name": _error("a text has a `{name}` that nothing sets, or not on every way there"),
+    "host-not-allowed": _error("`call.http_hosts` refuse the host; a warning while they are empty"),
     "missing-otherwise": _error("a step says nothing about no answer, an error or a time-out"),
     "no-end": _error("from a step no way leads to a hangup or a transfer"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,17 +11,18 @@ from types import ModuleType
 
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.check.codes import CODES
-from voiceagent.ivr.check.findings import Finding
-from voiceagent.ivr.check.python_check import Checked, allowed_out, check_python
+from voiceagent.ivr.check.findings import Finding, allowed_out
+from voiceagent.ivr.check.python_check import Checked, check_python
 from voiceagent.ivr.check.rules_leaving import Targets
 from voiceagent.ivr.check.rules_outside import functions_handed_on
 from voiceagent.ivr.check.source import FlowFact, Source
 from voiceagent.ivr.check.toml_check import check_flow
 from voiceagent.ivr.loading import place_of
 from voiceagent.ivr.modules import FlowModules
+from voiceagent.ivr.toml.endpoints import EndpointRules
 from voiceagent.ivr.toml.read import FlowFileError, parse_toml_flow
 
-Checker = Callable[[str, Path, Targets | None], Checked]
+Checker = Callable[[str, Path, Targets | None, EndpointRules | None], Checked]
 MOST_BYTES = 4_000_000
 """No file with flows is larger."""
 
@@ -32,12 +34,12 @@ class Unreadable(ConfigError):
         super().__init__("flows", f"{file}: {why}")
 
 
-def check_file(path: Path, targets: Targets | None = None) -> Checked:
+def check_file(path: Path, targets: Targets | None = None, endpoints: EndpointRules | None = None) -> Checked:
     """Return what is wrong with a file. Raises :class:`Unreadable`."""
     checker = CHECKERS.get(path.suffix)
     if checker is None:
         raise Unreadable(path, f"must end with {' or '.join(CHECKERS)}")
-    return checker(read_text(path), path, targets)
+    return checker(read_text(path), path, targets, endpoints)
 
 
 def read_text(path: Path) -> str:
@@ -55,18 +57,18 @@ def read_text(path: Path) -> str:
 
 
 # ── TOML ────────────────────────────────────────────────────────────────────────────────────────
-def _check_toml(text: str, path: Path, targets: Targets | None) -> Checked:
+def _check_toml(text: str, path: Path, targets: Targets | None, endpoints: EndpointRules | None) -> Checked:
     try:
         parsed = parse_toml_flow(text, path)
     except FlowFileError as error:
         return Checked(sorted(set(allowed_out(error.findings, text))))
     numbers = tuple((one, parsed.line("flow", "numbers")) for one in parsed.flow.numbers)
     fact = FlowFact(str(path), parsed.line("flow"), parsed.flow.name, numbers)
-    return Checked(sorted(set(allowed_out(check_flow(parsed, targets), text))), (fact,))
+    return Checked(sorted(set(allowed_out(check_flow(parsed, targets, endpoints), text))), (fact,))
 
 
 # ── Python ──────────────────────────────────────────────────────────────────────────────────────
-def _check_python(text: str, path: Path, targets: Targets | None) -> Checked:
+def _check_python(text: str, path: Path, targets: Targets | None, _: EndpointRules | None) -> Checked:
     checked = check_python(text, str(path), targets)
     if any(one.code == "syntax" for one in checked.findings):
         return checked
@@ -106,17 +108,26 @@ def _told_already(problem: Finding, checked: Checked) -> bool:
 def _missing_in(module: ModuleType, source: Source) -> list[Finding]:
     """Return tools and fetched functions (``shop.balance``) that an imported module does not have."""
     found: list[Finding] = []
-    for node, where in functions_handed_on(source):
-        name = source.dotted(node)
+    for node, verb in functions_handed_on(source):
+        name = ".".join(source.path(node))
         first, *rest = source.path(node)
         held: object = getattr(module, first, None)
-        for part in rest:
-            if held is None:
-                break
-            if not hasattr(held, part):
-                found.append(source.found(node, "missing-function", f"{name} {where} does not exist"))
+        missing = False
+        for part in rest if held is not None else ():
+            missing = not hasattr(held, part)
+            if missing:
                 break
             held = getattr(held, part)
+        if missing:
+            found.append(source.found(node, "missing-function", f"{name} in {verb} does not exist"))
+        elif verb == "fetch" and inspect.isfunction(held) and not inspect.iscoroutinefunction(held):
+            found.append(source.found(node, "not-async", f"the fetched function {name} is not async"))
+        elif verb != "fetch" and inspect.isroutine(held):
+            found.append(
+                source.found(
+                    node, "missing-function", f"{name} in {verb} is no tool", "make it one with @tool"
+                )
+            )
     return found
 
 

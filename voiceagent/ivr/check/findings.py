@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Severity = Literal["error", "warning"]
+
+_ALLOWED = re.compile(r"#\s*check:\s*allow\s+([a-z\-]+(?:\s*,\s*[a-z\-]+)*)")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -34,3 +37,13 @@ class Finding:
 def failed(findings: Iterable[Finding], *, strict: bool = False) -> bool:
     """Return whether a check has failed: an error, or with ``strict`` anything at all."""
     return any(strict or one.severity == "error" for one in findings)
+
+
+def allowed_out(findings: Iterable[Finding], text: str) -> Iterator[Finding]:
+    """Yield the findings whose line does not say ``# check: allow CODE``."""
+    lines = text.splitlines()
+    for finding in findings:
+        line = lines[finding.line - 1] if 0 < finding.line <= len(lines) else ""
+        allowed = _ALLOWED.search(line)
+        if allowed is None or finding.code not in re.split(r"\s*,\s*", allowed[1]):
+            yield finding

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,12 +14,11 @@ from voiceagent.ivr.check import (
     rules_verbs,
 )
 from voiceagent.ivr.check.codes import PYTHON_CODES
-from voiceagent.ivr.check.findings import Finding
+from voiceagent.ivr.check.findings import Finding, allowed_out
 from voiceagent.ivr.check.rules_leaving import Targets
 from voiceagent.ivr.check.source import FlowFact, Source
 from voiceagent.ivr.flow import normal_number
 
-_ALLOWED = re.compile(r"#\s*check:\s*allow\s+([a-z\-]+(?:\s*,\s*[a-z\-]+)*)")
 RULES: tuple[Callable[[Source], Iterator[Finding]], ...] = (
     *rules_verbs.RULES,
     *rules_answers.RULES,
@@ -59,16 +57,6 @@ def check_python(text: str, file: str, targets: Targets | None = None) -> Checke
     if not flows:
         found.append(source.found(1, "no-flow", "no flow is declared here", "put @flow(…) above one"))
     return Checked(sorted(set(allowed_out(found, text))), flows)
-
-
-def allowed_out(findings: Iterable[Finding], text: str) -> Iterator[Finding]:
-    """Yield the findings whose line does not say ``# check: allow CODE``."""
-    lines = text.splitlines()
-    for finding in findings:
-        line = lines[finding.line - 1] if 0 < finding.line <= len(lines) else ""
-        allowed = _ALLOWED.search(line)
-        if allowed is None or finding.code not in re.split(r"\s*,\s*", allowed[1]):
-            yield finding
 
 
 def shared_names(flows: Iterable[FlowFact]) -> Iterator[Finding]:

@@ -23,27 +23,42 @@ class Targets(Protocol):
 
 def forbidden_targets(source: Source, targets: Targets) -> Iterator[Finding]:
     """Constant targets that the settings refuse, or that nobody could call."""
-    for use in source.uses:
-        target = argument_of(use.node, "target", 0)
+    for what, target in _targets(source):
         text, whole = source.text(target)
-        if use.name not in LEAVING or use.verb is None or target is None or not whole or not text:
+        if not whole or not text:
             continue
         try:
             targets.check(text)
         except RequestRefused as error:
             why = str(error).removeprefix(f"{error.field}: ")
             if error.code == "bad_target":
-                yield source.found(target, "bad-argument", f"{use.name}: target {why}")
+                yield source.found(target, "bad-argument", f"{what}: target {why}")
             else:
                 remedy = "allow it in call.transfer_targets"
                 yield source.found(target, "transfer-not-allowed", why, remedy)
 
 
+def _targets(source: Source) -> Iterator[tuple[str, ast.expr]]:
+    """Yield every target that a verb or a flow names, and what names it."""
+    for use in source.uses:
+        if use.verb is not None and "target" in use.verb.named:
+            target = argument_of(use.node, "target", use.verb.place("target"))
+            if target is not None:
+                yield use.name, target
+    for function in source.functions:
+        decorator = source.decorator(function, "flow")
+        if isinstance(decorator, ast.Call):
+            target = argument_of(decorator, "fallback_target")
+            if target is not None:
+                yield "fallback_target", target
+
+
 def no_fallback(source: Source) -> Iterator[Finding]:
     """Transfers after whose failure the caller hears nothing more."""
     for use in source.uses:
-        if use.name != "transfer" or not source.awaited(use.node):
+        if use.name not in LEAVING or not source.awaited(use.node):
             continue
+        what = "nobody takes the caller out of the queue" if use.name == "queue" else "the transfer fails"
         answer = source.parent[use.node]
         parent = source.parent[answer]
         if isinstance(parent, ast.Expr | ast.Return):
@@ -51,7 +66,7 @@ def no_fallback(source: Source) -> Iterator[Finding]:
                 yield source.found(
                     use.node,
                     "transfer-no-fallback",
-                    "when the transfer fails, the caller hears nothing more",
+                    f"when {what}, the caller hears nothing more",
                     "say something and hang up after it",
                 )
         elif isinstance(parent, ast.Assign) and isinstance(parent.targets[0], ast.Name):

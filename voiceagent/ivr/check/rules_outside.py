@@ -32,7 +32,8 @@ BLOCKING = frozenset(
 _HTTP = frozenset({"get", "post", "put", "patch", "delete", "head", "options", "request"})
 _BLOCKING_CLIENTS = ("requests", "httpx")
 _BUILTINS = frozenset(dir(builtins))
-_OWN_WAITS = ("asyncio.", "contextlib.", "anyio.")
+_OWN_WAITS = ("asyncio", "contextlib", "anyio")
+"""Modules whose waits are the flow's own business."""
 
 
 def missing_function(source: Source) -> Iterator[Finding]:
@@ -42,7 +43,7 @@ def missing_function(source: Source) -> Iterator[Finding]:
     for use in source.uses:
         for node in _handed_on(use):
             yield from _named(source, node, f"in {use.name}")
-            yield from _async(source, use, node)
+            yield from _made_right(source, use, node)
     for function in source.functions:
         if not function.call:
             continue
@@ -61,21 +62,19 @@ def _handed_on(use: VerbUse) -> Iterator[ast.expr]:
     if isinstance(tools, ast.List | ast.Tuple | ast.Set):
         yield from tools.elts
     if use.name == "fetch":
-        for name in ("work", "function"):
-            if (given := argument(use.node, name)) is not None:
-                yield given
-        for value in use.node.args[:2]:
-            if isinstance(value, ast.Name | ast.Attribute):
-                yield value
-                break
+        if (given := argument(use.node, "function")) is not None:
+            yield given
+        if use.node.args and isinstance(use.node.args[0], ast.Name | ast.Attribute):
+            yield use.node.args[0]
 
 
 def functions_handed_on(source: Source) -> Iterator[tuple[ast.expr, str]]:
-    """Yield what verbs are given to run and has a name that ends in an attribute: ``shop.balance``."""
+    """Yield what verbs are given to run and comes from elsewhere (``shop.balance``), with the verb's name."""
     for use in source.uses:
         for node in _handed_on(use):
-            if isinstance(node, ast.Attribute) and source.path(node):
-                yield node, f"in {use.name}"
+            path = source.path(node)
+            if path and path[0] in source.imports:
+                yield node, use.name
 
 
 def _named(source: Source, node: ast.AST, where: str) -> Iterator[Finding]:
@@ -88,13 +87,18 @@ def _named(source: Source, node: ast.AST, where: str) -> Iterator[Finding]:
         )
 
 
-def _async(source: Source, use: VerbUse, node: ast.AST) -> Iterator[Finding]:
-    if use.name != "fetch" or not isinstance(node, ast.Name):
+def _made_right(source: Source, use: VerbUse, node: ast.AST) -> Iterator[Finding]:
+    """Fetched functions are async, and tools are tools."""
+    function = source.by_name.get(node.id) if isinstance(node, ast.Name) else None
+    if function is None or not isinstance(node, ast.Name):
         return
-    function = source.by_name.get(node.id)
-    if function is not None and not function.is_async:
+    if use.name == "fetch" and not function.is_async:
         yield source.found(
             node, "not-async", f"the fetched function {node.id} is not async", f"write async def {node.id}"
+        )
+    elif use.name != "fetch" and function.kind != "tool" and not function.node.decorator_list:
+        yield source.found(
+            node, "missing-function", f"{node.id!r} in {use.name} is no tool", f"put @tool above {node.id}"
         )
 
 
@@ -132,9 +136,9 @@ def outside_await(source: Source) -> Iterator[Finding]:
                 root = root.value if isinstance(root, ast.Attribute) else root.func
             if source.is_call(root, function) or not isinstance(root, ast.Name):
                 continue
-            name = source.dotted(called.func)
+            name = source.dotted(called.func) or source.dotted(root)
             own = source.by_name.get(name)
-            if name.startswith(_OWN_WAITS) or (root.id not in source.imports and own is None):
+            if _is_own(source.dotted(root)) or (root.id not in source.imports and own is None):
                 continue
             if own is not None and (own.call or not _waits(source, own.name, set())):
                 continue
@@ -144,6 +148,10 @@ def outside_await(source: Source) -> Iterator[Finding]:
                 f"{name} runs outside of the call's sight",
                 f"await call.fetch({own.name if own else name}, …)",
             )
+
+
+def _is_own(name: str) -> bool:
+    return name.partition(".")[0] in _OWN_WAITS
 
 
 def _values(node: ast.Call) -> Iterator[ast.expr]:
@@ -161,7 +169,7 @@ def _waits(source: Source, name: str, seen: set[str]) -> bool:
             return True
         if isinstance(node, ast.Await):
             waited = source.dotted(node.value.func) if isinstance(node.value, ast.Call) else ""
-            if not waited.startswith(_OWN_WAITS) and _waits(source, waited, seen):
+            if not _is_own(waited) and _waits(source, waited, seen):
                 return True
     return False
 

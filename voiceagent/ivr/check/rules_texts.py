@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
-import inspect
 from collections.abc import Callable, Iterator
 
 from voiceagent.ivr.check.findings import Finding
 from voiceagent.ivr.check.source import Source, VerbUse, argument
-from voiceagent.ivr.check.verb_table import PROMPTS
+from voiceagent.ivr.check.verb_table import PROMPTS, UNINTERRUPTIBLE
 
 LONGEST_UNINTERRUPTIBLE = 40
 """Words that a caller may be made to sit through: about a quarter of a minute."""
@@ -23,7 +22,7 @@ def long_uninterruptible(source: Source) -> Iterator[Finding]:
         if use.verb is None:
             continue
         flag = argument(use.node, "interruptible")
-        never = use.name in ("hangup", "transfer", "queue")
+        never = use.name in UNINTERRUPTIBLE
         if not never and not (isinstance(flag, ast.Constant) and flag.value is False):
             continue
         for value in _prompts(use):
@@ -41,10 +40,7 @@ def _prompts(use: VerbUse) -> Iterator[ast.expr]:
     if use.verb is None:
         return
     for name in PROMPTS.get(use.name, ()):
-        place = use.verb.named.index(name) if name in use.verb.named else None
-        parameter = use.verb.signature.parameters.get(name)
-        keyword_only = parameter is not None and parameter.kind is inspect.Parameter.KEYWORD_ONLY
-        value = argument(use.node, name, None if keyword_only else place)
+        value = argument(use.node, name, use.verb.place(name))
         if value is not None:
             yield value
 

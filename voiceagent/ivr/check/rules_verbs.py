@@ -158,11 +158,7 @@ def _fits(source: Source, use: VerbUse, verb: Verb) -> Iterator[Finding]:
         return
     spread = any(one.arg is None for one in node.keywords)
     parameters = verb.signature.parameters
-    positional = [
-        name
-        for name, one in parameters.items()
-        if one.kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    ]
+    positional = verb.positional
     many = any(one.kind is inspect.Parameter.VAR_POSITIONAL for one in parameters.values())
     if len(node.args) > len(positional) and not many:
         at = node.args[len(positional)]
@@ -185,7 +181,7 @@ def _fits(source: Source, use: VerbUse, verb: Verb) -> Iterator[Finding]:
 
 
 def _values(source: Source, use: VerbUse, verb: Verb) -> Iterator[Finding]:
-    bound = dict(zip(verb.named, use.node.args, strict=False))
+    bound = dict(zip(verb.positional, use.node.args, strict=False))
     bound |= {one.arg: one.value for one in use.node.keywords if one.arg}
     for name, value in bound.items():
         parameter = verb.signature.parameters.get(name)

@@ -165,12 +165,11 @@ class Source:
             function.kind = "flow"
             function.call = plain[0].arg if plain else ""
             return
-        if self.decorator(function, "tool") is not None:
-            function.kind = "tool"
-            return
+        is_tool = self.decorator(function, "tool") is not None
+        function.kind = "tool" if is_tool else "other"
         for one in plain:
             if one.annotation is not None and self._is_call_type(one.annotation):
-                function.kind, function.call = "sub-flow", one.arg
+                function.kind, function.call = "tool" if is_tool else "sub-flow", one.arg
                 return
 
     def _is_call_type(self, annotation: ast.expr) -> bool:

@@ -27,9 +27,12 @@ PROMPTS: Mapping[str, tuple[str, ...]] = {
     "converse": ("guidance", "instructions", "prompt"),
     "hangup": ("goodbye",),
     "transfer": ("announce", "whisper"),
-    "queue": ("announce", "whisper"),
+    "queue": ("whisper",),
+    "record": ("announce",),
 }
 """Which arguments of a verb reach the model or the caller as words."""
+UNINTERRUPTIBLE = frozenset({"hangup", "transfer", "record"})
+"""Verbs whose words the caller cannot interrupt, whatever their arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,16 @@ class Verb:
     def takes_any_keyword(self) -> bool:
         """True for verbs whose options come as keywords."""
         return any(one.kind is inspect.Parameter.VAR_KEYWORD for one in self.signature.parameters.values())
+
+    @property
+    def positional(self) -> tuple[str, ...]:
+        """Parameters that need no name, in order."""
+        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        return tuple(name for name, one in self.signature.parameters.items() if one.kind in kinds)
+
+    def place(self, name: str) -> int | None:
+        """Return where a parameter stands when it is given without its name; None where it cannot be."""
+        return self.positional.index(name) if name in self.positional else None
 
     @property
     def named(self) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ def python_pictures(text: str, file: str, walks: Sequence[Walk] = ()) -> list[Pi
 def _node(source: Source, file: str, node: str, use: VerbUse) -> Node:
     words = ""
     for name in PROMPTS.get(use.name, ("name", "target", "path")):
-        place = use.verb.named.index(name) if use.verb is not None and name in use.verb.named else None
+        place = use.verb.place(name) if use.verb is not None else None
         value = argument(use.node, name, place)
         if value is not None:
             words = words or source.text(value)[0]

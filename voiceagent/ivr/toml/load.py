@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voiceagent.errors import ConfigError
-from voiceagent.ivr.check.findings import Finding
+from voiceagent.ivr.check.findings import Finding, allowed_out
 from voiceagent.ivr.check.toml_check import check_flow
 from voiceagent.ivr.flow import Flow, flow
 from voiceagent.ivr.modules import FlowModules
@@ -22,6 +22,9 @@ from voiceagent.ivr.verbs import Call
 
 if TYPE_CHECKING:
     import httpx
+
+JUDGEMENTS = ("endless-loop", "no-end", "missing-otherwise")
+"""Mistakes that a flow can run with: a line may allow them (``# check: allow endless-loop``)."""
 
 
 def toml_flow(path: Path, modules: FlowModules, endpoints: EndpointRules) -> Flow:
@@ -43,6 +46,9 @@ def flow_of(
     Functions of files beside it come from ``modules``.
     """
     findings = [one for one in check_flow(parsed, endpoints=endpoints) if one.severity == "error"]
+    meant = [one for one in findings if one.code in JUDGEMENTS]
+    allowed = set(meant) - set(allowed_out(meant, parsed.text))
+    findings = [one for one in findings if one not in allowed]
     if findings:
         raise FlowFileError(findings)
     functions = _functions(parsed, modules)

@@ -242,6 +242,9 @@ class Work(Table):
     )
     into: VariableName | None = Field(default=None, description="Name that keeps the result.")
     timeout_s: Annotated[float, Field(gt=0, le=120)] = Field(default=5.0, description="How long it may take.")
+    working: Text | None = Field(
+        default=None, description="What the caller hears, word for word, when it takes longer."
+    )
     cases: Annotated[dict[str, StepName], Field(max_length=50)] = Field(
         default_factory=dict, description='Steps by the text of the result: `{ overdue = "desk" }`.'
     )

@@ -10,7 +10,7 @@ import inspect
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, cast
 
@@ -53,6 +53,7 @@ class ParsedFlow:
     steps: Mapping[str, AnyStep]
     """In the order of the file."""
     lines: LineIndex
+    text: str = field(default="", repr=False)
 
     @property
     def file(self) -> str:
@@ -119,7 +120,7 @@ def parse_toml_flow(text: str, path: str | FilePath = "flow.toml") -> ParsedFlow
     steps = reading.steps(tree)
     if reading.findings or table is None:
         raise FlowFileError(sorted(reading.findings))
-    return ParsedFlow(path, table, steps, reading.lines)
+    return ParsedFlow(path, table, steps, reading.lines, text)
 
 
 class _Reading:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from voiceagent.errors import CallEnded, VoiceAgentError
+from voiceagent.errors import FetchFailed, VoiceAgentError
 from voiceagent.ivr.answers import Digits, option
 from voiceagent.ivr.caller_text import CallerText
 from voiceagent.ivr.ports import ToolFunction
@@ -37,6 +37,10 @@ class RunawayFlow(VoiceAgentError):
     code = "runaway_flow"
 
 
+class SecretWorkFailed(Exception):
+    """A function that was given a secret has raised; only the name of what it raised is told."""
+
+
 class Ask(Protocol):
     """Asks an endpoint: method, URL, headers, arguments → result; raises EndpointFailed."""
 
@@ -56,8 +60,6 @@ class TomlRun:
         self._ask = ask
         self._call = call
         self._values = Values(facts_by_name(call))
-        self._asked: dict[str, int] = {}
-        """How often each step has called what it calls."""
 
     async def run(self) -> None:
         """Take step after step, to the flow's end. Raises RunawayFlow for one that has none."""
@@ -165,14 +167,14 @@ class TomlRun:
 
     # ── work of others ──────────────────────────────────────────────────────────────────────────
     async def _work(self, name: str, step: Work) -> str | None:
+        work = self._task(step)
+        work.__name__ = name  # by which journals, simulations and replays know it
+        working = self._words(step.working)
         try:
-            async with asyncio.timeout(step.timeout_s):
-                result = plain_result(await self._outside(name, self._task(step)))
+            result = await self._call.fetch(work, timeout_s=step.timeout_s, working=working)
             result = at_path(result, step.result) if step.result is not None else result
-        except CallEnded:
-            raise
-        except Exception as error:
-            about = str(error) if isinstance(error, EndpointFailed) else type(error).__name__
+        except (FetchFailed, KeyError) as error:
+            about = "the result has no such part" if isinstance(error, KeyError) else str(error)
             _log.warning("flow step failed", flow=self._parsed.flow.name, step=name, error=about)
             return step.otherwise
         self._values.put(step.into, result)
@@ -183,20 +185,28 @@ class TomlRun:
         return step.next
 
     def _task(self, step: Work) -> Callable[[], Awaitable[object]]:
-        arguments = {
-            key: self._values.argument(parse_template(value)) if isinstance(value, str) else value
-            for key, value in step.arguments.items()
+        """Return what a step has others do; its result is plain JSON."""
+        templates = {
+            key: parse_template(value) for key, value in step.arguments.items() if isinstance(value, str)
         }
+        arguments = {**step.arguments, **{key: self._values.argument(one) for key, one in templates.items()}}
+        secret = any(self._values.is_secret(name) for one in templates.values() for name in one.names)
         if step.function is not None:
-            function = self._functions[step.function]
-            return lambda: function(**arguments)
-        url = self._values.url(parse_template(step.url or ""))
-        return lambda: self._ask(step.method, url, step.headers, arguments)
+            ask = functools.partial(self._functions[step.function], **arguments)
+        else:
+            url = self._values.url(parse_template(step.url or ""))
+            ask = functools.partial(self._ask, step.method, url, step.headers, arguments)
 
-    async def _outside(self, name: str, work: Callable[[], Awaitable[object]]) -> object:
-        self._asked[name] = count = self._asked.get(name, 0) + 1
-        port = self._call._port  # pyright: ignore[reportPrivateUsage]
-        return await port.outside(f"fetch:{name}:{count}", work)
+        async def work() -> object:
+            try:
+                return plain_result(await ask())
+            except Exception as error:
+                if secret and not isinstance(error, EndpointFailed):
+                    # Its message may well tell what it was given.
+                    raise SecretWorkFailed(type(error).__name__) from None
+                raise
+
+        return work
 
 
 def facts_by_name(call: Call) -> dict[str, str]:

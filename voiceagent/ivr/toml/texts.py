@@ -29,9 +29,11 @@ def texts_of(step: AnyStep) -> Iterator[TextUse]:
             yield from _given(prompt=step.prompt)
             yield from _lines("no_input", step.no_input)
             yield from _lines("no_match", step.no_match)
+            if isinstance(step, Collect):
+                yield from _lines("invalid", step.invalid)
             yield from _pairs("metadata", step.metadata)
         case Work():
-            yield from _given(url=step.url)
+            yield from _given(url=step.url, working=step.working)
             in_query = step.url is not None and step.method in ("GET", "DELETE")
             yield from _pairs("arguments", step.arguments, hidden=not in_query)
         case Transfer():

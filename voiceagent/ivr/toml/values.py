@@ -38,6 +38,10 @@ class Values:
         if name is not None:
             self._values[name] = value
 
+    def is_secret(self, name: str) -> bool:
+        """Return whether a value is kept from everybody but called functions."""
+        return isinstance(self._values.get(name), SecretStr)
+
     def words(self, template: Template) -> str:
         """Return a text to be spoken, or told to the model: values stand in it as quotations.
 

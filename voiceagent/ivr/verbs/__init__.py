@@ -7,6 +7,7 @@ from voiceagent.ivr.options import FlowOptions
 from voiceagent.ivr.ports import CallPort
 from voiceagent.ivr.verbs.answering import AnsweringVerbs
 from voiceagent.ivr.verbs.asking import AskingVerbs
+from voiceagent.ivr.verbs.conversing import ConversingVerbs
 from voiceagent.ivr.verbs.fetching import FetchingVerbs
 from voiceagent.ivr.verbs.leaving import LeavingVerbs
 from voiceagent.ivr.verbs.queueing import QueueingVerbs
@@ -21,6 +22,7 @@ class Call(
     SpeakingVerbs,
     AnsweringVerbs,
     AskingVerbs,
+    ConversingVerbs,
     FetchingVerbs,
     WaitingVerbs,
     RecordingVerbs,

@@ -262,6 +262,8 @@ class AskingVerbs(Verbs):
                 stray=stray,
                 speech=asked.speech,
                 secret=asked.secret,
+                language=self._options.words,
+                resume=self._options.resume,
             )
             keys = question.keys_line() if attempt == asked.attempts - 1 else ""
             if answer.kind is AnswerKind.MATCH:

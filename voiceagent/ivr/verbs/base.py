@@ -12,7 +12,9 @@ from voiceagent.errors import ConfigError
 from voiceagent.ivr.caller_text import CallerText, guarded, quoted, suspects
 from voiceagent.ivr.options import FlowOptions
 from voiceagent.ivr.ports import CallFacts, CallPort, Line, Tool
-from voiceagent.realtime.requests import BargePolicy, When
+from voiceagent.ivr.resuming import RESUMPTIONS, SpokenOn
+from voiceagent.ivr.speaking_on import speak_on
+from voiceagent.realtime.requests import BargePolicy, Origin, Outcome, When
 
 _OURS = str(Path(__file__).parents[1])
 
@@ -58,6 +60,12 @@ class Verbs:
         """Return words for the model, with the caller's side's own as quotations only."""
         return guarded(text, self._suspects)
 
+    async def _speak(self, line: Line, exact: str | None = None, *, resume: bool | None = None) -> Outcome:
+        """Speak ``line``; what the caller cuts for nothing is spoken on. ``exact`` is its text, if known."""
+        wanted = self._options.resume if resume is None else resume
+        spoken = SpokenOn(line, exact, limit=RESUMPTIONS if wanted else 0)
+        return await speak_on(self._port, spoken, self._options.words)
+
     def _line(
         self,
         instructions: str,
@@ -68,6 +76,7 @@ class Verbs:
         *,
         after_playback: bool = False,
         question: bool = False,
+        origin: Origin = Origin.IVR,
     ) -> Line:
         names = [tool.name for tool in tools]
         if len(set(names)) != len(names):
@@ -77,6 +86,7 @@ class Verbs:
             instructions = f"{self._options.standing} {instructions}"
         return Line(
             instructions=instructions,
+            origin=origin,
             replace=replace,
             metadata={key: _as_data(value) for key, value in (metadata or {}).items()},
             interruptible=interruptible,

@@ -76,7 +76,7 @@ class FetchingVerbs(Verbs):
             facts: dict[str, Any] = {"ok": failure is None, "seconds": round(now() - began, 3)}
             if limit.expired():
                 facts["code"] = FetchTimedOut.code
-            self._port.note_outside("fetch.ended", failure, fetch=name, number=number, **facts)
+            self._port.note_fact("fetch.ended", failure, fetch=name, number=number, **facts)
         if limit.expired():
             raise FetchTimedOut(name, f"took longer than {timeout_s:g} s") from failure
         told = f"{type(failure).__name__}: {failure}"

@@ -22,23 +22,33 @@ class SpeakingVerbs(Verbs):
         replace: bool = False,
         tools: Sequence[Tool] = (),
         after_playback: bool = False,
+        resume: bool | None = None,
     ) -> Outcome:
         """Have the model speak as ``guidance`` says, and return when that was heard, cut, or failed.
 
         The guidance is added to the flow's standing prompt; ``replace`` puts it in the prompt's place for
         this one response. ``tools`` may be called by the model meanwhile; their results are spoken, too.
+
+        A line that the caller cuts with a cough or a "mhm" is spoken on from there, unless ``resume`` is
+        False; the outcome tells of all its parts.
         """
         self._step("respond")
-        return await self._port.speak(
-            self._line(guidance, metadata, interruptible, replace, tools, after_playback=after_playback)
-        )
+        line = self._line(guidance, metadata, interruptible, replace, tools, after_playback=after_playback)
+        return await self._speak(line, resume=resume)
 
     async def say(
-        self, text: str, *, metadata: Mapping[str, str] | None = None, interruptible: bool = True
+        self,
+        text: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        interruptible: bool = True,
+        resume: bool | None = None,
     ) -> Outcome:
-        """Have the model say ``text`` word for word."""
+        """Have the model say ``text`` word for word; ``resume`` as with :meth:`respond`."""
         self._step("say")
-        return await self._port.speak(self._line(verbatim(text), metadata, interruptible, False, ()))
+        words = self._guarded(text)
+        line = self._line(verbatim(words), metadata, interruptible, False, ())
+        return await self._speak(line, words, resume=resume)
 
     async def note(self, text: str) -> None:
         """Add context for the model; nothing is spoken."""

@@ -11,6 +11,9 @@ from typing import Any
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.caller_text import quoted
 from voiceagent.ivr.languages import ENGLISH, Language
+from voiceagent.ivr.sentences import verbatim
+
+__all__ = ["Repairs", "Stages", "is_it_right", "read_back", "repaired", "repairs", "staged", "verbatim"]
 
 Stages = str | Sequence[str]
 """One line for every time, or one for each time; the last one stays."""
@@ -73,12 +76,6 @@ def read_back(value: Any, text: str, *, by_digits: bool, language: Language = EN
 def is_it_right(spoken: str, language: Language = ENGLISH) -> str:
     """Return the question whether something was understood."""
     return f'Ask: "{language.read_back.format(value=spoken)}"'
-
-
-def verbatim(text: str) -> str:
-    """Return instructions that have ``text`` spoken word for word."""
-    words = f"{text}".replace('"', "'")
-    return f'Say exactly this, word for word, and nothing else: "{words}"'
 
 
 def repaired(excuse: str, prompt: str, keys: str) -> str:
