@@ -264,7 +264,18 @@ class SimProvider:
             tool_choice=order.tool_choice,
             metadata=order.metadata or {},
         )
-        self._go_on(run, self._play(run, self._brain(turn)))
+        try:
+            thoughts = self._brain(turn)
+        except Exception as error:
+            self._release(run)
+            about = {
+                "type": "server_error",
+                "code": "server_error",
+                "message": f"{type(error).__name__}: {error}",
+            }
+            run.finish("failed", error=about)
+            return
+        self._go_on(run, self._play(run, thoughts))
 
     def _play(self, run: ResponseRun, thoughts: Sequence[Say | CallTool]) -> Iterator[float]:
         """Send everything of a response; yields the seconds to wait before going on."""
