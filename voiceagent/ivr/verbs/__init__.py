@@ -10,6 +10,7 @@ from voiceagent.ivr.verbs.asking import AskingVerbs
 from voiceagent.ivr.verbs.conversing import ConversingVerbs
 from voiceagent.ivr.verbs.fetching import FetchingVerbs
 from voiceagent.ivr.verbs.leaving import LeavingVerbs
+from voiceagent.ivr.verbs.playing import PlayingVerbs
 from voiceagent.ivr.verbs.recording import RecordingVerbs
 from voiceagent.ivr.verbs.speaking import SpeakingVerbs
 from voiceagent.ivr.verbs.waiting import WaitingVerbs
@@ -19,6 +20,7 @@ __all__ = ["Call"]
 
 class Call(
     SpeakingVerbs,
+    PlayingVerbs,
     AnsweringVerbs,
     AskingVerbs,
     ConversingVerbs,
