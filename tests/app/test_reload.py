@@ -142,6 +142,47 @@ async def test_a_mistake_anywhere_leaves_the_old_set(
     assert 'voiceagent_flows_reloads_total{result="refused"} 1.0' in house.metrics.render()
 
 
+TOML = """
+[flow]
+name = "hours"
+
+[steps.tell]
+type = "call"
+function = "shop:hours"
+into = "hours"
+next = "bye"
+otherwise = "bye"
+
+[steps.bye]
+type = "hangup"
+say = "{hours} Goodbye."
+"""
+
+
+async def test_flows_in_toml_and_the_functions_they_call_are_read_again(house: House) -> None:
+    house.write("hours.toml", TOML.replace("{hours} ", ""))
+    house.write("shop.py", "WORD = 'two'\nasync def hours() -> str: return 'nine to five'")
+    house.flags["flows"] = [*house.flags["flows"], str(house.folder / "hours.toml")]
+    view = await house.desk.reload("test")
+    assert [one["name"] for one in view["flows"]] == ["desk", "hours"]
+    house.write("shop.py", "WORD = 'three'\ndef hours() -> str: return 'nine to five'")
+    (problem,) = await house.refused()
+    assert problem.startswith(f"{house.folder}/hours.toml:7: error: ")
+    house.write("hours.toml", TOML.replace("bye", "by", 1).replace("tell]", "tall]"))
+    problems = await house.refused()
+    assert len(problems) > 1
+    assert all(one.startswith(f"{house.folder}/hours.toml:") for one in problems)
+    assert house.word == "two"
+
+
+def test_a_start_warns_of_what_a_reload_would_refuse(
+    house: House, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _check_fails(house)
+    FlowDesk(house.settings(), house.metrics)
+    assert "a reload would refuse it" in capsys.readouterr().out + caplog.text
+
+
 async def test_the_next_good_set_is_taken_and_the_refusal_forgotten(house: House) -> None:
     _raises(house)
     await house.refused()

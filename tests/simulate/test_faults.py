@@ -7,12 +7,16 @@ from datetime import timedelta
 
 import pytest
 
+from tests.kit.virtual_loop import virtual_run
 from tests.simulate.shop import shop
+from voiceagent.call.watch import Watch
+from voiceagent.engine.ports import BrainTurn, CallTool, Say
 from voiceagent.ivr import Call, flow, tool
 from voiceagent.ivr.flow import Flow
 from voiceagent.simulate.engine import SimResult, simulate
 from voiceagent.simulate.report import told
 from voiceagent.simulate.scenario_file import parse_scenario
+from voiceagent.simulate.sim_call import SimCall
 
 
 def played(text: str, flow: Flow = shop) -> SimResult:
@@ -162,3 +166,31 @@ def test_an_attended_transfer_calls_the_target(status: int, heard: str) -> None:
         assert result.transferred_to == "sip:desk@example.com"
     else:
         assert result.heard[-1] == "They are busy now: 486."
+
+
+def test_a_model_that_fails_is_a_failed_response() -> None:
+    def broken(turn: BrainTurn) -> list[Say | CallTool]:
+        raise ValueError("no idea")
+
+    async def live() -> SimCall:
+        call = SimCall(shop, parse_scenario(""), brain=broken)
+        call.start()
+        await call.finish()
+        return call
+
+    call = virtual_run(live())
+    assert {one.outcome for one in call.record.asked.values()} == {"failed"}
+
+
+async def test_a_simulation_does_not_run_inside_a_loop() -> None:
+    with pytest.raises(RuntimeError, match="from a plain function, not async"):
+        played("")
+
+
+def test_a_fault_of_the_call_handler_fails_the_scenario(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Watch) -> None:
+        raise LookupError("a bug of ours")
+
+    monkeypatch.setattr(Watch, "start", broken)
+    failures = played("").failures
+    assert "the call handler failed: LookupError: a bug of ours" in failures[0].message

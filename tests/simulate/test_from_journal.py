@@ -20,7 +20,7 @@ from voiceagent.simulate.from_journal import NoStory, scenario_of, toml
 from voiceagent.simulate.report import told
 from voiceagent.simulate.scenario_file import parse_scenario, read_scenario
 
-SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.toml"))
+SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("front_desk*.toml"))
 DEMO = Path(__file__).parent / "demo.jsonl"
 
 

@@ -75,6 +75,8 @@ class FlowDesk:
         self._loaded = (wall(), "start")
         self._refused: Mapping[str, Any] | None = None
         metrics.flows_version(self.book.version)
+        for mistake in (one for path in settings.flows for one in _mistakes(Path(path))):
+            _log.warning("a flow has a mistake; a reload would refuse it", mistake=str(mistake))
 
     async def reload(self, by: str) -> Mapping[str, Any]:
         """Read the flows again and put them in place; ``by`` says who asked. Returns :meth:`view`.
@@ -152,7 +154,7 @@ class FlowDesk:
         elif isinstance(error, TimeoutError):
             refused = FlowsRefused([f"flows: were not read within {READ_LIMIT_S:g} s"])
         elif isinstance(error, ConfigError):
-            refused = FlowsRefused([str(error)])
+            refused = FlowsRefused(_lines(error))
         else:
             _log.error("reading the flows failed", exc_info=error)
             refused = FlowsRefused([f"flows: {type(error).__name__}: {error}"])
@@ -176,6 +178,13 @@ def _mistakes(path: Path) -> Iterator[Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("flows", f"cannot read {path}: {error}") from None
     yield from (one for one in check_python(text, str(path)).findings if one.severity == "error")
+
+
+def _lines(error: ConfigError) -> list[str]:
+    """Return what an error tells: of a TOML file all its mistakes, else one line."""
+    from voiceagent.ivr.toml.read import FlowFileError  # most services have flows of one kind only
+
+    return [str(one) for one in error.findings] if isinstance(error, FlowFileError) else [str(error)]
 
 
 def changes(old: BaseModel, new: BaseModel, prefix: str = "") -> Iterator[str]:

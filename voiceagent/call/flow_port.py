@@ -18,7 +18,7 @@ from voiceagent.call.recording import Recorder
 from voiceagent.call.sounds import PER_MS, sound_or_refusal
 from voiceagent.call.speech import CallSpeech
 from voiceagent.errors import CallEnded, RequestRefused
-from voiceagent.ivr.ports import Answering, CallerInput, CallFacts, Line, TransferOutcome
+from voiceagent.ivr.ports import Answering, CallerInput, CallFacts, Line, QueueOutcome, TransferOutcome
 from voiceagent.realtime.requests import InterruptedBy, Outcome
 from voiceagent.realtime.session import RealtimeSession
 
@@ -248,6 +248,18 @@ class FlowPort:
         if result.accepted:
             await asyncio.Event().wait()  # the call's end cancels the flow here
         return TransferOutcome(result.accepted, result.status, result.reason, result.steps)
+
+    async def queue(
+        self,
+        name: str,
+        say: Callable[[int], Line] | None,
+        *,
+        timeout_s: float | None,
+        whisper: Line | None,
+        leave: str,
+    ) -> QueueOutcome:
+        queueing = self._call.queueing
+        return await queueing.wait(self, name, say, timeout_s=timeout_s, whisper=whisper, leave=leave)
 
     @property
     def recorder(self) -> Recorder:

@@ -57,7 +57,7 @@ class LegEar:
             self._call.placing.progress(status, early_media)
 
     def leg_audio(self, audio: bytes) -> None:
-        if self._call.secrecy.deaf:
+        if self._call.secrecy.deaf or self._call.holding.in_queue:
             audio = self._call.secrecy.silence(audio)
         if self._call.placing is not None:
             self._call.placing.greeting.hear(audio)

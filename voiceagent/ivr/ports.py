@@ -194,6 +194,17 @@ class Recording:
     """Its length, once it has ended."""
 
 
+@dataclass(frozen=True, slots=True)
+class QueueOutcome:
+    """How waiting in a queue ended; a caller who got through never sees it."""
+
+    reason: str
+    """full, timed_out, left (the caller pressed the key), or closed (the node takes no more)."""
+    position: int
+    """The last one, from 1; 0: the caller never was in it."""
+    waited_s: float
+
+
 class RecorderPort(Protocol):
     """Records the call, one file at a time."""
 
@@ -340,6 +351,21 @@ class CallPort(Protocol):
         """Hand the caller to ``target``; refused unless the configuration allows it.
 
         ``attended``: call it first, while the caller hears music; ``whisper`` is said to it.
+        """
+        ...
+
+    async def queue(
+        self,
+        name: str,
+        say: Callable[[int], Line] | None,
+        *,
+        timeout_s: float | None,
+        whisper: Line | None,
+        leave: str,
+    ) -> QueueOutcome:
+        """Let the caller wait in a queue of the node; ``say`` gives the line that tells a position.
+
+        RequestRefused where there is no such queue, or the call cannot be handed over.
         """
         ...
 

@@ -101,7 +101,8 @@ class HostedSettings(Section):
         default=None, description="REST base of the provider; default: its own, or beside realtime.url."
     )
     numbers: dict[str, str] = Field(
-        default={}, description="Called numbers (user of SIP To) to flow names; others as the flows say."
+        default={},
+        description="Called numbers (user of SIP To) to flow names; others as routes and flows say.",
     )
 
     @field_validator("webhook_secrets")

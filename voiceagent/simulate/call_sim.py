@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from voiceagent.call.config import CallConfig
 from voiceagent.ivr.flow import Flow
 from voiceagent.ivr.loading import load_flows
-from voiceagent.simulate.engine import SimResult, act, pick_flow, simulate, stuck, when_to_act
+from voiceagent.simulate.engine import SimResult, act, not_in_a_loop, pick_flow, simulate, stuck, when_to_act
 from voiceagent.simulate.judge import judge_turn, stands_at
 from voiceagent.simulate.loop import SimulationLoop, new_runner
 from voiceagent.simulate.record import Speech
@@ -43,6 +43,7 @@ class CallSim:
     """
 
     def __init__(self, flow: Flow, scenario: Scenario, config: CallConfig | None = None) -> None:
+        not_in_a_loop()
         self._loops: list[SimulationLoop] = []
         self._runner = new_runner(self._loops)
         self._scenario = scenario
@@ -190,6 +191,8 @@ class CallSim:
         """What came of the call. A caller who is still there hangs up once the agent is done."""
         if self._result is None:
             self._run(self._call.finish())
+            if self._call.crash is not None:
+                raise self._call.crash
             self._result = SimResult(self._name, self._scenario, self._call.record)
         return self._result
 

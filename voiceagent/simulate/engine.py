@@ -120,6 +120,7 @@ def simulate(
     ``config`` holds the call's limits; without it every transfer is allowed. ``text`` is the scenario's
     source and ``file`` its name: failures then name lines. ``inputs``: the journal holds what a replay needs.
     """
+    not_in_a_loop()
     loops: list[SimulationLoop] = []
     made: list[SimCall] = []
 
@@ -143,6 +144,15 @@ def simulate(
     return SimResult(scenario.name or flow.name, scenario, record, failures, file)
 
 
+def not_in_a_loop() -> None:
+    """Raise RuntimeError inside a running event loop: a simulation has a loop of its own, which blocks."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError("a simulation has a loop of its own: call it from a plain function, not async")
+
+
 def stuck(record: Record, why: str) -> Failure:
     """Return the failure of a call that can never go on."""
     return Failure(None, "deadlock", f"the call waits for ever: {why}{stands_at(record)}")
@@ -162,11 +172,15 @@ async def play(call: SimCall) -> Failure | None:
     try:
         async with asyncio.timeout(limit_s):
             call.start()
-            return await _turns(call)
+            problem = await _turns(call)
     except TimeoutError:
         place = stands_at(call.record)
         await call.give_up()
         return Failure(None, "limit", f"the call is not over after {limit_s:g} s{place}")
+    if call.crash is not None:
+        about = f"{type(call.crash).__name__}: {call.crash}"
+        return Failure(None, "internal", f"the call handler failed: {about}{stands_at(call.record)}")
+    return problem
 
 
 async def _turns(call: SimCall) -> Failure | None:

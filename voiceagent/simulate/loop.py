@@ -42,10 +42,14 @@ class SimulationLoop(VirtualTimeLoop):
         self._spins = 0
         self._spun_at = 0.0
 
-    def _refuse(self, deed: str) -> NoReturn:
+    def note_refusal(self, deed: str) -> RealWorldRefused:
+        """Keep that something wanted to reach out, for the verdict; who refused it may be somebody else."""
         error = RealWorldRefused(deed)
         self.refused.append(error)
-        raise error
+        return error
+
+    def _refuse(self, deed: str) -> NoReturn:
+        raise self.note_refusal(deed)
 
     def _run_once(self) -> None:
         now = self.time()

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from voiceagent.call.outside import as_kind
-from voiceagent.simulate.loop import asking
+from voiceagent.ivr.toml.endpoints import EndpointFailed
+from voiceagent.simulate.loop import SimulationLoop, asking
 from voiceagent.simulate.scenario import Answer
 
 
@@ -37,17 +38,29 @@ class ScenarioOutside:
     async def __call__(self, key: str, work: Callable[[], Awaitable[Any]], *, kind: Any = None) -> Any:
         place, _, rest = key.partition(":")
         name = rest.rpartition(":")[0] or rest
-        planned = self._given.get(place, {}).get(name)
+        if place not in self._given:
+            return await work()  # of the node itself: nobody is asked
+        planned = self._given[place].get(name)
         self.at_work += 1
         mark = asking.set(key)
         try:
             if planned is None:
-                return await work()
+                return await self._for_real(work)
             return as_kind(await self._answer(place, name, planned), kind)
         finally:
             asking.reset(mark)
             self.at_work -= 1
             self._changed()
+
+    @staticmethod
+    async def _for_real(work: Callable[[], Awaitable[Any]]) -> Any:
+        try:
+            return await work()
+        except EndpointFailed:
+            loop = asyncio.get_running_loop()
+            if isinstance(loop, SimulationLoop):
+                loop.note_refusal("ask an endpoint")
+            raise
 
     async def _answer(self, kind: str, name: str, planned: Sequence[Answer]) -> Any:
         count = self._asked[kind, name]

@@ -264,17 +264,29 @@ class SimProvider:
             tool_choice=order.tool_choice,
             metadata=order.metadata or {},
         )
-        self._go_on(run, self._play(run, self._brain(turn)))
+        try:
+            thoughts = self._brain(turn)
+        except Exception as error:
+            self._release(run)
+            about = {
+                "type": "server_error",
+                "code": "server_error",
+                "message": f"{type(error).__name__}: {error}",
+            }
+            run.finish("failed", error=about)
+            return
+        self._go_on(run, self._play(run, thoughts))
 
     def _play(self, run: ResponseRun, thoughts: Sequence[Say | CallTool]) -> Iterator[float]:
         """Send everything of a response; yields the seconds to wait before going on."""
+        speed = float(self._state.view()["audio"]["output"]["speed"])
         for thought in thoughts:
             if isinstance(thought, CallTool):
                 run.call(thought.name, json.dumps(dict(thought.arguments), ensure_ascii=False))
                 continue
             for sentence in sentences(thought.text):
                 run.transcript(sentence)
-                left = spoken_ms(sentence, self.settings.words_per_minute) + PAUSE_MS
+                left = round(spoken_ms(sentence, self.settings.words_per_minute) / speed) + PAUSE_MS
                 while left > 0 and run.order.spoken:
                     size = min(left, CHUNK_MS)
                     run.audio(TONE[: size * BYTES_PER_MS], size)

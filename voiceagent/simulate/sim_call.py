@@ -164,13 +164,20 @@ class SimCall:
         """Seconds since the call was offered."""
         return self.call.seconds
 
-    async def finish(self) -> CallOutcome:
+    async def finish(self) -> None:
         """The caller listens until the agent is done, hangs up, and the call comes to its end."""
         assert self._life is not None
         await self.until_done()
         if not self.over:
             await self.hang_up()
-        return await self._life
+        await asyncio.wait({self._life})
+
+    @property
+    def crash(self) -> BaseException | None:
+        """What the call handler itself has raised, if it has."""
+        if self._life is None or not self._life.done() or self._life.cancelled():
+            return None
+        return self._life.exception()
 
     async def give_up(self) -> None:
         """End the call, wherever it is: it takes too long."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.routing.conditions import Arrival, Condition
@@ -20,15 +21,17 @@ class Route:
 
     def against(self, arrival: Arrival) -> Condition | None:
         """Return the first condition that does not hold, or None: the route takes the call."""
-        return next((one for one in self.conditions if not one.holds(arrival)), None)
+        for one in self.conditions:
+            if not one.holds(arrival):
+                return one
+        return None
 
     def covers(self, other: Route) -> bool:
         """Tell whether every call that ``other`` would take is surely taken by this route."""
         return all(any(mine.covers(one) for one in other.conditions) for mine in self.conditions)
 
 
-@dataclass(frozen=True, slots=True)
-class Passed:
+class Passed(NamedTuple):
     """A route that did not take the call. ``place`` counts from 1."""
 
     place: int

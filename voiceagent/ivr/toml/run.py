@@ -21,6 +21,7 @@ from voiceagent.ivr.toml.templates import parse_template
 from voiceagent.ivr.toml.values import Values, at_path, plain_result, text_of
 from voiceagent.ivr.verbs import Call
 from voiceagent.ivr.verbs.base import written_at
+from voiceagent.ivr.verbs.fetching import SecretWorkFailed
 from voiceagent.realtime.requests import Outcome, OutcomeKind
 
 MOST_STEPS_OF_A_CALL = 1000
@@ -35,10 +36,6 @@ class RunawayFlow(VoiceAgentError):
     """A call took more steps than any call should."""
 
     code = "runaway_flow"
-
-
-class SecretWorkFailed(Exception):
-    """A function that was given a secret has raised; only the name of what it raised is told."""
 
 
 class Ask(Protocol):

@@ -11,6 +11,7 @@ from voiceagent.ivr.verbs.conversing import ConversingVerbs
 from voiceagent.ivr.verbs.fetching import FetchingVerbs
 from voiceagent.ivr.verbs.leaving import LeavingVerbs
 from voiceagent.ivr.verbs.playing import PlayingVerbs
+from voiceagent.ivr.verbs.queueing import QueueingVerbs
 from voiceagent.ivr.verbs.recording import RecordingVerbs
 from voiceagent.ivr.verbs.speaking import SpeakingVerbs
 from voiceagent.ivr.verbs.waiting import WaitingVerbs
@@ -27,6 +28,7 @@ class Call(
     FetchingVerbs,
     WaitingVerbs,
     RecordingVerbs,
+    QueueingVerbs,
     LeavingVerbs,
 ):
     """One running call, as a flow sees it. Hang-up cancels the flow; its ``finally`` blocks run."""
