@@ -17,6 +17,7 @@ MISTAKES = [
     # code, what is replaced, by what, where the finding stands, what its remedy or message says
     ("unknown-target", 'hours"], next = "hours"', 'hours"], next = "huors"', "huors", "did you mean 'hours'"),
     ("unknown-target", 'start = "greet"', 'start = "gret"', "gret", "did you mean 'greet'"),
+    ("unknown-target", 'start = "greet"', 'start = "zzz"', "zzz", "write [steps.zzz]"),
     ("unreachable", "[steps.bye]", '[steps.lost]\ntype = "hangup"\n[steps.bye]', "[steps.lost]", "lost"),
     (
         "no-end",

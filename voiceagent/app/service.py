@@ -34,6 +34,7 @@ from voiceagent.call.admission import Admission
 from voiceagent.call.config import AdmissionConfig
 from voiceagent.call.direct_audio import DirectMedia
 from voiceagent.call.leg import Leg
+from voiceagent.call.local_lines import check_prompts
 from voiceagent.call.outcome import OutcomeClass
 from voiceagent.call.overload import OverloadConfig
 from voiceagent.call.queue_room import QueueRoom
@@ -187,6 +188,7 @@ class Service:
         # Files and names first: a mistake in them is told before a port is opened.
         check_files(tls_of(settings.sip))
         self._music = hold_music(settings.call.hold_music)
+        check_prompts(settings.call.prompts_dir)
         table = await trunk_table(settings, self.resolver)
         own_engine = settings.provider == "embedded" and settings.realtime.url is None
         engine_url = await self._start_engine() if own_engine else None

@@ -43,6 +43,7 @@ from voiceagent.call.recovery import Recovery
 from voiceagent.call.secrecy import Secrecy
 from voiceagent.call.session_setup import transcription_of
 from voiceagent.call.settling import Settling
+from voiceagent.call.sounds import Sounds
 from voiceagent.call.speech import CallSpeech
 from voiceagent.call.succession import Succession
 from voiceagent.call.transcript import Transcript, Utterance
@@ -149,6 +150,7 @@ class Call:
         self.secrecy = Secrecy(self)
         self.ear = LegEar(self)
         self.holding = Holding(self, observer)
+        self.sounds = Sounds(self)
         self.recorder = Recorder(self, recordings or Unkept(), observer, config.recording_max_s)
         self.queueing = Queueing(self, queues, observer)
         self.transfers = Transfers(self, config.transfer_targets, dial, observer)
@@ -157,7 +159,13 @@ class Call:
         self.succession = Succession(self, config.transfer_targets, dial, self._tasks.start, timeout_s)
         self._provider_lost: CallOutcome | None = None
         self._settling = Settling(self)
-        self.watch = Watch(self, observer, config.vigil, transcribes=transcription is not None)
+        self.watch = Watch(
+            self,
+            observer,
+            config.vigil,
+            transcribes=transcription is not None,
+            prompts_dir=config.prompts_dir,
+        )
 
     @property
     def held(self) -> bool:
@@ -294,7 +302,7 @@ class Call:
             self.recovery = Recovery(
                 self, session, self._open_first, self._open_second, survival, self._tasks.start
             )
-        self._bridge = AudioBridge(self.leg, session, self._silenced)
+        self._bridge = AudioBridge(self.leg, session, self._silenced, self.sounds.ended)
         self.speech = CallSpeech(
             self.id,
             session,
@@ -449,6 +457,7 @@ class Call:
 
     async def stop_voice(self) -> None:
         """Stop the agent's voice."""
+        self.sounds.stop()
         if self.session is not None:
             await self.session.interrupt(by=InterruptedBy.OPERATOR)
 

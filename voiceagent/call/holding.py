@@ -41,12 +41,13 @@ class Holding:
         return ("us",) * self.by_us + ("caller",) * self.by_caller
 
     def apply(self) -> None:
-        """Have session and watch follow; also those that came later."""
+        """Have session and watch follow; also those that came later. A file that is played counts as hold."""
         call = self._call
-        call.watch.held(self.on)
+        quiet = self.on or call.sounds.playing
+        call.watch.held(quiet)
         call.recorder.gate("hold", self.on)
         if call.session is not None:
-            call.session.pause(self.on and not self.consulting)
+            call.session.pause(quiet and not self.consulting)
         self._changed.set()
         self._changed = asyncio.Event()
         self._observer.call_changed(call)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from voiceagent.claims import CallerClaims
 from voiceagent.ivr.caller_text import CallerText
-from voiceagent.realtime.requests import BargePolicy, Origin, Outcome, When
+from voiceagent.realtime.requests import BargePolicy, InterruptedBy, Origin, Outcome, When
 
 NO_CLAIMS = CallerClaims()
 HIDDEN = "•"
@@ -238,6 +239,21 @@ class CallPort(Protocol):
         """Have the model say ``line`` and return how that ended, tool calls included.
 
         ``audible`` is called when the caller begins to hear it. Cancelling withdraws the line.
+        """
+        ...
+
+    @property
+    def can_play(self) -> bool:
+        """True where files can be played."""
+        ...
+
+    async def play(
+        self, path: Path, *, text: str, interruptible: bool, from_ms: int = 0
+    ) -> tuple[int, int, InterruptedBy | None]:
+        """Play a WAV file in its turn, from a position on.
+
+        Returns the milliseconds that were heard, how many the whole file has, and who cut it, if somebody
+        did. Raises RequestRefused for a file that cannot be played, and where none can (``not_supported``).
         """
         ...
 

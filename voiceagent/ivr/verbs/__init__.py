@@ -10,6 +10,7 @@ from voiceagent.ivr.verbs.asking import AskingVerbs
 from voiceagent.ivr.verbs.conversing import ConversingVerbs
 from voiceagent.ivr.verbs.fetching import FetchingVerbs
 from voiceagent.ivr.verbs.leaving import LeavingVerbs
+from voiceagent.ivr.verbs.playing import PlayingVerbs
 from voiceagent.ivr.verbs.queueing import QueueingVerbs
 from voiceagent.ivr.verbs.recording import RecordingVerbs
 from voiceagent.ivr.verbs.speaking import SpeakingVerbs
@@ -20,6 +21,7 @@ __all__ = ["Call"]
 
 class Call(
     SpeakingVerbs,
+    PlayingVerbs,
     AnsweringVerbs,
     AskingVerbs,
     ConversingVerbs,
