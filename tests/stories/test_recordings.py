@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from tests.kit.fake_leg import FakeLeg
 from tests.kit.scripted_provider import Reply
@@ -178,7 +179,7 @@ async def test_what_is_not_to_be_recorded_is_silence_and_time_stays_true(by: str
 
 @virtual
 async def test_a_secret_that_is_typed_is_not_in_the_recording() -> None:
-    typed: list[str | None] = []
+    typed: list[SecretStr | None] = []
 
     @flow("recorder")
     async def recorder(call: Call) -> None:
@@ -194,7 +195,7 @@ async def test_a_secret_that_is_typed_is_not_in_the_recording() -> None:
     await story.agent_silent()
     story.leg.press("4711")
     await story.ends()
-    assert typed == ["4711"]
+    assert typed == [SecretStr("4711")]
     caller, _ = kept.files["call_1.wav"]
     opened, closed = (entries(story, f"recording.{kind}")[0]["t"] for kind in ("paused", "resumed"))
     began = entries(story, "recording.started")[0]["t"]
