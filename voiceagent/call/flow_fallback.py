@@ -12,10 +12,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from voiceagent.call.apology import play_apology
-from voiceagent.call.config import CallConfig
+from voiceagent.call.config import FALLBACK_SENTENCE, CallConfig
 from voiceagent.call.flow_port import FlowPort
 from voiceagent.call.outcome import CallOutcome, OutcomeClass
 from voiceagent.errors import CallEnded
+from voiceagent.ivr.flow import Flow
 from voiceagent.ivr.ports import Line
 from voiceagent.ivr.verbs.wording import verbatim
 from voiceagent.realtime.requests import BargePolicy, Origin, Outcome
@@ -50,7 +51,7 @@ class FlowFallback:
         self._config = config
         self._hurry = hurry
         self._run = run
-        self._sentence = call.flow.fallback or config.fallback_sentence
+        self._sentence = call.flow.fallback or _sentence(call.flow, config)
         self._target = call.flow.fallback_target or config.fallback_target
 
     async def play(self, failed: CallOutcome) -> CallOutcome:
@@ -129,3 +130,9 @@ class FlowFallback:
         result = await call.transfers.blind(target, self._config.transfer_timeout_s)
         call.journal.write("fallback.transfer", target=target, accepted=result.accepted, status=result.status)
         return result.accepted
+
+
+def _sentence(flow: Flow, config: CallConfig) -> str:
+    """Return the service's own sentence; where that was left as it is, in the flow's language."""
+    unset = config.fallback_sentence == FALLBACK_SENTENCE
+    return flow.options.words.broken if unset else config.fallback_sentence

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voiceagent.call.flow_failure import failure_of
@@ -14,10 +15,11 @@ from voiceagent.call.greeting import Greeting
 from voiceagent.call.leg import LegInfo
 from voiceagent.call.outside import Outside, directly
 from voiceagent.call.recording import Recorder
+from voiceagent.call.sounds import PER_MS, sound_or_refusal
 from voiceagent.call.speech import CallSpeech
 from voiceagent.errors import CallEnded, RequestRefused
-from voiceagent.ivr.ports import Answering, CallerInput, CallFacts, Line, TransferOutcome
-from voiceagent.realtime.requests import Outcome
+from voiceagent.ivr.ports import Answering, CallerInput, CallFacts, Line, QueueOutcome, TransferOutcome
+from voiceagent.realtime.requests import InterruptedBy, Outcome
 from voiceagent.realtime.session import RealtimeSession
 
 if TYPE_CHECKING:
@@ -118,6 +120,25 @@ class FlowPort:
             return await self._speech.speak(line, audible)
         finally:
             self._asking -= line.question
+
+    async def play(
+        self, path: Path, *, text: str, interruptible: bool, from_ms: int = 0
+    ) -> tuple[int, int, InterruptedBy | None]:
+        if self._over:
+            raise CallEnded("the flow has ended")
+        call = self._call
+        if not call.leg.capabilities.owns_playout:
+            raise RequestRefused("play", "cannot be done on this kind of call", code="not_supported")
+        audio = await sound_or_refusal(path, call.leg.audio_format)
+        begin = min(from_ms * PER_MS, len(audio))
+        heard_ms, by = await call.sounds.play(audio[begin:], interruptible=interruptible)
+        facts = {"from_ms": from_ms, "heard_ms": heard_ms, "by": by}
+        call.journal.write("sound.played", file=path.name, text=text, **facts)
+        return heard_ms, len(audio) // PER_MS, by
+
+    @property
+    def can_play(self) -> bool:
+        return self._call.leg.capabilities.owns_playout
 
     def playback(self, playing: bool) -> None:
         """The agent's voice is heard, or has stopped."""
@@ -227,6 +248,18 @@ class FlowPort:
         if result.accepted:
             await asyncio.Event().wait()  # the call's end cancels the flow here
         return TransferOutcome(result.accepted, result.status, result.reason, result.steps)
+
+    async def queue(
+        self,
+        name: str,
+        say: Callable[[int], Line] | None,
+        *,
+        timeout_s: float | None,
+        whisper: Line | None,
+        leave: str,
+    ) -> QueueOutcome:
+        queueing = self._call.queueing
+        return await queueing.wait(self, name, say, timeout_s=timeout_s, whisper=whisper, leave=leave)
 
     @property
     def recorder(self) -> Recorder:
