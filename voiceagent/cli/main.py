@@ -72,7 +72,8 @@ def init(
 def serve(
     config: ConfigFile = None,
     flow: Annotated[
-        list[Path] | None, typer.Option("--flow", "-f", help="Python file with flows; may be repeated.")
+        list[Path] | None,
+        typer.Option("--flow", "-f", help="File with flows (Python or TOML); may be repeated."),
     ] = None,
     sip_host: Annotated[str | None, typer.Option(help="Address for SIP and RTP.")] = None,
     sip_port: Annotated[

@@ -171,7 +171,8 @@ class TomlRun:
             result = await self._call.fetch(work, timeout_s=step.timeout_s, working=working)
             result = at_path(result, step.result) if step.result is not None else result
         except (FetchFailed, KeyError) as error:
-            about = "the result has no such part" if isinstance(error, KeyError) else str(error)
+            cause = error.__cause__
+            about = str(cause) if isinstance(cause, EndpointFailed) else type(cause or error).__name__
             _log.warning("flow step failed", flow=self._parsed.flow.name, step=name, error=about)
             return step.otherwise
         self._values.put(step.into, result)
