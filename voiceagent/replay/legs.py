@@ -177,6 +177,9 @@ class ReplayLeg:
     def play_end(self, *, response_id: str) -> None:
         """See :meth:`play`."""
 
+    def play_music(self, on: bool) -> None:
+        """See :meth:`play`."""
+
     def tap(self, tap: LegTap | None) -> None:
         self._tap = tap
 
