@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from voiceagent.call.flow_failure import failure_of
 from voiceagent.call.greeting import Greeting
+from voiceagent.call.heard_whole import heard_whole
 from voiceagent.call.leg import LegInfo
 from voiceagent.call.outside import Outside, directly
 from voiceagent.call.recording import Recorder
@@ -25,6 +26,10 @@ from voiceagent.realtime.session import RealtimeSession
 if TYPE_CHECKING:
     from voiceagent.call.call import Call
 
+GOODBYE_BEGIN_S = 30.0
+"""How long the session may take to begin a goodbye: longer than it takes to find that it is gone."""
+GOODBYE_LIMIT_S = 120.0
+"""How long a goodbye may wait for a caller who speaks, or is on hold."""
 INPUT_LIMIT = 256
 """Unread inputs kept; a flow that never listens loses the oldest."""
 
@@ -236,6 +241,22 @@ class FlowPort:
 
     def step(self, name: str, place: str = "") -> None:
         self._step(name, place)
+
+    async def goodbye(self, line: Line) -> bool:
+        call = self._call
+        if call.holding.by_us:
+            await call.holding.resume()
+        loop = asyncio.get_running_loop()
+        heard = await heard_whole(
+            call,
+            lambda audible: self.speak(line, audible),
+            begin_limit_s=GOODBYE_BEGIN_S,
+            limit_s=GOODBYE_LIMIT_S,
+            run=lambda name, work: loop.create_task(work, name=f"ivr/{name}"),
+        )
+        if not heard:
+            call.journal.write("goodbye.cut")
+        return heard
 
     async def hang_up(self, reason: str) -> None:
         self._hang_up(reason)

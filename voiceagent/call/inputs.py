@@ -1,8 +1,8 @@
 """What enters a call, written into its journal: enough to live the call again without anybody there.
 
 Entries whose type begins with ``in.`` are inputs; everything else in a journal is a decision, or a fact that
-follows from the inputs. Inputs that entered in the same turn of the event loop share a number ``g``: nothing
-else ran between them. Audio is written as amounts and moments, never as content.
+follows from the inputs. ``g`` is the turn of the event loop in which an input entered (:mod:`.loop_turns`).
+Audio is written as amounts and moments, never as content.
 
 Ids and dice that decisions depend on are drawn from streams of a seed that the journal holds.
 """
@@ -18,6 +18,7 @@ from typing import Any
 from zlib import crc32
 
 from voiceagent.call.dead_air import runs_of_sound
+from voiceagent.call.loop_turns import LateListener, turns_of
 from voiceagent.errors import SipError, VoiceAgentError
 from voiceagent.ids import Tokens, seeded_chance, seeded_tokens
 from voiceagent.realtime.model_events import RealtimeModelAudioEvent
@@ -54,16 +55,18 @@ class Inputs:
         """Whether what the caller keys in now is nobody's business."""
         self.pending = False
         self._journal = journal
-        self._loop = asyncio.get_running_loop()
         self._tokens: dict[str, Tokens] = {}
         self._chances: dict[str, Callable[[], float]] = {}
-        self._group = 0
-        self._grouping = False
+        # A replay steers its loop by the turns: counting them there would keep it busy.
+        self._turns = turns_of(asyncio.get_running_loop()) if wall is None else None
+        self._lateness = LateListener(self._late)
+        if self._turns is not None:
+            self._turns.listen(self._lateness)
         self._legs = 0
         self._sockets = 0
         self._sessions = 0
         self._audio: list[float | list[float]] = []
-        self._audio_of: tuple[int, str, str, int] | None = None
+        self._audio_of: tuple[int, str, str, int, int] | None = None
         self._audio_from = 0.0
         self._caller: dict[int, tuple[float, list[float]]] = {}
         journal.inputs = self
@@ -91,14 +94,20 @@ class Inputs:
     # ── entries ─────────────────────────────────────────────────────────────────────────────────
     def write(self, kind: str, /, **fields: Any) -> None:
         """Write ``in.<kind>``."""
-        if not self._grouping:
-            self._grouping = True
-            self._group += 1
-            self._loop.call_soon(self._next_turn)
-        self._journal.write(f"in.{kind}", g=self._group, **fields)
+        self._journal.write(f"in.{kind}", g=self.turn(), **fields)
 
-    def _next_turn(self) -> None:
-        self._grouping = False
+    def turn(self) -> int:
+        """Return the number of this turn of the loop, and count on: something begins that may end later."""
+        return 0 if self._turns is None else self._turns.enter()
+
+    def since(self, turn: int) -> dict[str, bool]:
+        """Return ``at_once`` for an entry about what began in ``turn``, if nothing else has run since."""
+        return {"at_once": True} if self.turn() == turn else {}
+
+    def _late(self, since: float, until: float) -> None:
+        """The loop did nothing for a while: its timers fired later than they were due."""
+        start = self._journal.start
+        self._journal.write("in.late", since=round(since - start, 6), until=round(until - start, 6))
 
     # ── the caller's audio ──────────────────────────────────────────────────────────────────────
     def caller_audio(self, leg: int, frames: int) -> None:
@@ -146,7 +155,8 @@ class Inputs:
 
     def audio(self, socket: int, event: RealtimeModelAudioEvent, audio_format: str) -> None:
         now = self._journal.now
-        of = (socket, event.response_id, event.item_id, event.content_index)
+        turn = 0 if self._turns is None else self._turns.current()
+        of = (socket, event.response_id, event.item_id, event.content_index, turn)
         if self._audio_of != of or len(self._audio) >= AUDIO_ENTRY_LIMIT:
             self.flush()
             self._audio_of, self._audio_from = of, now
@@ -173,10 +183,11 @@ class Inputs:
         self.pending = False
         if self._audio_of is None:
             return
-        socket, response, item, index = self._audio_of
+        socket, response, item, index, turn = self._audio_of
         audio, self._audio, self._audio_of = self._audio, [], None
         self._journal.write(
             "in.audio",
+            **({"g": turn} if turn else {}),
             socket=socket,
             response=response,
             item=item,
@@ -187,6 +198,8 @@ class Inputs:
 
     def end(self) -> None:
         """The call is over: write what was gathered."""
+        if self._turns is not None:
+            self._turns.forget(self._lateness)
         self.flush()
         for leg in list(self._caller):
             self._write_caller(leg)

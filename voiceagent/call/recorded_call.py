@@ -15,20 +15,22 @@ from voiceagent.call.inputs import INPUTS_VERSION, Inputs
 from voiceagent.call.leg import Leg
 from voiceagent.call.outside import Outside
 from voiceagent.call.recorded_leg import leg_data, recorded_dial, recorded_leg
-from voiceagent.call.recorded_outside import recorded_outside
+from voiceagent.call.recorded_outside import recorded_outside, recorded_recordings
 from voiceagent.call.session_setup import SessionDefaults
 from voiceagent.call.transfers import Dial
 from voiceagent.ivr.flow import Flow
+from voiceagent.records.recording import Recordings
 
 if TYPE_CHECKING:
     from voiceagent.call.call import Call
 
 
 def recorded(
-    inputs: Inputs | None, leg: Leg, dial: Dial | None, outside: Outside
-) -> tuple[Leg, Dial | None, Outside]:
-    """Return the three ways into a call with what comes over them written down, where that is wanted."""
-    return recorded_leg(leg, inputs), recorded_dial(dial, inputs), recorded_outside(outside, inputs)
+    inputs: Inputs | None, leg: Leg, dial: Dial | None, outside: Outside, recordings: Recordings
+) -> tuple[Leg, Dial | None, Outside, Recordings]:
+    """Return the ways into a call with what comes over them written down, where that is wanted."""
+    leg, dial = recorded_leg(leg, inputs), recorded_dial(dial, inputs)
+    return leg, dial, recorded_outside(outside, inputs), recorded_recordings(recordings, inputs)
 
 
 def write_call(call: Call, config: CallConfig, transcription: object, *, second: bool) -> None:
@@ -51,6 +53,7 @@ def write_call(call: Call, config: CallConfig, transcription: object, *, second:
         config=asdict(config),
         transcription=transcription,
         metadata=call.metadata,
+        origin=call.origin,
         second=second,
         dials=call.transfers.can_dial,
         **leg_data(call.leg),

@@ -108,15 +108,17 @@ class RecordedLeg:
     async def _answered(self, order: str, work: Coroutine[Any, Any, T], *, told: bool = False) -> T:
         """Wait for an order's answer, and write it down under its name and how often it was given."""
         count = self._counts[order] = self._counts.get(order, 0) + 1
+        inputs, about = self._inputs, {"leg": self.number, "order": order, "count": count}
+        began = inputs.turn()
         try:
             value = await work
         except Exception as error:
-            self._inputs.write("leg", leg=self.number, order=order, count=count, error=error_data(error))
+            inputs.write("leg", **about, **inputs.since(began), error=error_data(error))
             raise
         facts: dict[str, Any] = {} if value is None else {"value": value}
         if told:
             facts |= leg_data(self.inner)
-        self._inputs.write("leg", leg=self.number, order=order, count=count, **facts)
+        inputs.write("leg", **about, **inputs.since(began), **facts)
         return value
 
     def _progress(self, order: str, progress: Progress | None) -> Progress | None:

@@ -341,6 +341,10 @@ class CallPort(Protocol):
         """Tell console and journal where the flow is; ``place`` is that in its file (``file.py:line``)."""
         ...
 
+    async def goodbye(self, line: Line) -> bool:
+        """Have the last line said until it was heard whole; False where that could not be had in time."""
+        ...
+
     async def hang_up(self, reason: str) -> None:
         """End the call after what is being said has been heard."""
         ...
