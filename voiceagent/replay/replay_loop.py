@@ -332,7 +332,7 @@ class ReplayLoop(asyncio.SelectorEventLoop):
         script = self.script
         assert script is not None
         self._now = max(self._now, due)
-        for one in sorted(self._free(script), key=lambda one: one.when()):
+        for one in sorted(self._free(script), key=_when):
             if one.when() <= due + TINY_S and not one.cancelled():
                 self._run_timer(one)
 
@@ -390,3 +390,7 @@ class ReplayLoop(asyncio.SelectorEventLoop):
 
 def _name(handle: Any) -> str:
     return timer_name(handle._callback)
+
+
+def _when(handle: Any) -> float:
+    return handle.when()
