@@ -14,22 +14,27 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from zlib import crc32
 
 from voiceagent.call.dead_air import runs_of_sound
+from voiceagent.call.loop_timers import OWNER
 from voiceagent.call.loop_turns import LateListener, turns_of
 from voiceagent.errors import SipError, VoiceAgentError
 from voiceagent.ids import Tokens, seeded_chance, seeded_tokens
 from voiceagent.realtime.model_events import RealtimeModelAudioEvent
 from voiceagent.records.journal import Journal
 
-INPUTS_VERSION = 1
+T = TypeVar("T")
+
+INPUTS_VERSION = 2
 """Version of the ``in.*`` entries, in ``in.call``."""
 CALLER_AUDIO_S = 1.0
 """The caller's frames are gathered for so long into one entry."""
 AUDIO_ENTRY_LIMIT = 200
 """Frames of agent audio that one entry holds at most."""
+TIMER_ENTRY_LIMIT = 100
+"""Timers that one entry holds at most."""
 SENT_LIMIT = 2048
 """Control frames up to this size are written whole, longer ones as size and checksum."""
 HIDDEN = "•"
@@ -54,6 +59,7 @@ class Inputs:
         self.secret: Callable[[], bool] = lambda: False
         """Whether what the caller keys in now is nobody's business."""
         self.pending = False
+        self._over = False
         self._journal = journal
         self._tokens: dict[str, Tokens] = {}
         self._chances: dict[str, Callable[[], float]] = {}
@@ -68,6 +74,9 @@ class Inputs:
         self._audio: list[float | list[float]] = []
         self._audio_of: tuple[int, str, str, int, int] | None = None
         self._audio_from = 0.0
+        self._timers: list[tuple[int, float, float, str]] = []
+        self._timers_from = 0.0
+        self._fired_at = -1.0
         self._caller: dict[int, tuple[float, list[float]]] = {}
         journal.inputs = self
 
@@ -108,6 +117,36 @@ class Inputs:
         """The loop did nothing for a while: its timers fired later than they were due."""
         start = self._journal.start
         self._journal.write("in.late", since=round(since - start, 6), until=round(until - start, 6))
+
+    # ── timers ──────────────────────────────────────────────────────────────────────────────────
+    def owned(self, work: Callable[..., T], /, *args: Any, **given: Any) -> T:
+        """Do what an input brings about; timers that are armed by it are this call's."""
+        token = OWNER.set(self)
+        try:
+            return work(*args, **given)
+        finally:
+            OWNER.reset(token)
+
+    def own(self) -> None:
+        """From now on the timers of the running task, and of what it starts, are this call's."""
+        if self._turns is not None:
+            OWNER.set(self)
+
+    def timer_fired(self, name: str, due: float) -> None:
+        """See :class:`~voiceagent.call.loop_timers.TimerOwner`."""
+        if self._turns is None or self._over:
+            return
+        if self._audio_of is not None or len(self._timers) >= TIMER_ENTRY_LIMIT:
+            self.flush()
+        now = self._journal.now
+        if not self._timers:
+            self._timers_from = now
+            self.pending = True
+        ms = _ms(now - self._timers_from)
+        # Counting keeps a loop busy, and a virtual clock moves only at rest: not anew at the same moment.
+        turn = self._turns.enter() if now != self._fired_at else self._turns.current()
+        self._fired_at = now
+        self._timers.append((turn, ms, _ms(due - self._journal.start), name))
 
     # ── the caller's audio ──────────────────────────────────────────────────────────────────────
     def caller_audio(self, leg: int, frames: int) -> None:
@@ -156,6 +195,8 @@ class Inputs:
     def audio(self, socket: int, event: RealtimeModelAudioEvent, audio_format: str) -> None:
         now = self._journal.now
         turn = 0 if self._turns is None else self._turns.current()
+        if self._timers:
+            self.flush()
         of = (socket, event.response_id, event.item_id, event.content_index, turn)
         if self._audio_of != of or len(self._audio) >= AUDIO_ENTRY_LIMIT:
             self.flush()
@@ -179,8 +220,11 @@ class Inputs:
 
     # ── Gathered ────────────────────────────────────────────────────────────────────────────────
     def flush(self) -> None:
-        """Write the agent's audio that was gathered: what follows may be about it."""
+        """Write the agent's audio, or the timers, that were gathered: what follows may be about it."""
         self.pending = False
+        if self._timers:
+            fired, self._timers = self._timers, []
+            self._journal.write("in.timers", since=round(self._timers_from, 6), fired=fired)
         if self._audio_of is None:
             return
         socket, response, item, index, turn = self._audio_of
@@ -201,6 +245,7 @@ class Inputs:
         if self._turns is not None:
             self._turns.forget(self._lateness)
         self.flush()
+        self._over = True
         for leg in list(self._caller):
             self._write_caller(leg)
 
@@ -226,6 +271,7 @@ def write_operator(journal: Journal, what: str, /, **arguments: Any) -> None:
     """Write down what an operator, or the node, wants of the call; also when it is refused then."""
     inputs = inputs_of(journal)
     if inputs is not None:
+        inputs.own()
         inputs.write("operator", what=what, **arguments)
 
 

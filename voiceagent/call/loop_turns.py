@@ -11,7 +11,9 @@ import asyncio
 from collections.abc import Callable
 from weakref import WeakKeyDictionary, WeakSet
 
-FOLLOWED = 12
+from voiceagent.call.loop_timers import watch_timers
+
+FOLLOWED = 24
 """Turns that are counted after an input: nothing that it woke takes more of them to act."""
 REST = 1000
 """So much the number jumps over a rest."""
@@ -29,6 +31,8 @@ class LoopTurns:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._call_at = loop.call_at
+        watch_timers(loop)
         self._number = 0
         self._left = 0
         self._listeners: WeakSet[LateListener] = WeakSet()
@@ -66,7 +70,7 @@ class LoopTurns:
 
     def _arm(self) -> None:
         self._due = self._loop.time() + BEAT_S
-        self._beat = self._loop.call_at(self._due, self._look)
+        self._beat = self._call_at(self._due, self._look)
 
     def _look(self) -> None:
         self._beat = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import inspect
 from dataclasses import asdict
@@ -13,6 +14,7 @@ import voiceagent
 from voiceagent.call.config import CallConfig
 from voiceagent.call.inputs import INPUTS_VERSION, Inputs
 from voiceagent.call.leg import Leg
+from voiceagent.call.loop_timers import is_uvloop
 from voiceagent.call.outside import Outside
 from voiceagent.call.recorded_leg import leg_data, recorded_dial, recorded_leg
 from voiceagent.call.recorded_outside import recorded_outside, recorded_recordings
@@ -41,6 +43,7 @@ def write_call(call: Call, config: CallConfig, transcription: object, *, second:
     inputs = call.inputs
     if inputs is None:
         return
+    inputs.own()
     inputs.write(
         "call",
         inputs=INPUTS_VERSION,
@@ -49,6 +52,7 @@ def write_call(call: Call, config: CallConfig, transcription: object, *, second:
         seed=inputs.seed,
         started_at=round(call.started_at, 6),
         loop_t=round(call.journal.start, 6),
+        uvloop=is_uvloop(asyncio.get_running_loop()),
         flow={"name": call.flow.name, **source_of(call.flow)},
         config=asdict(config),
         transcription=transcription,

@@ -74,8 +74,10 @@ def live_again(recording: Recording, flow: Flow, *, late_s: float = LATE_S) -> R
     until = start + recording.last + GRACE_S
     stalls = [(start + since, start + to) for since, to in recording.late]
 
+    uvloop = bool(recording.made.get("uvloop"))
+
     def loop_factory() -> ReplayLoop:
-        return ReplayLoop(start, late_s=late_s, stalls=stalls, until=until)
+        return ReplayLoop(start, late_s=late_s, stalls=stalls, until=until, uvloop=uvloop)
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         loop = cast("ReplayLoop", runner.get_loop())
@@ -123,6 +125,7 @@ class _Life:
         script.takers["operator"] = self._operator
         self._loop.set_clock(round(self._recording.loop_start + self._recording.begun, 6))
         self._run = asyncio.create_task(call.run(), name="the call")
+        script.anchor, script.clock = self._loop.anchor, self._loop.set_clock
         self._loop.script = script
         still = asyncio.create_task(self._still.wait(), name="standstill")
         await asyncio.wait({self._run, still}, return_when=asyncio.FIRST_COMPLETED)

@@ -174,6 +174,12 @@ def _take(found: Recording, line: int, entry: Entry, t: float, before: int) -> N
         for delta in entry["deltas"]:
             at = round(since + delta[0] / 1000, 6)
             found.inputs.append(Input(at, {**entry, "amounts": delta[1:]}, before, turn, line))
+    elif kind == "in.timers":
+        for fired in entry["fired"]:
+            turn, ms, due, name = fired
+            one = {"type": "in.timer", "due": round(float(due) / 1000, 6), "name": str(name)}
+            at = round(float(entry["since"]) + float(ms) / 1000, 6)
+            found.inputs.append(Input(at, one, before, int(turn), line))
     elif kind == "in.late":
         found.late.append((float(entry["since"]), float(entry["until"])))
     else:

@@ -14,9 +14,6 @@ from voiceagent.replay.flow_source import flow_for
 from voiceagent.replay.live_again import Replayed, live_again
 from voiceagent.replay.recording import Entry, Recording, read_recording
 
-LATENESS_S = (0.025, 0.1, 0.4)
-"""How late the timers of the recorded loop are taken to have fired: the first under which nothing differs
-counts, for none of them contradicts the recording. Changed code differs under all."""
 SHOWN = 110
 """Characters of one side of a difference."""
 LED_IN = 24
@@ -75,17 +72,9 @@ def replay_journal(
     recording = read_recording(path)
     flow, notes = flow_for(recording.made["flow"], flows)
     notes += _notes(recording)
-    best: tuple[Verdict, Replayed] | None = None
-    for late_s in LATENESS_S:
-        with _quiet():
-            replayed = live_again(recording, flow, late_s=late_s)
-        verdict = _compared(recording, replayed, tolerance_s)
-        if best is None or len(verdict.differences) < len(best[0].differences):
-            best = verdict, replayed
-        if verdict.same:
-            break
-    assert best is not None
-    verdict, replayed = best
+    with _quiet():
+        replayed = live_again(recording, flow)
+    verdict = _compared(recording, replayed, tolerance_s)
     if replayed.stood_still:
         notes.append("the call did not come to its end again")
     if replayed.untaken.count and not verdict.same:

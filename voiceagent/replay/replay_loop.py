@@ -18,18 +18,22 @@ import math
 import selectors
 from bisect import bisect
 from collections.abc import Callable, Iterable
+from contextvars import Context
 from typing import Any, Protocol
 
+from voiceagent.call.loop_timers import at_once, timer_name
 from voiceagent.call.loop_turns import FOLLOWED, REST
+from voiceagent.replay.timers import is_timer
 from voiceagent.simulate.virtual_loop import VirtualDeadlock
 
-LATE_S = 0.025
-"""How late a timer of a real loop is taken to fire at most, unless said otherwise."""
+LATE_S = 0.016
+"""How late a timer is taken to fire at most that the recording does not tell of: longer stalls, it tells."""
 SAME_MOMENT_S = 0.0015
 """Inputs as close as this may have entered before anything that the first one woke had run."""
 NEXT_STALL_S = 0.05
 """A stall that begins so soon after another one is part of the same trouble."""
 FOLLOWING_STALLS = 3
+LAST_STALL_S = 0.5
 TINY_S = 1e-6
 MOST_SPINS = 100_000
 """Turns in a row in which something is ready, until timers fire all the same: somebody waits by spinning."""
@@ -47,6 +51,18 @@ class Script(Protocol):
 
     def enter(self) -> None:
         """Let the next input enter, synchronously."""
+        ...
+
+    def next_timer(self) -> tuple[str, float] | None:
+        """Return name and due time of the timer that fires next; None if the next input is another one."""
+        ...
+
+    def forget_timer(self) -> None:
+        """It has fired."""
+        ...
+
+    def fires_later(self, name: str, due: float) -> bool:
+        """Return whether the recording says when this timer fires."""
         ...
 
     def next_frames(self) -> float | None:
@@ -117,14 +133,17 @@ class ReplayLoop(asyncio.SelectorEventLoop):
         late_s: float = LATE_S,
         stalls: Iterable[tuple[float, float]] = (),
         until: float = math.inf,
+        uvloop: bool = False,
     ) -> None:
         """``stalls``: from when to when the recorded loop did nothing.
 
+        ``uvloop``: the recorded loop was one of uvloop's.
         ``until``: the clock never passes it; the script is told then that all stands still.
         """
         self._now = start
         self._late_s = late_s
         self._until = until
+        self._uvloop = uvloop
         self._stalls = sorted(stalls)
         self._spins = 0
         self._turns = 0
@@ -178,7 +197,6 @@ class ReplayLoop(asyncio.SelectorEventLoop):
             following = script.next_input() if script is not None else None
             if script is not None:
                 if following is not None and self._is_its_turn(script, following):
-                    self._fire_before(script, following)
                     self._enter(script, following)
                 self._catch_up(script)
             return
@@ -193,7 +211,7 @@ class ReplayLoop(asyncio.SelectorEventLoop):
         """Return whether an input enters while what the one before has woken is still running."""
         at, before, turn = following
         if self._follows(turn):
-            return self._turns - self._entered >= turn - self._turn
+            return self._turns - self._entered >= turn - self._turn and script.decided >= before
         return turn == 0 and at <= self._now + SAME_MOMENT_S and script.decided >= before
 
     def _follows(self, turn: int) -> bool:
@@ -217,8 +235,7 @@ class ReplayLoop(asyncio.SelectorEventLoop):
             return True
         else:
             self._now = max(self._now, self._when_recorded(script, following, due))
-            self._jump(due)
-            return True
+            self._fire_due(due)
         return self.busy
 
     def _is_first(self, script: Script, following: Following, due: float | None) -> bool:
@@ -253,9 +270,17 @@ class ReplayLoop(asyncio.SelectorEventLoop):
         return then if then is not None and due < then <= due + self._lateness(due) else due
 
     def _catch_up(self, script: Script) -> None:
-        """The recorded loop was slow: what an input has woken acted only later."""
-        if self._lateness(self._now) > self._late_s:
-            self._now = max(self._now, self._when_recorded(script, script.next_input(), self._now))
+        """What an input, or a timer, has woken took its time: the next decision before the next input tells.
+
+        After the last input only a stall is believed, not a pause.
+        """
+        following, then = script.next_input(), script.recorded_time()
+        if then is None:
+            return
+        if following is not None and script.decided < following[1]:
+            self._now = max(self._now, min(then, following[0]))
+        elif following is None and then <= self._now + LAST_STALL_S:
+            self._now = max(self._now, then)
 
     def _enter(self, script: Script, following: Following | None) -> None:
         """Let an input enter, and all that entered in the same turn of the loop."""
@@ -265,7 +290,7 @@ class ReplayLoop(asyncio.SelectorEventLoop):
         while following is not None:
             self._now = max(self._now, following[0])
             self._frames_before(script, following[0])
-            self._do(script.enter)
+            self._do(script.enter if script.next_timer() is None else self._fire_recorded)
             following = script.next_input()
             if not turn or following is None or following[2] != turn or script.decided < following[1]:
                 return
@@ -284,12 +309,71 @@ class ReplayLoop(asyncio.SelectorEventLoop):
 
     # ── asyncio's own clockwork ─────────────────────────────────────────────────────────────────
     def _due(self) -> float | None:
-        """Return when the next timer is due; cancelled ones are forgotten, as asyncio does."""
+        """Return when the next timer is due whose firing is not in the recording.
+
+        Cancelled ones are forgotten, as asyncio does.
+        """
         scheduled: list[Any] = self._scheduled  # type: ignore[attr-defined]
         while scheduled and scheduled[0].cancelled():
             self._timer_cancelled_count -= 1  # type: ignore[attr-defined]
             heapq.heappop(scheduled)._scheduled = False
-        return scheduled[0].when() if scheduled else None
+        script = self.script
+        if script is None:
+            return scheduled[0].when() if scheduled else None
+        return min((one.when() for one in self._free(script)), default=None)
+
+    def _free(self, script: Script) -> list[Any]:
+        """Return the timers that the recording leaves to the clock."""
+        alive = (one for one in self._scheduled if not one.cancelled())  # type: ignore[attr-defined]
+        return [one for one in alive if not script.fires_later(_name(one), one.when())]
+
+    def _fire_due(self, due: float) -> None:
+        """Fire the timers up to ``due`` that the recording leaves to the clock."""
+        script = self.script
+        assert script is not None
+        self._now = max(self._now, due)
+        for one in sorted(self._free(script), key=_when):
+            if one.when() <= due + TINY_S and not one.cancelled():
+                self._run_timer(one)
+
+    def _fire_recorded(self) -> None:
+        """A timer fires now because it did then."""
+        script = self.script
+        assert script is not None
+        wanted = script.next_timer()
+        assert wanted is not None
+        name, due = wanted
+        alive = [
+            one
+            for one in self._scheduled  # type: ignore[attr-defined]
+            if not one.cancelled() and _name(one) == name and is_timer(one.when(), due, self._now)
+        ]
+        script.forget_timer()
+        if alive:
+            self._run_timer(min(alive, key=lambda one: abs(one.when() - due)))
+
+    def _run_timer(self, handle: Any) -> None:
+        scheduled: list[Any] = self._scheduled  # type: ignore[attr-defined]
+        scheduled.remove(handle)
+        heapq.heapify(scheduled)
+        handle._scheduled = False
+        handle._run()
+
+    def anchor(self, turn: int) -> None:
+        """What runs in this turn of the loop ran, or was brought about, in that turn then."""
+        self._entered, self._turn = self._turns, turn
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = super().call_at(when, callback, *args, context=context)
+        if self._uvloop and at_once(when - self._now):
+            heap: list[Any] = self._scheduled  # type: ignore[attr-defined]
+            heap.remove(timer)
+            heapq.heapify(heap)
+            timer._scheduled = False
+            self._ready.append(timer)  # type: ignore[attr-defined]
+        return timer
 
     def _jump(self, due: float | None) -> None:
         if due is None:
@@ -298,18 +382,15 @@ class ReplayLoop(asyncio.SelectorEventLoop):
         self._now = max(self._now, due)
         self._fire(due)
 
-    def _fire_before(self, script: Script, following: Following) -> None:
-        """A decision is still to come before this input, in whose turn: then it is a timer's."""
-        while script.decided < following[1]:
-            due = self._due()
-            if due is None or due > following[0]:
-                return
-            self._now = max(self._now, due)
-            handle = heapq.heappop(self._scheduled)  # type: ignore[attr-defined]
-            handle._scheduled = False
-            handle._run()
-
     def _fire(self, horizon: float | None) -> None:
         """Have asyncio fire the timers up to ``horizon``, whatever the clock says; None: none of them."""
         # It fires what is due before time() + _clock_resolution: the one knob that it leaves.
         self._clock_resolution = -math.inf if horizon is None else horizon - self._now + TINY_S
+
+
+def _name(handle: Any) -> str:
+    return timer_name(handle._callback)
+
+
+def _when(handle: Any) -> float:
+    return handle.when()

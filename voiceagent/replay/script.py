@@ -10,6 +10,7 @@ from typing import Any
 
 from voiceagent.replay.recording import Decision, Input, Recording, compared
 from voiceagent.replay.replay_loop import Following
+from voiceagent.replay.timers import is_timer
 
 PULL_WINDOW_S = 0.5
 """How far from its recorded moment a result may be handed out that the call asks for at once."""
@@ -50,6 +51,16 @@ class ReplayScript:
         for one in recording.pulled:
             self._pulled.setdefault(one.kind, []).append(one)
         self._answers: dict[tuple[Any, ...], Answer] = {}
+        self._timers: dict[str, list[tuple[float, float]]] = {}
+        """Recorded timers that are still to fire, by name: when they were due, when they fired."""
+        for one in self._inputs:
+            if one.kind == "timer":
+                fired = (self._start + one.entry["due"], self._start + one.at)
+                self._timers.setdefault(one.entry["name"], []).append(fired)
+        self.clock: Callable[[float], None] = lambda to: None
+        """Moves the loop's clock forward."""
+        self.anchor: Callable[[int], None] = lambda turn: None
+        """Told which turn of the recorded loop this is."""
         self.takers: dict[str, Callable[[Mapping[str, Any]], bool]] = {}
         """Each takes an entry, and says False when nobody was there for it."""
         self.untaken = Untaken()
@@ -75,6 +86,21 @@ class ReplayScript:
 
     def enter_frames(self) -> None:
         self._take(self._frames.popleft())
+
+    def next_timer(self) -> tuple[str, float] | None:
+        one = self._inputs[0] if self._inputs else None
+        if one is None or one.kind != "timer":
+            return None
+        return one.entry["name"], self._start + one.entry["due"]
+
+    def forget_timer(self) -> None:
+        one = self._inputs.popleft()
+        self._timers[one.entry["name"]].pop(0)
+        if self._torn is not None and not self._inputs:
+            self.stands_still()
+
+    def fires_later(self, name: str, due: float) -> bool:
+        return any(is_timer(due, *then) for then in self._timers.get(name, ()))
 
     def _take(self, one: Input) -> None:
         taker = self.takers.get(one.kind)
@@ -108,6 +134,9 @@ class ReplayScript:
                 if now is not None and abs(self._start + one.at - now) > PULL_WINDOW_S:
                     return None
                 del waiting[index]
+                self.clock(self._start + one.at)
+                if one.turn and kind in _IN_TASK:
+                    self.anchor(one.turn - 1)
                 return one.entry
         return None
 
@@ -118,6 +147,8 @@ class ReplayScript:
                 return None
             if fits(one):
                 self._inputs.remove(one)
+                if one.kind == "answering":
+                    self.clock(self._start + one.at)
                 return one
         return None
 
@@ -145,6 +176,8 @@ class ReplayScript:
             lambda one: bool(one.entry.get("at_once")) and _key_of(one.entry) == key, PULL_WINDOW_S, now
         )
         if mine is not None:
+            if mine.turn:
+                self.anchor(mine.turn)
             self.takers[mine.kind](mine.entry)
 
     async def answered(self, key: tuple[Any, ...]) -> Mapping[str, Any]:
@@ -157,6 +190,10 @@ class ReplayScript:
         if found.asked is None or found.asked.done():
             found.asked = asyncio.get_running_loop().create_future()
         return await found.asked
+
+
+_IN_TASK = frozenset({"session", "dial"})
+"""Inputs that a task writes down: in the turn that follows what woke it."""
 
 
 def _key_of(entry: Mapping[str, Any]) -> tuple[Any, ...]:
