@@ -290,3 +290,31 @@ async def test_a_hosted_call_refuses_a_secret_question_before_it_is_asked() -> N
 def test_a_secret_key_does_not_show_in_its_own_text() -> None:
     assert PIN[0] not in repr(DigitPressed(PIN[0], secret=True))
     assert "7" in repr(DigitPressed("7"))
+
+
+@virtual
+async def test_a_pin_in_an_exceptions_message_is_masked(capsys: pytest.CaptureFixture[str]) -> None:
+    """The author's own words may hold it: journal, log, console and outcome do not."""
+
+    @flow("careless")
+    async def careless(call: Call) -> None:
+        pin = await call.collect("Ask for the PIN.", secret=True, digits=Digits(5))
+        assert pin is not None
+        try:
+            raise KeyError(pin.get_secret_value())
+        except KeyError as error:
+            raise ValueError(f"bad pin {pin.get_secret_value()}, sorry") from error
+
+    story = Watched(careless)
+    story.start()
+    await eventually(lambda: story.call.secret_open)
+    await story.agent_speaks()
+    story.leg.press(PIN)
+    await story.over()
+    failed = next(entry for entry in story.entries if entry["type"] == "flow.failed")
+    assert failed["message"] == f"bad pin {HIDDEN * 5}, sorry"
+    assert len(failed["causes"]) == 1
+    assert PIN not in story.known + repr(story.call.outcome)
+    printed = capsys.readouterr()
+    assert "flow failed" in printed.out
+    assert PIN not in printed.out + printed.err

@@ -466,7 +466,7 @@ class Call:
     def digit_pressed(self, digit: str) -> None:
         """The caller pressed a key, and the sequencer knows (or will be told)."""
         self.digits_pressed += 1
-        shown = self.secrecy.shown(digit)
+        shown = self.secrecy.pressed(digit)
         self.journal.write("caller.digit", digit=shown)
         self._observer.digit_pressed(self, shown)
         if self._port is not None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sysconfig
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -52,6 +52,12 @@ def failure_of(error: BaseException) -> FlowFailure:
     causes: list[str] = []
     _collect(error, causes, {id(error)})
     return FlowFailure(type(error).__name__, message_of(error), frames_of(error), tuple(causes))
+
+
+def masked(failure: FlowFailure, mask: Callable[[str], str]) -> FlowFailure:
+    """Return ``failure`` with what ``mask`` hides hidden: a message may have been made of a secret."""
+    causes = tuple(mask(cause) for cause in failure.causes)
+    return replace(failure, message=mask(failure.message), causes=causes)
 
 
 def message_of(error: BaseException) -> str:

@@ -23,6 +23,8 @@ DEAF_AFTER_S = 1.0
 """So long after a secret block the caller's sound stays silence: a key may still be held, or on its way."""
 KEYS_AFTER_S = 3.0
 """… and keys stay hidden: whoever types more than was asked for types more of the secret."""
+LEAST_MASKED = 3
+"""A shorter run of keys says too little, and would be found in every text."""
 _SILENCE = {"audio/pcmu": b"\xff", "audio/pcma": b"\xd5"}
 
 
@@ -33,6 +35,8 @@ class Secrecy:
         self._call = call
         self._blocks = 0
         self._timers: list[asyncio.TimerHandle] = []
+        self._typed = ""
+        self._values: list[str] = []
         self.deaf = False
         """Nobody may hear the caller now. Asked for every frame."""
         self.keys = False
@@ -60,9 +64,32 @@ class Secrecy:
             if not self._blocks:
                 self._linger()
 
+    def pressed(self, digit: str) -> str:
+        """Return what may be written of a key that was just pressed.
+
+        Secret ones are remembered until the call ends, to be found in what is written later.
+        """
+        if self.keys and digit.isdigit():
+            self._typed += digit
+        else:
+            self._remember()
+        return self.shown(digit)
+
     def shown(self, digit: str) -> str:
-        """Return what may be written of a key that was just pressed."""
+        """Return what others may know of a key that was just pressed."""
         return HIDDEN if self.keys else digit
+
+    def masked(self, text: str) -> str:
+        """Return ``text`` with every secret of this call hidden: a message may have been made of one."""
+        for value in (self._typed, *self._values):
+            if len(value) >= LEAST_MASKED:
+                text = text.replace(value, HIDDEN * len(value))
+        return text
+
+    def _remember(self) -> None:
+        if self._typed:
+            self._values.append(self._typed)
+        self._typed = ""
 
     def silence(self, audio: bytes) -> bytes:
         """Return as much silence as there is ``audio``, in the line's law."""
@@ -76,6 +103,7 @@ class Secrecy:
 
     def _begin(self) -> None:
         self._blocks += 1
+        self._remember()
         self.close()
         if not self.open:
             self._call.journal.write("secret.opened")
