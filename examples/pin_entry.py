@@ -35,10 +35,10 @@ async def bank(call: Call) -> None:
         if account is None or not await knows_the_pin(call, account):
             await call.hangup("I am sorry, I cannot go on without it. Goodbye.")
         balance = await call.fetch(balance_of, account, timeout_s=5, working="One moment, I am looking.")
+        await call.say(f"Your balance is {balance}.")
+        await call.hangup("Thank you for calling. Goodbye.")
     except FetchFailed:
         await call.hangup("I am sorry, our system cannot be reached. Please call again later.")
-    await call.say(f"Your balance is {balance}.")
-    await call.hangup("Thank you for calling. Goodbye.")
 
 
 async def knows_the_pin(call: Call, account: str) -> bool:

@@ -29,6 +29,8 @@ class Holding:
         """The caller waits in a queue, with music and no hold of SIP: keys arrive, and nobody listens."""
         self.caller_gone = False
         """Nobody is there for the moment: the party before has left, the next one is being called."""
+        self.back_at = 0.0
+        """Loop time since when nobody holds anybody."""
 
     @property
     def on(self) -> bool:
@@ -48,6 +50,8 @@ class Holding:
         call.recorder.gate("hold", self.on)
         if call.session is not None:
             call.session.pause(quiet and not self.consulting)
+        if not quiet:
+            self.back_at = asyncio.get_running_loop().time()
         self._changed.set()
         self._changed = asyncio.Event()
         self._observer.call_changed(call)
