@@ -18,6 +18,7 @@ def run_replay_bench(calls: int, *, at_once: int, seed: int, keep: Path | None =
 
     ``keep`` is a folder in which the journals are left.
     """
+    configure_logs(level="error")
     with TemporaryDirectory(prefix="voiceagent-replay-") as folder:
         place = Path(folder) if keep is None else keep
         run_loop(lambda: record(place, calls, at_once=at_once, seed=seed))
