@@ -164,6 +164,10 @@ CUT: tuple[Part, ...] = (_shopper, _operated)
 """Parts that are played against a provider whose sockets die."""
 
 
+SHORT: tuple[Part, ...] = (_impatient, _handed, _called, _impatient)
+"""Parts that take a few seconds."""
+
+
 async def record(folder: Path, calls: int, *, at_once: int = 4, seed: int = 1) -> None:
     """Make that many calls, and return the folder; some are hosted, some meet a dying provider."""
     shares = _shares(calls)
@@ -171,6 +175,12 @@ async def record(folder: Path, calls: int, *, at_once: int = 4, seed: int = 1) -
         if shares[name]:
             async with _scene(folder / name, name, random.Random(f"{seed} {name}")) as scene:
                 await _play(scene, parts, shares[name], at_once)
+
+
+async def record_short(folder: Path, seed: int = 1) -> None:
+    """Make the short ones of the direct calls, all at once: a few seconds."""
+    async with _scene(folder, "direct", random.Random(str(seed))) as scene:
+        await _play(scene, SHORT, len(SHORT), len(SHORT))
 
 
 def _shares(calls: int) -> dict[str, int]:

@@ -440,6 +440,21 @@ def bench_recogniser(
     report("recogniser", lambda: run_recogniser_bench(quick=quick), as_json=json)
 
 
+@bench.command("replay")
+def bench_replay(
+    calls: Annotated[int, typer.Option(min=1, help="Calls that are recorded.")] = 50,
+    at_once: Annotated[int, typer.Option(min=1, help="So many of them at once.")] = 4,
+    seed: Annotated[int, typer.Option(help="Seed of what the callers do.")] = 1,
+    keep: Annotated[Path | None, typer.Option(help="Folder in which the journals are left.")] = None,
+    json: Json = False,
+) -> None:
+    """Record calls of many kinds over loopback, replay them, and count those that are decided otherwise."""
+    from voiceagent.bench.replay import run_replay_bench
+    from voiceagent.cli.bench import report
+
+    report("replay", lambda: run_replay_bench(calls, at_once=at_once, seed=seed, keep=keep), as_json=json)
+
+
 @bench.command("simulate")
 def bench_simulate(
     runs: Annotated[int, typer.Option(min=1, help="How often, the first time aside.")] = 20,

@@ -343,14 +343,15 @@ class ReplayLoop(asyncio.SelectorEventLoop):
         wanted = script.next_timer()
         assert wanted is not None
         name, due = wanted
-        alive = [
+        alive: list[Any] = [
             one
             for one in self._scheduled  # type: ignore[attr-defined]
             if not one.cancelled() and _name(one) == name and is_timer(one.when(), due, self._now)
         ]
         script.forget_timer()
         if alive:
-            self._run_timer(min(alive, key=lambda one: abs(one.when() - due)))
+            _, nearest = min((abs(_when(one) - due), index) for index, one in enumerate(alive))
+            self._run_timer(alive[nearest])
 
     def _run_timer(self, handle: Any) -> None:
         scheduled: list[Any] = self._scheduled  # type: ignore[attr-defined]
