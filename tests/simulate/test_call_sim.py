@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from tests.simulate.shop import shop
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.front_desk import front_desk
+from voiceagent.simulate import pytest_plugin
 from voiceagent.simulate.call_sim import CallSims
 
 
@@ -133,3 +137,10 @@ def test_a_whole_scenario_is_played(call_sim: CallSims) -> None:
         AssertionError, match=r"hours.toml: turn 1 \(line 4\): expected to hear 'good morning'"
     ):
         call_sim.plays(shop, "scenarios/bad/hours.toml")
+
+
+def test_the_fixture_comes_with_the_package_under_the_name_of_its_module() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    points = project["project"]["entry-points"]["pytest11"]
+    assert points == {pytest_plugin.__name__: pytest_plugin.__name__}
+    assert "call_sim" in vars(pytest_plugin)

@@ -150,6 +150,12 @@ def test_what_a_hosted_model_made_up_is_a_comment() -> None:
     assert 'said = "Please type your six digit account number, then hash."' in text
 
 
+def test_what_is_no_journal_of_ours_is_told_with_its_line() -> None:
+    entries = [{"type": "call.offered", "t": 0.0}, {"type": "flow.step", "t": 1.0}]
+    with pytest.raises(NoStory, match=r"line 2 is not as .* \(flow.step: KeyError: 'step'\)"):
+        scenario_of(entries, "damaged")
+
+
 @pytest.mark.parametrize("entries", [[], [{"type": "call.offered", "t": 0.0}]])
 def test_a_call_without_an_answer_is_no_scenario(entries: Iterable[Mapping[str, Any]]) -> None:
     with pytest.raises(NoStory, match="no call that was answered"):

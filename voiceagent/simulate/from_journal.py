@@ -15,9 +15,9 @@ from typing import Any, cast
 from voiceagent.engine.brain_rules import quoted
 from voiceagent.engine.brain_text import sentences
 from voiceagent.engine.tts.text import speakable
-from voiceagent.errors import VoiceAgentError
 from voiceagent.simulate.journal_story import (
     Act,
+    NoStory,
     Story,
     Voice,
     read_story,
@@ -41,12 +41,6 @@ SHORT = 60
 """Characters of what was said that an expectation, or a comment, repeats."""
 
 
-class NoStory(VoiceAgentError):
-    """The journal tells of no answered call."""
-
-    code = "journal"
-
-
 def scenario_of(entries: Iterable[Mapping[str, Any]], name: str) -> str:
     """Return a scenario (TOML) that plays a journal's call. Raises NoStory for one without an answer."""
     story = read_story(entries)
@@ -62,7 +56,7 @@ def scenario_of(entries: Iterable[Mapping[str, Any]], name: str) -> str:
 # ── facts ───────────────────────────────────────────────────────────────────────────────────────
 def _head(story: Story, name: str) -> Iterator[str]:
     offered = story.offered
-    yield f"# From the journal of call {offered.get('call_id', '')}."
+    yield f"# From the journal of call {_one_line(str(offered.get('call_id', '')))}."
     yield f"name = {toml(name)}"
     yield f"flow = {toml(offered.get('flow', ''))}"
     for key in ("caller", "called", "trunk"):

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from voiceagent.errors import VoiceAgentError
 from voiceagent.simulate.sim_call import ONSET_S
 
 KEYS_APART_S = 3.0
@@ -75,11 +76,21 @@ class Story:
         return None
 
 
+class NoStory(VoiceAgentError):
+    """The journal tells of no answered call, or not in the way that this version writes journals."""
+
+    code = "journal"
+
+
 def read_story(entries: Iterable[Mapping[str, Any]]) -> Story:
-    """Read a journal's entries, in order."""
+    """Read a journal's entries, in order. Raises NoStory for one that cannot be read."""
     reader = _Reader()
-    for entry in entries:
-        reader.take(entry)
+    for number, entry in enumerate(entries, 1):
+        try:
+            reader.take(entry)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            about = f"{entry.get('type', 'an entry')}: {type(error).__name__}: {error}"
+            raise NoStory(f"line {number} is not as this version writes it ({about})") from None
     return reader.finished()
 
 
