@@ -62,6 +62,9 @@ def test_who_hangs_up_ends_the_call(call_sim: CallSims) -> None:
 def test_a_hold_costs_nothing(call_sim: CallSims) -> None:
     call = call_sim(shop)
     call.holds(30_000)
+    assert call.heard == ""
+    call.silence(7000)
+    assert "I did not hear anything" in call.heard, "silence counts from the end of the hold"
     call.says("hours")
     assert "We open at nine" in call.heard
 

@@ -124,7 +124,10 @@ class FlowPort:
         self._silent_since = None if playing else asyncio.get_running_loop().time()
 
     def silent_since(self) -> float | None:
-        return self._silent_since
+        # Who is on hold hears no question; what was asked before is answered after.
+        if self._silent_since is None or self._call.held:
+            return None
+        return max(self._silent_since, self._call.holding.back_at)
 
     def drop_prompt(self) -> None:
         self._session.digit(self._last_key)

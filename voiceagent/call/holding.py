@@ -27,6 +27,8 @@ class Holding:
         """The model speaks with somebody else while the caller hears music."""
         self.caller_gone = False
         """Nobody is there for the moment: the party before has left, the next one is being called."""
+        self.back_at = 0.0
+        """Loop time since when nobody holds anybody."""
 
     @property
     def on(self) -> bool:
@@ -45,6 +47,8 @@ class Holding:
         call.recorder.gate("hold", self.on)
         if call.session is not None:
             call.session.pause(self.on and not self.consulting)
+        if not self.on:
+            self.back_at = asyncio.get_running_loop().time()
         self._changed.set()
         self._changed = asyncio.Event()
         self._observer.call_changed(call)

@@ -231,7 +231,7 @@ class CallPort(Protocol):
         ...
 
     def silent_since(self) -> float | None:
-        """Loop time since when the agent has been silent; None while it speaks."""
+        """Loop time since when the caller could answer; None while the agent speaks or the call is on hold."""
         ...
 
     def drop_prompt(self) -> None:
