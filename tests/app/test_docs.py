@@ -18,6 +18,7 @@ from voiceagent.console.app import create_app
 from voiceagent.console.config import ConsoleConfig
 from voiceagent.ivr import Call
 from voiceagent.settings import RouteSettings, Settings, TrunkSettings, load_settings
+from voiceagent.settings.queues import QueueSettings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -67,6 +68,14 @@ def test_the_page_on_flows_lists_every_setting_of_a_route() -> None:
     assert told == [
         (name, "–" if default in nothing else default, text)
         for name, default, text in settings_of(RouteSettings)
+    ]
+
+
+def test_the_page_on_flows_lists_every_setting_of_a_queue() -> None:
+    told = re.findall(r"^\| `queues\.([a-z_]+)` \| `([^`]*)` \| (.*) \|$", FLOWS, re.MULTILINE)
+    assert told == [
+        (name, "–" if default == "PydanticUndefined" else default, text)
+        for name, default, text in settings_of(QueueSettings)
     ]
 
 

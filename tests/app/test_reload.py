@@ -175,6 +175,14 @@ async def test_flows_in_toml_and_the_functions_they_call_are_read_again(house: H
     assert house.word == "two"
 
 
+def test_a_start_warns_of_what_a_reload_would_refuse(
+    house: House, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _check_fails(house)
+    FlowDesk(house.settings(), house.metrics)
+    assert "a reload would refuse it" in capsys.readouterr().out + caplog.text
+
+
 async def test_the_next_good_set_is_taken_and_the_refusal_forgotten(house: House) -> None:
     _raises(house)
     await house.refused()

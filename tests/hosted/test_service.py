@@ -160,6 +160,9 @@ async def test_numbers_are_routed_and_unknown_ones_refused(tmp_path: Path, flows
         await call.answered()
         assert running.directory.live[0].flow.name == "sleeper"
         call.hang_up()
+        await until(lambda: not running.directory.live)
+    offered = next(entry for entry in entries_of(tmp_path) if entry["type"] == "call.offered")
+    assert (offered["route"], offered["flows_version"]) == ("hosted.numbers", 1)
 
 
 def signed(

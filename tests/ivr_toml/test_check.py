@@ -17,6 +17,7 @@ MISTAKES = [
     # code, what is replaced, by what, where the finding stands, what its remedy or message says
     ("unknown-target", 'hours"], next = "hours"', 'hours"], next = "huors"', "huors", "did you mean 'hours'"),
     ("unknown-target", 'start = "greet"', 'start = "gret"', "gret", "did you mean 'greet'"),
+    ("unknown-target", 'start = "greet"', 'start = "zzz"', "zzz", "write [steps.zzz]"),
     ("unreachable", "[steps.bye]", '[steps.lost]\ntype = "hangup"\n[steps.bye]', "[steps.lost]", "lost"),
     (
         "no-end",
@@ -64,6 +65,9 @@ MISTAKES = [
     ("bad-value", "interruptible = false", "interruptible = 0", "interruptible = 0", "boolean"),
     ("bad-value", "interruptible = false", 'say = "x"', 'say = "x"', "one of the two"),
     ("bad-value", "{ least = 6,", "{ least = 6, most = 4,", "digits = {", "at least `least`"),
+    ("bad-value", 'into = "balance"', 'into = "caller"', 'into = "caller"', "every call has"),
+    ("bad-value", "options.person", "options.no_input", "options.no_input", "cannot have an option called"),
+    ("missing-key", 'key = "0", ', "", "options.person", "needs `key` or `phrases`"),
     ("bad-value", 'announce = "One moment."', 'whisper = "A caller."', "whisper", "attended = true"),
     ("bad-value", "is {balance}.", "is {balance.", "guide = \"Tell", "without its partner"),
     ("bad-value", 'function = "shop:balance"', 'url = "ftp://example.com/x"', "url", "https://"),

@@ -121,6 +121,9 @@ class FakeLeg:
     def stop_playing(self) -> Sequence[Heard]:
         return [Heard(one.response_id, one.item_id, one.heard_ms, one.cut) for one in self._playout.flush()]
 
+    def play_music(self, on: bool) -> None:
+        self.log.append("music" if on else "no music")
+
     def tap(self, tap: LegTap | None) -> None:
         self.tapped = tap
 

@@ -20,6 +20,7 @@ from voiceagent.call.inputs import Inputs, inputs_of
 from voiceagent.call.ledger import LedgerEntry
 from voiceagent.call.leg import G711
 from voiceagent.call.outcome import CallOutcome
+from voiceagent.call.queue_room import QueueRoom
 from voiceagent.call.transcript import Utterance
 from voiceagent.call.transfers import Dial
 from voiceagent.errors import ProviderError
@@ -83,6 +84,8 @@ class Story:
         dial: Dial | None = None,
         metadata: Mapping[str, str] | None = None,
         recordings: Recordings | None = None,
+        queues: QueueRoom | None = None,
+        call_id: str = "call_1",
         record_inputs: bool = False,
     ) -> None:
         self.provider = ScriptedProvider()
@@ -100,7 +103,7 @@ class Story:
         self._event_ids, self._session_ids = counted_tokens("e"), counted_tokens("s")
         self.refuse = refuse
         self.call = Call(
-            "call_1",
+            call_id,
             self.leg,
             flow,
             open_session=self._open,
@@ -113,6 +116,7 @@ class Story:
             dial=dial,
             metadata=metadata,
             recordings=recordings,
+            queues=queues,
         )
         self._run: asyncio.Task[CallOutcome] | None = None
         self._turns = 0

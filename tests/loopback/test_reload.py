@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import gc
 import json
+import os
 import signal
 import sys
+import termios
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -218,6 +221,35 @@ async def test_sighup_takes_flows_and_routes_of_the_file_and_names_what_needs_a_
         assert json.loads(text)["routes"] == [{"place": 1, "flow": "desk", "when": {"number": ["8*"]}}]
 
         process.terminate()
+        assert await asyncio.wait_for(process.wait(), 20) == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def test_closing_the_terminal_ends_the_service_as_sigterm_does(folder: Path) -> None:
+    master, slave = os.openpty()
+
+    def own_terminal() -> None:
+        os.setsid()
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+    pairs = ("sip.port=0", "console.port=0", f"journal_dir={folder / 'journals'}", *QUIET)
+    chosen = [part for pair in pairs for part in ("--set", pair)]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "voiceagent", "serve", "--json", "-f", str(folder / "desk.py"), *chosen),
+        stdin=slave,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=clean_environment(),
+        preexec_fn=own_terminal,
+    )
+    os.close(slave)
+    assert process.stdout is not None
+    try:
+        assert await asyncio.wait_for(process.stdout.readline(), 30)
+        os.close(master)
         assert await asyncio.wait_for(process.wait(), 20) == 0
     finally:
         if process.returncode is None:

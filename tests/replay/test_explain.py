@@ -365,6 +365,18 @@ def test_the_head_says_how_the_call_went(tmp_path: Path) -> None:
     assert not any("caller_audio" in one["text"] for one in told["told"])
 
 
+def test_a_callers_text_gives_a_terminal_no_orders(tmp_path: Path) -> None:
+    path = tmp_path / "c1.jsonl"
+    entries = [
+        e(0.0, "call.offered", call_id="c1", caller="\x1b]0;owned\x07", called="100", flow="shop"),
+        e(1.0, "caller.said", text="hello\x1b[2Jthere\u202eabc"),
+    ]
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
+    told = CliRunner().invoke(app, ["explain", str(path)]).stdout
+    assert "hello·[2Jthere·abc" in told
+    assert all(one.isprintable() or one == "\n" for one in told)
+
+
 def test_a_journal_of_a_call_that_never_ended_has_an_account() -> None:
     told = account(e(0.0, "call.offered", call_id="c1", caller="a", called="b", flow="f"), asked(2.0, 1))
     assert dict(told.summary.lines())["length"] == "0:02.000"

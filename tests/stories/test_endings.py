@@ -361,7 +361,7 @@ async def quick(account: str) -> str:
     return account
 
 
-@tool(timeout_s=600)
+@tool(timeout_s=300)
 async def endless(account: str) -> str:
     """Never answer."""
     await asyncio.sleep(3600)
@@ -394,7 +394,7 @@ async def test_a_flow_that_gives_a_tool_up_leaves_neither_call_nor_goodbye_hangi
     await story.ends()
 
     assert [item["call_id"] for item in outputs(story)] == ["c1", "c2"], "every call has its output"
-    assert '"cancelled"' in outputs(story)[1]["output"]
+    assert '"the tool was stopped"' in outputs(story)[1]["output"]
     assert len(story.provider.creates()) == 2, "the answer that nobody waits for is not spoken"
     assert story.call.seconds < 8, "the goodbye did not wait for the follow-up"
     nothing_open(story)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import date
 from functools import partial
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from tests.kit.scripted_provider import Reply
 from tests.kit.story import Story
@@ -18,6 +19,7 @@ from voiceagent.call.outside import as_json, as_kind
 from voiceagent.errors import ConfigError, Fault
 from voiceagent.ivr import Call, FetchFailed, FetchTimedOut, flow
 from voiceagent.ivr.verbs.fetching import kind_of, name_of
+from voiceagent.records.journal import plain
 
 
 class Order(BaseModel):
@@ -118,6 +120,31 @@ async def test_a_failure_is_typed_and_written_down_with_its_place() -> None:
 
 
 @virtual
+async def test_a_function_that_was_given_a_secret_tells_no_message_of_what_it_raises() -> None:
+    caught: list[FetchFailed] = []
+
+    async def check(pin: SecretStr) -> bool:
+        raise LookupError(f"no {pin.get_secret_value()}")
+
+    @flow("desk")
+    async def desk(call: Call) -> None:
+        try:
+            await call.fetch(check, SecretStr("73914"))
+        except FetchFailed as error:
+            caught.append(error)
+
+    story = Story(desk, record_inputs=True)
+    story.start()
+    await story.ends()
+    assert str(caught[0]) == "check: LookupError"
+    assert caught[0].__cause__ is not None
+    assert "73914" not in json.dumps(story.entries, default=plain)
+    assert [entry["error"]["message"] for entry in story.entries if entry["type"] == "in.outside"] == [
+        "LookupError"
+    ]
+
+
+@virtual
 async def test_a_fetch_that_takes_long_is_bridged_and_its_line_does_not_outlive_it() -> None:
     @flow("desk")
     async def desk(call: Call) -> None:
@@ -158,6 +185,7 @@ async def test_a_hang_up_cancels_the_function() -> None:
     story.leg.caller_hangs_up()
     await story.ends()
     assert stopped == ["tidied"]
+    assert [(one["ok"], one["code"]) for one in told(story)] == [(False, "cancelled")]
 
 
 @virtual

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from tests.kit.fake_leg import FakeLeg
 from tests.kit.scripted_provider import Reply
@@ -15,7 +16,7 @@ from tests.kit.virtual_loop import eventually, virtual
 from voiceagent.call.config import CallConfig
 from voiceagent.call.leg import LegCapabilities, LegInfo
 from voiceagent.errors import RequestRefused
-from voiceagent.ivr import Call, Flow, flow
+from voiceagent.ivr import Call, Digits, Flow, flow
 from voiceagent.ivr.ports import Recording
 from voiceagent.media.g711 import Law
 from voiceagent.records.recording import RecordingFailed, RecordingFinished, RecordingNews, RecordingSink
@@ -174,6 +175,34 @@ async def test_what_is_not_to_be_recorded_is_silence_and_time_stays_true(by: str
     assert len(at) == pytest.approx(4.0 * 8000, abs=0.3 * 8000)
     [paused], [resumed] = entries(story, "recording.paused"), entries(story, "recording.resumed")
     assert paused["by"] == resumed["by"] == ("hold" if by == "caller" else by)
+
+
+@virtual
+async def test_a_secret_that_is_typed_is_not_in_the_recording() -> None:
+    typed: list[SecretStr | None] = []
+
+    @flow("recorder")
+    async def recorder(call: Call) -> None:
+        await call.record()
+        await asyncio.sleep(2)
+        typed.append(await call.collect("Ask for the PIN.", digits=Digits(4), secret=True))
+        await asyncio.sleep(4)
+
+    kept = Kept()
+    story = story_of(recorder, kept)
+    story.start()
+    await story.agent_speaks()
+    await story.agent_silent()
+    story.leg.press("4711")
+    await story.ends()
+    assert typed == [SecretStr("4711")]
+    caller, _ = kept.files["call_1.wav"]
+    opened, closed = (entries(story, f"recording.{kind}")[0]["t"] for kind in ("paused", "resumed"))
+    began = entries(story, "recording.started")[0]["t"]
+    hidden = caller[round((opened - began + 0.1) * 8000) : round((closed - began - 0.1) * 8000)]
+    assert len(hidden) > 2 * 8000
+    assert set(hidden) == {SILENCE}
+    assert caller[-8000:].count(CALLER) > 7000, "it goes on afterwards"
 
 
 @virtual

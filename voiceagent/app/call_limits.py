@@ -17,6 +17,7 @@ def call_config(settings: Settings) -> CallConfig:
         transfer_timeout_s=call.transfer_timeout_s,
         transfer_targets=call.transfer_targets,
         recording_max_s=settings.recording.max_minutes * 60,
+        prompts_dir=call.prompts_dir,
         fallback_sentence=call.fallback_sentence,
         fallback_target=call.fallback_target,
         survival=SurvivalConfig(

@@ -225,6 +225,8 @@ class NodeDirectory:
     def happened(self, call: Call, kind: str, facts: Mapping[str, Any]) -> None:
         if kind == "flow.failed":
             self._metrics.flow_failed(call.flow.name)
+        elif kind.startswith("queue."):
+            self._metrics.queue_waiting(facts["queue"], facts["waiting"])
         elif kind in ("recording.started", "recording.finished", "recording.failed"):
             self._metrics.recording(kind.removeprefix("recording."))
         self._hub.publish(kind, call.id, dict(facts))

@@ -17,6 +17,7 @@ from voiceagent.call.call import Call, OpenSession
 from voiceagent.call.config import CallConfig
 from voiceagent.call.inputs import Inputs
 from voiceagent.call.leg import Leg
+from voiceagent.call.queue_room import QueueRoom
 from voiceagent.call.transfers import Dial
 from voiceagent.ids import Tokens
 from voiceagent.ivr.flow import Flow, FlowBook, Picked
@@ -40,6 +41,7 @@ class Reception:
         metrics: Metrics,
         journals: JournalWriter,
         recordings: Recordings | None = None,
+        queues: QueueRoom | None = None,
         open_session: OpenSession,
         open_second: OpenSession | None = None,
         transcription: Mapping[str, Any] | None,
@@ -61,6 +63,7 @@ class Reception:
         self._metrics = metrics
         self._journals = journals
         self._recordings = recordings
+        self._queues = queues
         self._open_session = open_session
         self._open_second = open_second
         self._transcription = transcription
@@ -150,6 +153,7 @@ class Reception:
             dial=self._dial,
             metadata=metadata,
             recordings=self._recordings,
+            queues=self._queues,
             origin={
                 **({} if picked is None else {"route": picked.by}),
                 "flows_version": book.version,

@@ -75,6 +75,8 @@ class FlowDesk:
         self._loaded = (wall(), "start")
         self._refused: Mapping[str, Any] | None = None
         metrics.flows_version(self.book.version)
+        for mistake in (one for path in settings.flows for one in _mistakes(Path(path))):
+            _log.warning("a flow has a mistake; a reload would refuse it", mistake=str(mistake))
 
     async def reload(self, by: str) -> Mapping[str, Any]:
         """Read the flows again and put them in place; ``by`` says who asked. Returns :meth:`view`.

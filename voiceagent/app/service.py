@@ -34,8 +34,10 @@ from voiceagent.call.admission import Admission
 from voiceagent.call.config import AdmissionConfig
 from voiceagent.call.direct_audio import DirectMedia
 from voiceagent.call.leg import Leg
+from voiceagent.call.local_lines import check_prompts
 from voiceagent.call.outcome import OutcomeClass
 from voiceagent.call.overload import OverloadConfig
+from voiceagent.call.queue_room import QueueRoom
 from voiceagent.call.sip_gateway import SipGateway
 from voiceagent.errors import ConfigError, MediaError
 from voiceagent.ids import Tokens, random_token
@@ -54,6 +56,7 @@ from voiceagent.realtime.webhook_signature import PREFIX
 from voiceagent.records.journal import JournalWriter
 from voiceagent.records.recording import RecordingWriter
 from voiceagent.settings import MediaSettings, Settings
+from voiceagent.settings.queues import queue_configs
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Dropped, Retransmitted, SipEvent, TrunkJudged, TrunkState
 from voiceagent.sip.net.resolver import Resolver
@@ -131,6 +134,7 @@ class Service:
         self._idle = asyncio.Event()
         self._idle.set()
         self._journals: JournalWriter | None = None
+        self.queues = QueueRoom(queue_configs(settings.queues))
         self._recordings = RecordingWriter(Path(settings.recordings_dir))
         self._engine: RunningEngine | None = None
         self._warmth = "ok"
@@ -184,6 +188,7 @@ class Service:
         # Files and names first: a mistake in them is told before a port is opened.
         check_files(tls_of(settings.sip))
         self._music = hold_music(settings.call.hold_music)
+        check_prompts(settings.call.prompts_dir)
         table = await trunk_table(settings, self.resolver)
         own_engine = settings.provider == "embedded" and settings.realtime.url is None
         engine_url = await self._start_engine() if own_engine else None
@@ -208,6 +213,7 @@ class Service:
             metrics=self.metrics,
             journals=self._journals,
             recordings=self._recordings,
+            queues=self.queues,
             open_session=sessions.open,
             open_second=sessions.second,
             transcription=sessions.transcription,
@@ -398,6 +404,7 @@ class Service:
         self.admission.draining = True
         self.metrics.draining(True)
         _log.info("draining", calls=self.admission.live)
+        self.queues.close()
         if self.trunks is not None:
             await self.trunks.close()
         if self.admission.live == 0:

@@ -130,6 +130,9 @@ class ClockedLeg:
     def stop_playing(self) -> Sequence[Heard]:
         return [Heard(one.response_id, one.item_id, one.heard_ms, one.cut) for one in self._playout.flush()]
 
+    def play_music(self, on: bool) -> None:
+        return
+
     def tap(self, tap: LegTap | None) -> None:
         return
 

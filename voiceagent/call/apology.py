@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from voiceagent.call.leg import G711
+from voiceagent.call.local_lines import line
 from voiceagent.call.outcome import CallOutcome
 
 if TYPE_CHECKING:
@@ -17,11 +16,9 @@ RESPONSE_ID = "local-apology"
 """Stands in for a response id in the leg's playback reports."""
 
 
-@cache
 def apology(audio_format: G711) -> bytes:
-    """Return "We are sorry, … Please call again later." as G.711 at 8 kHz."""
-    name = "apology.pcma" if audio_format == "audio/pcma" else "apology.pcmu"
-    return (files("voiceagent.call") / "prompts" / name).read_bytes()
+    """Return ours, "We are sorry, … Please call again later.", as G.711 at 8 kHz."""
+    return line("apology", audio_format)
 
 
 async def play_apology(call: Call, outcome: CallOutcome) -> None:
@@ -31,7 +28,7 @@ async def play_apology(call: Call, outcome: CallOutcome) -> None:
         return
     call.journal.write("apology", reason=outcome.reason, detail=outcome.detail)
     call.stop_leg()
-    audio = apology(call.leg.audio_format)
+    audio = call.watch.line("apology")
     call.watch.play_line(audio, RESPONSE_ID)
     try:
         async with asyncio.timeout(len(audio) / 8000 + 2):

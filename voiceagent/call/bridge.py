@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from voiceagent.call.leg import Heard, Leg
+from voiceagent.call.local_lines import is_local
 from voiceagent.realtime.model_events import (
     RealtimeModelAudioDoneEvent,
     RealtimeModelAudioEvent,
@@ -23,10 +24,17 @@ from voiceagent.realtime.session import RealtimeSession
 class AudioBridge:
     """Joins one leg and one session. Both sides call it synchronously on the loop's thread."""
 
-    def __init__(self, leg: Leg, session: RealtimeSession, silenced: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        leg: Leg,
+        session: RealtimeSession,
+        silenced: Callable[[], None],
+        local_ended: Callable[[Heard], None],
+    ) -> None:
         self.leg = leg
         """Who hears the agent now."""
         self._silenced = silenced
+        self._local_ended = local_ended
         self._session = session
         self.caller_audio = session.send_audio
 
@@ -58,6 +66,9 @@ class AudioBridge:
         stopped = self.leg.stop_playing()
         self._silenced()
         for heard in stopped:
-            self.playback_ended(heard)
+            if is_local(heard.response_id):
+                self._local_ended(heard)
+            else:
+                self.playback_ended(heard)
         if all(heard.response_id != response_id for heard in stopped):
             self._session.playback_ended(response_id, item_id, 0, cut=True)

@@ -34,6 +34,8 @@ from voiceagent.call.operating import Operating
 from voiceagent.call.outcome import FLOW_FAILED, CallOutcome, OutcomeClass, leg_refused
 from voiceagent.call.outside import Outside, directly
 from voiceagent.call.placing import Placing
+from voiceagent.call.queue_room import QueueRoom
+from voiceagent.call.queue_wait import Queueing
 from voiceagent.call.record import write_end, write_offer
 from voiceagent.call.recorded_call import recorded, write_call
 from voiceagent.call.recording import Recorder
@@ -41,6 +43,7 @@ from voiceagent.call.recovery import Recovery
 from voiceagent.call.secrecy import Secrecy
 from voiceagent.call.session_setup import transcription_of
 from voiceagent.call.settling import Settling
+from voiceagent.call.sounds import Sounds
 from voiceagent.call.speech import CallSpeech
 from voiceagent.call.succession import Succession
 from voiceagent.call.transcript import Transcript, Utterance
@@ -87,13 +90,14 @@ class Call:
         outside: Outside = directly,
         origin: Mapping[str, Any] | None = None,
         recordings: Recordings | None = None,
+        queues: QueueRoom | None = None,
     ) -> None:
         """``open_second`` opens a session with the provider that stands in for the first.
 
         ``dial`` places the calls to whom the caller is handed, where we call them ourselves. ``metadata`` is
         what came with the request to place this call; every response carries it. ``outside`` runs what is not
         of this call's doing. ``origin`` says how the flow was found; it goes into the journal's first entry.
-        ``recordings`` keeps what the flow records; None: nobody does.
+        ``recordings`` keeps what the flow records; None: nobody does. ``queues``: those of the node.
         """
         self.inputs = inputs_of(journal)
         self.leg, dial, outside = recorded(self.inputs, leg, dial, outside)
@@ -146,14 +150,22 @@ class Call:
         self.secrecy = Secrecy(self)
         self.ear = LegEar(self)
         self.holding = Holding(self, observer)
+        self.sounds = Sounds(self)
         self.recorder = Recorder(self, recordings or Unkept(), observer, config.recording_max_s)
+        self.queueing = Queueing(self, queues, observer)
         self.transfers = Transfers(self, config.transfer_targets, dial, observer)
         timeout_s = config.transfer_timeout_s
         self.operating = Operating(self, config.transfer_targets, self._tasks.start, timeout_s)
         self.succession = Succession(self, config.transfer_targets, dial, self._tasks.start, timeout_s)
         self._provider_lost: CallOutcome | None = None
         self._settling = Settling(self)
-        self.watch = Watch(self, observer, config.vigil, transcribes=transcription is not None)
+        self.watch = Watch(
+            self,
+            observer,
+            config.vigil,
+            transcribes=transcription is not None,
+            prompts_dir=config.prompts_dir,
+        )
 
     @property
     def held(self) -> bool:
@@ -290,7 +302,7 @@ class Call:
             self.recovery = Recovery(
                 self, session, self._open_first, self._open_second, survival, self._tasks.start
             )
-        self._bridge = AudioBridge(self.leg, session, self._silenced)
+        self._bridge = AudioBridge(self.leg, session, self._silenced, self.sounds.ended)
         self.speech = CallSpeech(
             self.id,
             session,
@@ -431,6 +443,7 @@ class Call:
     def use_leg(self, leg: Leg, info: LegInfo) -> None:
         """Go on with ``leg``, which stands; see :mod:`voiceagent.call.succession`."""
         self.recorder.follow(self.leg, leg)
+        leg.play_music(self.holding.in_queue)
         self.leg, self.info = leg, info
         if self._bridge is not None:
             self._bridge.leg = leg
@@ -444,6 +457,7 @@ class Call:
 
     async def stop_voice(self) -> None:
         """Stop the agent's voice."""
+        self.sounds.stop()
         if self.session is not None:
             await self.session.interrupt(by=InterruptedBy.OPERATOR)
 

@@ -63,6 +63,8 @@ class CallConfig:
     """What happens when the provider is lost."""
     recording_max_s: float = 7200.0
     """Longest recording."""
+    prompts_dir: str | None = None
+    """Folder of recorded lines: ``<language>/moment.wav``, ``patience.wav``, ``apology.wav``."""
     fallback_sentence: str = FALLBACK_SENTENCE
     """Said word for word to a caller whose flow has failed; a flow may have its own."""
     fallback_target: str | None = None

@@ -12,13 +12,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from voiceagent.call.apology import play_apology
-from voiceagent.call.config import CallConfig
+from voiceagent.call.config import FALLBACK_SENTENCE, CallConfig
 from voiceagent.call.flow_port import FlowPort
+from voiceagent.call.heard_whole import heard_whole
 from voiceagent.call.outcome import CallOutcome, OutcomeClass
-from voiceagent.errors import CallEnded
+from voiceagent.ivr.flow import Flow
 from voiceagent.ivr.ports import Line
 from voiceagent.ivr.verbs.wording import verbatim
-from voiceagent.realtime.requests import BargePolicy, Origin, Outcome
+from voiceagent.realtime.requests import BargePolicy, Origin
 
 if TYPE_CHECKING:
     from voiceagent.call.call import Call
@@ -27,10 +28,8 @@ BEGIN_LIMIT_S = 5.0
 """How long the session may take to begin while nothing keeps it from speaking."""
 LIMIT_S = 60.0
 """How long all that comes before the transfer may take: the caller's own words, a hold, the sentence."""
-TRIES = 3
-"""How often the sentence is said to a caller who speaks into it."""
 LOOK_S = 0.1
-"""How often it is looked whether the caller keeps the sentence waiting."""
+"""How often it is looked whether an operator's transfer is over."""
 
 
 class FlowFallback:
@@ -50,7 +49,7 @@ class FlowFallback:
         self._config = config
         self._hurry = hurry
         self._run = run
-        self._sentence = call.flow.fallback or config.fallback_sentence
+        self._sentence = call.flow.fallback or _sentence(call.flow, config)
         self._target = call.flow.fallback_target or config.fallback_target
 
     async def play(self, failed: CallOutcome) -> CallOutcome:
@@ -90,37 +89,17 @@ class FlowFallback:
 
     async def _say(self) -> bool:
         """Have the model say the sentence; True when it was heard whole."""
-        audible = asyncio.Event()
-        saying = self._run("fallback", self._spoken(audible))
-        began = asyncio.get_running_loop().time()
-        wanted_s = 0.0
-        """How long nothing but the session has kept the sentence waiting."""
-        while not self._hurry.done() and not saying.done():
-            await asyncio.wait({saying, self._hurry}, timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
-            if not audible.is_set() and not self._call.held and self._call.floor == "nobody":
-                wanted_s += LOOK_S
-            if wanted_s > BEGIN_LIMIT_S or asyncio.get_running_loop().time() > began + LIMIT_S:
-                break
-        if not saying.done():
-            saying.cancel()
-            return False
-        outcome: Outcome | None = None if saying.cancelled() else saying.result()
-        return outcome is not None and outcome.completed
-
-    async def _spoken(self, audible: asyncio.Event) -> Outcome | None:
         speech = self._call.speech
         assert speech is not None
         line = Line(verbatim(self._sentence), interruptible=False, barge_policy=BargePolicy.REQUEUE)
-        outcome = None
-        try:
-            for _ in range(TRIES):
-                audible.clear()
-                outcome = await speech.speak(line, audible.set)
-                if not outcome.interrupted:
-                    break  # else the provider has cut it by itself when the caller spoke
-        except CallEnded:
-            return None
-        return outcome
+        return await heard_whole(
+            self._call,
+            lambda audible: speech.speak(line, audible),
+            begin_limit_s=BEGIN_LIMIT_S,
+            limit_s=LIMIT_S,
+            run=self._run,
+            stop=self._hurry,
+        )
 
     async def _transfer(self, target: str) -> bool:
         call = self._call
@@ -129,3 +108,9 @@ class FlowFallback:
         result = await call.transfers.blind(target, self._config.transfer_timeout_s)
         call.journal.write("fallback.transfer", target=target, accepted=result.accepted, status=result.status)
         return result.accepted
+
+
+def _sentence(flow: Flow, config: CallConfig) -> str:
+    """Return the service's own sentence; where that was left as it is, in the flow's language."""
+    unset = config.fallback_sentence == FALLBACK_SENTENCE
+    return flow.options.words.broken if unset else config.fallback_sentence

@@ -7,22 +7,29 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voiceagent.call.flow_failure import failure_of
 from voiceagent.call.greeting import Greeting
+from voiceagent.call.heard_whole import heard_whole
 from voiceagent.call.leg import LegInfo
 from voiceagent.call.outside import Outside, directly
 from voiceagent.call.recording import Recorder
+from voiceagent.call.sounds import PER_MS, sound_or_refusal
 from voiceagent.call.speech import CallSpeech
 from voiceagent.errors import CallEnded, RequestRefused
-from voiceagent.ivr.ports import Answering, CallerInput, CallFacts, Line, TransferOutcome
-from voiceagent.realtime.requests import Outcome
+from voiceagent.ivr.ports import Answering, CallerInput, CallFacts, Line, QueueOutcome, TransferOutcome
+from voiceagent.realtime.requests import InterruptedBy, Outcome
 from voiceagent.realtime.session import RealtimeSession
 
 if TYPE_CHECKING:
     from voiceagent.call.call import Call
 
+GOODBYE_BEGIN_S = 30.0
+"""How long the session may take to begin a goodbye: longer than it takes to find that it is gone."""
+GOODBYE_LIMIT_S = 120.0
+"""How long a goodbye may wait for a caller who speaks, or is on hold."""
 INPUT_LIMIT = 256
 """Unread inputs kept; a flow that never listens loses the oldest."""
 
@@ -119,6 +126,25 @@ class FlowPort:
         finally:
             self._asking -= line.question
 
+    async def play(
+        self, path: Path, *, text: str, interruptible: bool, from_ms: int = 0
+    ) -> tuple[int, int, InterruptedBy | None]:
+        if self._over:
+            raise CallEnded("the flow has ended")
+        call = self._call
+        if not call.leg.capabilities.owns_playout:
+            raise RequestRefused("play", "cannot be done on this kind of call", code="not_supported")
+        audio = await sound_or_refusal(path, call.leg.audio_format)
+        begin = min(from_ms * PER_MS, len(audio))
+        heard_ms, by = await call.sounds.play(audio[begin:], interruptible=interruptible)
+        facts = {"from_ms": from_ms, "heard_ms": heard_ms, "by": by}
+        call.journal.write("sound.played", file=path.name, text=text, **facts)
+        return heard_ms, len(audio) // PER_MS, by
+
+    @property
+    def can_play(self) -> bool:
+        return self._call.leg.capabilities.owns_playout
+
     def playback(self, playing: bool) -> None:
         """The agent's voice is heard, or has stopped."""
         self._silent_since = None if playing else asyncio.get_running_loop().time()
@@ -214,6 +240,22 @@ class FlowPort:
     def step(self, name: str, place: str = "") -> None:
         self._step(name, place)
 
+    async def goodbye(self, line: Line) -> bool:
+        call = self._call
+        if call.holding.by_us:
+            await call.holding.resume()
+        loop = asyncio.get_running_loop()
+        heard = await heard_whole(
+            call,
+            lambda audible: self.speak(line, audible),
+            begin_limit_s=GOODBYE_BEGIN_S,
+            limit_s=GOODBYE_LIMIT_S,
+            run=lambda name, work: loop.create_task(work, name=f"ivr/{name}"),
+        )
+        if not heard:
+            call.journal.write("goodbye.cut")
+        return heard
+
     async def hang_up(self, reason: str) -> None:
         self._hang_up(reason)
         await asyncio.Event().wait()  # the call's end cancels the flow here
@@ -230,6 +272,18 @@ class FlowPort:
         if result.accepted:
             await asyncio.Event().wait()  # the call's end cancels the flow here
         return TransferOutcome(result.accepted, result.status, result.reason, result.steps)
+
+    async def queue(
+        self,
+        name: str,
+        say: Callable[[int], Line] | None,
+        *,
+        timeout_s: float | None,
+        whisper: Line | None,
+        leave: str,
+    ) -> QueueOutcome:
+        queueing = self._call.queueing
+        return await queueing.wait(self, name, say, timeout_s=timeout_s, whisper=whisper, leave=leave)
 
     @property
     def recorder(self) -> Recorder:

@@ -25,6 +25,8 @@ class Holding:
         self.by_us = False
         self.consulting = False
         """The model speaks with somebody else while the caller hears music."""
+        self.in_queue = False
+        """The caller waits in a queue, with music and no hold of SIP: keys arrive, and nobody listens."""
         self.caller_gone = False
         """Nobody is there for the moment: the party before has left, the next one is being called."""
         self.back_at = 0.0
@@ -41,12 +43,13 @@ class Holding:
         return ("us",) * self.by_us + ("caller",) * self.by_caller
 
     def apply(self) -> None:
-        """Have session and watch follow; also those that came later."""
+        """Have session and watch follow; also those that came later. A file that is played counts as hold."""
         call = self._call
-        call.watch.held(self.on)
+        quiet = self.on or call.sounds.playing
+        call.watch.held(quiet)
         call.recorder.gate("hold", self.on)
         if call.session is not None:
-            call.session.pause(self.on and not self.consulting)
+            call.session.pause(quiet and not self.consulting)
         if not self.on:
             self.back_at = asyncio.get_running_loop().time()
         self._changed.set()
@@ -58,6 +61,17 @@ class Holding:
         self.by_caller = held
         self._call.journal.write("caller.held" if held else "caller.resumed")
         self.apply()
+
+    @property
+    def deaf(self) -> bool:
+        """True while what the caller says is for nobody, because we keep the caller waiting."""
+        return self.by_us or self.in_queue
+
+    def queue(self, on: bool) -> None:
+        """Let the caller wait with music between our words, or not any more."""
+        self.in_queue = on
+        self._call.recorder.gate("queue", on)
+        self._call.leg.play_music(on)
 
     def reset(self) -> None:
         """Another party is on the line: nobody holds anybody."""

@@ -216,6 +216,9 @@ class HostedLeg:
         """The provider's buffer is cleared by the sequencer, not here."""
         return ()
 
+    def play_music(self, on: bool) -> None:
+        """The provider plays, and it has no music: the caller waits in silence."""
+
     def tap(self, tap: LegTap | None) -> None:
         """No audio passes through us; see the capabilities."""
 

@@ -298,6 +298,10 @@ class Leg(Protocol):
         """
         ...
 
+    def play_music(self, on: bool) -> None:
+        """Play the music of a hold wherever nothing else is played, without a hold; or stop it."""
+        ...
+
     def tap(self, tap: LegTap | None) -> None:
         """Have ``tap`` hear both sides from now on; None ends it. Only where the leg ``can_record``."""
         ...

@@ -12,6 +12,7 @@ from voiceagent.call.flow_port import FlowPort
 from voiceagent.call.leg import Heard, Leg, LegEnd, ReferAsked
 from voiceagent.call.local_lines import is_local
 from voiceagent.call.outcome import CallOutcome, outcome_of_leg
+from voiceagent.call.sounds import SOUND
 
 if TYPE_CHECKING:
     from voiceagent.call.call import Call
@@ -56,7 +57,7 @@ class LegEar:
             self._call.placing.progress(status, early_media)
 
     def leg_audio(self, audio: bytes) -> None:
-        if self._call.secrecy.deaf:
+        if self._call.secrecy.deaf or self._call.holding.in_queue:
             audio = self._call.secrecy.silence(audio)
         if self._call.placing is not None:
             self._call.placing.greeting.hear(audio)
@@ -69,12 +70,14 @@ class LegEar:
         self._call.digit_pressed(digit)
         if self._port is not None:
             self._port.hush_for(digit)
+        self._call.sounds.caller_acts()
 
     def leg_playback_started(self, response_id: str, item_id: str) -> None:
         if response_id.startswith(COMFORT):
             return
         self.audible = True
-        self._call.note_first_words()
+        if not is_local(response_id) or response_id.startswith(SOUND):
+            self._call.note_first_words()  # a filler is not the agent's voice
         self._call.set_floor("agent")
         if self._port is not None:
             self._port.playback(True)
@@ -88,6 +91,8 @@ class LegEar:
         self._call.agent_silent()
         if heard.response_id == APOLOGY:
             self.apology_played.set()
+        elif heard.response_id.startswith(SOUND):
+            self._call.sounds.ended(heard)
         elif self._bridge is not None and not is_local(heard.response_id):
             self._call.watch.playback_ended(heard.item_id)
             self._bridge.playback_ended(heard)

@@ -71,6 +71,7 @@ class ModelEar:
             case RealtimeModelTranscriptDeltaEvent():
                 call.transcript.grows(event.response_id, call.seconds, event.delta)
             case RealtimeModelInputSpeechStartedEvent():
+                call.sounds.caller_acts()
                 call.set_floor("caller")
                 call.journal.write("caller.speech_started", audio_ms=event.audio_ms)
                 self._port.caller_did(CallerSpoke())

@@ -45,6 +45,7 @@ class RecordedLeg:
         self.play = leg.play
         self.play_end = leg.play_end
         self.tap = leg.tap
+        self.play_music = leg.play_music
         self.figures: Callable[[], MediaFigures] = leg.figures
 
     @property

@@ -185,6 +185,9 @@ class SipLeg:
     def stop_playing(self) -> Sequence[Heard]:
         return self._audio.stop()
 
+    def play_music(self, on: bool) -> None:
+        self._audio.entertain(on)
+
     def tap(self, tap: LegTap | None) -> None:
         self._tap = tap
         self._audio.port.tap(None if tap is None else tap.agent_audio)

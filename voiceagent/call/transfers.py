@@ -68,19 +68,25 @@ class Transfers:
         return await self._run(HandingOver(target, attended=False), work)
 
     async def attended(
-        self, target: str, timeout_s: float, whisper: Callable[[], Awaitable[object]] | None = None
+        self,
+        target: str,
+        timeout_s: float,
+        whisper: Callable[[], Awaitable[object]] | None = None,
+        *,
+        hold: bool = True,
     ) -> TransferResult:
         """Call ``target`` while the caller hears music; join the two once it has answered.
 
         ``whisper`` is awaited with the model's voice going to the target. When the target cannot be had, or
-        the caller's side will not call it, the caller is taken back.
+        the caller's side will not call it, the caller is taken back. Without ``hold`` the caller is left as
+        is: whoever asks keeps the caller entertained.
         """
         refusal = self._refusal(target)
         if refusal is not None:
             return self._refused(target, refusal)
         if self._dial is None or not self._call.leg.capabilities.can_consult:
             return self._refused(target, NO_CONSULTATION)
-        work = self._consult(self._dial, target, timeout_s, whisper)
+        work = self._consult(self._dial, target, timeout_s, whisper, hold=hold)
         return await self._run(HandingOver(target, attended=True), work)
 
     def _refusal(self, target: str) -> TransferResult | None:
@@ -125,11 +131,18 @@ class Transfers:
             self._show(replace(self.newest, status=status, reason=reason))
 
     async def _consult(
-        self, dial: Dial, target: str, timeout_s: float, whisper: Callable[[], Awaitable[object]] | None
+        self,
+        dial: Dial,
+        target: str,
+        timeout_s: float,
+        whisper: Callable[[], Awaitable[object]] | None,
+        *,
+        hold: bool,
     ) -> TransferResult:
         call, holding = self._call, self._call.holding
         result = TransferResult(False, None, "given up")
-        await holding.hold()
+        if hold:
+            await holding.hold()
         second: SecondLeg | None = None
         try:
             second = SecondLeg(dial(target, (), call.leg), call.ear, self._progress)
@@ -143,7 +156,7 @@ class Transfers:
         finally:
             if second is not None:
                 await second.leg.hang_up("transferred" if result.accepted else "consultation ended")
-            if not result.accepted and not call.leg_gone:
+            if hold and not result.accepted and not call.leg_gone:
                 await holding.resume()
         return result
 

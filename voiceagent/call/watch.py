@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from voiceagent.call.dead_air import DeadAir, runs_of_sound
 from voiceagent.call.ledger import LedgerEntry
-from voiceagent.call.local_lines import PREFIX, line
+from voiceagent.call.local_lines import PREFIX, LineName, line
 from voiceagent.call.observer import CallObserver
 from voiceagent.call.outcome import CallOutcome, OutcomeClass
 from voiceagent.call.vigil import (
@@ -73,8 +73,17 @@ _OUR_OWN = (
 class Watch:
     """Watches one call. Synchronous, on the loop's thread, like everything it hears."""
 
-    def __init__(self, call: Call, observer: CallObserver, config: VigilConfig, *, transcribes: bool) -> None:
+    def __init__(
+        self,
+        call: Call,
+        observer: CallObserver,
+        config: VigilConfig,
+        *,
+        transcribes: bool,
+        prompts_dir: str | None = None,
+    ) -> None:
         self._call = call
+        self._prompts_dir = prompts_dir
         self._observer = observer
         self._transcribes = transcribes
         self._loop = asyncio.get_running_loop()
@@ -107,6 +116,11 @@ class Watch:
             and not self._held
             and bool(self._owed or self._open or self._items or self._vigil.waiting)
         )
+
+    @property
+    def caller_speaks(self) -> bool:
+        """True from the caller's beginning to speak to the end of that."""
+        return self._speaking
 
     # ── life ────────────────────────────────────────────────────────────────────────────────────
     def start(self) -> None:
@@ -220,6 +234,11 @@ class Watch:
         self._feed(Flushed())
         self._feed(ItemOpen(False))
 
+    def line(self, name: LineName) -> bytes:
+        """Return a recorded line in the language of the call's flow."""
+        call = self._call
+        return line(name, call.leg.audio_format, call.flow.options.words.tag, self._prompts_dir)
+
     def play_line(self, audio: bytes, response_id: str) -> None:
         """Play a recorded line whole; its id must say that it is local."""
         leg = self._call.leg
@@ -292,7 +311,7 @@ class Watch:
 
     def _play_line(self, order: PlayLine) -> None:
         self._lines += 1
-        audio = line(order.name, self._call.leg.audio_format)
+        audio = self.line(order.name)
         self._call.journal.write("line.played", line=order.name)
         self.play_line(audio, f"{PREFIX}{order.name}-{self._lines}")
         self._feed(LinePlayed(len(audio) / 8000))

@@ -60,7 +60,7 @@ def _print(account: Account) -> None:
     """Print the head, then line by line; in colour where somebody looks at it."""
     lines = [(f"{label:>10}  {text}", "") for label, text in account.summary.lines()]
     lines.append(("", ""))
-    lines += list(_body(account))
+    lines = [(_printable(text), style) for text, style in (*lines, *_body(account))]
     if not sys.stdout.isatty():
         print("\n".join(text for text, _ in lines))
         return
@@ -73,6 +73,11 @@ def _print(account: Account) -> None:
         shown.stylize("dim" if style else "", 0, 10)
         shown.stylize(style, 12)
         console.print(shown)
+
+
+def _printable(text: str) -> str:
+    """Return a line without what a terminal would obey: callers choose some of its words."""
+    return "".join(one if one.isprintable() else "·" for one in text)
 
 
 def _body(account: Account) -> list[tuple[str, str]]:

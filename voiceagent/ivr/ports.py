@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from voiceagent.claims import CallerClaims
 from voiceagent.ivr.caller_text import CallerText
-from voiceagent.realtime.requests import BargePolicy, Origin, Outcome, When
+from voiceagent.realtime.requests import BargePolicy, InterruptedBy, Origin, Outcome, When
 
 NO_CLAIMS = CallerClaims()
 HIDDEN = "•"
@@ -193,6 +194,17 @@ class Recording:
     """Its length, once it has ended."""
 
 
+@dataclass(frozen=True, slots=True)
+class QueueOutcome:
+    """How waiting in a queue ended; a caller who got through never sees it."""
+
+    reason: str
+    """full, timed_out, left (the caller pressed the key), or closed (the node takes no more)."""
+    position: int
+    """The last one, from 1; 0: the caller never was in it."""
+    waited_s: float
+
+
 class RecorderPort(Protocol):
     """Records the call, one file at a time."""
 
@@ -230,8 +242,23 @@ class CallPort(Protocol):
         """
         ...
 
+    @property
+    def can_play(self) -> bool:
+        """True where files can be played."""
+        ...
+
+    async def play(
+        self, path: Path, *, text: str, interruptible: bool, from_ms: int = 0
+    ) -> tuple[int, int, InterruptedBy | None]:
+        """Play a WAV file in its turn, from a position on.
+
+        Returns the milliseconds that were heard, how many the whole file has, and who cut it, if somebody
+        did. Raises RequestRefused for a file that cannot be played, and where none can (``not_supported``).
+        """
+        ...
+
     def silent_since(self) -> float | None:
-        """Loop time since when the caller could answer; None while the agent speaks or the call is on hold."""
+        """Loop time since when the caller could answer; None while the agent speaks, or on hold."""
         ...
 
     def drop_prompt(self) -> None:
@@ -314,6 +341,10 @@ class CallPort(Protocol):
         """Tell console and journal where the flow is; ``place`` is that in its file (``file.py:line``)."""
         ...
 
+    async def goodbye(self, line: Line) -> bool:
+        """Have the last line said until it was heard whole; False where that could not be had in time."""
+        ...
+
     async def hang_up(self, reason: str) -> None:
         """End the call after what is being said has been heard."""
         ...
@@ -324,6 +355,21 @@ class CallPort(Protocol):
         """Hand the caller to ``target``; refused unless the configuration allows it.
 
         ``attended``: call it first, while the caller hears music; ``whisper`` is said to it.
+        """
+        ...
+
+    async def queue(
+        self,
+        name: str,
+        say: Callable[[int], Line] | None,
+        *,
+        timeout_s: float | None,
+        whisper: Line | None,
+        leave: str,
+    ) -> QueueOutcome:
+        """Let the caller wait in a queue of the node; ``say`` gives the line that tells a position.
+
+        RequestRefused where there is no such queue, or the call cannot be handed over.
         """
         ...
 

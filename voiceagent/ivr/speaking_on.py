@@ -18,7 +18,7 @@ async def speak_on(port: CallPort, spoken: SpokenOn, language: Language) -> Outc
     line = spoken.line
     while True:
         spoken.heard(await port.speak(line))
-        if not spoken.cut or not await _false_alarm(port, language):
+        if not spoken.cut or not await false_alarm(port, language):
             return spoken.outcome()
         rest = spoken.rest()
         if rest is None:
@@ -27,7 +27,7 @@ async def speak_on(port: CallPort, spoken: SpokenOn, language: Language) -> Outc
         port.note_fact(RESUMED, **spoken.facts())
 
 
-async def _false_alarm(port: CallPort, language: Language) -> bool:
+async def false_alarm(port: CallPort, language: Language) -> bool:
     """Wait until it is known what the caller said over the line; True when it was nothing."""
     if not port.transcribes:
         return False

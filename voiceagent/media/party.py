@@ -100,6 +100,7 @@ class RtpParty:
         self._settled: tuple[bytes, Direction] | None = None
         """The peer's offer that what we agreed on answers, and what we wanted then."""
         self._holds = False
+        self._entertains = False
         self.agreement: AudioAgreement | None = None
         self.direction = Direction.SENDRECV
         """What we want; an answer may narrow it."""
@@ -139,7 +140,7 @@ class RtpParty:
         """
         if on != self._holds:
             self._holds = on  # asked again while another exchange is open, the music goes on
-            self.port.play_music(self._media.music.loop(self._law or self._own_law) if on else None)
+            self._play_music()
         both = Direction.INACTIVE if self.held else Direction.SENDONLY
         self.direction = both if on else Direction.SENDRECV
         try:
@@ -147,6 +148,17 @@ class RtpParty:
         finally:
             if on:
                 self.direction = Direction.SENDONLY  # what a later offer of the peer is answered with
+
+    def entertain(self, on: bool) -> None:
+        """Play the music of a hold in place of silence, without a hold."""
+        if on != self._entertains:
+            self._entertains = on
+            if not self._holds:
+                self._play_music()
+
+    def _play_music(self) -> None:
+        wanted = self._holds or self._entertains
+        self.port.play_music(self._media.music.loop(self._law or self._own_law) if wanted else None)
 
     def digit_way(self, takes_info: Callable[[], bool]) -> DigitWay:
         """Return how keys go to this peer: the setting, or what suits it best."""

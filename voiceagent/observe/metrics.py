@@ -67,6 +67,7 @@ class Metrics:
         self._call_seconds = histogram(
             "call_duration_seconds", "From offer to end.", (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600)
         )
+        self._queue_waiting = gauge("queue_waiting", "Callers that wait in a queue for a person.", "queue")
         self._recordings = counter(
             "recordings", "Recordings of calls: started, finished, failed (the disk: look at it).", "what"
         )
@@ -196,6 +197,10 @@ class Metrics:
         self._calls.labels(self._code("outcome", outcome)).inc()
         if duration_s is not None:
             self._call_seconds.observe(duration_s)
+
+    def queue_waiting(self, queue: str, count: int) -> None:
+        """So many callers wait in a queue."""
+        self._queue_waiting.labels(self._code("queue", queue)).set(count)
 
     def recording(self, what: str) -> None:
         """A recording was started, finished, or failed."""

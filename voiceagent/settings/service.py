@@ -49,6 +49,11 @@ class CallSettings(Section):
     hold_music: str | None = Field(
         default=None, description="WAV file that callers on hold hear; default: a soft melody."
     )
+    prompts_dir: str | None = Field(
+        default=None,
+        description="Folder of recorded lines: LANGUAGE/moment.wav, patience.wav, apology.wav; "
+        "default: ours, in English.",
+    )
     filler_s: Annotated[float, Field(ge=0)] = Field(
         default=1.2, description='Silence while it is our turn before "One moment, please."; 0 never.'
     )

@@ -27,6 +27,7 @@ from voiceagent.media.codecs import demand
 from voiceagent.media.srtp import HOW_TO_INSTALL, srtp_available
 from voiceagent.settings.outbound import OutboundSettings
 from voiceagent.settings.provider import EngineSettings, HostedSettings, RealtimeSettings, SurvivalSettings
+from voiceagent.settings.queues import QueueSettings, check_queues, read_queues
 from voiceagent.settings.routes import RouteSettings, check_routes, read_routes
 from voiceagent.settings.service import (
     CallSettings,
@@ -57,6 +58,9 @@ class Settings(BaseSettings):
     default_flow: str = Field(
         default="", description="Name of the flow for numbers that no route and no flow names; else 404."
     )
+    queues: tuple[QueueSettings, ...] = Field(
+        default=(), description="Lines of callers who wait for a person: see Queues in flows.md."
+    )
     journal_dir: str = Field(default="journals", description="Folder for the call journals.")
     journal: JournalSettings = Field(default_factory=JournalSettings)
     recordings_dir: str = Field(
@@ -81,6 +85,11 @@ class Settings(BaseSettings):
     @classmethod
     def _routes(cls, value: Any) -> tuple[RouteSettings, ...]:
         return read_routes(value)
+
+    @field_validator("queues", mode="before")
+    @classmethod
+    def _queues(cls, value: Any) -> tuple[QueueSettings, ...]:
+        return read_queues(value)
 
     @field_validator("trunks", mode="before")
     @classmethod
@@ -162,6 +171,7 @@ def bare_settings(flags: Mapping[str, Any]) -> Settings:
     _check_srtp(settings)
     trunks = [*(one.name for one in settings.trunks), DEFAULT_TRUNK]
     check_routes(settings.routes, settings.default_flow, trunks)
+    check_queues(settings.queues, settings.call.transfer_targets)
     return settings
 
 
@@ -198,6 +208,7 @@ def load_settings(file: str | Path | None = None, flags: Mapping[str, Any] | Non
     _check_srtp(settings)
     trunks = [*(one.name for one in settings.trunks), DEFAULT_TRUNK]
     check_routes(settings.routes, settings.default_flow, trunks)
+    check_queues(settings.queues, settings.call.transfer_targets)
     return settings
 
 

@@ -143,6 +143,9 @@ class SimLeg:
         self._rearm()
         return heard
 
+    def play_music(self, on: bool) -> None:
+        """Nothing sounds here."""
+
     def tap(self, tap: LegTap | None) -> None:
         """Nothing sounds here: a recording is silence of the right length."""
 

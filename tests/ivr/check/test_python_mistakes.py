@@ -211,6 +211,41 @@ MISTAKES: list[tuple[str, str]] = [
             """
         ),
     ),
+    (
+        "endless-loop",
+        in_flow(
+            "while True:  # here\n    await pause()\n    await asyncio.sleep(1)",
+            "async def pause() -> None:\n    await asyncio.sleep(1)\n",
+        ),
+    ),
+    (
+        "missing-await",
+        in_flow(
+            "await Desk().serve(call)",
+            """
+            class Desk:
+                async def serve(self, call: Call) -> None:
+                    self.greet(call)  # here
+
+                async def greet(self, caller) -> None:
+                    await caller.say("Hello.")
+            """,
+        ),
+    ),
+    (
+        "missing-await",
+        in_flow(
+            "await Desk().serve(call)",
+            """
+            class Desk:
+                async def serve(self, call: Call) -> None:
+                    await self.greet(call)
+
+                async def greet(self, caller) -> None:
+                    caller.say("Hello.")  # here
+            """,
+        ),
+    ),
     ("endless-loop", in_flow('while True:  # here\n    await call.respond("Say something.")')),
     ("endless-loop", in_flow('done = False\nwhile not done:  # here\n    await call.say("Still here.")')),
     (

@@ -111,6 +111,18 @@ SOUND = [
     await settle(1)
     """,
     """
+    desk = other.Desk(call)
+    while True:
+        await desk.serve()
+    """,
+    """
+    while True:
+        await other.menu(call)
+    """,
+    """
+    await Desk().serve(call)
+    """,
+    """
     call.attempts = 1
     await call.say(f"Attempt {call.attempts}.")
     await other.elsewhere(call)
@@ -151,6 +163,14 @@ HEAD = textwrap.dedent(
         while True:
             await asyncio.sleep(10)
             await call.note("Ten seconds more.")
+
+    class Desk:
+        async def serve(self, call: Call) -> None:
+            while True:
+                await self.step(call)
+
+        async def step(self, call) -> None:
+            await call.hangup("Goodbye.")
 
     async def settle(seconds: float) -> None:
         await asyncio.sleep(seconds)

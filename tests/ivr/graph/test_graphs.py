@@ -213,12 +213,13 @@ def test_a_toml_flow_is_drawn_from_its_file() -> None:
 
 
 def test_evidence_marks_the_steps_of_a_toml_flow() -> None:
-    walk = Walk(
-        "one", "desk", (Stop("choose", "desk.toml", 8), Stop("hours"), Stop("hangup", "desk.toml", 21))
-    )
-    found = toml_picture(parse_toml_flow(TOML, "desk.toml"), [walk])
+    stops = (Stop("menu", "desk.toml", 6), Stop("hours"), Stop("hangup", "desk.toml", 21))
+    walks = [Walk("one", "desk", stops, "completed"), Walk("two", "desk", stops[:1], "caller_hung_up")]
+    found = toml_picture(parse_toml_flow(TOML, "desk.toml"), walks)
     assert [node.title for node in found.nodes.values() if not node.seen] == ["desk: transfer", "nowhere"]
-    assert sum(link.seen for link in found.links.values()) == 3
+    assert found.nodes["end_caller_hung_up"].seen == 1
+    assert found.between("n1", "n2")[0].seen == 1
+    assert sum(link.seen for link in found.links.values()) == 5
 
 
 HOSTILE = 'a "quote" \\ back`tick` <b>&amp;</b> #35; | pipe\n]) --> x{{{ ü €'

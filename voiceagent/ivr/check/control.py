@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from voiceagent.ivr.check.source import Function, Source
-from voiceagent.ivr.check.verb_table import ENDING, LEAVING, QUESTIONS
+from voiceagent.ivr.check.verb_table import ENDING, LEAVING, OWN_WAITS, QUESTIONS
 
 Ways = frozenset[str]
 """Of ``fall``, ``break``, ``continue``, ``return``, and ``stop`` for the call's end (or an exception)."""
@@ -165,7 +165,19 @@ class Control:
                     ways = ways - FALL | STOP
                 elif one.func.attr in LEAVING:
                     ways |= STOP
+            elif self._may_end(one):
+                ways |= STOP
         return ways
+
+    def _may_end(self, call: ast.Call) -> bool:
+        """Tell whether code that we do not see may end the call: it may have it, by whatever way."""
+        root: ast.expr = call.func
+        while isinstance(root, ast.Attribute | ast.Call | ast.Subscript):
+            root = root.func if isinstance(root, ast.Call) else root.value
+        if self._source.dotted(root) in OWN_WAITS:
+            return False
+        own = self._source.called(call)
+        return own is None or bool(own.call)
 
     # ── what names hold ─────────────────────────────────────────────────────────────────────────
     def _assign(self, node: ast.stmt, known: dict[str, object]) -> None:

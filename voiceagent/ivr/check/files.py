@@ -70,15 +70,15 @@ def _check_toml(text: str, path: Path, targets: Targets | None, endpoints: Endpo
 # ── Python ──────────────────────────────────────────────────────────────────────────────────────
 def _check_python(text: str, path: Path, targets: Targets | None, _: EndpointRules | None) -> Checked:
     checked = check_python(text, str(path), targets)
-    if any(one.code == "syntax" for one in checked.findings):
+    if checked.source is None:
         return checked
     module, problem = _imported(path)
     more = [problem] if problem is not None and not _told_already(problem, checked) else []
     if module is not None:
-        more += _missing_in(module, Source(text, str(path)))
+        more += _missing_in(module, checked.source)
     known = {(one.line, one.code) for one in checked.findings}
     more = [one for one in allowed_out(more, text) if (one.line, one.code) not in known]
-    return Checked(sorted({*checked.findings, *more}), checked.flows)
+    return Checked(sorted({*checked.findings, *more}), checked.flows, checked.source)
 
 
 def _imported(path: Path) -> tuple[ModuleType | None, Finding | None]:

@@ -35,6 +35,8 @@ class Checked:
 
     findings: Sequence[Finding]
     flows: Sequence[FlowFact] = ()
+    source: Source | None = None
+    """The file as it was read, where it is Python that could be."""
 
 
 def check_python(text: str, file: str, targets: Targets | None = None) -> Checked:
@@ -56,7 +58,7 @@ def check_python(text: str, file: str, targets: Targets | None = None) -> Checke
     flows = tuple(source.flow_facts())
     if not flows:
         found.append(source.found(1, "no-flow", "no flow is declared here", "put @flow(…) above one"))
-    return Checked(sorted(set(allowed_out(found, text))), flows)
+    return Checked(sorted(set(allowed_out(found, text))), flows, source)
 
 
 def shared_names(flows: Iterable[FlowFact]) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from voiceagent.ivr.check.findings import Finding
 from voiceagent.ivr.check.rules_verbs import did_you_mean
 from voiceagent.ivr.check.source import Source, VerbUse, argument
-from voiceagent.ivr.check.verb_table import verbs
+from voiceagent.ivr.check.verb_table import OWN_WAITS, verbs
 
 BLOCKING = frozenset(
     {
@@ -32,8 +32,6 @@ BLOCKING = frozenset(
 _HTTP = frozenset({"get", "post", "put", "patch", "delete", "head", "options", "request"})
 _BLOCKING_CLIENTS = ("requests", "httpx")
 _BUILTINS = frozenset(dir(builtins))
-_OWN_WAITS = ("asyncio", "contextlib", "anyio")
-"""Modules whose waits are the flow's own business."""
 
 
 def missing_function(source: Source) -> Iterator[Finding]:
@@ -151,7 +149,7 @@ def outside_await(source: Source) -> Iterator[Finding]:
 
 
 def _is_own(name: str) -> bool:
-    return name.partition(".")[0] in _OWN_WAITS
+    return name.partition(".")[0] in OWN_WAITS
 
 
 def _values(node: ast.Call) -> Iterator[ast.expr]:

@@ -181,9 +181,9 @@ class Source:
         """Functions that get the call as an argument, or see it from outside, are sub-flows, too."""
         calls = [node for node in self.parent if isinstance(node, ast.Call)]
         for node in calls:
-            name = node.func.id if isinstance(node.func, ast.Name) else ""
-            if name in self.by_name:
-                self.by_name[name].sites.append(node)
+            called = self.called(node)
+            if called is not None:
+                called.sites.append(node)
         changed = True
         while changed:
             changed = False
@@ -208,7 +208,7 @@ class Source:
             owner = self.owner.get(site)
             if owner is None or not owner.call:
                 continue
-            for place, value in enumerate(site.args):
+            for place, value in enumerate(site.args, int(isinstance(site.func, ast.Attribute))):
                 if isinstance(value, ast.Name) and value.id == owner.call and place < len(names):
                     return names[place]
             for keyword in site.keywords:
@@ -253,10 +253,19 @@ class Source:
 
     def sub_flow(self, node: ast.AST) -> Function | None:
         """Return the sub-flow of this file that a call expression runs."""
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            found = self.by_name.get(node.func.id)
-            return found if found is not None and found.kind == "sub-flow" else None
-        return None
+        found = self.called(node) if isinstance(node, ast.Call) else None
+        return found if found is not None and found.kind == "sub-flow" else None
+
+    def called(self, node: ast.Call) -> Function | None:
+        """Return the function of this file that a call expression runs: by its name, or as ``self.name``."""
+        match node.func:
+            case ast.Name(id=name):
+                return self.by_name.get(name)
+            case ast.Attribute(value=ast.Name(id="self"), attr=name):
+                found = self.by_name.get(name)
+                return found if found and isinstance(self.parent.get(found.node), ast.ClassDef) else None
+            case _:
+                return None
 
     def text(self, node: ast.AST | None, depth: int = 4) -> tuple[str, bool]:
         """Return the constant text in an expression, and whether that is all of it."""

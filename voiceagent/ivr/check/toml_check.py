@@ -77,13 +77,18 @@ def _targets_exist(parsed: ParsedFlow, ways: Iterable[Edge]) -> Iterator[Finding
 
 
 def _all_reachable(parsed: ParsedFlow, ways: Sequence[Edge]) -> Iterator[Finding]:
-    reached = _reach([_meant(parsed, parsed.start)], _following(parsed, ways))
+    reached = _reach([_first(parsed)], _following(parsed, ways))
     for name in parsed.steps:
         if name not in reached:
             yield _finding(
                 parsed, parsed.line("steps", name), "unreachable", f"no way leads to step {name}",
                 "lead there with `next`, or remove it", "warning",
             )  # fmt: skip
+
+
+def _first(parsed: ParsedFlow) -> str:
+    """Return the step that the flow starts with; the first in the file where that one does not exist."""
+    return _meant(parsed, parsed.start) or next(iter(parsed.steps))
 
 
 def _meant(parsed: ParsedFlow, target: str) -> str:
@@ -124,7 +129,7 @@ def _all_end(parsed: ParsedFlow, ways: Sequence[Edge]) -> Iterator[Finding]:
     last = [name for name, step in parsed.steps.items() if ends(step)]
     last += [way.source for way in ways if not _meant(parsed, way.target)]
     ending = _reach(last, leading)
-    reached = _reach([_meant(parsed, parsed.start)], following)
+    reached = _reach([_first(parsed)], following)
     trapped = [name for name in parsed.steps if name in reached and name not in ending]
     if trapped:
         others = f" (nor do {', '.join(trapped[1:6])})" if len(trapped) > 1 else ""

@@ -17,6 +17,8 @@ LEAVING = frozenset({"transfer", "queue"})
 """Verbs that end the call, or return when they failed."""
 ENDING = frozenset({"hangup"})
 """Verbs that never return."""
+OWN_WAITS = frozenset({"asyncio", "contextlib", "anyio"})
+"""Modules whose waits are the flow's own business, and end no call."""
 PROMPTS: Mapping[str, tuple[str, ...]] = {
     "respond": ("guidance",),
     "say": ("text",),

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
+from functools import partial
 from pathlib import PurePath
 
 from voiceagent.ivr.check.source import Source, VerbUse, argument
 from voiceagent.ivr.check.verb_table import PROMPTS
 from voiceagent.ivr.check.walks import Stop, Walk
+from voiceagent.ivr.graph.evidence import show, unplaced
 from voiceagent.ivr.graph.model import KINDS, Node, Picture, shortened
 from voiceagent.ivr.graph.python_ways import END, START, PythonWays
-
-_BY_FLOW = frozenset({"completed", "flow"})
-"""Reasons of a call's end that say: the flow came to its own."""
 
 
 def python_pictures(text: str, file: str, walks: Sequence[Walk] = ()) -> list[Picture]:
@@ -36,7 +33,7 @@ def python_pictures(text: str, file: str, walks: Sequence[Walk] = ()) -> list[Pi
         for one in ways.links:
             picture.link(*one)
         lines = {node: _lines(source, use) for node, use in ways.nodes.items()}
-        _show(picture, [walk for walk in walks if walk.flow == name], PurePath(file).name, lines)
+        show(picture, walks, partial(_met, picture, file=PurePath(file).name, lines=lines))
         _tidy(picture)
         pictures.append(picture)
     return pictures
@@ -66,22 +63,6 @@ def _lines(source: Source, use: VerbUse) -> tuple[int, int]:
     return outer.lineno, outer.end_lineno or outer.lineno
 
 
-# ── evidence ────────────────────────────────────────────────────────────────────────────────────
-def _show(picture: Picture, walks: Sequence[Walk], file: str, lines: dict[str, tuple[int, int]]) -> None:
-    picture.calls = len(walks)
-    for walk in walks:
-        path = [START, *(_met(picture, stop, file, lines) for stop in walk.stops)]
-        if walk.end and not (walk.end in _BY_FLOW and picture.nodes[path[-1]].kind == "end"):
-            path.append(_end(picture, walk))
-        for node in set(path):
-            picture.nodes[node].seen += 1
-        for (source, target), count in Counter(pairwise(path)).items():
-            known = picture.between(source, target)
-            link = known[0] if len(known) == 1 else picture.link(source, target)
-            for one in known or [link]:
-                one.seen += count
-
-
 def _met(picture: Picture, stop: Stop, file: str, lines: dict[str, tuple[int, int]]) -> str:
     """Return the node of a step that a call came through; one that the text does not show is added."""
     if stop.file == file:
@@ -92,18 +73,7 @@ def _met(picture: Picture, stop: Stop, file: str, lines: dict[str, tuple[int, in
         ]
         if fitting:
             return fitting[-1]
-    key = f"x{stop.line}_{''.join(one if one.isalnum() and one.isascii() else '_' for one in stop.name)}"
-    picture.add(Node(key, KINDS.get(stop.name, "other"), stop.name, "", stop.place))
-    return key
-
-
-def _end(picture: Picture, walk: Walk) -> str:
-    """Return the node where a call ended: that of the flow's own end, or one that says what ended it."""
-    if walk.end in _BY_FLOW:
-        return END
-    key = f"end_{''.join(one if one.isalnum() and one.isascii() else '_' for one in walk.end)}"
-    picture.add(Node(key, "end", walk.end.replace("_", " ")))
-    return key
+    return unplaced(picture, stop)
 
 
 def _tidy(picture: Picture) -> None:

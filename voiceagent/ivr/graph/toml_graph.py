@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import PurePath
 
 from voiceagent.ivr.check.walks import Stop, Walk
+from voiceagent.ivr.graph.evidence import show
 from voiceagent.ivr.graph.model import KINDS, Node, Picture, shortened
 from voiceagent.ivr.graph.python_ways import START
 from voiceagent.ivr.toml.graph import edges
@@ -35,26 +34,14 @@ def toml_picture(parsed: ParsedFlow, walks: Sequence[Walk] = ()) -> Picture:
     picture.link(START, ids[parsed.start])
     for way in ways:
         picture.link(ids[way.source], ids[way.target], way.label)
-    _show(picture, parsed, [walk for walk in walks if walk.flow == parsed.flow.name], file, ids)
-    return picture
-
-
-def _show(
-    picture: Picture, parsed: ParsedFlow, walks: Sequence[Walk], file: str, ids: dict[str, str]
-) -> None:
-    picture.calls = len(walks)
     begins = sorted((parsed.line("steps", name), name) for name in parsed.steps)
-    for walk in walks:
-        path = [START]
-        for stop in walk.stops:
-            name = _step_of(stop, file, begins)
-            if name is not None and path[-1] != ids[name]:
-                path.append(ids[name])
-        for node in set(path):
-            picture.nodes[node].seen += 1
-        for (source, target), count in Counter(pairwise(path)).items():
-            for link in picture.between(source, target) or [picture.link(source, target)]:
-                link.seen += count
+
+    def locate(stop: Stop) -> str | None:
+        name = _step_of(stop, file, begins)
+        return None if name is None else ids[name]
+
+    show(picture, walks, locate)
+    return picture
 
 
 def _step_of(stop: Stop, file: str, begins: Sequence[tuple[int, str]]) -> str | None:

@@ -21,6 +21,8 @@ GERMAN = Language(
     nothing_heard="Ich habe leider nichts gehört.",
     idle=("Sind Sie noch da?", "Ich höre Sie leider nicht. Sind Sie noch am Apparat?"),
     impossible="Das ist leider nicht möglich.",
+    queue_position="Sie sind an Position {position} in der Warteschlange.",
+    broken="Es tut mir leid, bei uns ist etwas schiefgegangen.",
     date="{day}. {month} {year}",
     months=(
         *("Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September"),

@@ -15,6 +15,8 @@ ENGLISH = Language(
     nothing_heard="Sorry, I did not hear anything.",
     idle=("Are you still there?", "I cannot hear you. Are you still on the line?"),
     impossible="Sorry, that is not possible.",
+    queue_position="You are number {position} in the queue.",
+    broken="I am sorry, something has gone wrong on our side.",
     months=(
         *("January", "February", "March", "April", "May", "June", "July", "August", "September"),
         *("October", "November", "December"),

@@ -15,6 +15,8 @@ SPANISH = Language(
     nothing_heard="Perdón, no he oído nada.",
     idle=("¿Sigue ahí?", "No le oigo. ¿Sigue al teléfono?"),
     impossible="Perdón, eso no es posible.",
+    queue_position="Usted es el número {position} en la cola.",
+    broken="Lo siento, algo ha fallado por nuestra parte.",
     date="{day} de {month} de {year}",
     months=(
         *("enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "septiembre"),

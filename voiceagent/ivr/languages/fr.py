@@ -34,6 +34,8 @@ FRENCH = Language(
     nothing_heard="Désolé, je n'ai rien entendu.",
     idle=("Vous êtes toujours là ?", "Je ne vous entends pas. Êtes-vous toujours en ligne ?"),
     impossible="Désolé, ce n'est pas possible.",
+    queue_position="Vous êtes en position {position} dans la file d'attente.",
+    broken="Je suis désolé, un problème est survenu de notre côté.",
     months=(
         *("janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre"),
         *("octobre", "novembre", "décembre"),

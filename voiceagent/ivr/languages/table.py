@@ -62,6 +62,10 @@ class Language:
     """Before a question is repeated: nothing was heard."""
     impossible: str
     """Before a question is repeated: understood, but no valid answer."""
+    queue_position: str
+    """To a caller who waits for a person; ``{position}`` is a number from 1."""
+    broken: str
+    """To a caller whose flow has failed."""
     idle: tuple[str, ...]
     """When the caller is silent in a conversation, in stages."""
     press: str

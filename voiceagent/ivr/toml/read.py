@@ -33,6 +33,7 @@ from voiceagent.ivr.toml.models import (
     Transfer,
     Work,
 )
+from voiceagent.ivr.toml.templates import FACTS
 from voiceagent.ivr.verbs.asking import AskingVerbs
 
 MOST_BYTES = 512 * 1024
@@ -207,6 +208,8 @@ class _Reading:
 
 def _between_keys(step: AnyStep) -> Iterator[tuple[Path, str, str]]:
     """Yield what keys of one step owe each other: the key, what is wrong, the remedy."""
+    if isinstance(step, Choose | Collect | Work) and step.into in FACTS:
+        yield ("into",), f"cannot keep `{step.into}`, which every call has", "use another name"
     match step:
         case Respond(guide=guide, say=say) if (guide is None) == (say is None):
             yield (() if say is None else ("say",)), "needs `guide` or `say`, one of the two", ""

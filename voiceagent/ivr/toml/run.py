@@ -21,6 +21,7 @@ from voiceagent.ivr.toml.templates import parse_template
 from voiceagent.ivr.toml.values import Values, at_path, plain_result, text_of
 from voiceagent.ivr.verbs import Call
 from voiceagent.ivr.verbs.base import written_at
+from voiceagent.ivr.verbs.fetching import SecretWorkFailed
 from voiceagent.realtime.requests import Outcome, OutcomeKind
 
 MOST_STEPS_OF_A_CALL = 1000
@@ -35,10 +36,6 @@ class RunawayFlow(VoiceAgentError):
     """A call took more steps than any call should."""
 
     code = "runaway_flow"
-
-
-class SecretWorkFailed(Exception):
-    """A function that was given a secret has raised; only the name of what it raised is told."""
 
 
 class Ask(Protocol):
@@ -174,7 +171,8 @@ class TomlRun:
             result = await self._call.fetch(work, timeout_s=step.timeout_s, working=working)
             result = at_path(result, step.result) if step.result is not None else result
         except (FetchFailed, KeyError) as error:
-            about = "the result has no such part" if isinstance(error, KeyError) else str(error)
+            cause = error.__cause__
+            about = str(cause) if isinstance(cause, EndpointFailed) else type(cause or error).__name__
             _log.warning("flow step failed", flow=self._parsed.flow.name, step=name, error=about)
             return step.otherwise
         self._values.put(step.into, result)

@@ -10,6 +10,8 @@ from voiceagent.ivr.verbs.asking import AskingVerbs
 from voiceagent.ivr.verbs.conversing import ConversingVerbs
 from voiceagent.ivr.verbs.fetching import FetchingVerbs
 from voiceagent.ivr.verbs.leaving import LeavingVerbs
+from voiceagent.ivr.verbs.playing import PlayingVerbs
+from voiceagent.ivr.verbs.queueing import QueueingVerbs
 from voiceagent.ivr.verbs.recording import RecordingVerbs
 from voiceagent.ivr.verbs.speaking import SpeakingVerbs
 from voiceagent.ivr.verbs.waiting import WaitingVerbs
@@ -19,12 +21,14 @@ __all__ = ["Call"]
 
 class Call(
     SpeakingVerbs,
+    PlayingVerbs,
     AnsweringVerbs,
     AskingVerbs,
     ConversingVerbs,
     FetchingVerbs,
     WaitingVerbs,
     RecordingVerbs,
+    QueueingVerbs,
     LeavingVerbs,
 ):
     """One running call, as a flow sees it. Hang-up cancels the flow; its ``finally`` blocks run."""

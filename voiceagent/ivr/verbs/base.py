@@ -111,6 +111,15 @@ def _claimed(facts: CallFacts) -> Iterable[str]:
         yield from (name, value)
 
 
+def beside_flow(name: str | Path) -> Path:
+    """Return the path of a file that stands beside the flow's own one, or where ``name`` says."""
+    frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+    while frame is not None and frame.f_code.co_filename.startswith(_OURS):
+        frame = frame.f_back
+    beside = Path(name) if frame is None else Path(frame.f_code.co_filename).parent / name
+    return beside if beside.exists() else Path(name)
+
+
 def place_in_flow() -> str:
     """Return where the flow's own code is just now, as ``file.py:line``; empty where none is on the stack."""
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec, TypeVar
 
+from pydantic import SecretBytes, SecretStr
+
 from voiceagent.errors import CallEnded, ConfigError, FetchFailed, FetchTimedOut
 from voiceagent.ivr.options import FlowOptions
 from voiceagent.ivr.ports import CallPort
@@ -19,6 +21,10 @@ MESSAGE_CHARS = 300
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class SecretWorkFailed(Exception):
+    """A function that was given a secret has raised; only the name of what it raised is told."""
 
 
 class FetchingVerbs(Verbs):
@@ -43,7 +49,8 @@ class FetchingVerbs(Verbs):
 
         The result is an input of the call: a simulation answers in the function's place, a replay from the
         journal, rebuilt by the function's return annotation. ``working`` is said once it has taken
-        ``working_after_s``, and now and then after, whenever nobody speaks.
+        ``working_after_s``, and now and then after, whenever nobody speaks. Where an argument is a SecretStr,
+        no message of an exception is told, only its type.
         """
         name = name_of(function)
         if not (inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(_call_of(function))):
@@ -58,11 +65,15 @@ class FetchingVerbs(Verbs):
         began = now()
         limit = asyncio.timeout(timeout_s)
         failure: BaseException | None = None
+        ok = False
+        secret = any(isinstance(one, (SecretStr, SecretBytes)) for one in (*args, *kwargs.values()))
+        ask = functools.partial(function, *args, **kwargs)
+        work = functools.partial(_untold, ask) if secret else ask
         try:
             async with self._port.working(working or "", working_after_s), limit:
-                return await self._port.outside(
-                    f"fetch:{name}:{number}", lambda: function(*args, **kwargs), kind=kind_of(function)
-                )
+                result = await self._port.outside(f"fetch:{name}:{number}", work, kind=kind_of(function))
+            ok = True
+            return result
         except CallEnded:
             raise
         except asyncio.CancelledError as error:
@@ -73,14 +84,24 @@ class FetchingVerbs(Verbs):
         except (Exception, SystemExit) as error:
             failure = error
         finally:
-            facts: dict[str, Any] = {"ok": failure is None, "seconds": round(now() - began, 3)}
+            facts: dict[str, Any] = {"ok": ok, "seconds": round(now() - began, 3)}
+            if not ok:
+                facts["code"] = "cancelled" if failure is None else FetchFailed.code
             if limit.expired():
                 facts["code"] = FetchTimedOut.code
             self._port.note_fact("fetch.ended", failure, fetch=name, number=number, **facts)
         if limit.expired():
             raise FetchTimedOut(name, f"took longer than {timeout_s:g} s") from failure
-        told = f"{type(failure).__name__}: {failure}"
+        told = str(failure) if secret else f"{type(failure).__name__}: {failure}"
         raise FetchFailed(name, told[:MESSAGE_CHARS]) from failure
+
+
+async def _untold(ask: Callable[[], Awaitable[T]]) -> T:
+    """Do work that was given a secret: the message of what it raises may well tell it."""
+    try:
+        return await ask()
+    except (Exception, SystemExit) as error:
+        raise SecretWorkFailed(type(error).__name__) from None
 
 
 def name_of(function: Any) -> str:

@@ -11,10 +11,14 @@ class LeavingVerbs(Verbs):
     """``hangup``, ``transfer``."""
 
     async def hangup(self, goodbye: str | None = None) -> None:
-        """Say ``goodbye`` word for word if given, wait until it was heard, and end the call."""
+        """Say ``goodbye`` word for word if given, wait until it was heard whole, and end the call.
+
+        A caller who speaks or is on hold is waited for, up to two minutes; one whom the flow has put on hold
+        is taken back.
+        """
         self._step("hangup")
         if goodbye:
-            await self._port.speak(self._line(verbatim(goodbye), None, False, False, ()))
+            await self._port.goodbye(self._line(verbatim(goodbye), None, False, False, ()))
         await self._port.hang_up("flow")
 
     async def transfer(
