@@ -140,6 +140,15 @@ def test_functions_of_other_files_are_looked_at() -> None:
     ]
 
 
+def test_a_file_to_be_played_is_there() -> None:
+    write("legal.wav", "")
+    text = SOUND.replace(
+        'await call.say("Hello.")', 'await call.play("legal.wav")\n    await call.play("gone.wav")'
+    )
+    result = check(write("shop.py", text), "--json")
+    assert codes(result) == [("shop.py", 7, "missing-file")]
+
+
 def test_a_decorator_that_raises_is_told_once() -> None:
     text = SOUND.replace("async def", "def").replace("    await call", "    call").replace("say(", "step(")
     text = text.replace('    call.hangup("Goodbye.")\n', "")

@@ -61,6 +61,7 @@ async def test_a_file_is_heard_whole_and_the_model_is_told(tmp_path: Path) -> No
     assert notes(story) == [f'The caller has just heard a recording. It says: "{TEXT}"']
     entry = next(entry for entry in story.entries if entry["type"] == "sound.played")
     assert entry["file"] == "legal.wav"
+    assert story.call.transcript.lines[0].text == TEXT
     assert len(story.leg.played) == 8 * (4000 + greeted.heard_ms)
     assert story.call.watch.longest_gap_s < 2.0, "a file is no dead air"
 

@@ -18,12 +18,13 @@ import structlog
 from voiceagent.app.claims import Claims
 from voiceagent.app.flow_books import arrival_of
 from voiceagent.app.incoming import Reception
-from voiceagent.app.provider import SessionFactory, opened
+from voiceagent.app.provider import SessionFactory
 from voiceagent.call.admission import Admission
 from voiceagent.call.call import OpenSession
 from voiceagent.call.hosted_leg import HostedLeg, hosted_info
-from voiceagent.call.inputs import inputs_of
+from voiceagent.call.inputs import chance_of
 from voiceagent.call.leg import G711
+from voiceagent.call.session_opening import opened, watched
 from voiceagent.console.ports import WebhookTaken
 from voiceagent.ivr.flow import Flow, FlowBook
 from voiceagent.observe.metrics import Metrics
@@ -154,18 +155,23 @@ class HostedDesk:
     def _opener(self, leg: HostedLeg) -> OpenSession:
         async def attach(flow: Flow, audio_format: G711, journal: Journal) -> RealtimeSession:
             config = self._sessions.config(flow, audio_format, playout=False)
-            inputs = inputs_of(journal)
             model = OpenAIRealtimeSIPModel(
                 call_id=leg.call_id,
                 provider=self._profile,
                 url=self._socket,
                 api_key=self._api_key,
                 transport=self._transport,
-                **self._sessions.watched(journal, "hosted", self._sessions.name, self._model_name),
+                **watched(
+                    journal,
+                    self._sessions.defaults,
+                    place="hosted",
+                    provider=self._sessions.name,
+                    model=self._model_name,
+                ),
                 accepted=leg.session,
                 over=leg.call_over,
                 digits_end_prompts=False,
-                **({} if inputs is None else {"chance": inputs.chance("attach")}),
+                chance=chance_of(journal, "attach"),
             )
             model.add_listener(leg.model_event)
             return await opened(model, config, journal)

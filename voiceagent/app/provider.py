@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from itertools import count
 from typing import Any
 
 from voiceagent.call.call import OpenSession
-from voiceagent.call.inputs import inputs_of
 from voiceagent.call.leg import G711
-from voiceagent.call.recorded_call import write_session
+from voiceagent.call.session_opening import opened, watched
 from voiceagent.call.session_setup import SessionDefaults, session_config
-from voiceagent.ids import random_token
 from voiceagent.ivr.flow import Flow
 from voiceagent.realtime.config import RealtimeSessionConfig
 from voiceagent.realtime.session import RealtimeSession
@@ -56,7 +53,7 @@ class SessionFactory:
             model=flow.options.model or realtime.model,
             api_key=realtime.api_key.get_secret_value() if realtime.api_key else None,
             transport=realtime.transport,
-            **self.watched(journal, "first", self.name, realtime.model),
+            **watched(journal, self.defaults, place="first", provider=self.name, model=realtime.model),
         )
         return await opened(model, self.config(flow, audio_format), journal)
 
@@ -74,44 +71,14 @@ class SessionFactory:
             model=second.model,
             api_key=key.get_secret_value() if key else None,
             transport=realtime.transport,
-            **self.watched(journal, "second", second.provider, second.model, voice=second.voice),
+            **watched(
+                journal,
+                self.defaults,
+                place="second",
+                provider=second.provider,
+                model=second.model,
+                voice=second.voice,
+            ),
         )
         # Voices are the provider's own: the first one's name means nothing to the second.
         return await opened(model, replace(self.config(flow, audio_format), voice=second.voice), journal)
-
-    def watched(
-        self, journal: Journal, place: str, provider: str, model: str | None, **facts: Any
-    ) -> dict[str, Any]:
-        """Return the arguments by which a model's steps, and its inputs where wanted, reach the journal."""
-        inputs = inputs_of(journal)
-        if inputs is None:
-            return {"trace": tracer(journal)}
-        write_session(inputs, provider=provider, defaults=self.defaults, place=place, model=model, **facts)
-        return {"trace": tracer(journal), "tap": inputs, "tokens": inputs.tokens("model")}
-
-
-async def opened(
-    model: OpenAIRealtimeWebSocketModel, config: RealtimeSessionConfig, journal: Journal
-) -> RealtimeSession:
-    """Open a session whose ids a replay can draw again."""
-    inputs = inputs_of(journal)
-    tokens = random_token if inputs is None else inputs.tokens("session")
-    session = RealtimeSession(model=model, config=config, tokens=tokens)
-    await session.open()
-    return session
-
-
-_sessions = count(1)
-
-
-def tracer(journal: Journal) -> Callable[[object, float], None]:
-    """Return the hook that writes every event and effect of a sequencer into the call's journal.
-
-    Each hook has a number of its own in its entries, so that the sessions of one call can be told apart.
-    """
-    session = next(_sessions)
-
-    def trace(event_or_effect: object, now: float) -> None:
-        journal.write("sequencer", event_or_effect, loop_t=round(now, 6), session=session)
-
-    return trace

@@ -12,8 +12,9 @@ from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, SipEvent, TrunkState
 from voiceagent.sip.net.resolver import Resolver
 from voiceagent.sip.net.transport import SipTransport
+from voiceagent.sip.trunk import DEFAULT_TRUNK
 from voiceagent.sip.trunk.trunk_keeper import TrunkStatus
-from voiceagent.sip.trunk.trunks import DEFAULT_TRUNK, Trunk, TrunkTable
+from voiceagent.sip.trunk.trunks import Trunk, TrunkTable
 
 LIMIT_S = 8.0
 _ASK_EVERY_S = 2.0

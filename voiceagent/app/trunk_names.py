@@ -11,10 +11,9 @@ import structlog
 
 from voiceagent.errors import SipError
 from voiceagent.settings.trunks import TrunkSettings
-from voiceagent.sip.dialogs.dialog import is_ip
 from voiceagent.sip.effects import Address
 from voiceagent.sip.net.resolver import Resolver
-from voiceagent.sip.syntax.uri import host_text
+from voiceagent.sip.syntax.uri import host_text, is_ip
 from voiceagent.sip.trunk.trunks import Network, Trunk
 
 _log = structlog.get_logger("voiceagent.trunks")

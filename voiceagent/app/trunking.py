@@ -21,9 +21,10 @@ from voiceagent.sip.effects import TrunkJudged, TrunkState
 from voiceagent.sip.net.resolver import Resolver
 from voiceagent.sip.net.transport import SipTransport
 from voiceagent.sip.syntax.uri import host_text
+from voiceagent.sip.trunk import DEFAULT_TRUNK
 from voiceagent.sip.trunk.numbers import NumberRule
 from voiceagent.sip.trunk.trunk_keeper import TrunkStatus
-from voiceagent.sip.trunk.trunks import DEFAULT_TRUNK, SrtpMode, Trunk, TrunkTable
+from voiceagent.sip.trunk.trunks import SrtpMode, Trunk, TrunkTable
 
 _log = structlog.get_logger("voiceagent.trunks")
 

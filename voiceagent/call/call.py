@@ -100,7 +100,8 @@ class Call:
         ``recordings`` keeps what the flow records; None: nobody does. ``queues``: those of the node.
         """
         self.inputs = inputs_of(journal)
-        self.leg, dial, outside = recorded(self.inputs, leg, dial, outside)
+        ways = recorded(self.inputs, leg, dial, outside, recordings or Unkept())
+        self.leg, dial, outside, recordings = ways
         self.id = call_id
         self.flow = flow
         self.journal = journal
@@ -151,7 +152,7 @@ class Call:
         self.ear = LegEar(self)
         self.holding = Holding(self, observer)
         self.sounds = Sounds(self)
-        self.recorder = Recorder(self, recordings or Unkept(), observer, config.recording_max_s)
+        self.recorder = Recorder(self, recordings, observer, config.recording_max_s)
         self.queueing = Queueing(self, queues, observer)
         self.transfers = Transfers(self, config.transfer_targets, dial, observer)
         timeout_s = config.transfer_timeout_s

@@ -16,7 +16,7 @@ from voiceagent.call.heard_whole import heard_whole
 from voiceagent.call.leg import LegInfo
 from voiceagent.call.outside import Outside, directly
 from voiceagent.call.recording import Recorder
-from voiceagent.call.sounds import PER_MS, sound_or_refusal
+from voiceagent.call.sounds import PER_MS, sound_or_refusal, words_between
 from voiceagent.call.speech import CallSpeech
 from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.ivr.ports import Answering, CallerInput, CallFacts, Line, QueueOutcome, TransferOutcome
@@ -137,9 +137,14 @@ class FlowPort:
         audio = await sound_or_refusal(path, call.leg.audio_format)
         begin = min(from_ms * PER_MS, len(audio))
         heard_ms, by = await call.sounds.play(audio[begin:], interruptible=interruptible)
-        facts = {"from_ms": from_ms, "heard_ms": heard_ms, "by": by}
-        call.journal.write("sound.played", file=path.name, text=text, **facts)
-        return heard_ms, len(audio) // PER_MS, by
+        whole_ms, begun_ms = len(audio) // PER_MS, begin // PER_MS
+        words = words_between(text, begun_ms, begun_ms + heard_ms, whole_ms)
+        call.journal.write(
+            "sound.played", file=path.name, from_ms=begun_ms, heard_ms=heard_ms, by=by, heard_text=words
+        )
+        rest = words_between(text, begun_ms, whole_ms, whole_ms)
+        call.transcript.heard(call.sounds.last_id, call.seconds, words, rest, cut=by is not None)
+        return heard_ms, whole_ms, by
 
     @property
     def can_play(self) -> bool:

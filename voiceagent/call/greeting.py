@@ -63,6 +63,10 @@ class Greeting:
         if self._tell is not None and before != self._hint:
             self._tell(self._hint)
         if (before.decided, before.beep_at_ms) != (self._hint.decided, self._hint.beep_at_ms):
-            for news in self._waiting:
-                if not news.done():
-                    news.set_result(None)
+            self.news()
+
+    def news(self) -> None:
+        """Wake who waits for another hint."""
+        for news in self._waiting:
+            if not news.done():
+                news.set_result(None)

@@ -50,7 +50,7 @@ class Holding:
         call.recorder.gate("hold", self.on)
         if call.session is not None:
             call.session.pause(quiet and not self.consulting)
-        if not self.on:
+        if not quiet:
             self.back_at = asyncio.get_running_loop().time()
         self._changed.set()
         self._changed = asyncio.Event()

@@ -1,8 +1,8 @@
 """What enters a call, written into its journal: enough to live the call again without anybody there.
 
 Entries whose type begins with ``in.`` are inputs; everything else in a journal is a decision, or a fact that
-follows from the inputs. Inputs that entered in the same turn of the event loop share a number ``g``: nothing
-else ran between them. Audio is written as amounts and moments, never as content.
+follows from the inputs. ``g`` is the turn of the event loop in which an input entered (:mod:`.loop_turns`).
+Audio is written as amounts and moments, never as content.
 
 Ids and dice that decisions depend on are drawn from streams of a seed that the journal holds.
 """
@@ -14,21 +14,27 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from zlib import crc32
 
 from voiceagent.call.dead_air import runs_of_sound
+from voiceagent.call.loop_timers import OWNER
+from voiceagent.call.loop_turns import LateListener, turns_of
 from voiceagent.errors import SipError, VoiceAgentError
 from voiceagent.ids import Tokens, seeded_chance, seeded_tokens
 from voiceagent.realtime.model_events import RealtimeModelAudioEvent
 from voiceagent.records.journal import Journal
 
-INPUTS_VERSION = 1
+T = TypeVar("T")
+
+INPUTS_VERSION = 2
 """Version of the ``in.*`` entries, in ``in.call``."""
 CALLER_AUDIO_S = 1.0
 """The caller's frames are gathered for so long into one entry."""
 AUDIO_ENTRY_LIMIT = 200
 """Frames of agent audio that one entry holds at most."""
+TIMER_ENTRY_LIMIT = 100
+"""Timers that one entry holds at most."""
 SENT_LIMIT = 2048
 """Control frames up to this size are written whole, longer ones as size and checksum."""
 HIDDEN = "•"
@@ -53,18 +59,24 @@ class Inputs:
         self.secret: Callable[[], bool] = lambda: False
         """Whether what the caller keys in now is nobody's business."""
         self.pending = False
+        self._over = False
         self._journal = journal
-        self._loop = asyncio.get_running_loop()
         self._tokens: dict[str, Tokens] = {}
         self._chances: dict[str, Callable[[], float]] = {}
-        self._group = 0
-        self._grouping = False
+        # A replay steers its loop by the turns: counting them there would keep it busy.
+        self._turns = turns_of(asyncio.get_running_loop()) if wall is None else None
+        self._lateness = LateListener(self._late)
+        if self._turns is not None:
+            self._turns.listen(self._lateness)
         self._legs = 0
         self._sockets = 0
         self._sessions = 0
         self._audio: list[float | list[float]] = []
-        self._audio_of: tuple[int, str, str, int] | None = None
+        self._audio_of: tuple[int, str, str, int, int] | None = None
         self._audio_from = 0.0
+        self._timers: list[tuple[int, float, float, str]] = []
+        self._timers_from = 0.0
+        self._fired_at = -1.0
         self._caller: dict[int, tuple[float, list[float]]] = {}
         journal.inputs = self
 
@@ -91,14 +103,50 @@ class Inputs:
     # ── entries ─────────────────────────────────────────────────────────────────────────────────
     def write(self, kind: str, /, **fields: Any) -> None:
         """Write ``in.<kind>``."""
-        if not self._grouping:
-            self._grouping = True
-            self._group += 1
-            self._loop.call_soon(self._next_turn)
-        self._journal.write(f"in.{kind}", g=self._group, **fields)
+        self._journal.write(f"in.{kind}", g=self.turn(), **fields)
 
-    def _next_turn(self) -> None:
-        self._grouping = False
+    def turn(self) -> int:
+        """Return the number of this turn of the loop, and count on: something begins that may end later."""
+        return 0 if self._turns is None else self._turns.enter()
+
+    def since(self, turn: int) -> dict[str, bool]:
+        """Return ``at_once`` for an entry about what began in ``turn``, if nothing else has run since."""
+        return {"at_once": True} if self.turn() == turn else {}
+
+    def _late(self, since: float, until: float) -> None:
+        """The loop did nothing for a while: its timers fired later than they were due."""
+        start = self._journal.start
+        self._journal.write("in.late", since=round(since - start, 6), until=round(until - start, 6))
+
+    # ── timers ──────────────────────────────────────────────────────────────────────────────────
+    def owned(self, work: Callable[..., T], /, *args: Any, **given: Any) -> T:
+        """Do what an input brings about; timers that are armed by it are this call's."""
+        token = OWNER.set(self)
+        try:
+            return work(*args, **given)
+        finally:
+            OWNER.reset(token)
+
+    def own(self) -> None:
+        """From now on the timers of the running task, and of what it starts, are this call's."""
+        if self._turns is not None:
+            OWNER.set(self)
+
+    def timer_fired(self, name: str, due: float) -> None:
+        """See :class:`~voiceagent.call.loop_timers.TimerOwner`."""
+        if self._turns is None or self._over:
+            return
+        if self._audio_of is not None or len(self._timers) >= TIMER_ENTRY_LIMIT:
+            self.flush()
+        now = self._journal.now
+        if not self._timers:
+            self._timers_from = now
+            self.pending = True
+        ms = _ms(now - self._timers_from)
+        # Counting keeps a loop busy, and a virtual clock moves only at rest: not anew at the same moment.
+        turn = self._turns.enter() if now != self._fired_at else self._turns.current()
+        self._fired_at = now
+        self._timers.append((turn, ms, _ms(due - self._journal.start), name))
 
     # ── the caller's audio ──────────────────────────────────────────────────────────────────────
     def caller_audio(self, leg: int, frames: int) -> None:
@@ -146,7 +194,10 @@ class Inputs:
 
     def audio(self, socket: int, event: RealtimeModelAudioEvent, audio_format: str) -> None:
         now = self._journal.now
-        of = (socket, event.response_id, event.item_id, event.content_index)
+        turn = 0 if self._turns is None else self._turns.current()
+        if self._timers:
+            self.flush()
+        of = (socket, event.response_id, event.item_id, event.content_index, turn)
         if self._audio_of != of or len(self._audio) >= AUDIO_ENTRY_LIMIT:
             self.flush()
             self._audio_of, self._audio_from = of, now
@@ -169,14 +220,18 @@ class Inputs:
 
     # ── Gathered ────────────────────────────────────────────────────────────────────────────────
     def flush(self) -> None:
-        """Write the agent's audio that was gathered: what follows may be about it."""
+        """Write the agent's audio, or the timers, that were gathered: what follows may be about it."""
         self.pending = False
+        if self._timers:
+            fired, self._timers = self._timers, []
+            self._journal.write("in.timers", since=round(self._timers_from, 6), fired=fired)
         if self._audio_of is None:
             return
-        socket, response, item, index = self._audio_of
+        socket, response, item, index, turn = self._audio_of
         audio, self._audio, self._audio_of = self._audio, [], None
         self._journal.write(
             "in.audio",
+            **({"g": turn} if turn else {}),
             socket=socket,
             response=response,
             item=item,
@@ -187,7 +242,10 @@ class Inputs:
 
     def end(self) -> None:
         """The call is over: write what was gathered."""
+        if self._turns is not None:
+            self._turns.forget(self._lateness)
         self.flush()
+        self._over = True
         for leg in list(self._caller):
             self._write_caller(leg)
 
@@ -213,6 +271,7 @@ def write_operator(journal: Journal, what: str, /, **arguments: Any) -> None:
     """Write down what an operator, or the node, wants of the call; also when it is refused then."""
     inputs = inputs_of(journal)
     if inputs is not None:
+        inputs.own()
         inputs.write("operator", what=what, **arguments)
 
 

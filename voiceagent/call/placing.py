@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from voiceagent.call.greeting import Greeting
 from voiceagent.call.outcome import CallOutcome
+from voiceagent.ivr.ports import Answering
 
 if TYPE_CHECKING:
     from voiceagent.call.call import Call
@@ -19,7 +20,11 @@ class Placing:
     def __init__(self, call: Call) -> None:
         self._call = call
         inputs = call.inputs
-        tell = None if inputs is None else lambda hint: inputs.write("answering", hint=hint)
+
+        def tell(hint: Answering) -> None:
+            if inputs is not None:
+                inputs.write("answering", hint=hint)
+
         self.greeting = Greeting(call.leg.audio_format, tell)
         self._answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

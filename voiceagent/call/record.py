@@ -40,7 +40,9 @@ def said(claims: CallerClaims) -> dict[str, Any]:
 
 
 def write_end(call: Call, outcome: CallOutcome) -> None:
-    """Write how the call ended, and its figures."""
+    """Write how the call ended, and its figures: the journal's last entry."""
+    if call.inputs is not None:
+        call.inputs.end()
     first_words_s = call.first_words_s
     call.journal.write(
         "call.ended",

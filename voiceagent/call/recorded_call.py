@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import inspect
 from dataclasses import asdict
@@ -13,22 +14,25 @@ import voiceagent
 from voiceagent.call.config import CallConfig
 from voiceagent.call.inputs import INPUTS_VERSION, Inputs
 from voiceagent.call.leg import Leg
+from voiceagent.call.loop_timers import is_uvloop
 from voiceagent.call.outside import Outside
 from voiceagent.call.recorded_leg import leg_data, recorded_dial, recorded_leg
-from voiceagent.call.recorded_outside import recorded_outside
+from voiceagent.call.recorded_outside import recorded_outside, recorded_recordings
 from voiceagent.call.session_setup import SessionDefaults
 from voiceagent.call.transfers import Dial
 from voiceagent.ivr.flow import Flow
+from voiceagent.records.recording import Recordings
 
 if TYPE_CHECKING:
     from voiceagent.call.call import Call
 
 
 def recorded(
-    inputs: Inputs | None, leg: Leg, dial: Dial | None, outside: Outside
-) -> tuple[Leg, Dial | None, Outside]:
-    """Return the three ways into a call with what comes over them written down, where that is wanted."""
-    return recorded_leg(leg, inputs), recorded_dial(dial, inputs), recorded_outside(outside, inputs)
+    inputs: Inputs | None, leg: Leg, dial: Dial | None, outside: Outside, recordings: Recordings
+) -> tuple[Leg, Dial | None, Outside, Recordings]:
+    """Return the ways into a call with what comes over them written down, where that is wanted."""
+    leg, dial = recorded_leg(leg, inputs), recorded_dial(dial, inputs)
+    return leg, dial, recorded_outside(outside, inputs), recorded_recordings(recordings, inputs)
 
 
 def write_call(call: Call, config: CallConfig, transcription: object, *, second: bool) -> None:
@@ -39,6 +43,7 @@ def write_call(call: Call, config: CallConfig, transcription: object, *, second:
     inputs = call.inputs
     if inputs is None:
         return
+    inputs.own()
     inputs.write(
         "call",
         inputs=INPUTS_VERSION,
@@ -47,10 +52,12 @@ def write_call(call: Call, config: CallConfig, transcription: object, *, second:
         seed=inputs.seed,
         started_at=round(call.started_at, 6),
         loop_t=round(call.journal.start, 6),
+        uvloop=is_uvloop(asyncio.get_running_loop()),
         flow={"name": call.flow.name, **source_of(call.flow)},
         config=asdict(config),
         transcription=transcription,
         metadata=call.metadata,
+        origin=call.origin,
         second=second,
         dials=call.transfers.can_dial,
         **leg_data(call.leg),

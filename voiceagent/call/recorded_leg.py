@@ -20,6 +20,7 @@ from voiceagent.call.leg import (
     ReferAsked,
     TransferResult,
 )
+from voiceagent.call.loop_timers import OWNER
 from voiceagent.call.transfers import Dial
 from voiceagent.errors import MediaError, RequestRefused, SipError
 
@@ -108,15 +109,17 @@ class RecordedLeg:
     async def _answered(self, order: str, work: Coroutine[Any, Any, T], *, told: bool = False) -> T:
         """Wait for an order's answer, and write it down under its name and how often it was given."""
         count = self._counts[order] = self._counts.get(order, 0) + 1
+        inputs, about = self._inputs, {"leg": self.number, "order": order, "count": count}
+        began = inputs.turn()
         try:
             value = await work
         except Exception as error:
-            self._inputs.write("leg", leg=self.number, order=order, count=count, error=error_data(error))
+            inputs.write("leg", **about, **inputs.since(began), error=error_data(error))
             raise
         facts: dict[str, Any] = {} if value is None else {"value": value}
         if told:
             facts |= leg_data(self.inner)
-        self._inputs.write("leg", leg=self.number, order=order, count=count, **facts)
+        inputs.write("leg", **about, **inputs.since(began), **facts)
         return value
 
     def _progress(self, order: str, progress: Progress | None) -> Progress | None:
@@ -127,7 +130,7 @@ class RecordedLeg:
             self._inputs.write(
                 "leg", leg=self.number, event="progress", order=order, status=status, reason=reason
             )
-            progress(status, reason)
+            self._inputs.owned(progress, status, reason)
 
         return told
 
@@ -144,44 +147,48 @@ class RecordedEar:
 
     def leg_audio(self, audio: bytes) -> None:
         self._gather(self._leg, len(audio) // FRAME_BYTES)
-        self._hear(audio)
+        token = OWNER.set(self._inputs)
+        try:
+            self._hear(audio)
+        finally:
+            OWNER.reset(token)
 
     def leg_progress(self, status: int, early_media: bool) -> None:
         self._write("rang", status=status, early_media=early_media)
-        self._listener.leg_progress(status, early_media)
+        self._inputs.owned(self._listener.leg_progress, status, early_media)
 
     def leg_digit(self, digit: str) -> None:
         self._write("digit", digit=HIDDEN if self._inputs.secret() else digit)
-        self._listener.leg_digit(digit)
+        self._inputs.owned(self._listener.leg_digit, digit)
 
     def leg_playback_started(self, response_id: str, item_id: str) -> None:
         self._write("playing", response=response_id, item=item_id)
-        self._listener.leg_playback_started(response_id, item_id)
+        self._inputs.owned(self._listener.leg_playback_started, response_id, item_id)
 
     def leg_playback_ended(self, heard: Heard) -> None:
         self._write("played", heard=asdict(heard))
-        self._listener.leg_playback_ended(heard)
+        self._inputs.owned(self._listener.leg_playback_ended, heard)
 
     def leg_held(self, held: bool) -> None:
         self._write("held", held=held)
-        self._listener.leg_held(held)
+        self._inputs.owned(self._listener.leg_held, held)
 
     def leg_refer(self, asked: ReferAsked) -> None:
         self._write("refer", target=asked.target, headers=without_credentials(asked.headers))
-        self._listener.leg_refer(asked)
+        self._inputs.owned(self._listener.leg_refer, asked)
 
     def leg_replaced(self, by: Leg) -> bool:
         recorded = RecordedLeg(by, self._inputs)
         self._write("replaced", by=recorded.number, **leg_data(by))
-        return self._listener.leg_replaced(recorded)
+        return self._inputs.owned(self._listener.leg_replaced, recorded)
 
     def leg_noted(self, kind: str, **facts: object) -> None:
         self._write("noted", kind=kind, facts=facts)
-        self._listener.leg_noted(kind, **facts)
+        self._inputs.owned(self._listener.leg_noted, kind, **facts)
 
     def leg_ended(self, end: LegEnd, status: int | None, reason: str) -> None:
         self._write("ended", end=end.value, status=status, reason=reason)
-        self._listener.leg_ended(end, status, reason)
+        self._inputs.owned(self._listener.leg_ended, end, status, reason)
 
     def _write(self, event: str, **facts: Any) -> None:
         self._inputs.write("leg", leg=self._leg, event=event, **facts)

@@ -81,7 +81,6 @@ class Secrecy:
             self._call.journal.write("secret.opened")
         self.deaf = self.keys = True
         self._call.recorder.gate("secret", True)
-        self._call.recorder.gate("secret", True)
 
     def _linger(self) -> None:
         loop = asyncio.get_running_loop()
@@ -92,7 +91,6 @@ class Secrecy:
 
     def _hear_again(self) -> None:
         self.deaf = False
-        self._call.recorder.gate("secret", False)
         self._call.recorder.gate("secret", False)
 
     def _show_again(self) -> None:

@@ -18,6 +18,7 @@ from voiceagent.media import g711
 from voiceagent.media.music import pcm_of
 from voiceagent.media.wav import read_wav
 from voiceagent.realtime.requests import InterruptedBy
+from voiceagent.realtime.transcript import whole_words
 
 if TYPE_CHECKING:
     from voiceagent.call.call import Call
@@ -58,6 +59,12 @@ def _sound(path: str, changed: int, size: int, audio_format: G711) -> bytes:
     return g711.encode(pcm_of(wav), "alaw" if audio_format == "audio/pcma" else "ulaw")
 
 
+def words_between(text: str, from_ms: int, to_ms: int, whole_ms: int) -> str:
+    """Return the whole words that fall between two moments of a file, as if evenly spread."""
+    before, until = (whole_words(text, len(text) * at // max(1, whole_ms)) for at in (from_ms, to_ms))
+    return until[len(before) :].strip()
+
+
 async def sound_or_refusal(path: Path, audio_format: G711) -> bytes:
     """Return :func:`sound` without holding up other calls. Raises RequestRefused naming the file."""
     try:
@@ -83,6 +90,11 @@ class Sounds:
     def playing(self) -> bool:
         """True while a file is heard."""
         return self._ended is not None
+
+    @property
+    def last_id(self) -> str:
+        """The response id under which the last file was played."""
+        return self._id
 
     async def play(self, audio: bytes, *, interruptible: bool) -> tuple[int, InterruptedBy | None]:
         """Play ``audio`` in its turn; return milliseconds heard, and who cut it, if somebody did."""

@@ -24,8 +24,7 @@ from functools import lru_cache
 
 from voiceagent.call.target_ranges import BUILT_IN_DENIED
 from voiceagent.errors import RequestRefused, SipError
-from voiceagent.sip.dialogs.dialog import is_ip
-from voiceagent.sip.syntax.uri import SipUri, host_text
+from voiceagent.sip.syntax.uri import SipUri, host_text, is_ip
 
 MOST_CHARS = 256
 MOST_DIGITS = 15

@@ -72,7 +72,8 @@ def init(
 def serve(
     config: ConfigFile = None,
     flow: Annotated[
-        list[Path] | None, typer.Option("--flow", "-f", help="Python file with flows; may be repeated.")
+        list[Path] | None,
+        typer.Option("--flow", "-f", help="File with flows (Python or TOML); may be repeated."),
     ] = None,
     sip_host: Annotated[str | None, typer.Option(help="Address for SIP and RTP.")] = None,
     sip_port: Annotated[
@@ -289,6 +290,28 @@ def explain(
     from voiceagent.cli.explain import run_explain
 
     run_explain(journal, check=check, as_json=json)
+
+
+@app.command()
+def replay(
+    journals: Annotated[list[Path], typer.Argument(help="Journals (JSONL), or folders of them.")],
+    flow: Annotated[
+        list[Path] | None,
+        typer.Option("--flow", "-f", help="Take the calls' flows from this file instead; may be repeated."),
+    ] = None,
+    tolerance_ms: Annotated[
+        float, typer.Option(help="How much earlier or later a decision may be, and still be the same.")
+    ] = 100.0,
+    json: Json = False,
+) -> None:
+    """Live recorded calls again with today's code and flows, and tell what is decided otherwise.
+
+    All that entered the call enters again at its time, on a virtual clock: no network, nobody is called. Exit
+    status 0: all decisions are the same; 1: they differ; 2: a journal cannot be replayed.
+    """
+    from voiceagent.cli.replay import run_replay
+
+    run_replay(journals, flows=flow or [], tolerance_ms=tolerance_ms, as_json=json)
 
 
 @bench.command("sequencer")

@@ -2,7 +2,7 @@
 
 A tool matches when the words name one of its ``enum`` values, all telling words of its name, or enough
 words of its name and description. Arguments come, by JSON Schema type, from enum values, digits (typed or
-spoken), yes and no, and quoted text. A required argument that was not heard is asked for.
+spoken), ISO dates, yes and no, and quoted text. A required argument that was not heard is asked for.
 """
 
 from __future__ import annotations
@@ -131,6 +131,9 @@ def _find(name: str, schema: Mapping[str, Any], text: str, *, is_line: bool) -> 
     if isinstance(kind, list):
         kinds = [each for each in cast("list[Any]", kind) if each != "null"]
         kind = kinds[0] if kinds else "string"
+    if kind == "string" and schema.get("format") == "date":
+        days = re.findall(r"\b\d{4}-\d{2}-\d{2}\b", text)
+        return days[0] if days else None
     match kind:
         case "integer" | "number":
             return _number(text, whole=kind == "integer")
@@ -190,7 +193,7 @@ def _yes_or_no(text: str) -> bool | None:
 
 def _enum_value(schema: Mapping[str, Any], text: str) -> Any:
     """Return the enum value whose words all occur in the text, the longest first."""
-    said = {_stem(word) for word in words(text)}
+    said = {_stem(word) for word in words(text.replace("_", " "))}
     values: list[Any] = list(schema.get("enum", ()))
     for value in sorted(values, key=lambda each: len(str(each)), reverse=True):
         wanted = {_stem(word) for word in plain(str(value)).split()}
@@ -207,8 +210,18 @@ def _properties(tool: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
     if not isinstance(properties, Mapping):
         return {}
     found = cast("Mapping[str, Any]", properties)
-    schemas = {name: cast("Any", schema) for name, schema in found.items() if isinstance(schema, Mapping)}
-    return cast("Mapping[str, Mapping[str, Any]]", schemas)
+    kinds: Mapping[str, Any] = cast("Mapping[str, Any]", parameters).get("$defs") or {}
+    return {
+        name: _resolved(cast("Mapping[str, Any]", schema), kinds)
+        for name, schema in found.items()
+        if isinstance(schema, Mapping)
+    }
+
+
+def _resolved(schema: Mapping[str, Any], kinds: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a parameter's schema with its reference to a named type (an Enum of Python's) looked up."""
+    named = kinds.get(str(schema.get("$ref", "")).rpartition("/")[2])
+    return {**cast("Mapping[str, Any]", named), **schema} if isinstance(named, Mapping) else schema
 
 
 def _stem(word: str) -> str:

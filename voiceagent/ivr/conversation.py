@@ -138,6 +138,10 @@ class Talk:
         self._ends_at = self._now() + limits.seconds
         self._turns: list[_Turn] = []
         self._caller_speaks = False
+        self._quiet_at = self._now()
+        """When a line of ours or the caller was last known to be heard."""
+        self._silent_since: float | None = None
+        """Since when the agent was silent when it was last looked at."""
         self._line: asyncio.Task[Outcome] | None = None
         """What is being said, or about to be."""
         self._answers: _Turn | None = None
@@ -216,6 +220,7 @@ class Talk:
         if self._line is not None and self._line.done():
             self._settle(self._line.result())
             return
+        self._judge_silence()
         line = self._idle.due(self._now())
         if line is not None:
             self._say(self._idle_line(line), None)
@@ -253,8 +258,12 @@ class Talk:
         since = self._port.silent_since()
         if self._caller_speaks or self._line is not None or since is None:
             self._idle.agent_heard()
-        else:
-            self._idle.silent(self._now())
+            self._quiet_at = self._now()
+            return
+        if since != self._silent_since:
+            self._idle.agent_heard()  # somebody else has spoken meanwhile: the silence begins anew
+            self._silent_since = since
+        self._idle.silent(max(since, self._quiet_at))
 
     async def _next(self) -> CallerInput | None:
         """Wait for an input; None when the line is over, or it is time to look."""

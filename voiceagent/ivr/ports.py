@@ -258,7 +258,7 @@ class CallPort(Protocol):
         ...
 
     def silent_since(self) -> float | None:
-        """Loop time since when the caller could answer; None while the agent speaks, or on hold."""
+        """Loop time since when the caller could answer; None while the agent speaks, or during a hold."""
         ...
 
     def drop_prompt(self) -> None:

@@ -58,14 +58,17 @@ class TappedTransport:
         self._tap = tap
         self._closing = False
         self._listener: FrameListener | None = None
-        self.frame_received: Callable[[bytes | str], None] = _nobody
+        self._frame: Callable[[bytes | str], None] = _nobody
         self.send_audio = inner.send_audio
         self.wait_closed = inner.wait_closed
 
     def listen(self, listener: FrameListener) -> None:
         self._listener = listener
-        self.frame_received = listener.frame_received
+        self._frame = listener.frame_received
         self._inner.listen(self)
+
+    def frame_received(self, data: bytes | str) -> None:
+        self._frame(data)
 
     def transport_closed(self, code: int | None, reason: str) -> None:
         self._tap.closed(self.socket, code, reason, ours=self._closing)

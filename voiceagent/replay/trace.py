@@ -147,3 +147,10 @@ def _plainest(kind: Any, value: Any) -> Any:
     if isinstance(value, dict):
         choices = [one for one in choices if dataclasses.is_dataclass(one)] or [dict]
     return choices[0]
+
+
+def tuples(value: Any) -> Any:
+    """Return plain JSON with its lists as tuples, as frozen values hold them."""
+    if isinstance(value, Mapping):
+        return {key: tuples(one) for key, one in cast("Mapping[str, Any]", value).items()}
+    return tuple(tuples(one) for one in cast("list[Any]", value)) if isinstance(value, list) else value

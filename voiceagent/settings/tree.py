@@ -39,7 +39,7 @@ from voiceagent.settings.service import (
 from voiceagent.settings.telephony import MediaSettings, SipSettings
 from voiceagent.settings.trunks import TrunkSettings, read_trunks
 from voiceagent.sip.net.listen import parse_listen
-from voiceagent.sip.trunk.trunks import DEFAULT_TRUNK
+from voiceagent.sip.trunk import DEFAULT_TRUNK
 
 
 class Settings(BaseSettings):

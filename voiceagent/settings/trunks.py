@@ -14,8 +14,8 @@ from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_valida
 
 from voiceagent.errors import ConfigError
 from voiceagent.settings.base import CodecName, Port, Section, plain_word
+from voiceagent.sip.trunk import DEFAULT_TRUNK
 from voiceagent.sip.trunk.numbers import NumberRule
-from voiceagent.sip.trunk.trunks import DEFAULT_TRUNK
 
 SECRET_BYTES = 1024
 _is_host = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?").fullmatch

@@ -15,6 +15,7 @@ from voiceagent.call.local_lines import is_local
 from voiceagent.call.outcome import CallOutcome, OutcomeClass
 from voiceagent.call.recorded_call import write_session
 from voiceagent.call.session_setup import SessionDefaults, session_config
+from voiceagent.call.sounds import SOUND
 from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.ids import counted_tokens
 from voiceagent.ivr.flow import Flow
@@ -129,7 +130,7 @@ class SimCall:
         return SimLeg(info, self.scenario.transfer)
 
     def _voice(self, response_id: str, heard: Heard | None) -> None:
-        if is_local(response_id):
+        if is_local(response_id) and not response_id.startswith(SOUND):
             return
         if heard is None:
             self.record.voice_begins(self.now, response_id)

@@ -11,6 +11,7 @@ clock stands still. Real sockets do not fit: their traffic takes wall time that 
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -70,8 +71,17 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self.threads_at_work = 0
         selector = _JumpingSelector(selectors.DefaultSelector())
         super().__init__(selector)
-        self._clock_resolution = 1e-6
         selector.loop = self
+
+    @property
+    def _clock_resolution(self) -> float:
+        # asyncio fires timers that are due within this. None may fire before the clock has come to it: who
+        # then looks at the clock, and waits for the rest, would do so for ever.
+        return math.ulp(self._virtual_now)
+
+    @_clock_resolution.setter
+    def _clock_resolution(self, seconds: float) -> None:
+        """The base class sets the real clock's."""
 
     def time(self) -> float:
         return self._virtual_now

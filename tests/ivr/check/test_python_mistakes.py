@@ -384,7 +384,7 @@ def test_a_line_may_allow_what_is_found_there(code: str, text: str) -> None:
 
 
 def test_the_codes_in_the_table_are_seeded() -> None:
-    across_files = {"number-twice", "name-twice", "import-fails", "fails-in-simulation"}
+    across_files = {"number-twice", "name-twice", "import-fails", "fails-in-simulation", "missing-file"}
     assert {code for code, _ in MISTAKES} | across_files == set(PYTHON_CODES)
 
 

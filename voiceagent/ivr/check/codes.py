@@ -43,6 +43,7 @@ PYTHON_CODES: Mapping[str, Code] = {
     "transfer-not-allowed": _error("`call.transfer_targets` refuse it; a warning while they are empty"),
     "transfer-no-fallback": _warning("nothing follows for the caller when the transfer fails"),
     "missing-function": _error("a tool, a fetched function or a sub-flow that does not exist"),
+    "missing-file": _error("a file to be played is not there"),
     "long-uninterruptible": _warning("more than 40 words that the caller cannot interrupt"),
     "raw-caller-text": _error("the caller's text enters instructions without being quoted"),
     "secret-spoken": _error("a secret's value reaches the model"),

@@ -15,7 +15,7 @@ from voiceagent.ivr.check.findings import Finding, allowed_out
 from voiceagent.ivr.check.python_check import Checked, check_python
 from voiceagent.ivr.check.rules_leaving import Targets
 from voiceagent.ivr.check.rules_outside import functions_handed_on
-from voiceagent.ivr.check.source import FlowFact, Source
+from voiceagent.ivr.check.source import FlowFact, Source, argument
 from voiceagent.ivr.check.toml_check import check_flow
 from voiceagent.ivr.loading import place_of
 from voiceagent.ivr.modules import FlowModules
@@ -74,6 +74,7 @@ def _check_python(text: str, path: Path, targets: Targets | None, _: EndpointRul
         return checked
     module, problem = _imported(path)
     more = [problem] if problem is not None and not _told_already(problem, checked) else []
+    more += _missing_files(checked.source, path.parent)
     if module is not None:
         more += _missing_in(module, checked.source)
     known = {(one.line, one.code) for one in checked.findings}
@@ -103,6 +104,19 @@ def _imported(path: Path) -> tuple[ModuleType | None, Finding | None]:
 def _told_already(problem: Finding, checked: Checked) -> bool:
     """Tell whether an import failed for a mistake that the text has shown already (decorators raise)."""
     return "must be an async" in problem.message and any(one.code == "not-async" for one in checked.findings)
+
+
+def _missing_files(source: Source, folder: Path) -> list[Finding]:
+    """Return files to be played that stand neither beside the flow nor where their name says."""
+    found: list[Finding] = []
+    for use in source.uses:
+        if use.name != "play" or use.verb is None:
+            continue
+        given = argument(use.node, "path", use.verb.place("path"))
+        text, whole = source.text(given)
+        if given is not None and whole and text and not (folder / text).exists() and not Path(text).exists():
+            found.append(source.found(given, "missing-file", f"there is no file {text} to be played"))
+    return found
 
 
 def _missing_in(module: ModuleType, source: Source) -> list[Finding]:

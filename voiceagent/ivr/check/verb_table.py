@@ -22,6 +22,7 @@ OWN_WAITS = frozenset({"asyncio", "contextlib", "anyio"})
 PROMPTS: Mapping[str, tuple[str, ...]] = {
     "respond": ("guidance",),
     "say": ("text",),
+    "play": ("text",),
     "note": ("text",),
     "choose": ("prompt",),
     "confirm": ("prompt",),

@@ -28,11 +28,12 @@ def _draft4(value: object) -> object:
     table = _without_null(cast("dict[str, object]", value))
     kept: dict[str, object] = {}
     for key, one in table.items():
-        if key == "title" and isinstance(one, str):
+        plain = isinstance(one, str | int | float)  # a keyword, and no key of that name
+        if key == "title" and plain:
             continue
-        if key == "const" and not isinstance(one, dict):
+        if key == "const" and plain:
             kept["enum"] = [one]
-        elif key == "exclusiveMinimum" and not isinstance(one, dict):
+        elif key == "exclusiveMinimum" and plain:
             kept["minimum"] = one
             kept[key] = True
         elif key == "$ref":

@@ -10,6 +10,7 @@ from voiceagent.ivr.speaking_on import false_alarm
 from voiceagent.ivr.verbs.base import Verbs, beside_flow
 from voiceagent.ivr.verbs.wording import verbatim
 from voiceagent.realtime.requests import InterruptedBy, Outcome, OutcomeKind
+from voiceagent.realtime.transcript import whole_words
 
 AGAIN_MS = 300
 """A file that is played on begins so much before the place where it was cut: a cut word is heard whole."""
@@ -66,7 +67,4 @@ class PlayingVerbs(Verbs):
 
 def _part(text: str, heard_ms: int, whole_ms: int) -> str:
     """Return the whole words that fit into the first ``heard_ms`` of ``whole_ms``, evenly spread."""
-    chars = len(text) * heard_ms // max(1, whole_ms)
-    if chars >= len(text):
-        return text
-    return text[:chars].rpartition(" ")[0] if not text[chars].isspace() else text[:chars]
+    return whole_words(text, len(text) * heard_ms // max(1, whole_ms))

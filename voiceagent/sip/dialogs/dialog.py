@@ -11,7 +11,7 @@ from voiceagent.sip.effects import Address, Transport
 from voiceagent.sip.flows import DEFAULT_PORTS
 from voiceagent.sip.syntax.grammar import NameAddr
 from voiceagent.sip.syntax.message import Request, Response
-from voiceagent.sip.syntax.uri import SipUri
+from voiceagent.sip.syntax.uri import SipUri, is_ip
 from voiceagent.sip.transaction.reply import fields_of, home_address
 
 DialogKey = tuple[str, str, str]
@@ -49,17 +49,6 @@ def transport_of(uri: SipUri) -> Transport | None:
 
 
 _TRANSPORTS: dict[str, Transport] = {"udp": "udp", "tcp": "tcp", "tls": "tls"}
-
-
-def is_ip(host: str) -> bool:
-    """Tell whether ``host`` is an IPv4 or IPv6 literal (without brackets)."""
-    if not host or not (host[-1].isdigit() or ":" in host):
-        return False
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _hidden(host: str) -> bool:

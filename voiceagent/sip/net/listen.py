@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from voiceagent.errors import SipError
-from voiceagent.sip.dialogs.dialog import is_ip
 from voiceagent.sip.effects import Address, Transport
 from voiceagent.sip.flows import DEFAULT_PORTS
-from voiceagent.sip.syntax.uri import host_text, parse_hostport
+from voiceagent.sip.syntax.uri import host_text, is_ip, parse_hostport
 
 _KINDS: dict[str, Transport] = {"udp": "udp", "tcp": "tcp", "tls": "tls"}
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from voiceagent.errors import SipError
-from voiceagent.sip.dialogs.dialog import is_ip, transport_of
+from voiceagent.sip.dialogs.dialog import transport_of
 from voiceagent.sip.effects import Address, Transport
 from voiceagent.sip.flows import DEFAULT_PORTS
-from voiceagent.sip.syntax.uri import SipUri
+from voiceagent.sip.syntax.uri import SipUri, is_ip
 
 Dice = Callable[[int], int]
 """``dice(sides)`` is a number from 0 to ``sides`` - 1."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from dataclasses import replace as dc_replace
@@ -98,6 +99,17 @@ def parse_hostport(text: str) -> tuple[str, int | None]:
     if number == 0:
         raise _bad("port 0")
     return parse_host(host), number
+
+
+def is_ip(host: str) -> bool:
+    """Tell whether ``host`` is an IPv4 or IPv6 literal (without brackets)."""
+    if not host or not (host[-1].isdigit() or ":" in host):
+        return False
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def host_text(host: str, port: int | None = None) -> str:

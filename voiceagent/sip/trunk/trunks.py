@@ -19,8 +19,6 @@ from voiceagent.sip.trunk.numbers import NumberRule, any_matches
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 SrtpMode = Literal["off", "optional", "required"]
 
-DEFAULT_TRUNK = "default"
-"""The trunk of ``sip.allowed_sources``."""
 
 _KNOWN_HOSTS = 4096  # hosts whose trunks are remembered, so that a flood does not parse addresses anew
 

@@ -1,0 +1,102 @@
+"""Where an event loop is: the number of its turn, and when it was late.
+
+What an input wakes runs in the following turns. Whether the next input came before that or after it, no clock
+tells: the numbers of the turns do. They are counted only for a few turns after an input; a loop that rests is
+left at rest. A late loop fires its timers late, which decides who is first as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from weakref import WeakKeyDictionary, WeakSet
+
+from voiceagent.call.loop_timers import watch_timers
+
+FOLLOWED = 24
+"""Turns that are counted after an input: nothing that it woke takes more of them to act."""
+REST = 1000
+"""So much the number jumps over a rest."""
+BEAT_S = 0.025
+"""How often it is looked whether the loop is late …"""
+LATE_S = 0.015
+"""… and from when on that is worth telling."""
+
+Late = Callable[[float, float], None]
+"""Told from when to when (loop's clock) the loop did nothing."""
+
+
+class LoopTurns:
+    """The turns of one loop, counted for all its calls. Get it with :func:`turns_of`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._call_at = loop.call_at
+        watch_timers(loop)
+        self._number = 0
+        self._left = 0
+        self._listeners: WeakSet[LateListener] = WeakSet()
+        self._beat: asyncio.TimerHandle | None = None
+        self._due = 0.0
+
+    def enter(self) -> int:
+        """Something enters: return the number of this turn, and count on for a while."""
+        if not self._left:
+            self._number += REST
+            self._loop.call_soon(self._next)
+        self._left = FOLLOWED
+        return self._number
+
+    def current(self) -> int:
+        """Return the number of this turn while turns are counted, else 0."""
+        return self._number if self._left else 0
+
+    def _next(self) -> None:
+        self._number += 1
+        self._left -= 1
+        if self._left:
+            self._loop.call_soon(self._next)
+
+    # ── lateness ────────────────────────────────────────────────────────────────────────────────
+    def listen(self, listener: LateListener) -> None:
+        """Tell ``listener`` when the loop was late, until it is forgotten."""
+        self._listeners.add(listener)
+        if self._beat is None:
+            self._arm()
+
+    def forget(self, listener: LateListener) -> None:
+        """Tell it nothing any more."""
+        self._listeners.discard(listener)
+
+    def _arm(self) -> None:
+        self._due = self._loop.time() + BEAT_S
+        self._beat = self._call_at(self._due, self._look)
+
+    def _look(self) -> None:
+        self._beat = None
+        now = self._loop.time()
+        if now - self._due > LATE_S:
+            for listener in list(self._listeners):
+                listener.late(self._due - BEAT_S, now)
+        if self._listeners:
+            self._arm()
+
+
+class LateListener:
+    """Who is told that a loop was late."""
+
+    __slots__ = ("__weakref__", "late")
+
+    def __init__(self, late: Late) -> None:
+        self.late = late
+
+
+_of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopTurns] = WeakKeyDictionary()
+
+
+def turns_of(loop: asyncio.AbstractEventLoop) -> LoopTurns:
+    """Return the turns of a loop."""
+    found = _of_loop.get(loop)
+    if found is None:
+        found = _of_loop[loop] = LoopTurns(loop)
+    return found

@@ -1,0 +1,191 @@
+"""PURE but for reading the file. A journal taken apart: what entered the call, and what it decided then.
+
+Inputs come in the order in which they entered. ``before`` counts the decisions that stood in the journal when
+an input entered: that, more than any clock, says in which order things happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from voiceagent.call.inputs import INPUTS_VERSION
+from voiceagent.errors import VoiceAgentError
+from voiceagent.replay.trace import JournalError, read_lines
+
+Entry = Mapping[str, Any]
+
+PULLED = frozenset({"in.call", "in.session", "in.dial", "in.heard"})
+"""Inputs that the call asks for: they are handed out when it does, at no time of their own."""
+NOT_COMPARED = frozenset({"operator.trigger", "operator.withdraw", "operator.hang_up", "operator.dial"})
+"""Written by whoever took an operator's wish, beside the call: the wish itself is an input."""
+
+
+class NotReplayable(VoiceAgentError):
+    """The journal can be read, but holds too little to live its call again."""
+
+    code = "not_replayable"
+
+
+@dataclass(slots=True)
+class Input:
+    """One input. ``at``: seconds since the call began."""
+
+    at: float
+    entry: Entry
+    before: int | None = None
+    """Decisions made before it; None where only its time counts (audio of the caller)."""
+    turn: int = 0
+    """Turn of the loop in which it entered; 0: the loop was at rest before."""
+    line: int = 0
+
+    @property
+    def kind(self) -> str:
+        """The entry's type without ``in.``."""
+        return str(self.entry["type"]).removeprefix("in.")
+
+
+@dataclass(slots=True)
+class Decision:
+    """One entry that is no input, and its place."""
+
+    t: float
+    entry: Entry
+    line: int = 0
+
+
+@dataclass(slots=True)
+class Recording:
+    """A journal, ready to be lived again."""
+
+    path: Path
+    made: Entry
+    """``in.call``."""
+    begun: float = 0.0
+    """``t`` of that entry."""
+    inputs: list[Input] = field(default_factory=list[Input])
+    pulled: list[Input] = field(default_factory=list[Input])
+    decisions: list[Decision] = field(default_factory=list[Decision])
+    last: float = 0.0
+    missing: int = 0
+    """Entries that were dropped when the disk could not follow."""
+    ended: bool = False
+    """False: the journal was torn off before the call's end."""
+    late: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
+    """From when to when the loop did nothing: timers that were due then fired after it."""
+    secret: bool = False
+    """Keys were left out, so what followed from them cannot be lived again."""
+
+    @property
+    def loop_start(self) -> float:
+        """The time of the loop's clock when the call began."""
+        return float(self.made.get("loop_t", 1000.0))
+
+
+def compared(entry: Entry) -> bool:
+    """Return whether an entry is a decision (or a fact that follows)."""
+    kind = str(entry.get("type", ""))
+    return not kind.startswith("in.") and kind not in NOT_COMPARED
+
+
+def read_recording(path: Path) -> Recording:
+    """Read a journal. Raises :class:`JournalError` or :class:`NotReplayable`."""
+    found: Recording | None = None
+    decisions: list[Decision] = []
+    last_seq = 0
+    missing = 0
+    for line in read_lines(path):
+        entry = line.entry
+        seq = entry.get("seq")
+        if isinstance(seq, int):
+            missing += max(0, seq - last_seq - 1)
+            last_seq = seq
+        t = _number(line.number, entry, "t")
+        kind = str(entry.get("type", ""))
+        if kind == "in.call":
+            found = Recording(path, entry, t)
+            _check_version(path, entry)
+        elif kind.startswith("in.") and found is not None:
+            try:
+                _take(found, line.number, entry, t, len(decisions))
+            except (KeyError, TypeError, ValueError, IndexError) as error:
+                words = f"{path}, line {line.number}: not a {kind} of this version ({error!r})"
+                raise JournalError(words) from None
+        elif compared(entry):
+            decisions.append(Decision(t, entry, line.number))
+            if kind == "call.ended" and found is not None:
+                found.ended = True
+        if found is not None:
+            found.last = max(found.last, t)
+    if found is None:
+        raise NotReplayable(
+            f"{path}: this journal holds no inputs (made by an older version, or with journal.inputs = false)"
+        )
+    found.decisions = decisions
+    found.missing = missing
+    found.inputs.sort(key=lambda one: one.at)  # stable: what entered at the same time keeps its order
+    return found
+
+
+def _check_version(path: Path, entry: Entry) -> None:
+    version = entry.get("inputs")
+    if version != INPUTS_VERSION:
+        raise NotReplayable(
+            f"{path}: its inputs are of version {version}, this one replays version {INPUTS_VERSION}"
+        )
+
+
+def _number(line: int, entry: Entry, name: str) -> float:
+    value = entry.get(name, 0.0)
+    if not isinstance(value, int | float):
+        raise JournalError(f"line {line}: {name} is no number")
+    return float(value)
+
+
+_IN_TASKS = ("hold", "resume", "transfer", "send_digits")
+"""Wishes of operators that a task carries out."""
+
+
+def _awaited(kind: str, entry: Entry) -> bool:
+    """Return whether an input is the answer that somebody of ours was waiting for."""
+    return (
+        kind in ("in.outside", "in.rest")
+        or (kind == "in.leg" and "count" in entry)
+        or (kind == "in.link" and entry.get("state") != "closed")
+        or (kind == "in.operator" and entry.get("what") in _IN_TASKS)
+    )
+
+
+def _take(found: Recording, line: int, entry: Entry, t: float, before: int) -> None:
+    kind = str(entry["type"])
+    turn = int(entry.get("g", 0))
+    if kind == "in.caller_audio":
+        at = float(entry["since"])
+        gaps: list[Any] = entry["gaps"]
+        for gap in gaps:
+            ms, frames = cast("list[float]", gap) if isinstance(gap, list) else (gap, 1)
+            at += ms / 1000
+            one = {"type": "in.caller_frames", "leg": entry["leg"], "frames": int(frames)}
+            found.inputs.append(Input(round(at, 6), one, None, 0, line))
+    elif kind == "in.audio":
+        since = float(entry["since"])
+        for delta in entry["deltas"]:
+            at = round(since + delta[0] / 1000, 6)
+            found.inputs.append(Input(at, {**entry, "amounts": delta[1:]}, before, turn, line))
+    elif kind == "in.timers":
+        for fired in entry["fired"]:
+            turn, ms, due, name = fired
+            one = {"type": "in.timer", "due": round(float(due) / 1000, 6), "name": str(name)}
+            at = round(float(entry["since"]) + float(ms) / 1000, 6)
+            found.inputs.append(Input(at, one, before, int(turn), line))
+    elif kind == "in.late":
+        found.late.append((float(entry["since"]), float(entry["until"])))
+    else:
+        if turn and _awaited(kind, entry):
+            turn -= 1  # written down by whom it woke, one turn after it had come
+        one = Input(t, entry, before, turn, line)
+        (found.pulled if kind in PULLED else found.inputs).append(one)
+        if "•" in (entry.get("digit"), entry.get("digits")):
+            found.secret = True

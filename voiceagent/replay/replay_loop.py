@@ -1,0 +1,396 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportPrivateUsage=false, reportAttributeAccessIssue=false
+# asyncio's own clockwork is steered here, which has no types.
+"""An event loop that lives through a recording: its clock jumps, and inputs enter where they once did.
+
+A real loop is late: a timer fires some milliseconds after it is due, and what arrives meanwhile may be
+handled first. The recording says which it was: it counts the decisions before every input. So a timer that is
+due just before an input waits until after it when the recording shows no further decision before that input,
+and fires before it when it does. What an input woke runs for as many turns of the loop as it did until the
+next input came. Nothing else is left to the clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import math
+import selectors
+from bisect import bisect
+from collections.abc import Callable, Iterable
+from contextvars import Context
+from typing import Any, Protocol
+
+from voiceagent.call.loop_timers import at_once, timer_name
+from voiceagent.call.loop_turns import FOLLOWED, REST
+from voiceagent.replay.timers import is_timer
+from voiceagent.simulate.virtual_loop import VirtualDeadlock
+
+LATE_S = 0.016
+"""How late a timer is taken to fire at most that the recording does not tell of: longer stalls, it tells."""
+SAME_MOMENT_S = 0.0015
+"""Inputs as close as this may have entered before anything that the first one woke had run."""
+NEXT_STALL_S = 0.05
+"""A stall that begins so soon after another one is part of the same trouble."""
+FOLLOWING_STALLS = 3
+LAST_STALL_S = 0.5
+TINY_S = 1e-6
+MOST_SPINS = 100_000
+"""Turns in a row in which something is ready, until timers fire all the same: somebody waits by spinning."""
+
+Following = tuple[float, int, int]
+"""The next input: time (loop's clock), decisions before it, turn of the loop."""
+
+
+class Script(Protocol):
+    """What enters, and how far the call has come."""
+
+    def next_input(self) -> Following | None:
+        """Return the next input; None: there are no more."""
+        ...
+
+    def enter(self) -> None:
+        """Let the next input enter, synchronously."""
+        ...
+
+    def next_timer(self) -> tuple[str, float] | None:
+        """Return name and due time of the timer that fires next; None if the next input is another one."""
+        ...
+
+    def forget_timer(self) -> None:
+        """It has fired."""
+        ...
+
+    def fires_later(self, name: str, due: float) -> bool:
+        """Return whether the recording says when this timer fires."""
+        ...
+
+    def next_frames(self) -> float | None:
+        """Return the time of the next input for which only time counts."""
+        ...
+
+    def enter_frames(self) -> None:
+        """Let it enter."""
+        ...
+
+    @property
+    def decided(self) -> int:
+        """Decisions made so far."""
+        ...
+
+    def recorded_time(self) -> float | None:
+        """Return when the next decision was made in the recording (loop's clock)."""
+        ...
+
+    def stands_still(self) -> None:
+        """Nothing can happen any more, or the recording is long over: end it."""
+        ...
+
+
+class _Selector(selectors.BaseSelector):
+    """Polls the real selector; in place of sleeping, decides what happens next."""
+
+    def __init__(self, inner: selectors.BaseSelector) -> None:
+        self._inner = inner
+        self.loop: ReplayLoop | None = None
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        return self._inner.register(fileobj, events, data)
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        return self._inner.unregister(fileobj)
+
+    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        return self._inner.modify(fileobj, events, data)
+
+    def get_map(self) -> Any:
+        return self._inner.get_map()
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        loop = self.loop
+        assert loop is not None
+        if loop.threads_at_work and not loop.busy:
+            return self._inner.select(5.0)
+        events = self._inner.select(0) if loop.threads_at_work else []
+        if not events:
+            loop.turn()
+        return events
+
+
+class ReplayLoop(asyncio.SelectorEventLoop):
+    """A loop on which a recording is lived again. ``script`` says what enters; ``start`` sets its clock.
+
+    Timers fire only when nothing else is ready, those of one moment together.
+    """
+
+    def __init__(
+        self,
+        start: float,
+        *,
+        late_s: float = LATE_S,
+        stalls: Iterable[tuple[float, float]] = (),
+        until: float = math.inf,
+        uvloop: bool = False,
+    ) -> None:
+        """``stalls``: from when to when the recorded loop did nothing.
+
+        ``uvloop``: the recorded loop was one of uvloop's.
+        ``until``: the clock never passes it; the script is told then that all stands still.
+        """
+        self._now = start
+        self._late_s = late_s
+        self._until = until
+        self._uvloop = uvloop
+        self._stalls = sorted(stalls)
+        self._spins = 0
+        self._turns = 0
+        self._entered = 0
+        """Turn of this loop in which the last input entered …"""
+        self._turn = -REST
+        """… and the turn in which it did when it was recorded."""
+        self.script: Script | None = None
+        self.threads_at_work = 0
+        selector = _Selector(selectors.DefaultSelector())
+        super().__init__(selector)
+        selector.loop = self
+        self._fire(None)
+
+    def time(self) -> float:
+        return self._now
+
+    @property
+    def busy(self) -> bool:
+        """True while something is ready to run."""
+        return bool(self._ready) or bool(self._stopping)  # type: ignore[attr-defined]
+
+    def set_clock(self, to: float) -> None:
+        """Move the clock forward."""
+        self._now = max(self._now, to)
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        self.threads_at_work += 1
+        future = super().run_in_executor(executor, func, *args)
+        future.add_done_callback(self._thread_done)
+        return future
+
+    def _thread_done(self, _future: asyncio.Future[Any]) -> None:
+        self.threads_at_work -= 1
+
+    async def shutdown_default_executor(self, *args: Any, **kwargs: Any) -> None:
+        self.threads_at_work += 1
+        try:
+            await super().shutdown_default_executor(*args, **kwargs)
+        finally:
+            self.threads_at_work -= 1
+
+    # ── steering ────────────────────────────────────────────────────────────────────────────────
+    def turn(self) -> None:
+        """Decide what happens in this turn: an input enters, timers fire, or only what is ready runs."""
+        self._fire(None)
+        self._turns += 1
+        script = self.script
+        if self.busy and self._spins < MOST_SPINS:
+            self._spins += 1
+            following = script.next_input() if script is not None else None
+            if script is not None:
+                if following is not None and self._is_its_turn(script, following):
+                    self._enter(script, following)
+                self._catch_up(script)
+            return
+        self._spins = 0
+        if script is None:
+            self._jump(self._due())
+            return
+        while not self._step(script):
+            pass
+
+    def _is_its_turn(self, script: Script, following: Following) -> bool:
+        """Return whether an input enters while what the one before has woken is still running."""
+        at, before, turn = following
+        if self._follows(turn):
+            return self._turns - self._entered >= turn - self._turn and script.decided >= before
+        return turn == 0 and at <= self._now + SAME_MOMENT_S and script.decided >= before
+
+    def _follows(self, turn: int) -> bool:
+        """Return whether the loop did not rest between the last input and this one."""
+        return turn > 0 and -1 <= turn - self._turn <= FOLLOWED
+
+    def _step(self, script: Script) -> bool:
+        """Let one thing happen; True when the loop has something to do then."""
+        following, due = script.next_input(), self._due()
+        frames = script.next_frames()
+        enters = following is not None and self._is_first(script, following, due)
+        moment = following[0] if enters and following is not None else due
+        if frames is not None and (moment is None or frames <= moment):
+            self._now = max(self._now, frames)
+            self._do(script.enter_frames)
+        elif enters and following is not None:
+            self._enter(script, following)
+            self._catch_up(script)
+        elif due is None or max(due, self._now) > self._until:
+            script.stands_still()
+            return True
+        else:
+            self._now = max(self._now, self._when_recorded(script, following, due))
+            self._fire_due(due)
+        return self.busy
+
+    def _is_first(self, script: Script, following: Following, due: float | None) -> bool:
+        """Return whether the next input enters before the next timer fires."""
+        at, before, _ = following
+        if due is None or due > at + self._late_s:
+            return True
+        if due <= at - self._lateness(due):
+            return False
+        return script.decided >= before or (due > at and self._now >= at + self._late_s)
+
+    def _lateness(self, due: float) -> float:
+        """Return how late a timer that was due then may have fired."""
+        stalls = self._stalls
+        index = bisect(stalls, (due + NEXT_STALL_S, math.inf)) - 1
+        while index > 0 and stalls[index - 1][1] >= due:
+            index -= 1
+        if index < 0 or due > stalls[index][1]:
+            return self._late_s
+        end = stalls[index][1]
+        for since, until in stalls[index + 1 : index + 1 + FOLLOWING_STALLS]:
+            if since - end > NEXT_STALL_S:
+                break
+            end = until  # the turns that followed were slow ones, too
+        return end - due + self._late_s
+
+    def _when_recorded(self, script: Script, following: Following | None, due: float) -> float:
+        """Return when this timer fired in the recording, as far as its next decision tells."""
+        if following is not None and script.decided >= following[1]:
+            return due
+        then = script.recorded_time()
+        return then if then is not None and due < then <= due + self._lateness(due) else due
+
+    def _catch_up(self, script: Script) -> None:
+        """What an input, or a timer, has woken took its time: the next decision before the next input tells.
+
+        After the last input only a stall is believed, not a pause.
+        """
+        following, then = script.next_input(), script.recorded_time()
+        if then is None:
+            return
+        if following is not None and script.decided < following[1]:
+            self._now = max(self._now, min(then, following[0]))
+        elif following is None and then <= self._now + LAST_STALL_S:
+            self._now = max(self._now, then)
+
+    def _enter(self, script: Script, following: Following | None) -> None:
+        """Let an input enter, and all that entered in the same turn of the loop."""
+        turn = 0 if following is None else following[2]
+        if turn:
+            self._entered, self._turn = self._turns, turn
+        while following is not None:
+            self._now = max(self._now, following[0])
+            self._frames_before(script, following[0])
+            self._do(script.enter if script.next_timer() is None else self._fire_recorded)
+            following = script.next_input()
+            if not turn or following is None or following[2] != turn or script.decided < following[1]:
+                return
+
+    def _frames_before(self, script: Script, at: float) -> None:
+        frames = script.next_frames()
+        while frames is not None and frames <= at:
+            self._do(script.enter_frames)
+            frames = script.next_frames()
+
+    def _do(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:
+            self.call_exception_handler({"message": "an input failed", "exception": error})
+
+    # ── asyncio's own clockwork ─────────────────────────────────────────────────────────────────
+    def _due(self) -> float | None:
+        """Return when the next timer is due whose firing is not in the recording.
+
+        Cancelled ones are forgotten, as asyncio does.
+        """
+        scheduled: list[Any] = self._scheduled  # type: ignore[attr-defined]
+        while scheduled and scheduled[0].cancelled():
+            self._timer_cancelled_count -= 1  # type: ignore[attr-defined]
+            heapq.heappop(scheduled)._scheduled = False
+        script = self.script
+        if script is None:
+            return scheduled[0].when() if scheduled else None
+        return min((one.when() for one in self._free(script)), default=None)
+
+    def _free(self, script: Script) -> list[Any]:
+        """Return the timers that the recording leaves to the clock."""
+        alive = (one for one in self._scheduled if not one.cancelled())  # type: ignore[attr-defined]
+        return [one for one in alive if not script.fires_later(_name(one), one.when())]
+
+    def _fire_due(self, due: float) -> None:
+        """Fire the timers up to ``due`` that the recording leaves to the clock."""
+        script = self.script
+        assert script is not None
+        self._now = max(self._now, due)
+        for one in sorted(self._free(script), key=_when):
+            if one.when() <= due + TINY_S and not one.cancelled():
+                self._run_timer(one)
+
+    def _fire_recorded(self) -> None:
+        """A timer fires now because it did then."""
+        script = self.script
+        assert script is not None
+        wanted = script.next_timer()
+        assert wanted is not None
+        name, due = wanted
+        alive = [
+            one
+            for one in self._scheduled  # type: ignore[attr-defined]
+            if not one.cancelled() and _name(one) == name and is_timer(one.when(), due, self._now)
+        ]
+        script.forget_timer()
+        if alive:
+            self._run_timer(min(alive, key=lambda one: abs(one.when() - due)))
+
+    def _run_timer(self, handle: Any) -> None:
+        scheduled: list[Any] = self._scheduled  # type: ignore[attr-defined]
+        scheduled.remove(handle)
+        heapq.heapify(scheduled)
+        handle._scheduled = False
+        handle._run()
+
+    def anchor(self, turn: int) -> None:
+        """What runs in this turn of the loop ran, or was brought about, in that turn then."""
+        self._entered, self._turn = self._turns, turn
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = super().call_at(when, callback, *args, context=context)
+        if self._uvloop and at_once(when - self._now):
+            heap: list[Any] = self._scheduled  # type: ignore[attr-defined]
+            heap.remove(timer)
+            heapq.heapify(heap)
+            timer._scheduled = False
+            self._ready.append(timer)  # type: ignore[attr-defined]
+        return timer
+
+    def _jump(self, due: float | None) -> None:
+        if due is None:
+            waiting = sorted(task.get_name() for task in asyncio.all_tasks(self) if not task.done())
+            raise VirtualDeadlock(f"nothing can happen any more; waiting: {', '.join(waiting) or 'no task'}")
+        self._now = max(self._now, due)
+        self._fire(due)
+
+    def _fire(self, horizon: float | None) -> None:
+        """Have asyncio fire the timers up to ``horizon``, whatever the clock says; None: none of them."""
+        # It fires what is due before time() + _clock_resolution: the one knob that it leaves.
+        self._clock_resolution = -math.inf if horizon is None else horizon - self._now + TINY_S
+
+
+def _name(handle: Any) -> str:
+    return timer_name(handle._callback)
+
+
+def _when(handle: Any) -> float:
+    return handle.when()
