@@ -81,7 +81,10 @@ class SimCall:
         self.leg.on_voice = self._voice
         journal = Journal(None, None, monotonic=self._loop.time, wall=lambda: EPOCH + self._loop.time())
         journal.tap(self._journalled)
-        self._inputs = Inputs(journal, SEED, wall=lambda: EPOCH + self._loop.time()) if inputs else None
+        self._inputs = Inputs(journal, SEED) if inputs else None
+        if self._inputs is not None:
+            # Set afterwards: given at once, it would be a replay's, which does not count the loop's turns.
+            self._inputs.wall = lambda: EPOCH + self._loop.time()
         self.call = Call(
             CALL_ID,
             self.leg,
@@ -108,7 +111,12 @@ class SimCall:
         inputs = self._inputs
         if inputs is not None:
             write_session(
-                inputs, provider=PROVIDER, defaults=self._defaults, place="first", model=flow.options.model
+                inputs,
+                provider=PROVIDER,
+                defaults=self._defaults,
+                place="first",
+                model=flow.options.model,
+                voice=None,
             )
         model = OpenAIRealtimeWebSocketModel(
             provider=PROVIDER,
