@@ -53,7 +53,7 @@ async def keys(call: Call) -> None:
 
 @flow("moved", numbers=["*"])
 async def moved(call: Call) -> None:
-    await call.transfer(f"sip:200@127.0.0.1:{{call.called[1:]}}")
+    await call.transfer(f"sip:200@127.0.0.1:{{call.called.raw[1:]}}")
 """
 
 

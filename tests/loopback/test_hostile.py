@@ -18,6 +18,7 @@ from tests.kit.raw_sip import OFFER, RawSip, raw_sip
 from tests.kit.service import service, until
 from voiceagent.app.service import Service
 from voiceagent.call.call import Call
+from voiceagent.call.leg_ear import LegEar
 from voiceagent.phone.phone import Phone, PhoneCall
 from voiceagent.sip.syntax.message import Response
 
@@ -186,14 +187,17 @@ def rtp(sequence: int, *, payload_type: int = 0, ssrc: int = 0xBAD, payload: byt
     return struct.pack("!BBHII", 0x80, payload_type, sequence & 0xFFFF, sequence * 160, ssrc) + body
 
 
-async def test_foreign_rtp_is_never_heard(tmp_path: Path, flows: list[str]) -> None:
+async def test_foreign_rtp_is_never_heard(
+    tmp_path: Path, flows: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     dice = random.Random(5)
     async with scene(tmp_path, flows) as at:
         agreement = at.canary._audio.agreement
         assert agreement is not None
         target = (agreement.remote_address, agreement.remote_port)
         heard = bytearray()
-        at.live.ear.leg_audio = heard.extend  # type: ignore[method-assign]
+        monkeypatch.setattr(LegEar, "leg_audio", lambda ear, audio: heard.extend(audio))
+        at.live.leg.listen(at.live.ear)  # whoever passes the sound on has looked the method up already
         await until(lambda: len(heard) > 3200)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as attacker:
             attacker.bind(("127.0.0.1", 0))

@@ -119,8 +119,8 @@ async def test_both_channels_hold_what_the_phone_said_and_heard(tmp_path: Path) 
     heard = _as_pcm(phone_side)
     assert loud_s(before) > 0.6, "the first line, and the second until it was cut"
     assert loud_s(after) > 0.3, "the goodbye"
-    assert likeness(loudness(heard), loudness(before)) > 0.9
-    assert likeness(loudness(heard), loudness(after)) > 0.9
+    assert likeness(loudness(heard), loudness(before)) > 0.7
+    assert likeness(loudness(heard), loudness(after)) > 0.7
     assert loud_s(heard) - loud_s(before) - loud_s(after) > 0.5, "one line was left out"
     assert recording.seconds == pytest.approx(phone_side.seconds, abs=1.0), "time is kept true"
 

@@ -35,7 +35,7 @@ async def holder(call: Call) -> None:
 
 @flow("attended", numbers=["*"])
 async def attended(call: Call) -> None:
-    await call.transfer(f"sip:desk@127.0.0.1:{call.called}", attended=True)
+    await call.transfer(f"sip:desk@127.0.0.1:{call.called.raw}", attended=True)
     await call.say("Nobody is there.")
 """
 TARGETS = ("sip:*@127.0.0.1:*",)

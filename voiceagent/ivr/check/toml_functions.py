@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -87,6 +88,8 @@ def _source(module: str, folder: Path) -> tuple[bool, Path | None]:
     beside = file_beside(module, folder)
     if beside is not None:
         return True, beside
+    if module in sys.builtin_module_names:
+        return True, None  # part of the interpreter itself, which no path leads to
     places: list[str] | None = None
     spec: ModuleSpec | None = None
     name = ""
