@@ -49,7 +49,7 @@ class Replaces:
         call_id = call_id.strip(WSP)
         params = parse_params(";" + tail, "replaces")
         to_tag, from_tag = params.get("to-tag"), params.get("from-tag")
-        if not call_id or " " in call_id or to_tag is None or from_tag is None:
+        if not call_id or " " in call_id or not to_tag or not from_tag:
             raise bad("replaces", "needs a Call-ID, a to-tag and a from-tag")
         return cls(call_id, to_tag, from_tag, "early-only" in params)
 
