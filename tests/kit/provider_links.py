@@ -124,7 +124,10 @@ async def serve(provider: ScriptedProvider, *, reject: int | None = None) -> Asy
                     else:
                         await connection.close(code, reason)
                     return
-                await connection.send(item)
+                try:
+                    await connection.send(item)
+                except ConnectionClosed:  # the client is gone first: what is still to be said has no ear
+                    return
 
         async with asyncio.TaskGroup() as group:
             writer = group.create_task(write())
