@@ -16,11 +16,9 @@ from voiceagent.ivr.check.python_check import Checked, check_python
 from voiceagent.ivr.check.rules_leaving import Targets
 from voiceagent.ivr.check.rules_outside import functions_handed_on
 from voiceagent.ivr.check.source import FlowFact, Source, argument
-from voiceagent.ivr.check.toml_check import check_flow
 from voiceagent.ivr.loading import place_of
 from voiceagent.ivr.modules import FlowModules
 from voiceagent.ivr.toml.endpoints import EndpointRules
-from voiceagent.ivr.toml.read import FlowFileError, parse_toml_flow
 
 Checker = Callable[[str, Path, Targets | None, EndpointRules | None], Checked]
 MOST_BYTES = 4_000_000
@@ -58,6 +56,10 @@ def read_text(path: Path) -> str:
 
 # ── TOML ────────────────────────────────────────────────────────────────────────────────────────
 def _check_toml(text: str, path: Path, targets: Targets | None, endpoints: EndpointRules | None) -> Checked:
+    # Only here: the models of a TOML flow take a while to be made.
+    from voiceagent.ivr.check.toml_check import check_flow
+    from voiceagent.ivr.toml.read import FlowFileError, parse_toml_flow
+
     try:
         parsed = parse_toml_flow(text, path)
     except FlowFileError as error:
