@@ -18,8 +18,8 @@ SPINS = 200_000
 """So many rounds of the loop without time passing: whoever runs then goes round in circles."""
 
 THREAD_WAIT_S = 1.0
-"""So long, in real time, the loop stands still for work in a thread: what is done by then comes in the turn in
-which it was asked for, so that two runs are equal. Longer work is waited for while others run on."""
+"""So long, in real time, the loop stands still for work in a thread: what is done by then comes in the turn
+in which it was asked for, so that two runs are equal. Longer work is waited for while others run on."""
 
 asking: ContextVar[str] = ContextVar("asking", default="")
 """Key of the outside work (``tool:NAME:…``, ``fetch:NAME:…``) that is being done just now."""

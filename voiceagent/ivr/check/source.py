@@ -13,6 +13,8 @@ from voiceagent.ivr.check.verb_table import Verb, verbs
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 _NAMED = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.MatchAs, ast.MatchStar, ast.ExceptHandler)
+TOO_DEEP = (RecursionError, MemoryError)
+"""What Python raises for a text that nests deeper than it can read."""
 Kind = Literal["flow", "tool", "sub-flow", "other"]
 
 
