@@ -105,7 +105,7 @@ def source_of(flow: Flow) -> dict[str, str]:
         file = inspect.getsourcefile(function)
     except TypeError:
         file = None
-    if file is not None:
+    if file:
         path = Path(file).resolve()
         found["file"] = str(path)
         loaded = compiled_from(function) if inspect.isfunction(function) else None

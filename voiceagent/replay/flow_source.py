@@ -34,8 +34,7 @@ def flow_for(source: Mapping[str, Any], files: Sequence[Path]) -> tuple[Flow, li
         if source.get("sha256") not in (None, hashlib.sha256(file.read_bytes()).hexdigest()[:DIGEST_CHARS]):
             notes.append(f"{file} has changed since the call")
         files = [file]
-    # Endpoints answer as they did, and nobody is asked: so whoever a file wants to ask is allowed.
-    for flow in load_flows(files, None):
+    for flow in load_flows(files, None):  # nobody is asked: what endpoints said is in the journal
         if flow.name == name:
             return flow, notes
     raise NotReplayable(f"no flow is named {name!r} in {', '.join(map(str, files))}")

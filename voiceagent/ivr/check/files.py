@@ -16,12 +16,9 @@ from voiceagent.ivr.check.python_check import Checked, check_python
 from voiceagent.ivr.check.rules_leaving import Targets
 from voiceagent.ivr.check.rules_outside import functions_handed_on
 from voiceagent.ivr.check.source import TOO_DEEP, FlowFact, Source, argument
-from voiceagent.ivr.check.toml_check import check_flow
 from voiceagent.ivr.loading import place_of
 from voiceagent.ivr.modules import FlowModules, meant_by_the_user
 from voiceagent.ivr.toml.endpoints import EndpointRules
-from voiceagent.ivr.toml.read import MOST_BYTES as MOST_TOML_BYTES
-from voiceagent.ivr.toml.read import FlowFileError, parse_toml_flow
 from voiceagent.text_files import MOST_BYTES, UnreadableFile
 from voiceagent.text_files import read_text as read_text_file
 
@@ -45,14 +42,21 @@ def check_file(path: Path, targets: Targets | None = None, endpoints: EndpointRu
 
 def read_text(path: Path) -> str:
     """Return a file's text. Raises :class:`Unreadable`."""
+    most_bytes = MOST_BYTES
+    if path.suffix == ".toml":
+        # Here and below, and not above: the models of TOML flows take a while to be made.
+        from voiceagent.ivr.toml.read import MOST_BYTES as most_bytes
     try:
-        return read_text_file(path, MOST_TOML_BYTES if path.suffix == ".toml" else MOST_BYTES)
+        return read_text_file(path, most_bytes)
     except UnreadableFile as error:
         raise Unreadable(path, str(error)) from None
 
 
 # ── TOML ────────────────────────────────────────────────────────────────────────────────────────
 def _check_toml(text: str, path: Path, targets: Targets | None, endpoints: EndpointRules | None) -> Checked:
+    from voiceagent.ivr.check.toml_check import check_flow
+    from voiceagent.ivr.toml.read import FlowFileError, parse_toml_flow
+
     try:
         parsed = parse_toml_flow(text, path)
     except FlowFileError as error:
