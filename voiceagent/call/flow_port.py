@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voiceagent.call.flow_failure import failure_of, masked
+from voiceagent.call.flow_failure import failure_of
 from voiceagent.call.greeting import Greeting
 from voiceagent.call.heard_whole import heard_whole
 from voiceagent.call.leg import LegInfo
@@ -246,7 +246,7 @@ class FlowPort:
             self._call.watch.working(False)
 
     def note_fact(self, kind: str, error: BaseException | None = None, **facts: Any) -> None:
-        failure = {} if error is None else asdict(masked(failure_of(error), self._call.secrecy.masked))
+        failure = {} if error is None else asdict(failure_of(error, self._call.secrecy.masked))
         self._call.journal.write(kind, **facts, **{key: told for key, told in failure.items() if told != ()})
 
     def step(self, name: str, place: str = "") -> None:

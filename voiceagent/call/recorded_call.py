@@ -90,12 +90,12 @@ def _digest(path: Path) -> str | None:
 def source_of(flow: Flow) -> dict[str, str]:
     """Return where a flow was written: ``file``, ``module``, ``sha256`` (of the file when first asked)."""
     function = inspect.unwrap(flow.function)
-    found: dict[str, str] = {"module": str(getattr(function, "__module__", ""))}
+    found: dict[str, str] = {"module": "" if flow.file else str(getattr(function, "__module__", ""))}
     try:
-        file = inspect.getsourcefile(function)
+        file = flow.file or inspect.getsourcefile(function)
     except TypeError:
         file = None
-    if file is not None:
+    if file:
         path = Path(file).resolve()
         found["file"] = str(path)
         digest = _digest(path)

@@ -33,6 +33,8 @@ class Flow:
     """Said word for word to the caller when the flow raises; None: ``call.fallback_sentence``."""
     fallback_target: str | None = None
     """To whom the caller is handed then; None: ``call.fallback_target``."""
+    file: str = ""
+    """Where it is written, when that is not where its function is: a TOML file."""
 
     async def __call__(self, call: Call) -> None:
         await self.function(call)

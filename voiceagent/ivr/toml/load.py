@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,7 @@ def flow_of(
 
     given = parsed.flow.model_dump(exclude={"start"})
     try:
-        return flow(**given)(run)
+        return replace(flow(**given)(run), file=parsed.file)
     except ConfigError as error:  # the file's models know the same limits: this is for whatever they do not
         line = parsed.line("flow")
         raise FlowFileError([Finding(parsed.file, line, "error", "bad-value", str(error))]) from None
