@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -133,3 +134,26 @@ def test_an_exception_in_finally_is_told_and_changes_nothing(end: str) -> None:
     assert played.faults == []
     assert [one["error"] for one in played.entries("flow.failed")] == ["LookupError: no such table"]
     assert played.outcome == plain.outcome
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("name", sorted({*REACHING} - {"record"}))
+def test_a_flow_that_tries_for_ever_ends_all_the_same(name: str, end: str) -> None:
+    tries = 0
+
+    @flow("insistent")
+    async def insistent(call: Call) -> None:
+        nonlocal tries
+        while True:
+            try:
+                await call.say("Our opening hours are from nine to five on weekdays.")
+                await asyncio.sleep(60)
+            except CallEnded:
+                while tries < 1000:
+                    tries += 1
+                    with contextlib.suppress(CallEnded):
+                        await REACHING[name](call)
+
+    played = play_call(insistent, after_ms(1500, ENDS[end]))
+    assert played.faults == []
+    assert tries < 10
