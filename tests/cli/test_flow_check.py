@@ -11,6 +11,8 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from voiceagent.cli.main import app
+from voiceagent.errors import ConfigError
+from voiceagent.ivr import load_flows
 
 SOUND = """
 from voiceagent.ivr import Call, flow
@@ -112,6 +114,47 @@ def test_targets_come_from_the_settings() -> None:
 def test_what_an_import_tells_has_its_line(line: str, code: str) -> None:
     result = check(write("shop.py", SOUND.replace("\n\n@flow", f"\n\n{line}\n@flow")), "--json")
     assert codes(result) == [("shop.py", 4, code)]
+
+
+HARSH = """
+
+class Stop(BaseException):
+    def __str__(self) -> str:
+        raise ValueError
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("raise SystemExit('no')", "SystemExit: no"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("raise GeneratorExit('x')", "GeneratorExit: x"),
+        ("import asyncio; raise asyncio.CancelledError", "CancelledError"),
+        ("raise BaseExceptionGroup('many', [KeyboardInterrupt()])", "BaseExceptionGroup"),
+        ("raise Stop", "Stop"),
+    ],
+)
+def test_whatever_an_import_raises_has_its_line(line: str, told: str) -> None:
+    write("shop.py", SOUND + HARSH + line + "  # here\n")
+    number = next(
+        n for n, one in enumerate(Path("shop.py").read_text("utf-8").splitlines(), 1) if "here" in one
+    )
+    result = check("shop.py")
+    assert result.exit_code == 1
+    assert result.stdout.startswith(f"shop.py:{number}: error: {told}")
+    assert "[import-fails]" in result.stdout
+    with pytest.raises(ConfigError, match=rf"shop.py:{number} fails to import: {told}"):
+        load_flows(["shop.py"])
+
+
+def test_a_user_who_interrupts_an_import_ends_the_check() -> None:
+    write(
+        "shop.py", SOUND + "\nimport os, signal\nos.kill(os.getpid(), signal.SIGINT)\nwhile True:\n    pass\n"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        load_flows(["shop.py"])
 
 
 def test_a_tool_that_its_module_does_not_have() -> None:

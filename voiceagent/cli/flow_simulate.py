@@ -93,12 +93,11 @@ def _one(
 ) -> SimResult:
     from voiceagent.ivr.loading import load_flows
     from voiceagent.simulate.engine import pick_flow, simulate
-    from voiceagent.simulate.scenario_file import read_scenario
+    from voiceagent.simulate.scenario_file import read_scenario_and_text
 
-    scenario = read_scenario(path)
+    scenario, text = read_scenario_and_text(path)
     # Loaded anew for each scenario: what a flow's module remembers is not to leak into the next one.
     flow = pick_flow(load_flows([file], None), scenario)
-    text = path.read_text(encoding="utf-8")
     result = simulate(
         flow,
         scenario,

@@ -29,7 +29,7 @@ from voiceagent.simulate.loop import SimulationLoop, new_runner
 from voiceagent.simulate.record import Speech
 from voiceagent.simulate.report import told, transcript
 from voiceagent.simulate.scenario import Answer, Expectation, Operator, Scenario, Turn
-from voiceagent.simulate.scenario_file import read_scenario
+from voiceagent.simulate.scenario_file import read_scenario_and_text
 from voiceagent.simulate.sim_call import SimCall
 from voiceagent.simulate.virtual_loop import VirtualDeadlock
 
@@ -241,8 +241,7 @@ class CallSims:
     ) -> SimResult:
         """Play a scenario's file against a flow; assert that all goes as it says."""
         path = self._path(scenario)
-        story = read_scenario(path)
-        text = path.read_text(encoding="utf-8")
+        story, text = read_scenario_and_text(path)
         result = simulate(self._flow(flow, story), story, config=config, text=text, file=path.name)
         if not result.ok:
             raise AssertionError(told(result))

@@ -15,16 +15,14 @@ from voiceagent.ivr.check.findings import Finding, allowed_out
 from voiceagent.ivr.check.python_check import Checked, check_python
 from voiceagent.ivr.check.rules_leaving import Targets
 from voiceagent.ivr.check.rules_outside import functions_handed_on
-from voiceagent.ivr.check.source import FlowFact, Source, argument
-from voiceagent.ivr.check.toml_check import check_flow
+from voiceagent.ivr.check.source import TOO_DEEP, FlowFact, Source, argument
 from voiceagent.ivr.loading import place_of
-from voiceagent.ivr.modules import FlowModules
+from voiceagent.ivr.modules import FlowModules, meant_by_the_user
 from voiceagent.ivr.toml.endpoints import EndpointRules
-from voiceagent.ivr.toml.read import FlowFileError, parse_toml_flow
+from voiceagent.text_files import MOST_BYTES, UnreadableFile
+from voiceagent.text_files import read_text as read_text_file
 
 Checker = Callable[[str, Path, Targets | None, EndpointRules | None], Checked]
-MOST_BYTES = 4_000_000
-"""No file with flows is larger."""
 
 
 class Unreadable(ConfigError):
@@ -44,20 +42,21 @@ def check_file(path: Path, targets: Targets | None = None, endpoints: EndpointRu
 
 def read_text(path: Path) -> str:
     """Return a file's text. Raises :class:`Unreadable`."""
+    most_bytes = MOST_BYTES
+    if path.suffix == ".toml":
+        # Here and below, and not above: the models of TOML flows take a while to be made.
+        from voiceagent.ivr.toml.read import MOST_BYTES as most_bytes
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise Unreadable(path, f"cannot be read: {error.strerror}") from None
-    if len(raw) > MOST_BYTES:
-        raise Unreadable(path, f"is larger than {MOST_BYTES} bytes")
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        raise Unreadable(path, "is not UTF-8") from None
+        return read_text_file(path, most_bytes)
+    except UnreadableFile as error:
+        raise Unreadable(path, str(error)) from None
 
 
 # ── TOML ────────────────────────────────────────────────────────────────────────────────────────
 def _check_toml(text: str, path: Path, targets: Targets | None, endpoints: EndpointRules | None) -> Checked:
+    from voiceagent.ivr.check.toml_check import check_flow
+    from voiceagent.ivr.toml.read import FlowFileError, parse_toml_flow
+
     try:
         parsed = parse_toml_flow(text, path)
     except FlowFileError as error:
@@ -74,7 +73,8 @@ def _check_python(text: str, path: Path, targets: Targets | None, _: EndpointRul
         return checked
     module, problem = _imported(path)
     more = [problem] if problem is not None and not _told_already(problem, checked) else []
-    more += _missing_files(checked.source, path.parent)
+    with contextlib.suppress(*TOO_DEEP):
+        more += _missing_files(checked.source, path.parent)
     if module is not None:
         more += _missing_in(module, checked.source)
     known = {(one.line, one.code) for one in checked.findings}
@@ -88,13 +88,15 @@ def _imported(path: Path) -> tuple[ModuleType | None, Finding | None]:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             return modules.load(path), None
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if meant_by_the_user(error):
+            raise
         file, _, line = place_of(error, path).rpartition(":")
         missing_name = isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError)
         code = "missing-function" if missing_name else "import-fails"
         plain = isinstance(error, ImportError | ConfigError)
-        about = modules.plain(str(error) if plain else f"{type(error).__name__}: {error}")
-        first = about.splitlines()[0] if about else code
+        about = modules.told(error, kind=not plain)
+        first = about.splitlines()[0]
         number = int(line) if file and line.isdecimal() else 1
         return None, Finding(file or str(path), number, CODES[code].severity, code, first)
     finally:

@@ -16,7 +16,7 @@ from voiceagent.ivr.check import (
 from voiceagent.ivr.check.codes import PYTHON_CODES
 from voiceagent.ivr.check.findings import Finding, allowed_out
 from voiceagent.ivr.check.rules_leaving import Targets
-from voiceagent.ivr.check.source import FlowFact, Source
+from voiceagent.ivr.check.source import TOO_DEEP, FlowFact, Source
 from voiceagent.ivr.flow import normal_number
 
 RULES: tuple[Callable[[Source], Iterator[Finding]], ...] = (
@@ -47,7 +47,7 @@ def check_python(text: str, file: str, targets: Targets | None = None) -> Checke
     try:
         source = Source(text, file)
         found = [finding for rule in RULES for finding in rule(source)]
-    except RecursionError:
+    except TOO_DEEP:
         return Checked([Finding(file, 1, "error", "syntax", "is nested too deeply to be checked")])
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None) or 1

@@ -35,6 +35,7 @@ from voiceagent.ivr.toml.models import (
 )
 from voiceagent.ivr.toml.templates import FACTS
 from voiceagent.ivr.verbs.asking import AskingVerbs
+from voiceagent.text_files import UnreadableFile, read_text
 
 MOST_BYTES = 512 * 1024
 """Of one file."""
@@ -95,20 +96,9 @@ def load_toml_flow(path: str | FilePath) -> ParsedFlow:
     """Read one file. Raises :class:`FlowFileError` with all mistakes that reading can tell."""
     path = FilePath(path)
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        problem = (
-            "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-        )
-        raise FlowFileError([Finding(str(path), 1, "error", "bad-toml", problem)]) from None
-    if len(raw) > MOST_BYTES:
-        problem = f"{len(raw)} bytes are too many (at most {MOST_BYTES})"
-        raise FlowFileError([Finding(str(path), 1, "error", "bad-toml", problem)])
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise FlowFileError([Finding(str(path), line, "error", "bad-toml", "is not UTF-8")]) from None
+        text = read_text(path, MOST_BYTES)
+    except UnreadableFile as error:
+        raise FlowFileError([Finding(str(path), error.line, "error", "bad-toml", str(error))]) from None
     return parse_toml_flow(text, path)
 
 
