@@ -181,6 +181,7 @@ MISTAKES: list[tuple[str, str]] = [
         ),
     ),
     ("unreachable", in_flow('await call.hangup("Goodbye.")\nawait call.say("One more thing.")  # here')),
+    ("unreachable", in_flow('await call.hangup("Goodbye.")\nreturn\nawait call.say("One more.")  # here')),
     (
         "unreachable",
         in_flow(

@@ -86,7 +86,6 @@ class TomlRun:
                 return step.otherwise
             case Hangup():
                 await self._call.hangup(self._words(step.say))
-                return None
 
     # ── speech ──────────────────────────────────────────────────────────────────────────────────
     async def _respond(self, step: Respond) -> Outcome:
