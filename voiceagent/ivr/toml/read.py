@@ -24,11 +24,12 @@ from voiceagent.ivr.toml.models import (
     MOST_STEPS,
     STEP_NAME,
     STEP_TYPES,
+    AnyStep,
     Choose,
     Collect,
     DigitsTable,
     FlowTable,
-    Hangup,
+    Record,
     Respond,
     Transfer,
     Work,
@@ -42,8 +43,6 @@ MOST_BYTES = 512 * 1024
 
 RESERVED = frozenset(inspect.signature(AskingVerbs.choose).parameters)
 """What no option can be called."""
-
-AnyStep = Respond | Choose | Collect | Work | Transfer | Hangup
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +227,10 @@ def _between_keys(step: AnyStep) -> Iterator[tuple[Path, str, str]]:
                 "has a `whisper`, which only an attended transfer can take",
                 "add attended = true",
             )
+        case Record(action=action) if action != "start":
+            for key in ("name", "announce", "otherwise"):
+                if getattr(step, key) is not None:
+                    yield (key,), f"has `{key}`, which only a recording that starts can take", "remove it"
         case _:
             return
 

@@ -16,7 +16,7 @@ class LeavingVerbs(Verbs):
         """Say ``goodbye`` word for word if given, wait until it was heard whole, and end the call.
 
         A caller who speaks or is on hold is waited for, up to two minutes; one whom the flow has put on hold
-        is taken back. Nothing after it runs: the call's end cancels the flow here (its ``finally`` blocks run).
+        is taken back. Nothing after it runs but ``finally`` blocks: the call's end cancels the flow here.
         """
         self._step("hangup")
         if goodbye:
