@@ -14,9 +14,9 @@ from voiceagent.ivr import flow, load_flows
 from voiceagent.ivr.check.allowed import Allowed
 from voiceagent.ivr.check.toml_check import check_flow
 from voiceagent.ivr.toml.endpoints import EndpointRules
-from voiceagent.ivr.toml.lines import MOST_DEPTH
+from voiceagent.ivr.toml.lines import MOST_BYTES, MOST_DEPTH
 from voiceagent.ivr.toml.models import FlowTable
-from voiceagent.ivr.toml.read import MOST_BYTES, load_toml_flow
+from voiceagent.ivr.toml.read import load_toml_flow
 from voiceagent.settings import load_settings
 
 FUNCTIONS = """

@@ -10,13 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from voiceagent.call.flow_failure import failure_of, masked
+from voiceagent.call.flow_failure import failure_of
 from voiceagent.call.greeting import Greeting
 from voiceagent.call.heard_whole import heard_whole
 from voiceagent.call.leg import LegInfo
 from voiceagent.call.outside import Outside, directly
 from voiceagent.call.recording import Recorder
-from voiceagent.call.sounds import PER_MS, sound_or_refusal, words_between
+from voiceagent.call.sounds import PER_MS, words_between
 from voiceagent.call.speech import CallSpeech
 from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.ivr.ports import Answering, CallerInput, CallFacts, Line, QueueOutcome, TransferOutcome
@@ -134,7 +134,7 @@ class FlowPort:
         call = self._call
         if not call.leg.capabilities.owns_playout:
             raise RequestRefused("play", "cannot be done on this kind of call", code="not_supported")
-        audio = await sound_or_refusal(path, call.leg.audio_format)
+        audio = await call.sounds.read(path, self.outside)
         begin = min(from_ms * PER_MS, len(audio))
         heard_ms, by = await call.sounds.play(audio[begin:], interruptible=interruptible)
         whole_ms, begun_ms = len(audio) // PER_MS, begin // PER_MS
@@ -239,7 +239,7 @@ class FlowPort:
             self._call.watch.working(False)
 
     def note_fact(self, kind: str, error: BaseException | None = None, **facts: Any) -> None:
-        failure = {} if error is None else asdict(masked(failure_of(error), self._call.secrecy.masked))
+        failure = {} if error is None else asdict(failure_of(error, self._call.secrecy.masked))
         self._call.journal.write(kind, **facts, **{key: told for key, told in failure.items() if told != ()})
 
     def step(self, name: str, place: str = "") -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from voiceagent.call.leg import G711, Heard
 from voiceagent.call.local_lines import PREFIX
+from voiceagent.call.outside import Outside
 from voiceagent.errors import MediaError, RequestRefused
 from voiceagent.media import g711
 from voiceagent.media.music import pcm_of
@@ -76,7 +77,7 @@ def words_between(text: str, from_ms: int, to_ms: int, whole_ms: int) -> str:
     return until[len(before) :].strip()
 
 
-async def sound_or_refusal(path: Path, audio_format: G711) -> bytes:
+async def _sound_or_refusal(path: Path, audio_format: G711) -> bytes:
     """Return :func:`sound` without holding up other calls. Raises RequestRefused naming the file."""
     try:
         return await asyncio.to_thread(sound, path, audio_format)
@@ -90,7 +91,7 @@ class Sounds:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._turn = asyncio.Lock()
-        self._count = 0
+        self._count = self._reads = 0
         self._id = ""
         """Of the file that is played now."""
         self._interruptible = True
@@ -106,6 +107,21 @@ class Sounds:
     def last_id(self) -> str:
         """The response id under which the last file was played."""
         return self._id
+
+    async def read(self, path: Path, outside: Outside) -> bytes:
+        """Return a file as the line plays it. Raises RequestRefused naming the file.
+
+        When it was read, and how long it is, are inputs of the call; a replay needs no file.
+        """
+        read: list[bytes] = []
+
+        async def size() -> int:
+            read.append(await _sound_or_refusal(path, self._call.leg.audio_format))
+            return len(read[0])
+
+        self._reads += 1
+        length = await outside(f"sound:{self._reads}", size)
+        return read[0] if read else bytes(length)
 
     async def play(self, audio: bytes, *, interruptible: bool) -> tuple[int, InterruptedBy | None]:
         """Play ``audio`` in its turn; return milliseconds heard, and who cut it, if somebody did."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from voiceagent.call.flow_failure import failure_of
+from voiceagent.call.flow_failure import Mask, failure_of
 from voiceagent.call.outside import Outside, directly
 from voiceagent.ivr.arguments import ArgumentsRefused, only_names
 from voiceagent.ivr.ports import Tool, ToolContext
@@ -70,11 +70,14 @@ class ToolRuns:
         outside: Outside = directly,
         write: Write | None = None,
         working: Callable[[str, float], AbstractAsyncContextManager[None]] | None = None,
+        mask: Mask = str,
     ) -> None:
+        """``mask`` hides in what is written what was typed in secret."""
         self._call_id = call_id
         self._outside = outside
         self._write: Write = write or (lambda *_, **__: None)
         self._working = working or _unbridged
+        self._mask = mask
         self._names: set[str] = set()
         """Tools that a line of this call had: another line's tool is not unknown, but not allowed."""
         self._known: dict[str, None] = {}
@@ -126,7 +129,7 @@ class ToolRuns:
 
     def _failed(self, tool: Tool, tool_call_id: str, error: BaseException, *, late: bool) -> tuple[str, bool]:
         facts = {"tool": tool.name, "tool_call_id": tool_call_id, "code": "timeout" if late else "failed"}
-        failure = {} if late else {k: v for k, v in asdict(failure_of(error)).items() if v != ()}
+        failure = {} if late else {k: v for k, v in asdict(failure_of(error, self._mask)).items() if v != ()}
         self._write("tool.failed", **facts, **failure)
         told = ("timeout", "the tool took too long") if late else ("failed", "the tool failed")
         return _error(*told), False

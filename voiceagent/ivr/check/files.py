@@ -16,11 +16,9 @@ from voiceagent.ivr.check.findings import Finding, allowed_out
 from voiceagent.ivr.check.python_check import Checked, check_python
 from voiceagent.ivr.check.rules_outside import functions_handed_on
 from voiceagent.ivr.check.source import TOO_DEEP, FlowFact, Source, argument
-from voiceagent.ivr.check.toml_check import check_flow
 from voiceagent.ivr.loading import place_of
 from voiceagent.ivr.modules import FlowModules, meant_by_the_user
-from voiceagent.ivr.toml.read import MOST_BYTES as MOST_TOML_BYTES
-from voiceagent.ivr.toml.read import FlowFileError, parse_toml_flow
+from voiceagent.ivr.toml.lines import MOST_BYTES as MOST_TOML_BYTES
 from voiceagent.text_files import MOST_BYTES, UnreadableFile
 from voiceagent.text_files import read_text as read_text_file
 
@@ -52,6 +50,10 @@ def read_text(path: Path) -> str:
 
 # ── TOML ────────────────────────────────────────────────────────────────────────────────────────
 def _check_toml(text: str, path: Path, allowed: Allowed) -> Checked:
+    # Only here: the models of TOML flows take a while to be made.
+    from voiceagent.ivr.check.toml_check import check_flow
+    from voiceagent.ivr.toml.read import FlowFileError, parse_toml_flow
+
     try:
         parsed = parse_toml_flow(text, path)
     except FlowFileError as error:

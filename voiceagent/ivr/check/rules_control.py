@@ -122,12 +122,11 @@ def _after_success(source: Source, function: Function) -> Iterator[Finding]:
         for parent in (source.parent[source.parent[use.node]],)
         if isinstance(parent, ast.Assign) and isinstance(parent.targets[0], ast.Name)
     }
-    verbs = {use.node for use in source.uses}
     for node in source.nodes(function):
         match node:
             case ast.If(test=ast.Attribute(value=ast.Name(id=name), attr="accepted")) if name in transfers:
                 first = node.body[0]
-                if any(one in verbs for statement in node.body for one in ast.walk(statement)):
+                if any(one in source.use_of for statement in node.body for one in ast.walk(statement)):
                     yield source.found(
                         first,
                         "unreachable",

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.check.findings import Finding
 from voiceagent.ivr.toml.complaints import complaints, nearest, not_toml
-from voiceagent.ivr.toml.lines import LineIndex, Path, TooDeep, index_lines
+from voiceagent.ivr.toml.lines import MOST_BYTES, LineIndex, Path, TooDeep, index_lines
 from voiceagent.ivr.toml.models import (
     MOST_STEPS,
     STEP_NAME,
@@ -37,9 +37,6 @@ from voiceagent.ivr.toml.models import (
 from voiceagent.ivr.toml.templates import FACTS
 from voiceagent.ivr.verbs.asking import AskingVerbs
 from voiceagent.text_files import UnreadableFile, read_text
-
-MOST_BYTES = 512 * 1024
-"""Of one file."""
 
 RESERVED = frozenset(inspect.signature(AskingVerbs.choose).parameters)
 """What no option can be called."""
