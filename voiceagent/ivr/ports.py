@@ -228,8 +228,10 @@ class RecorderPort(Protocol):
 class CallPort(Protocol):
     """The running call, as its flow sees it.
 
-    Every method raises :class:`~voiceagent.errors.CallEnded` once the call is over; a flow that waits is
-    cancelled instead.
+    Once the call is over, whatever would reach the caller (or somebody else on the caller's behalf), or wait
+    for the caller, raises :class:`~voiceagent.errors.CallEnded`; a flow that waits is cancelled instead. What
+    only concerns the flow's own affairs (``outside``, ``note_fact``, ``step``, the end of a recording) may
+    still be done in its ``finally`` blocks.
     """
 
     @property
