@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequenc
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from voiceagent.call.flow_failure import failure_of
 from voiceagent.call.greeting import Greeting
@@ -271,10 +271,11 @@ class FlowPort:
             call.journal.write("goodbye.cut")
         return heard
 
-    async def hang_up(self, reason: str) -> None:
+    async def hang_up(self, reason: str) -> NoReturn:
         await self._check_call()
         self._hang_up(reason)
-        await asyncio.Event().wait()  # the call's end cancels the flow here
+        while True:
+            await asyncio.Event().wait()  # the call's end cancels the flow here
 
     async def transfer(
         self, target: str, timeout_s: float, *, attended: bool = False, whisper: Line | None = None

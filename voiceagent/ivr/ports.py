@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 
 from voiceagent.claims import CallerClaims
 from voiceagent.ivr.caller_text import CallerText
@@ -350,8 +350,8 @@ class CallPort(Protocol):
         """Have the last line said until it was heard whole; False where that could not be had in time."""
         ...
 
-    async def hang_up(self, reason: str) -> None:
-        """End the call after what is being said has been heard."""
+    async def hang_up(self, reason: str) -> NoReturn:
+        """End the call after what is being said has been heard; its end cancels the flow here."""
         ...
 
     async def transfer(
