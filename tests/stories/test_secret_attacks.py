@@ -1,12 +1,18 @@
-"""Ways in which a PIN might get out all the same: careless code, early and late keys, calls that break off."""
+"""How a PIN might get out all the same: careless code, early and late keys, calls that break off."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
+import io
+import json
+import logging
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pytest
+import structlog
 from pydantic import AfterValidator, SecretStr
 
 from tests.kit.scripted_provider import Reply
@@ -15,12 +21,24 @@ from tests.kit.virtual_loop import eventually, virtual
 from tests.stories.test_recordings import Kept
 from tests.stories.test_secrets import SPEECH, Watched, digits_in
 from voiceagent.call.secrecy import DEAF_AFTER_S, KEYS_AFTER_S, LONGEST_AFTER_S
+from voiceagent.errors import ConfigError
 from voiceagent.ivr import Call, Digits, FetchFailed, flow, tool
 from voiceagent.ivr.ports import HIDDEN
+from voiceagent.observe.logs import configure_logs
 
 PIN = "73914"
 ORDERLY = re.compile(r"[^0-9A-Za-z]{0,4}".join(PIN))
 """The digits in order, whatever little stands between them."""
+
+
+@pytest.fixture
+def reset_logs() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 def leaks(text: str) -> list[str]:
@@ -144,6 +162,53 @@ async def test_a_validator_that_breaks_on_a_pin_tells_nothing() -> None:
     failed = next(entry for entry in story.entries if entry["type"] == "flow.failed")
     assert "a validator raised KeyError" in failed["message"]
     assert leaks(story.known + repr(story.call.outcome)) == []
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@virtual
+async def test_what_python_itself_logs_of_a_flows_own_task(reset_logs: None) -> None:
+    out = io.StringIO()
+    configure_logs(format="json", level="debug", stream=out)
+
+    @flow("bank")
+    async def bank(call: Call) -> None:
+        pin = open_pin(await call.collect("PIN?", secret=True, digits=Digits(5)))
+
+        async def check() -> None:
+            raise LookupError(f"no row for {pin}")
+
+        task = asyncio.create_task(check())
+        await asyncio.sleep(0.1)
+        assert task.done()
+        del task
+        gc.collect()
+
+    story = Watched(bank)
+    await typed(story)
+    await story.over()
+    assert f"no row for {HIDDEN * 5}" in json.loads(out.getvalue().splitlines()[-1])["exception"]
+    assert leaks(out.getvalue()) == []
+
+
+@virtual
+async def test_what_is_typed_in_private_is_not_read_back_either() -> None:
+    refused: list[str] = []
+
+    @flow("bank")
+    async def bank(call: Call) -> None:
+        with call.private():
+            try:
+                await call.collect("Number?", digits=Digits(5), confirm="always")
+            except ConfigError as error:
+                refused.append(str(error))
+            assert await call.collect("Number?", digits=Digits(5), confirm=True) == PIN
+        await call.say("Thank you.")
+
+    story = Watched(bank)
+    await typed(story)
+    await story.over()
+    assert len(refused) == 1
+    assert leaks(story.known) == []
 
 
 # ── early, late and broken off ──────────────────────────────────────────────────────────────────────

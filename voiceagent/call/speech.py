@@ -91,7 +91,7 @@ class CallSpeech:
             when=line.when,
             interruptible=line.interruptible,
             deadline_s=line.deadline_s,
-            tools=Toolset(line.tools, line.step),
+            tools=Toolset(line.tools, line.step, line.ran),
             barge_policy=line.barge_policy,
         )
         if audible is not None:

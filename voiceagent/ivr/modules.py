@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import builtins
 import dis
+import hashlib
 import importlib
 import importlib.util
 import itertools
@@ -90,6 +91,13 @@ class FlowModules:
         return name
 
 
+def compiled_from(function: types.FunctionType) -> str | None:
+    """Return the SHA-256 of the source that a function of a flow file came from; None for other functions."""
+    spec = function.__globals__.get("__spec__")
+    loader = spec.loader if isinstance(spec, ModuleSpec) else None
+    return loader.sha256 if isinstance(loader, _Fresh) else None
+
+
 def meant_by_the_user(error: BaseException) -> bool:
     """Tell whether somebody has pressed Ctrl-C, rather than the file itself having raised what it raised.
 
@@ -113,8 +121,13 @@ def _within(name: str, family: str) -> bool:
 class _Fresh(SourceFileLoader):
     """Compiles from the source alone: compiled files on disk do not see two edits within one second."""
 
+    sha256: str = ""
+    """Of the source that was compiled; the file may be another by now."""
+
     def get_code(self, fullname: str) -> types.CodeType:
-        return self.source_to_code(read_file(self.path), self.path)
+        source = read_file(self.path)
+        self.sha256 = hashlib.sha256(source).hexdigest()
+        return self.source_to_code(source, self.path)
 
     def exec_module(self, module: types.ModuleType) -> None:
         package = sys.modules[module.__name__.partition(".")[0]]
