@@ -23,12 +23,10 @@ from voiceagent.app.flow_books import book_of_flows
 from voiceagent.app.reload import FlowDesk
 from voiceagent.bench.flow_files import long_call, python_flow, toml_flow
 from voiceagent.bench.stats import cpu_seconds
-from voiceagent.call.targets import TargetRules
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.check.files import check_file
 from voiceagent.ivr.front_desk import front_desk
 from voiceagent.ivr.routing import Arrival
-from voiceagent.ivr.toml.endpoints import EndpointRules
 from voiceagent.observe.logs import configure_logs
 from voiceagent.observe.metrics import Metrics
 from voiceagent.replay.replay import replay_journal
@@ -127,7 +125,7 @@ def _told(taken: Sequence[tuple[float, float]]) -> dict[str, float]:
 
 # ── what is measured ────────────────────────────────────────────────────────────────────────────
 def _check(path: Path) -> None:
-    found = check_file(path, TargetRules(()), EndpointRules(())).findings
+    found = check_file(path).findings
     if found:
         raise ConfigError("flows", f"a flow that should be sound is not: {found[0]}")
 
