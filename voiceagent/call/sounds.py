@@ -20,6 +20,7 @@ from voiceagent.media.music import pcm_of
 from voiceagent.media.wav import read_wav
 from voiceagent.realtime.requests import InterruptedBy
 from voiceagent.realtime.transcript import whole_words
+from voiceagent.text_files import UnreadableFile, demand_file
 
 if TYPE_CHECKING:
     from voiceagent.call.call import Call
@@ -34,6 +35,8 @@ LOOK_S = 0.02
 """So often it is looked whether its turn has come."""
 LATE_S = 5.0
 """The end of a file that the line does not tell is believed in so long after it was due."""
+LEAST_S = 0.001
+"""Less time than that is none: sums of seconds are not exact."""
 PER_MS = 8
 """Bytes of G.711."""
 
@@ -58,6 +61,16 @@ def _sound(path: str, changed: int, size: int, audio_format: G711) -> bytes:
     if wav.seconds > MOST_S:
         raise MediaError(f"longer than {MOST_S:.0f} s", code="wav")
     return g711.encode(pcm_of(wav), "alaw" if audio_format == "audio/pcma" else "ulaw")
+
+
+def problem_of(path: Path) -> str | None:
+    """Return why a file cannot be played, or None. Reads it whole."""
+    try:
+        demand_file(path)
+        sound(path, "audio/pcmu")
+    except (MediaError, UnreadableFile) as error:
+        return str(error)
+    return None
 
 
 def words_between(text: str, from_ms: int, to_ms: int, whole_ms: int) -> str:
@@ -125,12 +138,9 @@ class Sounds:
             try:
                 call.holding.apply()
                 call.watch.play_line(audio, self._id)
-                while not ended.done():
-                    await asyncio.wait({ended}, timeout=len(audio) / 1000 / PER_MS + LATE_S)
-                    # A held line plays nothing, and loses nothing.
-                    if not ended.done() and not call.holding.on:
-                        call.stop_leg()
-                        break
+                await self._until_heard(ended, len(audio) / 1000 / PER_MS + LATE_S)
+                if not ended.done():
+                    call.stop_leg()
             finally:
                 self._ended = None
                 if not ended.done():
@@ -140,6 +150,17 @@ class Sounds:
             return len(audio) // PER_MS, None
         heard = ended.result()
         return heard.heard_ms, (self._by or InterruptedBy.OPERATOR) if heard.cut else None
+
+    async def _until_heard(self, ended: asyncio.Future[Heard], limit_s: float) -> None:
+        """Wait until the line is done with the file, or has had ``limit_s`` for it."""
+        loop, holding = asyncio.get_running_loop(), self._call.holding
+        began, held_s = loop.time(), holding.held_s
+        while not ended.done():
+            # A held line plays nothing, and loses nothing.
+            left_s = limit_s - (loop.time() - began) + (holding.held_s - held_s)
+            if left_s < LEAST_S:
+                return
+            await asyncio.wait({ended}, timeout=left_s)
 
     @property
     def _free(self) -> bool:

@@ -93,7 +93,7 @@ class CallSpeech:
             when=line.when,
             interruptible=line.interruptible,
             deadline_s=line.deadline_s,
-            tools=Toolset(line.tools, line.step),
+            tools=Toolset(line.tools, line.step, line.ran),
             barge_policy=line.barge_policy,
         )
         if audible is not None:
@@ -180,7 +180,8 @@ class CallSpeech:
         refusal = self._refusal(event)
         if refusal is not None:
             # Nobody is there to hear of it, or others of the same response bring the follow-up.
-            output = self._runs.refused(name, event.arguments, event.call_id, *refusal)
+            tools = self._tools.get(request_id or "", NO_TOOLS)
+            output = self._runs.refused(tools, name, event.arguments, event.call_id, *refusal)
             self._tool_ended(name, False, 0.0)
             self._session.send_tool_output(event.call_id, output, False)
             return

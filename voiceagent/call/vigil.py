@@ -385,6 +385,8 @@ class Vigil:
             # A held line plays nothing and loses nothing.
             if self._voice_until > self._held_at:
                 self._voice_until += now - self._held_at
+            if self._line_until > self._held_at:
+                self._line_until += now - self._held_at
             self._held_at = None
             self._turn_since = now
             self._alive_at = max(self._alive_at, now)

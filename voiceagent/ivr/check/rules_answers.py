@@ -72,6 +72,8 @@ class _Handling:
     used_at_all: bool = False
     matched: ast.AST | None = None
     """The first branching over it."""
+    grouped: bool = False
+    """Several names were asked for at once: ``in ("hours", "person")``, which may well mean "any answer"."""
     strange: list[tuple[str, ast.AST]] = field(default_factory=list[tuple[str, ast.AST]])
 
 
@@ -119,7 +121,7 @@ def _judged(
         )
     elif not handling.used_at_all:
         yield source.found(use.node, "missing-no-input", f"the answer of {use.name} is ignored")
-    elif handling.matched is not None and (branches or (names and not left)):
+    elif handling.matched is not None and (branches or (names and not left and not handling.grouped)):
         remedy = "add case None or case _" if branches else "add else, or test for None"
         yield source.found(
             handling.matched, "missing-no-input", f"{what}, and no branch handles that", remedy
@@ -236,6 +238,7 @@ def _compared(source: Source, node: ast.AST, compare: ast.Compare, handling: _Ha
         handling.none = True
         return
     handling.handled |= {str(value) for value in values}
+    handling.grouped = handling.grouped or len(values) > 1
     test = source.parent[compare]
     if not isinstance(test, ast.If | ast.While):
         handling.none = True

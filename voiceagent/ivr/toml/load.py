@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voiceagent.errors import ConfigError
+from voiceagent.ivr.check.allowed import Allowed
 from voiceagent.ivr.check.findings import Finding, allowed_out
 from voiceagent.ivr.check.toml_check import check_flow
 from voiceagent.ivr.flow import Flow, FlowSource, flow
@@ -47,7 +48,7 @@ def flow_of(
 
     Functions of files beside it come from ``modules``.
     """
-    findings = [one for one in check_flow(parsed, endpoints=endpoints) if one.severity == "error"]
+    findings = [one for one in check_flow(parsed, Allowed(endpoints=endpoints)) if one.severity == "error"]
     meant = [one for one in findings if one.code in JUDGEMENTS]
     allowed = set(meant) - set(allowed_out(meant, parsed.text))
     findings = [one for one in findings if one not in allowed]

@@ -242,7 +242,7 @@ class AskingVerbs(Verbs):
         asked: _Asked,
         is_right: Callable[[Answer], Awaitable[bool]] | None = None,
     ) -> Answer | None:
-        with self._port.secret() if asked.secret else nullcontext():
+        with self._listens(asked.verb), self._port.secret() if asked.secret else nullcontext():
             self._port.forget_input(older_than_s=TYPE_AHEAD_S)
             try:
                 return await self._attempts(question, asked, is_right)
