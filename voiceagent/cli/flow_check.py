@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,8 @@ def run_check(
                 unreadable.append(str(error).removeprefix(f"{error.setting}: "))
         found = [one for each in checked.values() for one in each.findings]
         found += shared_names(fact for each in checked.values() for fact in each.flows)
-        walks = _walks(list(checked), scenarios)
+        with redirect_stdout(sys.stderr):  # what a flow prints; standard output is for what was found
+            walks = _walks(list(checked), scenarios)
     except VoiceAgentError as error:
         fail_with(error, as_json=as_json)
     found = [_while_empty(one, settings) for one in found]

@@ -10,6 +10,7 @@ from typing import Any, Literal, NoReturn, Protocol
 
 from voiceagent.claims import CallerClaims
 from voiceagent.ivr.caller_text import CallerText
+from voiceagent.ivr.tool_run import ToolRun
 from voiceagent.realtime.requests import BargePolicy, InterruptedBy, Origin, Outcome, When
 
 NO_CLAIMS = CallerClaims()
@@ -179,6 +180,8 @@ class Line:
     """The line is the prompt of a question, which judges by itself what a key means."""
     barge_policy: BargePolicy = BargePolicy.DROP
     tools: Sequence[Tool] = ()
+    ran: Callable[[ToolRun], None] | None = field(default=None, compare=False)
+    """Told of each tool call that the line brings about: when it begins, and how it has ended."""
     step: str = ""
     """The flow's step, as it has named it."""
 

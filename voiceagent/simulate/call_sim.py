@@ -24,7 +24,7 @@ from voiceagent.call.config import CallConfig
 from voiceagent.ivr.flow import Flow
 from voiceagent.ivr.loading import load_flows
 from voiceagent.simulate.engine import SimResult, act, not_in_a_loop, pick_flow, simulate, stuck, when_to_act
-from voiceagent.simulate.judge import judge_turn, stands_at
+from voiceagent.simulate.judge import judge, judge_turn, stands_at
 from voiceagent.simulate.loop import SimulationLoop, new_runner
 from voiceagent.simulate.record import Speech
 from voiceagent.simulate.report import told, transcript
@@ -193,7 +193,8 @@ class CallSim:
             self._run(self._call.finish())
             if self._call.crash is not None:
                 raise self._call.crash
-            self._result = SimResult(self._name, self._scenario, self._call.record)
+            failures = judge(self._scenario, self._call.record)
+            self._result = SimResult(self._name, self._scenario, self._call.record, failures)
         return self._result
 
     def close(self) -> None:
