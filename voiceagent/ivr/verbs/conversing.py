@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from voiceagent.errors import ConfigError
+from voiceagent.ivr import hints
 from voiceagent.ivr.conversation import (
     DONE_TOOL,
     Conversation,
@@ -73,7 +74,7 @@ class ConversingVerbs(Verbs):
         silence_s = idle_s or self._options.idle_s or self._no_input_s
         with self._listens("converse"):
             self._port.forget_input(older_than_s=TYPE_AHEAD_S)
-            await self._port.expect(None)
+            await self._port.expect(hints.anything(phrases, self._options.words) if phrases else None)
             talk = Talk(
                 self._port,
                 opening=None if prompt is None else self._line(prompt, metadata, tools=tools),
