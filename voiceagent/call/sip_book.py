@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from voiceagent.call.inputs import Inputs
-from voiceagent.call.sip_secrets import shown, shown_body, shown_head, text_of
+from voiceagent.call.sip_secrets import shown, shown_body, shown_head, text_of, without_claims
 from voiceagent.sip.effects import Address, InviteReceived, SendDatagram, SipEffect
 
 HELD_CALLS = 64
@@ -53,12 +53,16 @@ class _Dialog:
     inputs: Inputs
     number: int
     leg: str
+    believed: bool = True
+    """What the other side claims of who it is may be written down."""
     flows: set[int] = dataclasses.field(default_factory=set[int])
     """Stream connections that its messages came by."""
     peers: set[Address] = dataclasses.field(default_factory=set[Address])
     """Where its messages went to."""
 
     def write(self, kind: str, at: float, fields: Mapping[str, Any]) -> None:
+        if kind == "in.sip" and not self.believed:
+            fields = {**fields, "message": without_claims(fields["message"])}
         self.inputs.write_beside(kind, at, dialog=self.number, **fields)
 
 
@@ -73,6 +77,11 @@ class SipBook:
 
     def __len__(self) -> int:
         return len(self._dialogs)
+
+    @property
+    def held(self) -> int:
+        """Entries that no call has claimed yet."""
+        return sum(len(one.entries) for one in self._held.values())
 
     def follow(
         self,
@@ -100,11 +109,18 @@ class SipBook:
             inputs.at_end.append(lambda: self._forget(inputs))
             head["setup"] = setup()
         self._counts[inputs] += 1
-        dialog = _Dialog(call_id, inputs, self._counts[inputs], leg)
+        trunk = facts.get("trunk")
+        believed = not facts.get("gate") or bool(trunk and trunk["trust_headers"])
+        dialog = _Dialog(call_id, inputs, self._counts[inputs], leg, believed)
         self._dialogs[call_id] = self._by_leg[leg] = dialog
         dialog.write("in.sip_dialog", now, {"call_id": call_id, **facts, **head})
         held = self._held.pop(call_id, None)
         for one in () if held is None else held.entries:
+            peer = Address(*one.fields["peer"])
+            if one.kind == "in.sip":
+                dialog.flows.add(peer.flow)
+            else:
+                dialog.peers.add(place_of(peer))
             dialog.write(one.kind, one.at, one.fields)
 
     def _forget(self, inputs: Inputs) -> None:
@@ -127,8 +143,7 @@ class SipBook:
         call_id = call_id_of(data)
         dialog = self._dialogs.get(call_id)
         if dialog is not None:
-            if source.flow > 0:
-                dialog.flows.add(source.flow)
+            dialog.flows.add(source.flow)
             dialog.write("in.sip", now, {**_message(data, source, dialog), **facts})
         elif call_id and sent and len(data) <= HELD_BYTES:
             held = self._held.setdefault(call_id, _Held())
