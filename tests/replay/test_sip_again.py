@@ -17,8 +17,9 @@ from voiceagent.call.sip_secrets import shown
 from voiceagent.errors import SipError
 from voiceagent.records.journal import Journal
 from voiceagent.replay.sip_again import SipAgain, sip_again
+from voiceagent.sip.address import Address
 from voiceagent.sip.dialogs.dialog import Dialog
-from voiceagent.sip.effects import Address, InfoReceived, InviteReceived, SipEffect
+from voiceagent.sip.effects import InfoReceived, InviteReceived, SipEffect
 from voiceagent.sip.endpoint import SipEndpoint
 from voiceagent.sip.endpoint_core import Core
 from voiceagent.sip.transaction.wire import Wire

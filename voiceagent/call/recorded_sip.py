@@ -16,8 +16,9 @@ from voiceagent.call.loop_timers import OWNER
 from voiceagent.call.sip_book import SipBook, place_of, plain_argument
 from voiceagent.errors import SipError
 from voiceagent.ids import Tokens
+from voiceagent.sip.address import Address
 from voiceagent.sip.config import EndpointConfig
-from voiceagent.sip.effects import Address, SipEffect
+from voiceagent.sip.effects import SipEffect
 from voiceagent.sip.endpoint import SipEndpoint
 
 Order = TypeVar("Order", bound=Callable[..., list[SipEffect]])

@@ -15,7 +15,8 @@ from typing import Any, cast
 
 from voiceagent.call.inputs import Inputs
 from voiceagent.call.sip_secrets import shown, shown_body, shown_head, text_of, without_claims
-from voiceagent.sip.effects import Address, InviteReceived, SendDatagram, SipEffect
+from voiceagent.sip.address import Address
+from voiceagent.sip.effects import InviteReceived, SendDatagram, SipEffect
 
 HELD_CALLS = 64
 HELD_ENTRIES = 12

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, cast
 
+from voiceagent.sip.address import Address
 from voiceagent.sip.config import EndpointConfig
-from voiceagent.sip.effects import Address
 from voiceagent.sip.timers import TimerValues
 from voiceagent.sip.trunk.trunks import Network, Trunk, TrunkTable
 
