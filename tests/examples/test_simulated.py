@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from voiceagent.app.call_limits import call_config
-from voiceagent.app.provider import SessionFactory
+from voiceagent.app.simulating import surroundings_of
 from voiceagent.call.targets import TargetRules
 from voiceagent.cli.main import app
 from voiceagent.ivr.check.allowed import Allowed
@@ -51,11 +50,6 @@ def test_it_is_drawn(path: Path) -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_it_is_simulated(scenario: Path) -> None:
-    settings = load_settings(SETTINGS)
-    result = simulate(
-        next(iter(load_flows([flow_of(scenario)], http_hosts=None))),
-        read_scenario(scenario),
-        config=call_config(settings),
-        defaults=SessionFactory(settings, None).defaults,
-    )
+    flow = next(iter(load_flows([flow_of(scenario)], http_hosts=None)))
+    result = simulate(flow, read_scenario(scenario), around=surroundings_of(SETTINGS))
     assert result.ok, told(result, verbose=True)
