@@ -13,6 +13,7 @@ from voiceagent.cli.main import app
 from voiceagent.ivr.check.allowed import Allowed
 from voiceagent.ivr.check.files import check_file
 from voiceagent.ivr.loading import load_flows
+from voiceagent.replay.replay import in_words, replay_journal
 from voiceagent.settings import load_settings
 from voiceagent.simulate.engine import simulate
 from voiceagent.simulate.report import told
@@ -49,7 +50,10 @@ def test_it_is_drawn(path: Path) -> None:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_it_is_simulated(scenario: Path) -> None:
+def test_it_is_simulated_and_replayed(scenario: Path, tmp_path: Path) -> None:
     flow = next(iter(load_flows([flow_of(scenario)], http_hosts=None)))
-    result = simulate(flow, read_scenario(scenario), around=surroundings_of(SETTINGS))
+    result = simulate(flow, read_scenario(scenario), around=surroundings_of(SETTINGS), inputs=True)
     assert result.ok, told(result, verbose=True)
+    result.write_journal(tmp_path / "call.jsonl")
+    report = replay_journal(tmp_path / "call.jsonl")
+    assert report.same, in_words(report)
