@@ -1,4 +1,4 @@
-"""Mistakes and sound flows in TOML as other hands write it: dotted keys, inline tables, long texts, any line end."""
+"""Mistakes and sound flows in TOML as other hands write it: dotted keys, inline tables, any end of line."""
 
 from __future__ import annotations
 
