@@ -116,6 +116,16 @@ class JournalSettings(Section):
     inputs: bool = Field(default=True, description="Keep what a replay needs: all inputs but audio.")
 
 
+class DatabaseSettings(Section):
+    """Where users, keys, the audit log and ended calls are kept."""
+
+    url: str = Field(
+        default="",
+        description="As SQLAlchemy writes it: sqlite:///voiceagent.db, postgresql+psycopg://user@host/name. "
+        "Default: the SQLite file voiceagent.db in journal_dir.",
+    )
+
+
 class LogSettings(Section):
     """Logs."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from voiceagent.errors import ConfigError
@@ -30,6 +31,7 @@ def upgrade(connection: Connection, to: str = "head") -> None:
     found = version_of(connection)
     if found == HEAD and to == "head":
         return
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     from alembic import command
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
