@@ -66,6 +66,7 @@ from voiceagent.sip.net.transport import SipTransport
 from voiceagent.sip.syntax.uri import host_text
 from voiceagent.sip.trunk.trunks import SrtpMode, TrunkTable
 from voiceagent.store import Database
+from voiceagent.store.users import any_admin
 from voiceagent.tasks import TaskNest
 
 if TYPE_CHECKING:
@@ -315,15 +316,21 @@ class Service:
         from voiceagent.console.config import ConsoleConfig
         from voiceagent.console.server import ConsoleServer
 
-        token = settings.token.get_secret_value() if settings.token else secrets.token_urlsafe(24)
+        token = settings.token.get_secret_value() if settings.token else None
+        first_run = token is None and not await self.database.run(any_admin)
+        if first_run:
+            token = secrets.token_urlsafe(24)
         config = ConsoleConfig(
             host=settings.host,
             port=settings.port,
             token=token,
+            token_is_first_run=first_run,
             allowed_hosts=settings.allowed_hosts,
             metrics_open=settings.metrics_open,
         )
-        app = create_app(self.directory, config, metrics=self.metrics.render, webhooks=self.hosted)
+        app = create_app(
+            self.directory, config, metrics=self.metrics.render, webhooks=self.hosted, database=self.database
+        )
         self.metrics.watch_streams(lambda: len(app.state.parts.streams))
         self._console = ConsoleServer(app, settings.host, settings.port)
         return await self._console.start(), token

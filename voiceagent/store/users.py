@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +24,8 @@ ROLES: tuple[RoleName, ...] = ("viewer", "operator", "supervisor", "admin")
 KEY_PREFIX = "va_"
 PASSWORD_CHARS = range(12, 257)
 NAME_CHARS = 64
+COST: dict[str, int] = {}
+"""Argon2's parameters where they are not argon2-cffi's (RFC 9106's second choice: 64 MiB, 3 rounds)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,11 @@ class ApiKey:
 
 
 def add_user(
-    connection: Connection, name: str, role: str, password: str | None, *, clock: Clock = time.time
+    connection: Connection, name: str, role: str, password_hash: str | None, *, clock: Clock = time.time
 ) -> User:
-    """Make a user. Raises RequestRefused naming ``name``, ``role`` or ``password``."""
+    """Make a user; ``password_hash`` is of :func:`hash_password`. Raises RequestRefused naming the field."""
     _check_name(name)
     _check_role(role)
-    hashed = None if password is None else hash_password(password)
     if connection.execute(select(users.c.id).where(users.c.name == name)).first() is not None:
         raise RequestRefused("name", f"there is a user {name!r} already", code="name_taken")
     now = clock()
@@ -70,13 +71,18 @@ def add_user(
             id=user_id,
             name=name,
             role=role,
-            password_hash=hashed,
+            password_hash=password_hash,
             disabled=False,
             created_at=now,
             changed_at=now,
         )
     )
-    return User(user_id, name, role, False, hashed is not None, now, now)
+    return User(user_id, name, role, False, password_hash is not None, now, now)
+
+
+def any_admin(connection: Connection) -> bool:
+    """Whether somebody could let others in."""
+    return bool(_admins(connection))
 
 
 def list_users(connection: Connection) -> Sequence[User]:
@@ -101,7 +107,7 @@ def change_user(
     user_id: str,
     *,
     role: str | None = None,
-    password: str | None = None,
+    password_hash: str | None = None,
     disabled: bool | None = None,
     clock: Clock = time.time,
 ) -> User:
@@ -113,8 +119,8 @@ def change_user(
     if role is not None:
         _check_role(role)
         values["role"] = role
-    if password is not None:
-        values["password_hash"] = hash_password(password)
+    if password_hash is not None:
+        values["password_hash"] = password_hash
     if disabled is not None:
         values["disabled"] = disabled
     connection.execute(update(users).where(users.c.id == user_id).values(**values))
@@ -183,15 +189,16 @@ def revoke_key(connection: Connection, key_id: str, *, clock: Clock = time.time)
     return _key(row)
 
 
-def key_by_secret(connection: Connection, secret: str, *, clock: Clock = time.time) -> ApiKey | None:
-    """Return the key that is good now, and note its use (to the minute); None for any other secret."""
-    row = connection.execute(select(api_keys).where(api_keys.c.key_hash == key_hash(secret))).first()
-    now = clock()
-    if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
-        return None
-    if row.used_at is None or now - row.used_at >= 60:
-        connection.execute(update(api_keys).where(api_keys.c.id == row.id).values(used_at=now))
-    return _key(row)
+def keys_by_hash(connection: Connection) -> Sequence[tuple[str, ApiKey]]:
+    """Return the keys that were not revoked, each with its hash."""
+    rows = connection.execute(select(api_keys).where(api_keys.c.revoked_at.is_(None)))
+    return [(row.key_hash, _key(row)) for row in rows]
+
+
+def note_uses(connection: Connection, used: Mapping[str, float]) -> None:
+    """Write down when keys were used last."""
+    for key_id, at in used.items():
+        connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(used_at=at))
 
 
 def key_hash(secret: str) -> str:
@@ -207,7 +214,7 @@ def hash_password(password: str) -> str:
         raise RequestRefused(
             "password", f"must have {PASSWORD_CHARS.start} to {PASSWORD_CHARS.stop - 1} characters"
         )
-    return PasswordHasher().hash(password)
+    return PasswordHasher(**COST).hash(password)
 
 
 def password_is(password: str, hashed: str | None) -> bool:
@@ -229,11 +236,13 @@ _NOBODYS = (
 
 
 def _keep_an_admin(connection: Connection) -> None:
-    left = connection.execute(
-        select(func.count()).select_from(users).where(users.c.role == "admin", users.c.disabled.is_(False))
-    ).scalar_one()
-    if not left:
+    if not _admins(connection):
         raise RequestRefused("role", "the last admin stays one: make another first", code="last_admin")
+
+
+def _admins(connection: Connection) -> int:
+    able = users.c.role == "admin", users.c.disabled.is_(False)
+    return connection.execute(select(func.count()).select_from(users).where(*able)).scalar_one()
 
 
 def _check_name(name: str) -> None:
