@@ -140,6 +140,30 @@ def test_a_flow_that_raises_fails_its_scenario_where_that_is_told() -> None:
     assert "expected outcome 'success', but it was ours (flow_failed): ValueError" in failure.message
 
 
+@pytest.mark.parametrize(
+    ("expect", "failures"),
+    [
+        ("", ["flow_failed"]),
+        ("[expect]\nsteps = ['say']", ["flow_failed"]),
+        ("[expect]\nreason = 'flow_failed'", []),
+        ("[expect]\noutcome = 'ours'", []),
+        ("[expect]\nreason = 'completed'", ["reason"]),
+    ],
+)
+def test_a_flow_that_raises_fails_every_scenario_that_does_not_expect_it(
+    expect: str, failures: list[str]
+) -> None:
+    @flow("broken")
+    async def broken(call: Call) -> None:
+        await call.say("Hello.")
+        raise ValueError("no\nfruit")
+
+    result = played(expect, broken)
+    assert [one.what for one in result.failures] == failures
+    for one in result.failures:
+        assert "ValueError: no fruit (test_faults.py:" in one.message
+
+
 def test_a_callee_answers_or_does_not() -> None:
     @flow("caller")
     async def caller(call: Call) -> None:

@@ -27,6 +27,7 @@ from voiceagent.console.ports import (
 from voiceagent.console.views import call_data, line_data, response_data
 from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.ids import Tokens
+from voiceagent.observe.logs import hide_secrets
 from voiceagent.observe.metrics import Metrics
 from voiceagent.realtime.model_events import RealtimeModelNoticeEvent
 from voiceagent.realtime.requests import InterruptedBy, Origin, Outcome, When
@@ -66,6 +67,7 @@ class NodeDirectory:
         """Places a call; None until calls can be placed."""
         self.ended: Callable[[Call], None] = lambda call: None
         """Takes every call that has ended."""
+        hide_secrets(self.without_secrets)
 
     # ── the console asks ────────────────────────────────────────────────────────────────────────
     def calls(self) -> Sequence[CallView]:
@@ -186,6 +188,12 @@ class NodeDirectory:
     def live(self) -> Sequence[Call]:
         """Calls that have not ended."""
         return tuple(self._live.values())
+
+    def without_secrets(self, text: str) -> str:
+        """Return ``text`` without what callers have typed in secret."""
+        for call in (*self._live.values(), *self._ended.values()):
+            text = call.secrecy.masked(text)
+        return text
 
     def find(self, call_id: str) -> Call:
         """Return the call; KeyError when it is unknown (or too long ago)."""

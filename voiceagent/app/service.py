@@ -58,8 +58,9 @@ from voiceagent.records.journal import JournalWriter
 from voiceagent.records.recording import RecordingWriter
 from voiceagent.settings import MediaSettings, Settings
 from voiceagent.settings.queues import queue_configs
+from voiceagent.sip.address import Address
 from voiceagent.sip.config import EndpointConfig
-from voiceagent.sip.effects import Address, Dropped, Retransmitted, SipEvent, TrunkJudged, TrunkState
+from voiceagent.sip.effects import Dropped, Retransmitted, SipEvent, TrunkJudged, TrunkState
 from voiceagent.sip.net.resolver import Resolver
 from voiceagent.sip.net.tls import check_files
 from voiceagent.sip.net.transport import SipTransport

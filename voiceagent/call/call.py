@@ -46,7 +46,7 @@ from voiceagent.call.settling import Settling
 from voiceagent.call.sounds import Sounds
 from voiceagent.call.speech import CallSpeech
 from voiceagent.call.succession import Succession
-from voiceagent.call.transcript import Transcript, Utterance
+from voiceagent.call.transcript import Transcript
 from voiceagent.call.transfers import Dial, Transfers
 from voiceagent.call.triggers import submit_wish
 from voiceagent.call.watch import Watch
@@ -125,7 +125,7 @@ class Call:
         self.barge_ins = 0
         self.digits_pressed = 0
         self.ledger = Ledger(self._response_changed)
-        self.transcript = Transcript(self._utterance_changed)
+        self.transcript = Transcript(lambda line: self._observer.utterance_changed(self, line))
         self.session: RealtimeSession | None = None
         self.speech: CallSpeech | None = None
         self.recovery: Recovery | None = None
@@ -224,7 +224,7 @@ class Call:
             outcome = CallOutcome(OutcomeClass.OURS, "shut_down", "the service was stopped")
             raise
         except Exception as error:
-            outcome = CallOutcome(OutcomeClass.OURS, "internal", f"{type(error).__name__}: {error}")
+            outcome = CallOutcome(OutcomeClass.OURS, "internal", self.secrecy.about(error))
             raise
         finally:
             await to_the_end(self._tasks.start_last("close", self._close(outcome)))
@@ -315,6 +315,7 @@ class Call:
             standing=self.metadata,
             outside=self._outside,
             write=self.journal.write,
+            mask=self.secrecy.masked,
             quiet=lambda: self.talking and self.floor == "nobody" and not self.held,
         )
         self._port = FlowPort(
@@ -338,8 +339,9 @@ class Call:
             self.provider_lost("the session did not outlive its set-up")
 
     def _task_failed(self, name: str, error: BaseException) -> None:
-        self.journal.write("task.failed", task=name, error=f"{type(error).__name__}: {error}")
-        self._finish(CallOutcome(OutcomeClass.OURS, "internal", f"{type(error).__name__}: {error}"))
+        about = self.secrecy.about(error)
+        self.journal.write("task.failed", task=name, error=about)
+        self._finish(CallOutcome(OutcomeClass.OURS, "internal", about))
 
     async def _apologise(self, outcome: CallOutcome) -> CallOutcome:
         """Play the recorded apology, and hand the caller to people, if any."""
@@ -406,7 +408,7 @@ class Call:
             async with asyncio.timeout(CLOSE_LIMIT_S):
                 await work
         except Exception as error:
-            self.journal.write("close.failed", part=part, error=f"{type(error).__name__}: {error}")
+            self.journal.write("close.failed", part=part, error=self.secrecy.about(error))
 
     # ── deeds ───────────────────────────────────────────────────────────────────────────────────
     def trigger(
@@ -595,6 +597,3 @@ class Call:
     def _response_changed(self, entry: LedgerEntry) -> None:
         self.watch.request_changed(entry)
         self._observer.response_changed(self, entry)
-
-    def _utterance_changed(self, line: Utterance) -> None:
-        self._observer.utterance_changed(self, line)

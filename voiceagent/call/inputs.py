@@ -58,6 +58,10 @@ class Inputs:
         self.wall = wall
         self.secret: Callable[[], bool] = lambda: False
         """Whether what the caller keys in now is nobody's business."""
+        self.masked: Callable[[str], str] = str
+        """Hides what was keyed in secret in a text."""
+        self.told_by: Callable[[str], bool] = lambda _: False
+        """Whether data hold it."""
         self.pending = False
         self._over = False
         self._journal = journal
@@ -275,9 +279,9 @@ def write_operator(journal: Journal, what: str, /, **arguments: Any) -> None:
         inputs.write("operator", what=what, **arguments)
 
 
-def error_data(error: BaseException) -> Mapping[str, Any]:
-    """Return an error as plain values: type, message, code, status."""
-    data: dict[str, Any] = {"type": type(error).__name__, "message": str(error)}
+def error_data(error: BaseException, mask: Callable[[str], str] = str) -> Mapping[str, Any]:
+    """Return an error as plain values: type, message (without what ``mask`` hides), code, status."""
+    data: dict[str, Any] = {"type": type(error).__name__, "message": mask(str(error))}
     if isinstance(error, VoiceAgentError):
         data["code"] = error.code
     if isinstance(error, SipError):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from voiceagent.call.leg import Leg
 from voiceagent.call.observer import CallObserver
-from voiceagent.errors import RequestRefused
+from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.ivr.ports import Recording
 from voiceagent.media.g711 import Law, silence_byte
 from voiceagent.media.tracks import Tracks
@@ -52,7 +52,12 @@ class Recorder:
         return "" if self._now is None else "paused" if self._gates else "running"
 
     def check(self, name: str | None) -> str:
-        """Return the name that :meth:`start` will take. Raises RequestRefused where it will refuse."""
+        """Return the name that :meth:`start` will take.
+
+        Raises RequestRefused where it will refuse, and CallEnded when there is nothing to record any more.
+        """
+        if self._call.closing or self._call.leg_gone:
+            raise CallEnded
         if not self._call.leg.capabilities.can_record:
             raise RequestRefused("record", "cannot be done on this kind of call", code="not_supported")
         if self._now is not None:
@@ -60,7 +65,10 @@ class Recorder:
         return self._checked(name)
 
     def start(self, name: str | None = None) -> Recording:
-        """Begin to record. Raises RequestRefused for a bad or used name, or where it cannot be done."""
+        """Begin to record. Raises RequestRefused for a bad or used name, or where it cannot be done.
+
+        CallEnded after the call's end: there is nothing to record any more.
+        """
         call = self._call
         name = self.check(name)
         self._names.add(name)

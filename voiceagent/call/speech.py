@@ -51,11 +51,13 @@ class CallSpeech:
         standing: Mapping[str, str] | None = None,
         outside: Outside = directly,
         write: Write | None = None,
+        mask: Callable[[str], str] = str,
         quiet: Callable[[], bool] = lambda: True,
     ) -> None:
         """``standing`` is metadata for every response, where it fits. ``outside`` runs the tools' functions.
 
-        ``write`` writes entries of the journal; ``quiet()`` tells that nobody speaks and nobody is on hold.
+        ``write`` writes entries of the journal, ``mask`` hides in them what was typed in secret; ``quiet()``
+        tells that nobody speaks and nobody is on hold.
         """
         self._call_id = call_id
         self._session = session
@@ -68,7 +70,9 @@ class CallSpeech:
         self._turn = 0
         self._tools: dict[str, Toolset] = {}
         self.working = WorkingLine(self._say_working, quiet, session.withdraw, run)
-        self._runs = ToolRuns(call_id, outside=outside, write=write, working=self.working.while_working)
+        self._runs = ToolRuns(
+            call_id, outside=outside, write=write, working=self.working.while_working, mask=mask
+        )
         self._tool_tasks: dict[str, list[asyncio.Task[ResponseHandle | None]]] = {}
         self.closed = False
         """Set when the call is over for whoever wants to speak."""
@@ -87,7 +91,7 @@ class CallSpeech:
             when=line.when,
             interruptible=line.interruptible,
             deadline_s=line.deadline_s,
-            tools=Toolset(line.tools, line.step),
+            tools=Toolset(line.tools, line.step, line.ran),
             barge_policy=line.barge_policy,
         )
         if audible is not None:

@@ -14,6 +14,7 @@ from voiceagent.ivr.conversation import Conversation, Turn, goal
 from voiceagent.ivr.flow import Flow, FlowBook, flow
 from voiceagent.ivr.loading import load_flows
 from voiceagent.ivr.ports import Answering, Tool, ToolContext, TransferOutcome
+from voiceagent.ivr.tool_run import ToolRun
 from voiceagent.ivr.tools import tool
 from voiceagent.ivr.verbs import Call
 from voiceagent.realtime.requests import Outcome, OutcomeKind
@@ -34,6 +35,7 @@ __all__ = [
     "OutcomeKind",
     "Tool",
     "ToolContext",
+    "ToolRun",
     "TransferOutcome",
     "Turn",
     "flow",

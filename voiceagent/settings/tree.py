@@ -41,6 +41,7 @@ from voiceagent.settings.telephony import MediaSettings, SipSettings
 from voiceagent.settings.trunks import TrunkSettings, read_trunks
 from voiceagent.sip.net.listen import parse_listen
 from voiceagent.sip.trunk import DEFAULT_TRUNK
+from voiceagent.text_files import UnreadableFile, read_text
 
 
 class Settings(BaseSettings):
@@ -270,10 +271,12 @@ def _read_file(file: str | Path | None) -> Mapping[str, Any]:
     if file is None and not path.is_file():
         return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError("config file", f"cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(read_text(path))
+    except UnreadableFile as error:
+        raise ConfigError("config file", f"{path}: {error}") from None
+    except RecursionError:
+        raise ConfigError("config file", f"{path} is nested too deeply") from None
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError("config file", f"{path} is not TOML: {error}") from None
 
 

@@ -24,12 +24,12 @@ from voiceagent.call.config import CallConfig
 from voiceagent.ivr.flow import Flow
 from voiceagent.ivr.loading import load_flows
 from voiceagent.simulate.engine import SimResult, act, not_in_a_loop, pick_flow, simulate, stuck, when_to_act
-from voiceagent.simulate.judge import judge_turn, stands_at
+from voiceagent.simulate.judge import judge, judge_turn, stands_at
 from voiceagent.simulate.loop import SimulationLoop, new_runner
 from voiceagent.simulate.record import Speech
 from voiceagent.simulate.report import told, transcript
 from voiceagent.simulate.scenario import Answer, Expectation, Operator, Scenario, Turn
-from voiceagent.simulate.scenario_file import read_scenario
+from voiceagent.simulate.scenario_file import read_scenario_and_text
 from voiceagent.simulate.sim_call import SimCall
 from voiceagent.simulate.virtual_loop import VirtualDeadlock
 
@@ -193,7 +193,8 @@ class CallSim:
             self._run(self._call.finish())
             if self._call.crash is not None:
                 raise self._call.crash
-            self._result = SimResult(self._name, self._scenario, self._call.record)
+            failures = judge(self._scenario, self._call.record)
+            self._result = SimResult(self._name, self._scenario, self._call.record, failures)
         return self._result
 
     def close(self) -> None:
@@ -241,8 +242,7 @@ class CallSims:
     ) -> SimResult:
         """Play a scenario's file against a flow; assert that all goes as it says."""
         path = self._path(scenario)
-        story = read_scenario(path)
-        text = path.read_text(encoding="utf-8")
+        story, text = read_scenario_and_text(path)
         result = simulate(self._flow(flow, story), story, config=config, text=text, file=path.name)
         if not result.ok:
             raise AssertionError(told(result))

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from voiceagent.errors import ConfigError
 from voiceagent.simulate.virtual_loop import VirtualDeadlock, VirtualTimeLoop
 
+T = TypeVar("T")
+
 SPINS = 200_000
 """So many rounds of the loop without time passing: whoever runs then goes round in circles."""
+
+THREAD_WAIT_S = 1.0
+"""So long, in real time, the loop stands still for work in a thread: what is done by then comes in the turn
+in which it was asked for, so that two runs are equal. Longer work is waited for while others run on."""
 
 asking: ContextVar[str] = ContextVar("asking", default="")
 """Key of the outside work (``tool:NAME:…``, ``fetch:NAME:…``) that is being done just now."""
@@ -31,6 +40,29 @@ class RealWorldRefused(ConfigError):
             else "have it done by a tool or a fetch, and say in the scenario what that gives"
         )
         super().__init__(table or "flow", f"{who} wants to {deed}, which a simulation does not do; {remedy}")
+
+
+class _Threads(concurrent.futures.Executor):
+    """A thread for each piece of work. Nobody waits for one that never ends, nor does the process's end."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[T]:
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        threading.Thread(target=run, name="simulated call's work", daemon=True).start()
+        return future
+
+
+_THREADS = _Threads()
 
 
 class SimulationLoop(VirtualTimeLoop):
@@ -60,6 +92,24 @@ class SimulationLoop(VirtualTimeLoop):
             self._spins = 0
             raise VirtualDeadlock("something runs in circles: the clock stands still")
         super()._run_once()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        work = (executor or _THREADS).submit(func, *args)
+        concurrent.futures.wait([work], THREAD_WAIT_S)
+        if not work.done() or work.cancelled() or isinstance(work.exception(), StopIteration):
+            return self._await_thread(asyncio.wrap_future(work, loop=self))
+        done: asyncio.Future[T] = self.create_future()
+        error = work.exception()
+        if error is None:
+            done.set_result(work.result())
+        else:
+            done.set_exception(error)
+        return done
+
+    def _await_thread(self, future: asyncio.Future[T]) -> asyncio.Future[T]:
+        self.threads_at_work += 1
+        future.add_done_callback(self._thread_done)
+        return future
 
     async def create_connection(self, *args: Any, **kwargs: Any) -> Any:
         host, port = (*args[1:3], kwargs.get("host"), kwargs.get("port"))[:2]

@@ -63,6 +63,8 @@ class Record:
         self.step = ""
         self.place = ""
         """Where the flow is in its file."""
+        self.failed: str = ""
+        """The exception that the flow let through, and where: ``ValueError: boom (shop.py:12)``."""
         self.ended: Mapping[str, Any] | None = None
         self.sound_ended: dict[int, float] = {}
         """When the caller's last sound of a turn ended, by its number."""
@@ -138,7 +140,10 @@ class Record:
                 self.add(t, "transfer", entry["target"], **_rest(entry))
             case "call.held" | "call.resumed" | "caller.held" | "caller.resumed":
                 self.add(t, "hold", entry["type"])
-            case "flow.failed" | "task.failed" | "provider.lost" | "recovery.ended" | "goodbye.cut":
+            case "flow.failed":
+                self.failed = _with_place(entry)
+                self.add(t, "note", f"flow.failed: {self.failed}")
+            case "task.failed" | "provider.lost" | "recovery.ended" | "goodbye.cut":
                 about = entry.get("error") or entry.get("reason") or ""
                 self.add(t, "note", f"{entry['type']}: {about}".rstrip(": "))
             case "call.ended":
@@ -178,6 +183,13 @@ class Record:
     def call_ended(self, call: Call) -> None:
         for line in call.transcript.lines:
             self.utterance_changed(call, line)
+
+
+def _with_place(failed: Mapping[str, Any]) -> str:
+    """Return what a flow has raised, and in which line of its files."""
+    frames = failed.get("traceback") or ("",)
+    place = str(frames[-1]).partition(" ")[0]
+    return f"{failed.get('error', '')} ({place})" if place else str(failed.get("error", ""))
 
 
 def _rest(entry: Mapping[str, Any]) -> dict[str, Any]:

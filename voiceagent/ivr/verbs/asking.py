@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, overload
 
@@ -54,6 +54,8 @@ class AskingVerbs(Verbs):
         self, port: CallPort, *, no_input_s: float, transfer_timeout_s: float, options: FlowOptions
     ) -> None:
         super().__init__(port, no_input_s=no_input_s, transfer_timeout_s=transfer_timeout_s, options=options)
+        self._private = 0
+        """Private blocks that are open."""
         self._stray = ""
         """The terminator that may still come after a full string of digits."""
 
@@ -183,6 +185,8 @@ class AskingVerbs(Verbs):
         if secret and (digits is None or confirm):
             fault = "needs digits=: only keys are taken" if digits is None else "cannot be read back"
             raise ConfigError("collect secret", fault)
+        if self._private and confirm == "always":
+            raise ConfigError("collect confirm", "would tell the model what is typed in private")
         if not speech and not question.keys_line():
             raise ConfigError("collect speech", "is off, and no keys can answer: give digits=")
         asked = _Asked(
@@ -218,13 +222,19 @@ class AskingVerbs(Verbs):
         options = self._options
         return repairs(no_input, no_match, invalid, language=options.words, idle=options.idle)
 
-    def private(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def private(self) -> Generator[None]:
         """Keep what the caller types, and all sound of the caller, from everybody but this flow, for a block.
 
         ``collect(secret=True)`` does so by itself; with the words before it in the block, too, callers may
         type ahead: ``with call.private(): await call.say("Now your PIN."); pin = await call.collect(…)``.
         """
-        return self._port.secret()
+        with self._port.secret():
+            self._private += 1
+            try:
+                yield
+            finally:
+                self._private -= 1
 
     async def _ask(
         self,
@@ -232,7 +242,7 @@ class AskingVerbs(Verbs):
         asked: _Asked,
         is_right: Callable[[Answer], Awaitable[bool]] | None = None,
     ) -> Answer | None:
-        with self._port.secret() if asked.secret else nullcontext():
+        with self._listens(asked.verb), self._port.secret() if asked.secret else nullcontext():
             self._port.forget_input(older_than_s=TYPE_AHEAD_S)
             try:
                 return await self._attempts(question, asked, is_right)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
-from voiceagent.errors import ConfigError
+from voiceagent.errors import ConfigError, RequestRefused
 from voiceagent.ivr.caller_text import CallerText, guarded, quoted, suspects
 from voiceagent.ivr.options import FlowOptions
 from voiceagent.ivr.ports import CallFacts, CallPort, Line, Tool
@@ -45,6 +47,23 @@ class Verbs:
         self._named_step = ""
         """The step that the flow itself has named; verbs do not change it."""
         self._suspects = suspects(_claimed(port.facts))
+        self._listening: tuple[str, asyncio.Task[Any] | None] | None = None
+        """The verb that listens to the caller, and the task that it runs in."""
+
+    @contextmanager
+    def _listens(self, verb: str) -> Generator[None]:
+        """Have what the caller does for one verb alone, and for the verbs that it calls by itself.
+
+        Two that listen at once, in two tasks, would each get half of the answer: RequestRefused (``busy``).
+        """
+        before, task = self._listening, asyncio.current_task()
+        if before is not None and before[1] is not task:
+            raise RequestRefused(verb, f"cannot listen while {before[0]} does, in another task", code="busy")
+        self._listening = (verb, task)
+        try:
+            yield
+        finally:
+            self._listening = before
 
     def _step(self, name: str) -> None:
         """A verb begins. A flow that is written as data names its steps by itself."""

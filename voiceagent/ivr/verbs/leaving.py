@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from voiceagent.ivr.ports import TransferOutcome
 from voiceagent.ivr.verbs.base import Verbs
 from voiceagent.ivr.verbs.wording import verbatim
@@ -10,11 +12,11 @@ from voiceagent.ivr.verbs.wording import verbatim
 class LeavingVerbs(Verbs):
     """``hangup``, ``transfer``."""
 
-    async def hangup(self, goodbye: str | None = None) -> None:
+    async def hangup(self, goodbye: str | None = None) -> NoReturn:
         """Say ``goodbye`` word for word if given, wait until it was heard whole, and end the call.
 
         A caller who speaks or is on hold is waited for, up to two minutes; one whom the flow has put on hold
-        is taken back.
+        is taken back. Nothing after it runs but ``finally`` blocks: the call's end cancels the flow here.
         """
         self._step("hangup")
         if goodbye:

@@ -37,10 +37,11 @@ class QueueingVerbs(Verbs):
         def position(place: int) -> Line:
             return self._line(verbatim(words.format(position=place)), None, False)
 
-        return await self._port.queue(
-            name,
-            position if announce else None,
-            timeout_s=timeout_s,
-            whisper=self._line(verbatim(whisper), None, False) if whisper else None,
-            leave=leave,
-        )
+        with self._listens("queue"):
+            return await self._port.queue(
+                name,
+                position if announce else None,
+                timeout_s=timeout_s,
+                whisper=self._line(verbatim(whisper), None, False) if whisper else None,
+                leave=leave,
+            )

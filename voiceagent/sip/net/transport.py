@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from voiceagent.errors import ConfigError
 from voiceagent.ids import Tokens, random_token
+from voiceagent.sip.address import Address, Transport
 from voiceagent.sip.config import EndpointConfig
-from voiceagent.sip.effects import Address, SendDatagram, SipEffect, SipEvent, Transport
+from voiceagent.sip.effects import SendDatagram, SipEffect, SipEvent
 from voiceagent.sip.endpoint import SipEndpoint
 from voiceagent.sip.limits import StreamLimits
 from voiceagent.sip.net.framing import Broken
