@@ -27,8 +27,12 @@ AUDITED_CHARS = 500
 NAME_CHARS = 64
 AT_ONCE = 8
 """So many tools may be at work for one call; a model that wants more at once is refused."""
-KNOWN_CALLS = 512
-"""So many tool calls are remembered, lest one is run twice."""
+KNOWN_CALLS = 4096
+"""So many tool calls one call may have: all are remembered, lest one is run twice, and more are refused."""
+PER_RESPONSE = 32
+"""… and so many one response of the model's."""
+ID_CHARS = 256
+"""The longest id of a tool call."""
 OUTPUT_CHARS = 32_768
 """The longest output that is given to the model."""
 
@@ -89,7 +93,8 @@ class ToolRuns:
         self._mask = mask
         self._names: set[str] = set()
         """Tools that a line of this call had: another line's tool is not unknown, but not allowed."""
-        self._known: dict[str, None] = {}
+        self._known: set[str] = set()
+        self._of_response: dict[str, int] = {}
         self._running = 0
 
     def given(self, toolset: Toolset) -> None:
@@ -101,10 +106,26 @@ class ToolRuns:
         if tool_call_id in self._known:
             self._write("tool.repeated", tool=name[:NAME_CHARS], tool_call_id=tool_call_id)
             return False
-        self._known[tool_call_id] = None
-        if len(self._known) > KNOWN_CALLS:
-            del self._known[next(iter(self._known))]
+        if len(self._known) <= KNOWN_CALLS and len(tool_call_id) <= ID_CHARS:
+            self._known.add(tool_call_id)
         return True
+
+    def too_many(self, response_id: str, tool_call_id: str) -> bool:
+        """Count a new tool call of a response; return whether it is one too many, or can be no call."""
+        count = self._of_response[response_id] = self._of_response.get(response_id, 0) + 1
+        return count > PER_RESPONSE or len(self._known) > KNOWN_CALLS or len(tool_call_id) > ID_CHARS
+
+    def refused(
+        self, toolset: Toolset, name: str, arguments: str, tool_call_id: str, code: str, message: str
+    ) -> str:
+        """Write down that a tool call is refused, tell of it, and return the output for the model."""
+        name, tool_call_id = name[:NAME_CHARS], tool_call_id[:ID_CHARS]
+        about = {"code": code, "tool": name, "arguments": arguments[:AUDITED_CHARS]}
+        self._write("tool.refused", **about, message=message, tool_call_id=tool_call_id)
+        offered = any(one.name == name for one in toolset.tools)
+        called = name if offered else CallerText(name)  # whatever the model has made up
+        toolset.tell(ToolRun(called, "refused", code=code, tool_call_id=tool_call_id))
+        return _error(code, message)
 
     async def run(self, toolset: Toolset, name: str, arguments: str, tool_call_id: str) -> tuple[str, bool]:
         """Run the tool ``name`` with its JSON ``arguments``; return the output text and whether it went well.
@@ -116,12 +137,7 @@ class ToolRuns:
         try:
             tool, given = self._admitted(toolset, name, arguments, tool_call_id)
         except _Refused as refused:
-            about = {"code": refused.code, "tool": name[:NAME_CHARS], "arguments": arguments[:AUDITED_CHARS]}
-            self._write("tool.refused", **about, message=str(refused), tool_call_id=tool_call_id)
-            offered = any(one.name == name for one in toolset.tools)
-            called = name if offered else CallerText(name[:NAME_CHARS])  # whatever the model has made up
-            toolset.tell(ToolRun(called, "refused", code=refused.code, tool_call_id=tool_call_id))
-            return _error(refused.code, str(refused)), False
+            return self.refused(toolset, name, arguments, tool_call_id, refused.code, str(refused)), False
         self._running += 1
         run = ToolRun(tool.name, "running", tool_call_id=tool_call_id)
         toolset.tell(run)
