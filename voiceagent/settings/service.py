@@ -37,8 +37,8 @@ class CallSettings(Section):
     )
     http_hosts: tuple[str, ...] = Field(
         default=(),
-        description="Hosts that TOML flows may ask: api.example.com, *.example.com, http://host:port, or *. "
-        "Empty: this machine only.",
+        description="Hosts that TOML flows may ask: api.example.com, *.example.com, http://host:port, or * "
+        "(any public one). Empty: this machine only.",
     )
     fallback_sentence: Annotated[str, Field(min_length=1, max_length=500)] = Field(
         default=FALLBACK_SENTENCE, description="Said word for word to a caller whose flow has failed."

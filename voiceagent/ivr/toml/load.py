@@ -16,7 +16,7 @@ from voiceagent.ivr.check.toml_check import check_flow
 from voiceagent.ivr.flow import Flow, FlowSource, flow
 from voiceagent.ivr.modules import FlowModules
 from voiceagent.ivr.ports import ToolFunction
-from voiceagent.ivr.toml.endpoints import EndpointRules, ask_endpoint
+from voiceagent.ivr.toml.endpoints import EndpointRules, ask_endpoint, prepare
 from voiceagent.ivr.toml.functions import load_function
 from voiceagent.ivr.toml.models import Work
 from voiceagent.ivr.toml.read import FlowFileError, ParsedFlow, load_toml_flow
@@ -55,6 +55,8 @@ def flow_of(
     if findings:
         raise FlowFileError(findings)
     functions = _functions(parsed, modules)
+    if not endpoints.offline and any(isinstance(one, Work) and one.url for one in parsed.steps.values()):
+        prepare()
     ask = functools.partial(ask_endpoint, rules=endpoints, transport=transport)
 
     async def run(call: Call) -> None:
