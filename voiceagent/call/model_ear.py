@@ -108,11 +108,11 @@ class ModelEar:
                 call.journal.write("provider.error", code=event.code, message=event.message)
                 remedy = remedy_of(event.code)
                 if event.code is not None and remedy is Remedy.FATAL:
-                    call.provider_failed(CallOutcome(OutcomeClass.PROVIDER, event.code, event.message))
+                    call.ending.provider_failed(CallOutcome(OutcomeClass.PROVIDER, event.code, event.message))
                 elif event.code is not None and remedy is Remedy.HEDGE:
-                    call.recover(event.code)
+                    call.ending.recover(event.code)
             case RealtimeModelConnectionStatusEvent(status="disconnected"):
-                call.provider_lost(event.reason)
+                call.ending.provider_lost(event.reason)
             case _:
                 return
 
@@ -120,7 +120,7 @@ class ModelEar:
         # The socket of a frozen provider stays open for long; the caller must not wait for its timeout.
         self._unanswered += 1
         if self._unanswered == DEAF_AFTER:
-            self._call.recover("the provider answers nothing any more")
+            self._call.ending.recover("the provider answers nothing any more")
 
     def _caller_said(self, event: RealtimeModelInputAudioTranscriptionCompletedEvent) -> None:
         call = self._call
