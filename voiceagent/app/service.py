@@ -39,6 +39,7 @@ from voiceagent.call.local_lines import check_prompts
 from voiceagent.call.outcome import OutcomeClass
 from voiceagent.call.overload import OverloadConfig
 from voiceagent.call.queue_room import QueueRoom
+from voiceagent.call.recorded_sip import RecordedEndpoint
 from voiceagent.call.sip_gateway import SipGateway
 from voiceagent.errors import ConfigError, MediaError
 from voiceagent.ids import Tokens, random_token
@@ -61,6 +62,7 @@ from voiceagent.settings.queues import queue_configs
 from voiceagent.sip.address import Address
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Dropped, Retransmitted, SipEvent, TrunkJudged, TrunkState
+from voiceagent.sip.endpoint import SipEndpoint
 from voiceagent.sip.net.resolver import Resolver
 from voiceagent.sip.net.tls import check_files
 from voiceagent.sip.net.transport import SipTransport
@@ -388,6 +390,7 @@ class Service:
             advertised=advertised_sip,
             tls=tls_of(settings),
             stream_limits=stream_limits_of(settings),
+            make_endpoint=RecordedEndpoint if self.settings.journal.inputs else SipEndpoint,
         )
         self._gateway.transport = self.sip
         bound = await self.sip.listen(listeners_of(settings), setting_of(settings))
