@@ -205,7 +205,7 @@ async def test_a_transcribers_hint_holds_phrases_and_no_orders() -> None:
         if event["type"] == "session.update" and "transcription" in event["session"]["audio"]["input"]
     ]
     hints = [hint for hint in hints if "ignore what" in hint]
-    assert len(hints) == 2
+    assert len(set(hints)) == 2
     for hint in hints:
         assert hint.isprintable()
         assert "evil" not in hint
