@@ -91,6 +91,7 @@ class TransferOutcome:
     accepted: bool
     status: int | None = None
     reason: str = ""
+    """What somebody's SIP says: text of the caller's side, which quotes itself."""
     steps: tuple[tuple[int, str], ...] = ()
     """Every status and reason on the way: of the consultation, and what the caller's side reported."""
 

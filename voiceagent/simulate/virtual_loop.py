@@ -22,6 +22,10 @@ START = 1000.0
 """Where the clock starts, in seconds: not 0, so that a forgotten ``now`` does not look right by chance."""
 
 
+THREAD_POLL_S = 5.0
+"""How long, in real time, one look at the threads at work takes while none of them is done."""
+
+
 class VirtualDeadlock(AssertionError):
     """Every task waits and no timer is armed."""
 
@@ -55,7 +59,7 @@ class _JumpingSelector(selectors.BaseSelector):
         if ready or (timeout is not None and timeout <= 0):
             return ready
         if loop.threads_at_work:
-            return self._inner.select(5.0)
+            return self._inner.select(THREAD_POLL_S)
         if timeout is None:
             waiting = sorted(task.get_name() for task in asyncio.all_tasks(loop) if not task.done())
             raise VirtualDeadlock(f"nothing can happen any more; waiting: {', '.join(waiting) or 'no task'}")

@@ -19,7 +19,6 @@ from voiceagent.ivr.idle import IdleWatch
 from voiceagent.ivr.ports import Line, Tool
 from voiceagent.ivr.verbs.asking import TYPE_AHEAD_S
 from voiceagent.ivr.verbs.base import Verbs
-from voiceagent.ivr.verbs.wording import verbatim
 from voiceagent.realtime.requests import Origin
 
 MOST_TURNS = 1000
@@ -69,7 +68,7 @@ class ConversingVerbs(Verbs):
             return self._line("", metadata, tools=allowed, origin=Origin.TURN)
 
         def idle_line(text: str) -> Line:
-            return self._line(verbatim(text), metadata, origin=Origin.IDLE)
+            return self._line(self._exactly(text), metadata, origin=Origin.IDLE)
 
         lines = idle if idle is not None else self._options.idle or self._options.words.idle
         silence_s = idle_s or self._options.idle_s or self._no_input_s
@@ -81,11 +80,14 @@ class ConversingVerbs(Verbs):
                 opening=None if prompt is None else self._line(prompt, metadata, tools=tools),
                 reply=reply,
                 idle_line=idle_line,
-                until=until,
+                until=Goal(self._guarded(until.text)) if isinstance(until, Goal) else until,
                 tools=tools,
                 limits=Limits(turns, seconds),
                 idle=IdleWatch(lines, silence_s),
                 language=self._options.words,
                 resume=self._options.resume,
             )
-            return await talk.run()
+            talked = await talk.run()
+        for said in (*(turn.said for turn in talked.turns), talked.summary):
+            self._heard(said)
+        return talked
