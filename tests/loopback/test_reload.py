@@ -101,7 +101,7 @@ async def test_the_next_call_speaks_differently_and_the_running_one_does_not(fol
         first, first_id = await begun(running, phone)
         write(folder, words="FIRST = 'New hello.'\nLAST = 'New goodbye'")
         view = (await desk.post("/v1/flows/reload")).json()
-        assert (view.get("version"), view.get("loaded_by")) == (2, "console.token via api"), view
+        assert (view.get("version"), view.get("loaded_by")) == (2, "first run via api"), view
         second, second_id = await begun(running, phone)
 
         write(folder, desk=DESK.replace("def desk", "def"))
