@@ -164,7 +164,7 @@ def _use(source: Source, node: ast.AST, handling: _Handling, use: VerbUse) -> No
             handling.none = True
         case ast.Call():
             other = source.use_of.get(parent)
-            if other is None and source.dotted(parent.func) not in ("int", "float"):
+            if other is None and source.dotted(parent.func) not in ("int", "float", "len"):
                 handling.default = True
             elif other is None or other.name != "step":
                 handling.used = handling.used or parent
@@ -173,10 +173,18 @@ def _use(source: Source, node: ast.AST, handling: _Handling, use: VerbUse) -> No
         case ast.Attribute() | ast.BinOp():
             handling.used = handling.used or node
         case ast.Subscript() if parent.slice is node:
+            table = source.texts.get(parent.value.id) if isinstance(parent.value, ast.Name) else parent.value
+            if not isinstance(table, ast.Dict) or None in table.keys:  # not to be seen
+                handling.default = True
+            elif any(isinstance(key, ast.Constant) and key.value is None for key in table.keys):
+                handling.none = True
+            else:
+                handling.used = handling.used or parent
+        case ast.Subscript():
             handling.used = handling.used or node
         case ast.NamedExpr():
             pass
-        case ast.FormattedValue() | ast.Subscript():
+        case ast.FormattedValue():
             pass
         case _:  # returned, kept, handed on: somebody else's business
             handling.default = True
