@@ -22,6 +22,7 @@ SERVING = frozenset(
 LOGGING = frozenset({"structlog"})
 SETTINGS = frozenset({"pydantic_settings", "voiceagent.settings"})
 CALLS = frozenset({"voiceagent.call.call", "voiceagent.call.vigil", "voiceagent.simulate"})
+JOURNALS = frozenset({"voiceagent.replay"})
 PYTHON_ONLY = frozenset({"voiceagent.ivr.toml.models"})
 """The models of TOML flows, which Python flows do without."""
 
@@ -69,8 +70,11 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["init", "project"], SERVING | LOGGING | SETTINGS | CALLS | {"voiceagent.ivr"}),
         (["flow", "check", EXAMPLES / "appointment.py"], SERVING | LOGGING | CALLS | PYTHON_ONLY),
         (["flow", "check", EXAMPLES / "opening_hours.toml"], SERVING | LOGGING | CALLS),
-        (["flow", "graph", EXAMPLES / "appointment.py"], SERVING | LOGGING | SETTINGS | CALLS | PYTHON_ONLY),
-        (["flow", "graph", EXAMPLES / "opening_hours.toml"], SERVING | LOGGING | SETTINGS | CALLS),
+        (
+            ["flow", "graph", EXAMPLES / "appointment.py"],
+            SERVING | LOGGING | SETTINGS | CALLS | JOURNALS | PYTHON_ONLY,
+        ),
+        (["flow", "graph", EXAMPLES / "opening_hours.toml"], SERVING | LOGGING | SETTINGS | CALLS | JOURNALS),
         (["flow", "route", "100"], SERVING - {"voiceagent.app"} | LOGGING | CALLS),
     ],
     ids=lambda value: " ".join(getattr(one, "name", one) for one in value) if isinstance(value, list) else "",
