@@ -141,7 +141,7 @@ class SimulationLoop(VirtualTimeLoop):
         return done
 
     def _in_thread(self, func: Callable[..., T], *args: Any) -> concurrent.futures.Future[T]:
-        """Run ``func`` in a thread of its own. Nobody waits for one that never ends, nor the process's end."""
+        """Run ``func`` in a thread of its own; neither we nor the process's end wait for one without end."""
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
         place = _place()
 
