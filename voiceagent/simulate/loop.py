@@ -61,7 +61,7 @@ class RealWorldRefused(ConfigError):
 def _place() -> str:
     """Return which line of the flow's files is running: ``shop.py:12``; empty: none."""
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
-    while frame is not None and frame.f_code is not SimulationLoop._run_once.__code__:
+    while frame is not None and frame.f_code is not SimulationLoop._run_once.__code__:  # pyright: ignore[reportPrivateUsage]
         if is_own(frame.f_code.co_filename):
             return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
         frame = frame.f_back
