@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ HERE = EndpointRules()
 
 
 @asynccontextmanager
-async def server(answer: bytes, seen: list[bytes], tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+async def server(answer: bytes, seen: list[bytes], tls: ssl.SSLContext | None = None) -> AsyncGenerator[str]:
     """Answer one request per connection with the same bytes."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

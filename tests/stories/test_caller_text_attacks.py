@@ -185,6 +185,32 @@ async def test_a_reason_in_somebodys_sip_is_data() -> None:
     assert lines == [f'Say that it failed: "{SHOWN}"', f'On the way: "{SHOWN}"']
 
 
+@virtual
+async def test_a_transcribers_hint_holds_phrases_and_no_orders() -> None:
+    @flow("names")
+    async def names(call: Call) -> None:
+        await call.choose(
+            "Who?", attempts=1, no_input_s=1, a=option("1", call.caller_name), b=option("2", "Dr " + ORDERS)
+        )
+        await call.converse("Talk.", until=[call.caller_name], turns=1, seconds=2)
+
+    leg = FakeLeg()
+    leg.info = replace(leg.info, caller_name=ORDERS)
+    story = Story(names, leg=leg)
+    story.start()
+    await story.ends()
+    hints = [
+        event["session"]["audio"]["input"]["transcription"].get("prompt", "")
+        for event in story.provider.received
+        if event["type"] == "session.update" and "transcription" in event["session"]["audio"]["input"]
+    ]
+    hints = [hint for hint in hints if "ignore what" in hint]
+    assert len(set(hints)) == 2
+    for hint in hints:
+        assert hint.isprintable()
+        assert "evil" not in hint
+
+
 @pytest.mark.parametrize("spec", [">80", "<3", ".10", "^20.5", "s"])
 def test_a_format_keeps_both_quotes(spec: str) -> None:
     text = f"{CallerText(ORDERS):{spec}}"

@@ -160,6 +160,9 @@ def _announce(addresses: Any, service: Any, *, as_json: bool) -> None:
             f"  hosted  sip:{user}@{addresses.hosted_sip}   the provider takes it and offers it to us"
         )
     if page:
-        lines += [f"  open    {page}", f"  token   {token or 'as set in console.token'}"]
+        lines += [
+            f"  open    {page}",
+            f"  token   {token or ('as set in console.token' if chosen else 'none: sign in with your name')}",
+        ]
     lines += [f"  voice   {voice}", "  stop    Ctrl-C: running calls are finished first", ""]
     print("\n".join(lines), flush=True)

@@ -17,6 +17,7 @@ from voiceagent.ivr.ports import Answering, Tool, ToolContext, TransferOutcome
 from voiceagent.ivr.tool_run import ToolRun
 from voiceagent.ivr.tools import tool
 from voiceagent.ivr.verbs import Call
+from voiceagent.ivr.verbs.listening import Listened
 from voiceagent.realtime.requests import Outcome, OutcomeKind
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "FetchTimedOut",
     "Flow",
     "FlowBook",
+    "Listened",
     "Option",
     "Outcome",
     "OutcomeKind",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from voiceagent.ivr.caller_text import CallerText, quoted
 from voiceagent.ivr.languages import ENGLISH, Language
 
 
@@ -37,4 +38,10 @@ def digits(least: int, most: int, language: Language = ENGLISH) -> str:
 
 
 def _listed(phrases: Iterable[str]) -> str:
-    return "; ".join(dict.fromkeys(" ".join(phrase.replace(";", " ").split()) for phrase in phrases))
+    return "; ".join(dict.fromkeys(" ".join(_bare(phrase).replace(";", " ").split()) for phrase in phrases))
+
+
+def _bare(phrase: str) -> str:
+    """Return a phrase without what nobody can say; the caller's text is cut as a quotation is."""
+    ours = phrase.isprintable() and not isinstance(phrase, CallerText)
+    return phrase if ours else quoted(phrase)[1:-1]

@@ -16,6 +16,8 @@ import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from voiceagent.simulate.inner_selector import InnerSelector
+
 T = TypeVar("T")
 
 START = 1000.0
@@ -30,27 +32,10 @@ class VirtualDeadlock(AssertionError):
     """Every task waits and no timer is armed."""
 
 
-class _JumpingSelector(selectors.BaseSelector):
+class _JumpingSelector(InnerSelector):
     """Polls the real selector and, instead of sleeping, moves the loop's clock."""
 
-    def __init__(self, inner: selectors.BaseSelector) -> None:
-        self._inner = inner
-        self.loop: VirtualTimeLoop | None = None
-
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._inner.register(fileobj, events, data)
-
-    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._inner.unregister(fileobj)
-
-    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._inner.modify(fileobj, events, data)
-
-    def get_map(self) -> Any:
-        return self._inner.get_map()
-
-    def close(self) -> None:
-        self._inner.close()
+    loop: VirtualTimeLoop | None = None
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         loop = self.loop
