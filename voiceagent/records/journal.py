@@ -70,6 +70,10 @@ class Journal:
         """Seconds since the call began: the ``t`` of an entry that is written now."""
         return self._monotonic() - self._start
 
+    def keep_time(self, monotonic: Callable[[], float]) -> None:
+        """Take ``t`` from another reading of the same clock."""
+        self._monotonic = monotonic
+
     def tap(self, tap: Callable[[Mapping[str, Any]], None]) -> None:
         """Have ``tap`` called with every entry, synchronously, before it is written."""
         self._taps.append(tap)

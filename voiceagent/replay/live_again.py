@@ -246,7 +246,7 @@ class _Life:
             except (CallEnded, RequestRefused):
                 return
 
-        task = asyncio.ensure_future(asked())
+        task = self._loop.begin(asked())
         self._wishes.add(task)
         task.add_done_callback(self._wishes.discard)
 

@@ -41,6 +41,7 @@ class ReplaySocket:
     def listen(self, listener: FrameListener) -> None:
         self._listener = listener
         early, self._early = self._early, []
+        early += [_data(entry) for entry in self._script.pull_frames(self.number)]
         for data in early:
             listener.frame_received(data)
 
@@ -122,7 +123,7 @@ class ReplayProvider:
         return self._script.answer(("socket", entry["socket"]), entry)
 
     def _frame(self, entry: Mapping[str, Any]) -> bool:
-        return self._socket(entry["socket"]).frame(entry["frame"].encode("utf-8", "surrogatepass"))
+        return self._socket(entry["socket"]).frame(_data(entry))
 
     def _audio(self, entry: Mapping[str, Any]) -> bool:
         frame = _AUDIO % (
@@ -132,6 +133,10 @@ class ReplayProvider:
             _sound(self._format, tuple(entry["amounts"])),
         )
         return self._socket(entry["socket"]).frame(frame.encode())
+
+
+def _data(entry: Mapping[str, Any]) -> bytes:
+    return entry["frame"].encode("utf-8", "surrogatepass")
 
 
 _AUDIO = (
