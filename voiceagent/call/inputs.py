@@ -61,7 +61,9 @@ class Inputs:
     def __init__(self, journal: Journal, seed: str, *, wall: Callable[[], float] | None = None) -> None:
         """``wall`` is given in a replay: the time that the call believes it is."""
         self.seed = seed
-        self.wall = wall
+        self.began_at = time.time()
+        """Unix time at which the call's clock stood at 0."""
+        self.wall = wall or self._wall
         self.secret: Callable[[], bool] = lambda: False
         """Whether what the caller keys in now is nobody's business."""
         self.pending = False
@@ -115,6 +117,10 @@ class Inputs:
         """Return the number of the next attempt to open a session."""
         self._sessions += 1
         return self._sessions
+
+    def _wall(self) -> float:
+        """Return Unix time by the call's clock: a replay can know no other."""
+        return self.began_at + self._journal.now
 
     # ── the clock ───────────────────────────────────────────────────────────────────────────────
     def time(self) -> float:
@@ -349,7 +355,7 @@ def inputs_of(journal: Journal) -> Inputs | None:
 def wall_of(journal: Journal) -> float:
     """Return the Unix time that a journal's call believes it is."""
     inputs = inputs_of(journal)
-    return time.time() if inputs is None or inputs.wall is None else inputs.wall()
+    return time.time() if inputs is None else inputs.wall()
 
 
 def chance_of(journal: Journal, name: str) -> Callable[[], float]:

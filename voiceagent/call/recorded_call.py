@@ -50,6 +50,7 @@ def write_call(call: Call, config: CallConfig, transcription: object, *, second:
         version=voiceagent.__version__,
         call_id=call.id,
         seed=inputs.seed,
+        began_at=inputs.began_at,
         started_at=round(call.started_at, 6),
         loop_t=round(call.journal.start, 6),
         uvloop=is_uvloop(asyncio.get_running_loop()),

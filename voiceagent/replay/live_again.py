@@ -140,7 +140,7 @@ class _Life:
         return Replayed(script.decisions, script.untaken, stood_still and self._recording.ended)
 
     def _wall(self) -> float:
-        return float(self._made["started_at"]) + self._loop.time() - self._recording.loop_start
+        return float(self._made["began_at"]) + self._loop.time() - self._recording.loop_start
 
     # ── the two ends ────────────────────────────────────────────────────────────────────────────
     def _first_leg(self, legs: ReplayLegs) -> Leg:

@@ -114,7 +114,7 @@ def read_recording(path: Path) -> Recording:
         elif kind.startswith("in.") and found is not None:
             try:
                 _take(found, line.number, entry, t, len(decisions))
-            except (KeyError, TypeError, ValueError, IndexError, StopIteration) as error:
+            except (KeyError, TypeError, ValueError, IndexError) as error:
                 words = f"{path}, line {line.number}: not a {kind} of this version ({error!r})"
                 raise JournalError(words) from None
         elif compared(entry):
@@ -184,7 +184,11 @@ def _take(found: Recording, line: int, entry: Entry, t: float, before: int) -> N
     elif kind == "in.clock":
         return
     elif kind == "in.amid":
-        next(one for one in reversed(found.inputs) if one.kind == "operator").amid = True
+        last = found.inputs[-1]
+        for one in reversed(found.inputs):
+            if (one.kind, one.turn) != ("operator", last.turn):
+                break
+            one.amid = True
     elif kind == "in.late":
         found.late.append((float(entry["since"]), float(entry["until"])))
     else:

@@ -240,19 +240,21 @@ class ReplayLoop(asyncio.SelectorEventLoop):
     def _set_moment(self, script: Script) -> None:
         """Set the clock to what it was in this turn."""
         following = script.next_input()
-        if following is not None and 0 < following[2] < self._running:
+        if following is not None and 0 < following[2] < self._running - 1:
             return  # today's code takes more turns
         moment = script.moment(self._running)
         if moment is not None:
             self._now = max(self._now, moment)
 
     def _enter_amid(self) -> None:
+        """Let inputs enter that entered before what is still to run in this turn."""
         script = self.script
-        following = script.next_input() if script is not None and script.enters_amid() else None
-        if script is None or following is None:
-            return
-        at, before, turn, _ = following
-        if self._follows(turn) and self._running >= turn and script.decided >= before:
+        while script is not None and script.enters_amid():
+            following = script.next_input()
+            assert following is not None
+            at, before, turn, _ = following
+            if not self._follows(turn) or self._running < turn or script.decided < before:
+                return
             self._entered, self._turn = self._turns + 1, turn
             self._now = max(self._now, at)
             self._do(script.enter)

@@ -156,8 +156,7 @@ class ReplayScript:
                 return None
             if fits(one):
                 self._inputs.remove(one)
-                if one.kind == "answering":
-                    self.clock(self._start + one.at)
+                self.clock(self._start + one.at)
                 return one
         return None
 
