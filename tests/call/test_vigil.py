@@ -151,6 +151,19 @@ def test_a_held_call_waits_without_a_clock() -> None:
     assert bench.shape() == [(61.2, "moment")]
 
 
+def test_a_line_that_a_hold_has_stopped_is_still_stopped_for_the_voice() -> None:
+    """What waits behind the rest of it would be late."""
+    bench = Bench()
+    bench.tell(LinePlayed(4.0))
+    bench.wait(1.0)
+    bench.tell(Hold(True))
+    bench.wait(8.0)
+    bench.tell(Hold(False))
+    bench.wait(1.0)
+    bench.tell(Audio("r1", 400.0, 0.0))
+    assert [order for _, order in bench.orders] == [StopLine()]
+
+
 def test_nothing_is_due_nothing_happens() -> None:
     bench = Bench()
     bench.wait(3600)

@@ -44,7 +44,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
         (["serve", "--set", "sip.port=abc"], "sip.port"),
         (["serve", "--provider", "openai"], "realtime.api_key"),
         (["serve", "--flow", "none.py"], "no such file: none.py"),
-        (["serve", "--config", "none.toml"], "cannot read none.toml"),
+        (["serve", "--config", "none.toml"], "config file: none.toml: no such file"),
         (["serve", "--set", "nonsense"], "must look like section.name=value"),
         (["call", "sip:1@127.0.0.1", "--do", "dance"], "unknown step 'dance'"),
         (["call", "sip:1@127.0.0.1", "--do", "digits:12x"], "digits are 0-9"),

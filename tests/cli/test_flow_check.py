@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from voiceagent.cli.main import app
+from voiceagent.errors import ConfigError
+from voiceagent.ivr import load_flows
+from voiceagent.media.wav import WavWriter
 
 SOUND = """
 from voiceagent.ivr import Call, flow
@@ -114,6 +116,47 @@ def test_what_an_import_tells_has_its_line(line: str, code: str) -> None:
     assert codes(result) == [("shop.py", 4, code)]
 
 
+HARSH = """
+
+class Stop(BaseException):
+    def __str__(self) -> str:
+        raise ValueError
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("raise SystemExit('no')", "SystemExit: no"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("raise GeneratorExit('x')", "GeneratorExit: x"),
+        ("import asyncio; raise asyncio.CancelledError", "CancelledError"),
+        ("raise BaseExceptionGroup('many', [KeyboardInterrupt()])", "BaseExceptionGroup"),
+        ("raise Stop", "Stop"),
+    ],
+)
+def test_whatever_an_import_raises_has_its_line(line: str, told: str) -> None:
+    write("shop.py", SOUND + HARSH + line + "  # here\n")
+    number = next(
+        n for n, one in enumerate(Path("shop.py").read_text("utf-8").splitlines(), 1) if "here" in one
+    )
+    result = check("shop.py")
+    assert result.exit_code == 1
+    assert result.stdout.startswith(f"shop.py:{number}: error: {told}")
+    assert "[import-fails]" in result.stdout
+    with pytest.raises(ConfigError, match=rf"shop.py:{number} fails to import: {told}"):
+        load_flows(["shop.py"])
+
+
+def test_a_user_who_interrupts_an_import_ends_the_check() -> None:
+    write(
+        "shop.py", SOUND + "\nimport os, signal\nos.kill(os.getpid(), signal.SIGINT)\nwhile True:\n    pass\n"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        load_flows(["shop.py"])
+
+
 def test_a_tool_that_its_module_does_not_have() -> None:
     text = SOUND.replace('say("Hello.")', 'respond("Look.", tools=[math.pi, math.balance])').replace(
         "\nfrom", "\nimport math\nfrom"
@@ -141,7 +184,8 @@ def test_functions_of_other_files_are_looked_at() -> None:
 
 
 def test_a_file_to_be_played_is_there() -> None:
-    write("legal.wav", "")
+    with WavWriter("legal.wav") as file:
+        file.write(bytes(320))
     text = SOUND.replace(
         'await call.say("Hello.")', 'await call.play("legal.wav")\n    await call.play("gone.wav")'
     )
@@ -224,3 +268,23 @@ def test_a_broken_neighbour_is_named_itself() -> None:
     write("prices.py", "\n1 / 0\n")
     result = check(write("shop.py", SOUND.replace("\nfrom", "\nimport prices\nfrom")), "--json")
     assert codes(result) == [("prices.py", 2, "import-fails")]
+
+
+def test_queues_come_from_the_settings() -> None:
+    wait = SOUND.replace('await call.say("Hello.")', 'await call.queue("sale")')
+    write("shop.py", wait)
+    none = check("shop.py")
+    assert none.exit_code == 0
+    assert "shop.py:6: warning: there is no queue 'sale': the settings have none" in none.stdout
+    write(
+        "voiceagent.toml",
+        '[call]\ntransfer_targets = ["sip:a@example.com"]\n'
+        '[[queues]]\nname = "sales"\ntargets = ["sip:a@example.com"]\n',
+    )
+    result = check("shop.py")
+    assert result.exit_code == 1
+    assert result.stdout.startswith(
+        "shop.py:6: error: there is no queue 'sale': the settings have sales (did you mean 'sales'?)"
+    )
+    write("shop.py", wait.replace("sale", "sales"))
+    assert check("shop.py").exit_code == 0

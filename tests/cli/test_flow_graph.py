@@ -56,7 +56,7 @@ def test_a_scenario_and_a_journal_are_the_same_evidence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "why"),
     [
-        ("none.py", None, "cannot be read"),
+        ("none.py", None, "no such file"),
         ("bad.py", "def broken(:\n", "bad.py:1"),
         ("empty.py", "x = 1\n", "declares no flow"),
         ("bad.toml", "[flow\n", "bad.toml:1"),

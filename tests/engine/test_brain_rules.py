@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from voiceagent.engine.brain_results import result_sentence
 from voiceagent.engine.brain_rules import (
     GOODBYE,
     GREETING,
@@ -15,7 +16,6 @@ from voiceagent.engine.brain_rules import (
     SORRY,
     WHO_I_AM,
     decide,
-    result_sentence,
 )
 from voiceagent.engine.brain_text import digits_in, sentences
 from voiceagent.engine.ports import BrainTurn, CallTool, Say

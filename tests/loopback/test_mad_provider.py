@@ -18,7 +18,7 @@ from tests.kit.story import Observed
 from voiceagent.call.call import Call
 from voiceagent.call.config import CallConfig
 from voiceagent.call.leg import G711
-from voiceagent.call.vigil import VigilConfig
+from voiceagent.call.vigil_config import VigilConfig
 from voiceagent.ids import random_token
 from voiceagent.ivr import Call as FlowCall
 from voiceagent.ivr import flow

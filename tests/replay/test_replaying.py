@@ -14,6 +14,7 @@ from tests.kit.recorded import RecordedStory, record_story
 from tests.kit.scripted_provider import Reply
 from voiceagent.call.bridge import AudioBridge
 from voiceagent.call.speech import CallSpeech
+from voiceagent.cli.flow_simulate import run_simulate
 from voiceagent.cli.replay import run_replay
 from voiceagent.ivr.verbs.base import Verbs
 from voiceagent.ivr.verbs.leaving import LeavingVerbs
@@ -237,6 +238,49 @@ def test_a_flow_file_that_has_gone_is_told_and_another_may_be_named(recorded: Pa
     here = tmp_path / "here.py"
     here.write_text(FLOW, encoding="utf-8")
     assert replay_journal(moved, flows=[here]).same
+
+
+TOML_FLOW = """
+[flow]
+name = "hours"
+
+[steps.hours]
+type = "call"
+url = "https://api.example.com/hours"
+into = "hours"
+next = "bye"
+otherwise = "bye"
+
+[steps.bye]
+type = "hangup"
+say = "Goodbye."
+"""
+
+
+def test_a_flow_in_toml_is_found_where_it_was_written(tmp_path: Path) -> None:
+    """Not where the functions are that play such flows; hosts that it asks need no permission here."""
+    file, scenario = tmp_path / "hours.toml", tmp_path / "listens.toml"
+    file.write_text(TOML_FLOW, encoding="utf-8")
+    scenario.write_text('name = "listens"\n[fetch.hours]\nresult = "nine to five"\n', encoding="utf-8")
+    with pytest.raises(SystemExit) as simulated:
+        run_simulate(
+            file,
+            [scenario],
+            junit=None,
+            journals=tmp_path,
+            config=None,
+            overrides=[],
+            verbose=False,
+            as_json=False,
+        )
+    assert simulated.value.code == 0
+    (journal,) = tmp_path.glob("*.jsonl")
+
+    report = replay_journal(journal)
+
+    assert report.same, in_words(report)
+    file.write_text(TOML_FLOW.replace("Goodbye", "Farewell"), encoding="utf-8")
+    assert not replay_journal(journal).same
 
 
 def test_the_command_says_it_by_its_exit_status(

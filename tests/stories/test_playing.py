@@ -12,10 +12,12 @@ from tests.hosted.kit import HostedStory
 from tests.kit.scripted_provider import Reply
 from tests.kit.story import Story
 from tests.kit.virtual_loop import eventually, virtual
+from tests.kit.voices import after_ms, play_call
 from voiceagent.errors import RequestRefused
 from voiceagent.ivr import Call, Flow, Outcome, flow
 from voiceagent.media.wav import WavWriter
 from voiceagent.realtime.requests import InterruptedBy
+from voiceagent.simulate.sim_call import SimCall
 
 TEXT = "This call may be recorded for training. You may object at any time."
 
@@ -250,3 +252,17 @@ async def test_where_the_provider_plays_and_there_is_no_text_it_is_refused(tmp_p
     story.start()
     await story.ends()
     assert codes == ["not_supported"]
+
+
+@pytest.mark.parametrize("held_ms", [3_000, 7_000, 30_000])
+def test_a_hold_in_the_middle_costs_nothing_however_long_it_is(tmp_path: Path, held_ms: int) -> None:
+    """The time that the line stands still is not the time that a file may take."""
+    flow_, results = plays(wav(tmp_path), text=TEXT)
+
+    async def holds(sim: SimCall) -> None:
+        await sim.hold(held_ms)
+
+    played = play_call(flow_, after_ms(1_000, holds))
+    assert played.faults == []
+    assert results[0].completed
+    assert results[0].heard_ms == 4000

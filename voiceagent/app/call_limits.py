@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voiceagent.call.config import CallConfig, SurvivalConfig
-from voiceagent.call.vigil import VigilConfig
+from voiceagent.call.vigil_config import VigilConfig
 from voiceagent.settings import Settings
 
 

@@ -27,6 +27,7 @@ from voiceagent.console.ports import (
 from voiceagent.console.views import call_data, line_data, response_data
 from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.ids import Tokens
+from voiceagent.observe.logs import hide_secrets
 from voiceagent.observe.metrics import Metrics
 from voiceagent.realtime.model_events import RealtimeModelNoticeEvent
 from voiceagent.realtime.requests import InterruptedBy, Origin, Outcome, When
@@ -64,6 +65,9 @@ class NodeDirectory:
         self._dialled: OrderedDict[str, str] = OrderedDict()
         self.place: Callable[[DialWish], Call] | None = None
         """Places a call; None until calls can be placed."""
+        self.ended: Callable[[Call], None] = lambda call: None
+        """Takes every call that has ended."""
+        hide_secrets(self.without_secrets)
 
     # ── the console asks ────────────────────────────────────────────────────────────────────────
     def calls(self) -> Sequence[CallView]:
@@ -185,6 +189,12 @@ class NodeDirectory:
         """Calls that have not ended."""
         return tuple(self._live.values())
 
+    def without_secrets(self, text: str) -> str:
+        """Return ``text`` without what callers have typed in secret."""
+        for call in (*self._live.values(), *self._ended.values()):
+            text = call.secrecy.masked(text)
+        return text
+
     def find(self, call_id: str) -> Call:
         """Return the call; KeyError when it is unknown (or too long ago)."""
         return self._live.get(call_id) or self._ended[call_id]
@@ -246,6 +256,7 @@ class NodeDirectory:
         if call.outcome is not None and call.outcome.kind is OutcomeClass.PROVIDER:
             self._metrics.provider_failed(call.outcome.reason)
         self._publish("call.ended", call)
+        self.ended(call)
         for waiter in self._ended_waiters.pop(call.id, ()):
             if not waiter.done():
                 waiter.set_result(None)

@@ -27,6 +27,7 @@ from voiceagent.ivr.check.python_check import check_python
 from voiceagent.ivr.flow import FlowBook
 from voiceagent.observe.metrics import Metrics
 from voiceagent.settings import Settings
+from voiceagent.text_files import UnreadableFile, read_text
 
 _log = structlog.get_logger("voiceagent.flows")
 
@@ -174,9 +175,9 @@ def _mistakes(path: Path) -> Iterator[Any]:
     if path.suffix != ".py" or not path.is_file():
         return
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("flows", f"cannot read {path}: {error}") from None
+        text = read_text(path)
+    except UnreadableFile as error:
+        raise ConfigError("flows", f"{path}: {error}") from None
     yield from (one for one in check_python(text, str(path)).findings if one.severity == "error")
 
 

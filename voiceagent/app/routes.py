@@ -9,7 +9,7 @@ from functools import partial
 from voiceagent.call.outbound_leg import Lookup
 from voiceagent.call.targets import Target
 from voiceagent.errors import RequestRefused
-from voiceagent.sip.effects import Address
+from voiceagent.sip.address import Address
 from voiceagent.sip.net.resolver import Resolver
 from voiceagent.sip.trunk.trunk_keeper import TrunkStatus
 from voiceagent.sip.trunk.trunks import Trunk, TrunkTable

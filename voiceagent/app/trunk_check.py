@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from voiceagent.app.sip_listeners import families_of, listeners_of, stream_limits_of, tls_of
 from voiceagent.app.trunking import UNREGISTER_LIMIT_S, trunk_table
 from voiceagent.settings import Settings
+from voiceagent.sip.address import Address
 from voiceagent.sip.config import EndpointConfig
-from voiceagent.sip.effects import Address, SipEvent, TrunkState
+from voiceagent.sip.effects import SipEvent, TrunkState
 from voiceagent.sip.net.resolver import Resolver
 from voiceagent.sip.net.transport import SipTransport
 from voiceagent.sip.trunk import DEFAULT_TRUNK

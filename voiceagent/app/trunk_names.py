@@ -11,7 +11,7 @@ import structlog
 
 from voiceagent.errors import SipError
 from voiceagent.settings.trunks import TrunkSettings
-from voiceagent.sip.effects import Address
+from voiceagent.sip.address import Address
 from voiceagent.sip.net.resolver import Resolver
 from voiceagent.sip.syntax.uri import host_text, is_ip
 from voiceagent.sip.trunk.trunks import Network, Trunk

@@ -24,7 +24,7 @@ from voiceagent.loops import run_loop
 from voiceagent.observe.logs import configure_logs
 from voiceagent.phone.phone import Phone, PhoneCall
 from voiceagent.settings import bare_settings
-from voiceagent.sip.effects import Address
+from voiceagent.sip.address import Address
 
 BATCH = 50
 PRESS_EVERY = 20

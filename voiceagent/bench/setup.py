@@ -20,8 +20,9 @@ from voiceagent.bench.stats import cpu_seconds
 from voiceagent.errors import SipError
 from voiceagent.loops import quiet_collector, run_loop
 from voiceagent.media.sdp import Abilities, negotiate, parse_sdp
+from voiceagent.sip.address import Transport
 from voiceagent.sip.config import EndpointConfig
-from voiceagent.sip.effects import InviteReceived, Retransmitted, SipEvent, Transport
+from voiceagent.sip.effects import InviteReceived, Retransmitted, SipEvent
 from voiceagent.sip.net.listen import Listen
 from voiceagent.sip.net.transport import SipTransport
 

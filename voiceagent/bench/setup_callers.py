@@ -12,8 +12,9 @@ from typing import Any
 from voiceagent.bench.stats import percentile
 from voiceagent.loops import quiet_collector, run_loop
 from voiceagent.media.sdp import Abilities, make_offer
+from voiceagent.sip.address import Address, Transport
 from voiceagent.sip.config import EndpointConfig
-from voiceagent.sip.effects import Address, Answered, Ended, Retransmitted, SendDatagram, SipEvent, Transport
+from voiceagent.sip.effects import Answered, Ended, Retransmitted, SendDatagram, SipEvent
 from voiceagent.sip.net.transport import SipTransport
 
 PATIENCE_S = 40.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voiceagent.sip.effects import Address
+from voiceagent.sip.address import Address
 from voiceagent.sip.syntax.message import Request
 
 OURS = Address("127.0.0.1", 5060)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from voiceagent.call.overload import OverloadConfig
-from voiceagent.call.vigil import VigilConfig
+from voiceagent.call.vigil_config import VigilConfig
 
 FALLBACK_SENTENCE = "I am sorry, something has gone wrong on our side."
 

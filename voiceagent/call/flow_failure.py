@@ -9,7 +9,7 @@ from __future__ import annotations
 import sysconfig
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -18,6 +18,9 @@ FRAMES_FIRST, FRAMES_LAST = 6, 18
 MESSAGE_CHARS = 500
 CAUSES = 8
 """Further exceptions told: those of a group, and what each was raised from."""
+
+Mask = Callable[[str], str]
+"""Hides what nobody may read in a text; ``str`` hides nothing."""
 
 _OURS = str(Path(__file__).parents[1])
 _PATHS = sysconfig.get_paths()
@@ -47,26 +50,21 @@ class FlowFailure:
         return self.traceback[-1].partition(" ")[0] if self.traceback else ""
 
 
-def failure_of(error: BaseException) -> FlowFailure:
-    """Return what is kept of ``error``."""
+def failure_of(error: BaseException, mask: Mask = str) -> FlowFailure:
+    """Return what is kept of ``error``; ``mask`` hides what a message may have been made of: a secret."""
     causes: list[str] = []
-    _collect(error, causes, {id(error)})
-    return FlowFailure(type(error).__name__, message_of(error), frames_of(error), tuple(causes))
+    _collect(error, causes, {id(error)}, mask)
+    return FlowFailure(type(error).__name__, message_of(error, mask), frames_of(error), tuple(causes))
 
 
-def masked(failure: FlowFailure, mask: Callable[[str], str]) -> FlowFailure:
-    """Return ``failure`` with what ``mask`` hides hidden: a message may have been made of a secret."""
-    causes = tuple(mask(cause) for cause in failure.causes)
-    return replace(failure, message=mask(failure.message), causes=causes)
-
-
-def message_of(error: BaseException) -> str:
-    """Return the message in one printable line, cut at ``MESSAGE_CHARS``."""
+def message_of(error: BaseException, mask: Mask = str) -> str:
+    """Return the message in one printable line, cut at ``MESSAGE_CHARS`` after what is secret was hidden."""
     try:
         text = str(error)
     except Exception:  # the author's own __str__
         return "(its message cannot be had)"
-    line = " ".join("".join(one if one.isprintable() else " " for one in text[: 2 * MESSAGE_CHARS]).split())
+    text = mask(text[: 4 * MESSAGE_CHARS])[: 2 * MESSAGE_CHARS]
+    line = " ".join("".join(one if one.isprintable() else " " for one in text).split())
     return line if len(line) <= MESSAGE_CHARS else line[: MESSAGE_CHARS - 1] + "…"
 
 
@@ -75,7 +73,7 @@ def frames_of(error: BaseException) -> tuple[str, ...]:
     frames = [
         f"{Path(frame.f_code.co_filename).name}:{line} in {frame.f_code.co_name}"
         for frame, line in traceback.walk_tb(error.__traceback__)
-        if _own(frame.f_code.co_filename)
+        if is_own(frame.f_code.co_filename)
     ]
     surplus = len(frames) - FRAMES_FIRST - FRAMES_LAST
     if surplus > 0:
@@ -83,13 +81,14 @@ def frames_of(error: BaseException) -> tuple[str, ...]:
     return tuple(frames)
 
 
-def _own(file: str) -> bool:
+def is_own(file: str) -> bool:
+    """Tell whether a file is a flow's, or beside one: not this package's, Python's or an installed one's."""
     if file.startswith(_OURS):
         return file.endswith("front_desk.py")
     return not file.startswith(("<", *_INSTALLED))
 
 
-def _collect(error: BaseException, into: list[str], seen: set[int]) -> None:
+def _collect(error: BaseException, into: list[str], seen: set[int], mask: Mask) -> None:
     behind: list[BaseException | None] = []
     if isinstance(error, BaseExceptionGroup):
         behind.extend(cast("Sequence[BaseException]", error.exceptions))  # pyright: ignore[reportUnknownMemberType]
@@ -98,6 +97,6 @@ def _collect(error: BaseException, into: list[str], seen: set[int]) -> None:
         if one is None or id(one) in seen or len(into) >= CAUSES:
             continue
         seen.add(id(one))
-        failure = FlowFailure(type(one).__name__, message_of(one), frames_of(one))
+        failure = FlowFailure(type(one).__name__, message_of(one, mask), frames_of(one))
         into.append(failure.about + (f" ({failure.place})" if failure.place else ""))
-        _collect(one, into, seen)
+        _collect(one, into, seen, mask)

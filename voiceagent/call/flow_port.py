@@ -8,17 +8,18 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequenc
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from voiceagent.call.flow_failure import failure_of, masked
+from voiceagent.call.flow_failure import failure_of
 from voiceagent.call.greeting import Greeting
 from voiceagent.call.heard_whole import heard_whole
 from voiceagent.call.leg import LegInfo
 from voiceagent.call.outside import Outside, directly
 from voiceagent.call.recording import Recorder
-from voiceagent.call.sounds import PER_MS, sound_or_refusal, words_between
+from voiceagent.call.sounds import PER_MS, words_between
 from voiceagent.call.speech import CallSpeech
 from voiceagent.errors import CallEnded, RequestRefused
+from voiceagent.ivr.caller_text import CallerText
 from voiceagent.ivr.ports import Answering, CallerInput, CallFacts, Line, QueueOutcome, TransferOutcome
 from voiceagent.realtime.requests import InterruptedBy, Outcome
 from voiceagent.realtime.session import RealtimeSession
@@ -117,9 +118,17 @@ class FlowPort:
         """The flow is over: what it has left running says nothing more."""
         self._over = True
 
+    async def _check_call(self) -> None:
+        """Raise CallEnded when nothing reaches the caller any more, nor anybody else on the caller's behalf.
+
+        It gives way first: a flow that tries again and again must still be cancellable, and starve nobody.
+        """
+        if self._over or self._speech.closed:
+            await asyncio.sleep(0)
+            raise CallEnded("the flow has ended") if self._over else CallEnded
+
     async def speak(self, line: Line, audible: Callable[[], None] | None = None) -> Outcome:
-        if self._over:
-            raise CallEnded("the flow has ended")
+        await self._check_call()
         self._asking += line.question
         try:
             return await self._speech.speak(line, audible)
@@ -129,12 +138,11 @@ class FlowPort:
     async def play(
         self, path: Path, *, text: str, interruptible: bool, from_ms: int = 0
     ) -> tuple[int, int, InterruptedBy | None]:
-        if self._over:
-            raise CallEnded("the flow has ended")
+        await self._check_call()
         call = self._call
         if not call.leg.capabilities.owns_playout:
             raise RequestRefused("play", "cannot be done on this kind of call", code="not_supported")
-        audio = await sound_or_refusal(path, call.leg.audio_format)
+        audio = await call.sounds.read(path, self.outside)
         begin = min(from_ms * PER_MS, len(audio))
         heard_ms, by = await call.sounds.play(audio[begin:], interruptible=interruptible)
         whole_ms, begun_ms = len(audio) // PER_MS, begin // PER_MS
@@ -167,6 +175,7 @@ class FlowPort:
         self._spared = (digit, asyncio.get_running_loop().time() + within_s)
 
     async def next_input(self, timeout_s: float | None) -> CallerInput | None:
+        await self._check_call()
         self._listeners += 1
         try:
             async with asyncio.timeout(timeout_s):
@@ -227,6 +236,7 @@ class FlowPort:
         return Answering() if self._greeting is None else self._greeting.hint()
 
     async def answering_changed(self, timeout_s: float) -> bool:
+        await self._check_call()
         return self._greeting is not None and await self._greeting.changed(timeout_s)
 
     @asynccontextmanager
@@ -239,13 +249,14 @@ class FlowPort:
             self._call.watch.working(False)
 
     def note_fact(self, kind: str, error: BaseException | None = None, **facts: Any) -> None:
-        failure = {} if error is None else asdict(masked(failure_of(error), self._call.secrecy.masked))
+        failure = {} if error is None else asdict(failure_of(error, self._call.secrecy.masked))
         self._call.journal.write(kind, **facts, **{key: told for key, told in failure.items() if told != ()})
 
     def step(self, name: str, place: str = "") -> None:
         self._step(name, place)
 
     async def goodbye(self, line: Line) -> bool:
+        await self._check_call()
         call = self._call
         if call.holding.by_us:
             await call.holding.resume()
@@ -261,13 +272,16 @@ class FlowPort:
             call.journal.write("goodbye.cut")
         return heard
 
-    async def hang_up(self, reason: str) -> None:
+    async def hang_up(self, reason: str) -> NoReturn:
+        await self._check_call()
         self._hang_up(reason)
-        await asyncio.Event().wait()  # the call's end cancels the flow here
+        while True:
+            await asyncio.Event().wait()  # the call's end cancels the flow here
 
     async def transfer(
         self, target: str, timeout_s: float, *, attended: bool = False, whisper: Line | None = None
     ) -> TransferOutcome:
+        await self._check_call()
         transfers = self._call.transfers
         if attended:
             speak = None if whisper is None else lambda: self.speak(whisper)
@@ -276,7 +290,9 @@ class FlowPort:
             result = await transfers.blind(target, timeout_s)
         if result.accepted:
             await asyncio.Event().wait()  # the call's end cancels the flow here
-        return TransferOutcome(result.accepted, result.status, result.reason, result.steps)
+        # Reasons are what somebody's SIP says: with a blind transfer, the caller's own.
+        steps = tuple((status, CallerText(reason)) for status, reason in result.steps)
+        return TransferOutcome(result.accepted, result.status, CallerText(result.reason), steps)
 
     async def queue(
         self,
@@ -287,6 +303,7 @@ class FlowPort:
         whisper: Line | None,
         leave: str,
     ) -> QueueOutcome:
+        await self._check_call()
         queueing = self._call.queueing
         return await queueing.wait(self, name, say, timeout_s=timeout_s, whisper=whisper, leave=leave)
 
@@ -299,15 +316,18 @@ class FlowPort:
         return self._call.holding.by_caller
 
     async def hold(self) -> bool:
+        await self._check_call()
         return self._call.leg.capabilities.can_hold and await self._call.holding.hold()
 
     async def resume(self) -> bool:
         return await self._call.holding.resume()
 
     async def until_back(self) -> None:
+        await self._check_call()
         await self._call.holding.until_back()
 
     async def send_digits(self, digits: str) -> None:
+        await self._check_call()
         if not self._call.leg.capabilities.can_send_digits:
             raise RequestRefused("digits", "cannot be sent on this kind of call", code="not_supported")
         self._call.journal.write("digits.sent", count=len(digits))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from voiceagent.call.config import CallConfig
-from voiceagent.call.flow_failure import failure_of, masked
+from voiceagent.call.flow_failure import failure_of
 from voiceagent.call.flow_port import FlowPort
 from voiceagent.call.observer import CallObserver
 from voiceagent.call.outcome import FLOW_FAILED, CallOutcome, OutcomeClass
@@ -59,7 +59,7 @@ async def run_flow(
 def _failed(
     call: Call, error: BaseException, finish: Callable[[CallOutcome], None], observer: CallObserver
 ) -> None:
-    failure = masked(failure_of(error), call.secrecy.masked)
+    failure = failure_of(error, call.secrecy.masked)
     kept = {name: value for name, value in asdict(failure).items() if value != ()}
     call.journal.write("flow.failed", error=failure.about, flow=call.flow.name, step=call.step, **kept)
     about = {"error": failure.about, "at": failure.place}

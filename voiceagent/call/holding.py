@@ -31,11 +31,19 @@ class Holding:
         """Nobody is there for the moment: the party before has left, the next one is being called."""
         self.back_at = 0.0
         """Loop time since when nobody holds anybody."""
+        self._on_since: float | None = None
+        self._held_s = 0.0
 
     @property
     def on(self) -> bool:
         """True while the caller does not hear us, or hears music."""
         return self.by_caller or self.by_us or self.caller_gone
+
+    @property
+    def held_s(self) -> float:
+        """Seconds of this call in which somebody was held, until now."""
+        now = asyncio.get_running_loop().time()
+        return self._held_s + (0.0 if self._on_since is None else now - self._on_since)
 
     @property
     def by(self) -> tuple[str, ...]:
@@ -46,6 +54,7 @@ class Holding:
         """Have session and watch follow; also those that came later. A file that is played counts as hold."""
         call = self._call
         quiet = self.on or call.sounds.playing
+        self._count()
         call.watch.held(quiet)
         call.recorder.gate("hold", self.on)
         if call.session is not None:
@@ -55,6 +64,13 @@ class Holding:
         self._changed.set()
         self._changed = asyncio.Event()
         self._observer.call_changed(call)
+
+    def _count(self) -> None:
+        """Count the seconds of holds."""
+        if self.on and self._on_since is None:
+            self._on_since = asyncio.get_running_loop().time()
+        elif not self.on and self._on_since is not None:
+            self._held_s, self._on_since = self.held_s, None
 
     def caller_holds(self, held: bool) -> None:
         """The caller's side put us on hold, or took us back."""

@@ -66,7 +66,13 @@ class Inputs:
         self.wall = wall or self._wall
         self.secret: Callable[[], bool] = lambda: False
         """Whether what the caller keys in now is nobody's business."""
+        self.masked: Callable[[str], str] = str
+        """Hides what was keyed in secret in a text."""
+        self.told_by: Callable[[str], bool] = lambda _: False
+        """Whether data hold it."""
         self.pending = False
+        self.at_end: list[Callable[[], None]] = []
+        """Called once, when nothing is recorded any more."""
         self._over = False
         self._journal = journal
         self._tokens: dict[str, Tokens] = {}
@@ -166,6 +172,10 @@ class Inputs:
         if self._moments:
             fields["clock"], self._moments = self._moments, []
         self._journal.write(f"in.{kind}", g=turn, **fields)
+
+    def write_beside(self, kind: str, when: float, /, **fields: Any) -> None:
+        """Write an entry that is no input of the call itself: it counts no turn. ``when``: loop's clock."""
+        self._journal.write(kind, since=round(when - self._journal.start, 6), **fields)
 
     def turn(self) -> int:
         """Return the number of this turn of the loop, and count on: something begins that may end later."""
@@ -345,6 +355,9 @@ class Inputs:
         self._over = True
         for leg in list(self._caller):
             self._write_caller(leg)
+        told, self.at_end = self.at_end, []
+        for tell in told:
+            tell()
 
 
 def inputs_of(journal: Journal) -> Inputs | None:
@@ -381,9 +394,9 @@ def of_the_call(journal: Journal) -> Generator[None]:
         inputs.wished()
 
 
-def error_data(error: BaseException) -> Mapping[str, Any]:
-    """Return an error as plain values: type, message, code, status."""
-    data: dict[str, Any] = {"type": type(error).__name__, "message": str(error)}
+def error_data(error: BaseException, mask: Callable[[str], str] = str) -> Mapping[str, Any]:
+    """Return an error as plain values: type, message (without what ``mask`` hides), code, status."""
+    data: dict[str, Any] = {"type": type(error).__name__, "message": mask(str(error))}
     if isinstance(error, VoiceAgentError):
         data["code"] = error.code
     if isinstance(error, SipError):

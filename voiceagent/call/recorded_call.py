@@ -21,6 +21,7 @@ from voiceagent.call.recorded_outside import recorded_outside, recorded_recordin
 from voiceagent.call.session_setup import SessionDefaults
 from voiceagent.call.transfers import Dial
 from voiceagent.ivr.flow import Flow
+from voiceagent.ivr.modules import compiled_from
 from voiceagent.records.recording import Recordings
 
 if TYPE_CHECKING:
@@ -80,26 +81,36 @@ def write_session(
     )
 
 
+DIGEST_CHARS = 16
+"""Of a flow's digest in a journal: enough to tell two states of one file apart."""
+
+
 @cache
 def _digest(path: Path) -> str | None:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return None
 
 
 def source_of(flow: Flow) -> dict[str, str]:
-    """Return where a flow was written: ``file``, ``module``, ``sha256`` (of the file when first asked)."""
+    """Return where a flow was written: ``file``, ``module`` (of Python) and ``sha256`` (of what was loaded).
+
+    The digest is cut to :data:`DIGEST_CHARS`. A flow of no flow file has that of the file when first asked.
+    """
+    if flow.source is not None:
+        return {"file": str(flow.source.file), "sha256": flow.source.sha256[:DIGEST_CHARS]}
     function = inspect.unwrap(flow.function)
     found: dict[str, str] = {"module": str(getattr(function, "__module__", ""))}
     try:
         file = inspect.getsourcefile(function)
     except TypeError:
         file = None
-    if file is not None:
+    if file:
         path = Path(file).resolve()
         found["file"] = str(path)
-        digest = _digest(path)
+        loaded = compiled_from(function) if inspect.isfunction(function) else None
+        digest = loaded or _digest(path)
         if digest is not None:
-            found["sha256"] = digest
+            found["sha256"] = digest[:DIGEST_CHARS]
     return found

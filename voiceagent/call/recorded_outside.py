@@ -30,21 +30,22 @@ def recorded_outside(outside: Outside, inputs: Inputs | None) -> Outside:
             with owning(None):
                 value = await outside(key, work, kind=kind)
         except Exception as error:
-            inputs.write("outside", key=key, **inputs.since(began), error=error_data(error))
+            inputs.write("outside", key=key, **inputs.since(began), error=error_data(error, inputs.masked))
             raise
-        inputs.write("outside", key=key, **inputs.since(began), **value_data(key, value))
+        inputs.write("outside", key=key, **inputs.since(began), **value_data(key, value, inputs.told_by))
         return value
 
     return recording
 
 
-def value_data(key: str, value: object) -> dict[str, Any]:
+def value_data(key: str, value: object, secret: Callable[[str], bool]) -> dict[str, Any]:
     """Return a result as plain values: ``value``, its class in ``as`` where it is no plain one.
 
     A tool's result is only ever a text to the model, so that text is kept. ``unwritten`` says why there is
-    no value.
+    no value: data that hold a ``secret`` are the flow's alone.
     """
-    if key.startswith("tool:"):
+    of_tool = key.startswith("tool:")
+    if of_tool:
         value = output_text(value)
     try:
         plain = as_json(value)
@@ -53,6 +54,8 @@ def value_data(key: str, value: object) -> dict[str, Any]:
         return {"unwritten": f"{type(value).__name__}: {type(error).__name__}"}
     if len(text) > VALUE_LIMIT:
         return {"unwritten": f"{len(text)} characters"}
+    if not of_tool and secret(text):  # the model is told a tool's result anyway
+        return {"unwritten": "holds what was typed in secret"}
     kind = type(value)
     return (
         {"value": plain}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from voiceagent.call.leg import Leg
 from voiceagent.call.observer import CallObserver
-from voiceagent.errors import RequestRefused
+from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.ivr.ports import Recording
 from voiceagent.media.g711 import Law, silence_byte
 from voiceagent.media.tracks import Tracks
@@ -41,6 +41,8 @@ class Recorder:
         self._loop = asyncio.get_running_loop()
         self._gates: set[str] = set()
         self._names: set[str] = set()
+        self.files: list[str] = []
+        """Every file that was begun, below the recordings' folder."""
         self._now: _Running | None = None
         self._unfinished: set[asyncio.Future[None]] = set()
 
@@ -50,7 +52,12 @@ class Recorder:
         return "" if self._now is None else "paused" if self._gates else "running"
 
     def check(self, name: str | None) -> str:
-        """Return the name that :meth:`start` will take. Raises RequestRefused where it will refuse."""
+        """Return the name that :meth:`start` will take.
+
+        Raises RequestRefused where it will refuse, and CallEnded when there is nothing to record any more.
+        """
+        if self._call.closing or self._call.leg_gone:
+            raise CallEnded
         if not self._call.leg.capabilities.can_record:
             raise RequestRefused("record", "cannot be done on this kind of call", code="not_supported")
         if self._now is not None:
@@ -58,13 +65,17 @@ class Recorder:
         return self._checked(name)
 
     def start(self, name: str | None = None) -> Recording:
-        """Begin to record. Raises RequestRefused for a bad or used name, or where it cannot be done."""
+        """Begin to record. Raises RequestRefused for a bad or used name, or where it cannot be done.
+
+        CallEnded after the call's end: there is nothing to record any more.
+        """
         call = self._call
         name = self.check(name)
         self._names.add(name)
         self._gates.discard("flow")
         file = f"{call.id}.wav" if name == call.id else f"{call.id}-{name}.wav"
         call.journal.write("recording.started", name=name, file=file)
+        self.files.append(file)
         self._now = _Running(self, name, file, call.leg.audio_format == "audio/pcma", self._loop.time())
         self._now.begin(self._to)
         call.leg.tap(self._now)

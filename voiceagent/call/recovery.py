@@ -194,7 +194,8 @@ class Recovery:
 
     def _nobody_speaks(self) -> bool:
         call = self._call
-        if not call.talking or call.held or call.agent_audible or call.floor == "caller":
+        entertained = call.held or call.holding.in_queue  # music is heard
+        if not call.talking or entertained or call.agent_audible or call.floor == "caller":
             return False
         caller = self.model.caller_audio.last(CALLER_WINDOW_MS)
         law = "alaw" if self._law == "audio/pcma" else "ulaw"

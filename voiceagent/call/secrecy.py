@@ -13,6 +13,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from voiceagent.call.flow_failure import failure_of
+from voiceagent.call.masking import masked, told_by
 from voiceagent.errors import RequestRefused
 from voiceagent.ivr.ports import HIDDEN
 
@@ -23,8 +25,10 @@ DEAF_AFTER_S = 1.0
 """So long after a secret block the caller's sound stays silence: a key may still be held, or on its way."""
 KEYS_AFTER_S = 3.0
 """… and keys stay hidden: whoever types more than was asked for types more of the secret."""
-LEAST_MASKED = 3
-"""A shorter run of keys says too little, and would be found in every text."""
+LONGEST_AFTER_S = 15.0
+"""… and every further key prolongs both, at most for so long: a card's number takes its time."""
+TYPED_KEPT = 4096
+"""So many secret keys of one call are remembered, to be found in what is written later."""
 _SILENCE = {"audio/pcmu": b"\xff", "audio/pcma": b"\xd5"}
 
 
@@ -35,14 +39,17 @@ class Secrecy:
         self._call = call
         self._blocks = 0
         self._timers: list[asyncio.TimerHandle] = []
-        self._typed = ""
-        self._values: list[str] = []
+        self._typed: list[str] = [""]
+        """What was typed in secret, in runs: of one block, or after it; the last one grows."""
+        self._block_over = 0.0
+        """Loop time at which the last block was left."""
         self.deaf = False
         """Nobody may hear the caller now. Asked for every frame."""
         self.keys = False
         """Nobody but the flow may know a key now."""
         if call.inputs is not None:
             call.inputs.secret = lambda: self.keys
+            call.inputs.masked, call.inputs.told_by = self.masked, self.told_by
 
     @property
     def open(self) -> bool:
@@ -70,9 +77,12 @@ class Secrecy:
         Secret ones are remembered until the call ends, to be found in what is written later.
         """
         if self.keys and digit.isdigit():
-            self._typed += digit
+            if sum(map(len, self._typed)) < TYPED_KEPT:
+                self._typed[-1] += digit
         else:
-            self._remember()
+            self._new_run()
+        if self.keys and not self._blocks:
+            self._prolong()
         return self.shown(digit)
 
     def shown(self, digit: str) -> str:
@@ -81,15 +91,19 @@ class Secrecy:
 
     def masked(self, text: str) -> str:
         """Return ``text`` with every secret of this call hidden: a message may have been made of one."""
-        for value in (self._typed, *self._values):
-            if len(value) >= LEAST_MASKED:
-                text = text.replace(value, HIDDEN * len(value))
-        return text
+        return masked(text, self._typed)
 
-    def _remember(self) -> None:
-        if self._typed:
-            self._values.append(self._typed)
-        self._typed = ""
+    def about(self, error: BaseException) -> str:
+        """Return an error in one line without any secret of this call."""
+        return failure_of(error, self.masked).about
+
+    def told_by(self, text: str) -> bool:
+        """Return whether a number in ``text`` is a secret of this call, or a part of it."""
+        return told_by(text, self._typed)
+
+    def _new_run(self) -> None:
+        if self._typed[-1]:
+            self._typed.append("")
 
     def silence(self, audio: bytes) -> bytes:
         """Return as much silence as there is ``audio``, in the line's law."""
@@ -103,7 +117,7 @@ class Secrecy:
 
     def _begin(self) -> None:
         self._blocks += 1
-        self._remember()
+        self._new_run()
         self.close()
         if not self.open:
             self._call.journal.write("secret.opened")
@@ -111,6 +125,22 @@ class Secrecy:
         self._call.recorder.gate("secret", True)
 
     def _linger(self) -> None:
+        self._block_over = asyncio.get_running_loop().time()
+        # What was typed for the question is a secret by itself, whatever is typed on.
+        if self._typed[-1]:
+            self._typed.append(self._typed[-1])
+        self._arm()
+
+    def _prolong(self) -> None:
+        """A key after the block: who types it is not done yet, and its tone is heard next."""
+        if asyncio.get_running_loop().time() - self._block_over > LONGEST_AFTER_S:
+            return
+        self.close()
+        self.deaf = True
+        self._call.recorder.gate("secret", True)
+        self._arm()
+
+    def _arm(self) -> None:
         loop = asyncio.get_running_loop()
         self._timers = [
             loop.call_later(DEAF_AFTER_S, self._hear_again),

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 
 from voiceagent.call.leg import G711, Heard
 from voiceagent.call.local_lines import PREFIX
+from voiceagent.call.outside import Outside
 from voiceagent.errors import MediaError, RequestRefused
 from voiceagent.media import g711
 from voiceagent.media.music import pcm_of
 from voiceagent.media.wav import read_wav
 from voiceagent.realtime.requests import InterruptedBy
 from voiceagent.realtime.transcript import whole_words
+from voiceagent.text_files import UnreadableFile, demand_file
 
 if TYPE_CHECKING:
     from voiceagent.call.call import Call
@@ -33,6 +35,8 @@ LOOK_S = 0.02
 """So often it is looked whether its turn has come."""
 LATE_S = 5.0
 """The end of a file that the line does not tell is believed in so long after it was due."""
+LEAST_S = 0.001
+"""Less time than that is none: sums of seconds are not exact."""
 PER_MS = 8
 """Bytes of G.711."""
 
@@ -59,13 +63,23 @@ def _sound(path: str, changed: int, size: int, audio_format: G711) -> bytes:
     return g711.encode(pcm_of(wav), "alaw" if audio_format == "audio/pcma" else "ulaw")
 
 
+def problem_of(path: Path) -> str | None:
+    """Return why a file cannot be played, or None. Reads it whole."""
+    try:
+        demand_file(path)
+        sound(path, "audio/pcmu")
+    except (MediaError, UnreadableFile) as error:
+        return str(error)
+    return None
+
+
 def words_between(text: str, from_ms: int, to_ms: int, whole_ms: int) -> str:
     """Return the whole words that fall between two moments of a file, as if evenly spread."""
     before, until = (whole_words(text, len(text) * at // max(1, whole_ms)) for at in (from_ms, to_ms))
     return until[len(before) :].strip()
 
 
-async def sound_or_refusal(path: Path, audio_format: G711) -> bytes:
+async def _sound_or_refusal(path: Path, audio_format: G711) -> bytes:
     """Return :func:`sound` without holding up other calls. Raises RequestRefused naming the file."""
     try:
         return await asyncio.to_thread(sound, path, audio_format)
@@ -79,7 +93,7 @@ class Sounds:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._turn = asyncio.Lock()
-        self._count = 0
+        self._count = self._reads = 0
         self._id = ""
         """Of the file that is played now."""
         self._interruptible = True
@@ -96,6 +110,21 @@ class Sounds:
         """The response id under which the last file was played."""
         return self._id
 
+    async def read(self, path: Path, outside: Outside) -> bytes:
+        """Return a file as the line plays it. Raises RequestRefused naming the file.
+
+        When it was read, and how long it is, are inputs of the call; a replay needs no file.
+        """
+        read: list[bytes] = []
+
+        async def size() -> int:
+            read.append(await _sound_or_refusal(path, self._call.leg.audio_format))
+            return len(read[0])
+
+        self._reads += 1
+        length = await outside(f"sound:{self._reads}", size)
+        return read[0] if read else bytes(length)
+
     async def play(self, audio: bytes, *, interruptible: bool) -> tuple[int, InterruptedBy | None]:
         """Play ``audio`` in its turn; return milliseconds heard, and who cut it, if somebody did."""
         call, loop = self._call, asyncio.get_running_loop()
@@ -109,12 +138,9 @@ class Sounds:
             try:
                 call.holding.apply()
                 call.watch.play_line(audio, self._id)
-                while not ended.done():
-                    await asyncio.wait({ended}, timeout=len(audio) / 1000 / PER_MS + LATE_S)
-                    # A held line plays nothing, and loses nothing.
-                    if not ended.done() and not call.holding.on:
-                        call.stop_leg()
-                        break
+                await self._until_heard(ended, len(audio) / 1000 / PER_MS + LATE_S)
+                if not ended.done():
+                    call.stop_leg()
             finally:
                 self._ended = None
                 if not ended.done():
@@ -124,6 +150,17 @@ class Sounds:
             return len(audio) // PER_MS, None
         heard = ended.result()
         return heard.heard_ms, (self._by or InterruptedBy.OPERATOR) if heard.cut else None
+
+    async def _until_heard(self, ended: asyncio.Future[Heard], limit_s: float) -> None:
+        """Wait until the line is done with the file, or has had ``limit_s`` for it."""
+        loop, holding = asyncio.get_running_loop(), self._call.holding
+        began, held_s = loop.time(), holding.held_s
+        while not ended.done():
+            # A held line plays nothing, and loses nothing.
+            left_s = limit_s - (loop.time() - began) + (holding.held_s - held_s)
+            if left_s < LEAST_S:
+                return
+            await asyncio.wait({ended}, timeout=left_s)
 
     @property
     def _free(self) -> bool:

@@ -25,12 +25,12 @@ def walks_of_scenarios(files: Sequence[Path], scenarios: Sequence[Path]) -> list
     from voiceagent.ivr.loading import load_flows
     from voiceagent.observe.logs import configure_logs
     from voiceagent.simulate.engine import pick_flow, simulate
-    from voiceagent.simulate.scenario_file import read_scenario, scenario_files
+    from voiceagent.simulate.scenario_file import read_scenario_and_text, scenario_files
 
     configure_logs(format="console", level="critical")
     walks: list[Walk] = []
     for path in scenario_files(scenarios):
-        scenario = read_scenario(path)
+        scenario, text = read_scenario_and_text(path)
         chosen: Flow | None = None
         problem: ConfigError | None = None
         for file in files:
@@ -42,7 +42,7 @@ def walks_of_scenarios(files: Sequence[Path], scenarios: Sequence[Path]) -> list
             break
         if chosen is None:
             raise ConfigError("scenario", f"{path}: {problem}")
-        result = simulate(chosen, scenario, text=path.read_text(encoding="utf-8"), file=str(path))
+        result = simulate(chosen, scenario, text=text, file=str(path))
         walks.append(walk_of(result.record.journal, scenario.name))
     return walks
 

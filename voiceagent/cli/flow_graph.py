@@ -40,17 +40,22 @@ def run_graph(
 def pictures_of(file: Path, walks: Sequence[Walk]) -> list[Picture]:
     """Return the pictures of the flows in a file. Raises ConfigError."""
     from voiceagent.ivr.check.files import CHECKERS, Unreadable, read_text
-    from voiceagent.ivr.graph.python_graph import python_pictures
-    from voiceagent.ivr.graph.toml_graph import toml_picture
-    from voiceagent.ivr.toml.read import parse_toml_flow
+    from voiceagent.ivr.check.source import TOO_DEEP
 
     if file.suffix not in CHECKERS:
         raise Unreadable(file, f"must end with {' or '.join(CHECKERS)}")
     text = read_text(file)
     if file.suffix == ".toml":
+        from voiceagent.ivr.graph.toml_graph import toml_picture
+        from voiceagent.ivr.toml.read import parse_toml_flow
+
         return [toml_picture(parse_toml_flow(text, file), walks)]
+    from voiceagent.ivr.graph.python_graph import python_pictures
+
     try:
         pictures = python_pictures(text, str(file), walks)
+    except TOO_DEEP:
+        raise ConfigError("flows", f"{file}: is nested too deeply to be read") from None
     except SyntaxError as error:
         raise ConfigError("flows", f"{file}:{error.lineno or 1}: {error.msg}") from None
     if not pictures:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +42,8 @@ def run_simulate(
         if journals is not None:
             _folder(journals)
         limits = _limits(config, overrides)
-        results = [_one(file, path, limits, journals) for path in _scenario_files(scenarios)]
+        with redirect_stdout(sys.stderr):  # what a flow prints; standard output is for what came of it
+            results = [_one(file, path, limits, journals) for path in _scenario_files(scenarios)]
         if junit is not None:
             from voiceagent.simulate.junit import junit as junit_of
 
@@ -93,12 +96,11 @@ def _one(
 ) -> SimResult:
     from voiceagent.ivr.loading import load_flows
     from voiceagent.simulate.engine import pick_flow, simulate
-    from voiceagent.simulate.scenario_file import read_scenario
+    from voiceagent.simulate.scenario_file import read_scenario_and_text
 
-    scenario = read_scenario(path)
+    scenario, text = read_scenario_and_text(path)
     # Loaded anew for each scenario: what a flow's module remembers is not to leak into the next one.
     flow = pick_flow(load_flows([file], None), scenario)
-    text = path.read_text(encoding="utf-8")
     result = simulate(
         flow,
         scenario,

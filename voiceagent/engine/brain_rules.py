@@ -2,7 +2,8 @@
 
 The line to perform is the response's ``instructions``; when they begin with the session's standing
 instructions, only the rest. A line may have several parts, divided by ``Then:``; each is performed by itself
-("Say "Sorry." Then: Offer tea, or coffee."). Of the rules the first that fits counts:
+("Say "Sorry." Then: Offer tea, or coffee."). A line that goes on with a reply which was cut is performed from
+the word on where that stopped (see :mod:`.brain_going_on`). Of the rules the first that fits counts:
 
 1. ``tool_choice`` is ``required`` or names a function: that tool is called (see :mod:`.brain_tools`).
 2. Quoted text ("…", “…”, «…») is spoken word for word; several quotes are joined.
@@ -17,11 +18,13 @@ instructions, only the rest. A line may have several parts, divided by ``Then:``
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 
+from . import brain_going_on
+from .brain_results import result_sentence
 from .brain_text import finish, listing, plain
 from .brain_tools import choose_tool
 from .items import text_of
@@ -58,6 +61,7 @@ _MANNER = re.compile(
     r"(?:sentences?|words?|lines?|phrases?)\b)",
     re.IGNORECASE,
 )
+_AN_ANSWER = re.compile(r"an answer to what the caller\b", re.IGNORECASE)
 _ALREADY_SAID = ("assistant",)
 
 
@@ -67,7 +71,27 @@ def decide(turn: BrainTurn) -> list[Say | CallTool]:
     tool = choose_tool(turn, line, forced=True)
     if tool is not None:
         return [tool]
+    cut = brain_going_on.parse(line)
+    if cut is not None:
+        return _go_on(turn, *cut)
+    return _perform(turn, line)
+
+
+def _perform(turn: BrainTurn, line: str) -> list[Say | CallTool]:
     return [_from_line(turn, part) for part in parts_of(line)] or [_answer(turn)]
+
+
+def _go_on(turn: BrainTurn, heard: str, about: str) -> list[Say | CallTool]:
+    """Say what is left of a reply of which ``heard`` are the last words that were heard."""
+    if _AN_ANSWER.match(about):
+        whole = _perform(replace(turn, items=brain_going_on.before_the_reply(turn.items)), "")
+    else:
+        whole = _perform(turn, about)
+    texts = [step.text for step in whole if isinstance(step, Say)]
+    if len(texts) < len(whole):
+        return whole
+    text = " ".join(texts)
+    return [Say(brain_going_on.rest_after(text, heard) or text)]
 
 
 def parts_of(line: str) -> list[str]:
@@ -232,59 +256,3 @@ def _offers(turn: BrainTurn) -> str:
         plain(str(tool.get("name", ""))) for tool in turn.tools if tool.get("type", "function") == "function"
     ]
     return f"I can help with {listing(names)}." if names else ""
-
-
-# -- results of tools ----------------------------------------------------------------------------------
-
-
-def result_sentence(output: str) -> str:
-    """Turn a tool's output (often JSON) into a spoken sentence."""
-    try:
-        value: Any = json.loads(output)
-    except ValueError:
-        return finish(output) or "That is done."
-    return finish(_spoken(value)) or "That is done."
-
-
-_FAILURES = {
-    "timeout": "Sorry, that takes too long just now.",
-    "invalid_arguments": "Sorry, I did not get all the details. Could you tell me again?",
-    "tool_not_allowed": "Sorry, I cannot do that now.",
-    "unknown_tool": "Sorry, I cannot do that.",
-    "too_many": "Sorry, that was too much at once.",
-    "failed": "Sorry, that did not work.",
-}
-"""What is said of a tool's typed error, by its code: the message is for a model."""
-_SPEAKABLE = ("say", "speech", "message", "text", "answer", "result", "summary")
-
-
-def _spoken(value: Any) -> str:
-    match value:
-        case dict():
-            return _spoken_object(cast("dict[str, Any]", value))
-        case list():
-            members = [_spoken(member) for member in cast("list[Any]", value)]
-            return listing([member for member in members if member], "and") or "nothing was found"
-        case True:
-            return "yes"
-        case False:
-            return "no"
-        case None:
-            return ""
-        case _:
-            return str(value)
-
-
-def _spoken_object(value: dict[str, Any]) -> str:
-    error = value.get("error")
-    if isinstance(error, dict):
-        told = _FAILURES.get(str(cast("dict[str, Any]", error).get("code")))
-        if told is not None:
-            return told
-    if error:
-        return f"Sorry, that did not work: {_spoken(error)}"
-    for name in _SPEAKABLE:
-        if isinstance(value.get(name), str):
-            return value[name]
-    facts = [f"{plain(name)} is {_spoken(member)}" for name, member in value.items() if member is not None]
-    return f"the {listing(facts, 'and')}" if facts else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.options import FlowOptions, flow_options
@@ -14,6 +15,15 @@ from voiceagent.ivr.routing.router import normal_numbers
 from voiceagent.ivr.verbs import Call
 
 FlowFunction = Callable[[Call], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowSource:
+    """The text that a flow was read from."""
+
+    file: Path
+    sha256: str
+    """Of the text as it was read, in hex; the file may be another by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,8 @@ class Flow:
     """Said word for word to the caller when the flow raises; None: ``call.fallback_sentence``."""
     fallback_target: str | None = None
     """To whom the caller is handed then; None: ``call.fallback_target``."""
+    source: FlowSource | None = field(default=None, compare=False)
+    """Of a flow that is no Python function: its file. A function knows its own."""
 
     async def __call__(self, call: Call) -> None:
         await self.function(call)

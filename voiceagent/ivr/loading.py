@@ -9,7 +9,7 @@ from pathlib import Path
 
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.flow import Flow, FlowBook
-from voiceagent.ivr.modules import FlowModules
+from voiceagent.ivr.modules import FlowModules, meant_by_the_user
 from voiceagent.ivr.toml.endpoints import EndpointRules
 
 
@@ -52,7 +52,8 @@ def read_flows(
 
 def _flows_of(path: Path, modules: FlowModules, endpoints: EndpointRules) -> list[Flow]:
     if not path.is_file():
-        raise ConfigError("flows", f"no such file: {path}")
+        problem = f"{path}: is no regular file" if path.exists() else f"no such file: {path}"
+        raise ConfigError("flows", problem)
     if path.suffix == ".toml":
         return [_toml_flow(path, modules, endpoints)]
     if path.suffix != ".py":
@@ -61,8 +62,10 @@ def _flows_of(path: Path, modules: FlowModules, endpoints: EndpointRules) -> lis
         module = modules.load(path)
     except ConfigError:
         raise
-    except (Exception, SystemExit) as error:
-        told = f"{type(error).__name__}: {modules.plain(str(error))}"
+    except BaseException as error:
+        if meant_by_the_user(error):
+            raise
+        told = modules.told(error)
         raise ConfigError("flows", f"{place_of(error, path)} fails to import: {told}") from error
     flows = [value for value in vars(module).values() if isinstance(value, Flow)]
     if not flows:

@@ -9,6 +9,8 @@ Names of Python's own library are never found beside; packages that are installe
 from __future__ import annotations
 
 import builtins
+import dis
+import hashlib
 import importlib
 import importlib.util
 import itertools
@@ -21,6 +23,8 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from typing import Any
+
+from voiceagent.text_files import read_file
 
 PREFIX = "voiceagent_flows_"
 
@@ -53,9 +57,15 @@ class FlowModules:
             raise
         return module
 
-    def plain(self, text: str) -> str:
-        """Return an error's text with the names that the files know."""
-        return re.sub(rf"{PREFIX}[0-9]+_[0-9]+\.", "", text)
+    def told(self, error: BaseException, *, kind: bool = True) -> str:
+        """Return an error's type (if ``kind``) and text, with the names that the files know."""
+        name = type(error).__name__
+        try:
+            text = str(error)
+        except Exception:  # its own method fails
+            text = ""
+        told = (f"{name}: {text}" if text else name) if kind else text or name
+        return re.sub(rf"{PREFIX}[0-9]+_[0-9]+\.", "", told)
 
     def forget(self) -> None:
         """Take the set out of the process: nothing of it is found by name any more."""
@@ -81,6 +91,28 @@ class FlowModules:
         return name
 
 
+def compiled_from(function: types.FunctionType) -> str | None:
+    """Return the SHA-256 of the source that a function of a flow file came from; None for other functions."""
+    spec = function.__globals__.get("__spec__")
+    loader = spec.loader if isinstance(spec, ModuleSpec) else None
+    return loader.sha256 if isinstance(loader, _Fresh) else None
+
+
+def meant_by_the_user(error: BaseException) -> bool:
+    """Tell whether somebody has pressed Ctrl-C, rather than the file itself having raised what it raised.
+
+    A signal comes between instructions, and never within a ``raise``.
+    """
+    if not isinstance(error, KeyboardInterrupt):
+        return False
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None:
+        return True
+    return last.tb_frame.f_code.co_code[last.tb_lasti] != dis.opmap["RAISE_VARARGS"]
+
+
 def _within(name: str, family: str) -> bool:
     rest = name.removeprefix(family)
     return rest != name and rest[:1] == "_"
@@ -89,8 +121,13 @@ def _within(name: str, family: str) -> bool:
 class _Fresh(SourceFileLoader):
     """Compiles from the source alone: compiled files on disk do not see two edits within one second."""
 
+    sha256: str = ""
+    """Of the source that was compiled; the file may be another by now."""
+
     def get_code(self, fullname: str) -> types.CodeType:
-        return self.source_to_code(self.get_data(self.path), self.path)
+        source = read_file(self.path)
+        self.sha256 = hashlib.sha256(source).hexdigest()
+        return self.source_to_code(source, self.path)
 
     def exec_module(self, module: types.ModuleType) -> None:
         package = sys.modules[module.__name__.partition(".")[0]]

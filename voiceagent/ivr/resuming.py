@@ -154,8 +154,9 @@ class SpokenOn:
         text = self._exact if self._exact is not None else last.text if last.generated else None
         if text is None:
             instructions = self._guidance
-            if last.heard_text:
-                instructions = going_on(self._guidance, " ".join(last.heard_text.split()[-TAIL_WORDS:]))
+            heard = self.outcome().heard_text  # of all parts: the last one may have been cut at once
+            if heard:
+                instructions = going_on(self._guidance, " ".join(heard.split()[-TAIL_WORDS:]))
         else:
             left = rest_of(text, last.heard_text)
             if not left:

@@ -11,13 +11,13 @@ import json
 import logging
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx
 
 from voiceagent.errors import ConfigError, ProviderError
+from voiceagent.realtime.call_reply import CallReply
 from voiceagent.realtime.config import without_field
 from voiceagent.realtime.providers import ProviderProfile
 
@@ -33,15 +33,6 @@ DROPPED_FIELDS = 6
 _BODY_LIMIT = 64 << 10
 _SETTLED = (404, 409, 410)
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
-
-
-@dataclass(frozen=True, slots=True)
-class CallReply:
-    """What became of one verb. ``settled``: nothing was done, for the call is settled already."""
-
-    status: int
-    settled: bool = False
-    attempts: int = 1
 
 
 class CallsRest:

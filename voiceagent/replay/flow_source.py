@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from voiceagent.call.recorded_call import DIGEST_CHARS
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.flow import Flow
 from voiceagent.ivr.loading import load_flows
@@ -30,10 +31,10 @@ def flow_for(source: Mapping[str, Any], files: Sequence[Path]) -> tuple[Flow, li
         file = Path(str(recorded))
         if not file.is_file():
             raise NotReplayable(f"flow {name!r}: {file} is not there any more; name its file with --flow")
-        if source.get("sha256") not in (None, hashlib.sha256(file.read_bytes()).hexdigest()[:16]):
+        if source.get("sha256") not in (None, hashlib.sha256(file.read_bytes()).hexdigest()[:DIGEST_CHARS]):
             notes.append(f"{file} has changed since the call")
         files = [file]
-    for flow in load_flows(files):
+    for flow in load_flows(files, None):  # nobody is asked: what endpoints said is in the journal
         if flow.name == name:
             return flow, notes
     raise NotReplayable(f"no flow is named {name!r} in {', '.join(map(str, files))}")
@@ -47,4 +48,4 @@ def _built_in(module: str, name: str) -> Flow:
     for value in found.values():
         if isinstance(value, Flow) and value.name == name:
             return value
-    raise NotReplayable(f"{module} has no flow named {name!r} any more")
+    raise NotReplayable(f"{module} has no flow named {name!r} (any more); name its file with --flow")

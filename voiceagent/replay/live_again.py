@@ -116,7 +116,7 @@ class _Life:
             transcription=made["transcription"],
             dial=legs.dial if made["dials"] else None,
             metadata=made["metadata"],
-            outside=ReplayOutside(script),
+            outside=ReplayOutside(script, self._recording),
             origin=made.get("origin"),
             recordings=ReplayRecordings(script),
         )

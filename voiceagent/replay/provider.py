@@ -11,7 +11,7 @@ from typing import Any
 
 from voiceagent.call.hosted_leg import Reply
 from voiceagent.errors import ProviderError
-from voiceagent.realtime.calls_rest import CallReply
+from voiceagent.realtime.call_reply import CallReply
 from voiceagent.realtime.frames import FrameListener, FrameTransport
 from voiceagent.replay.errors_back import error_back
 from voiceagent.replay.recording import Input

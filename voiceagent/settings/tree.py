@@ -32,6 +32,7 @@ from voiceagent.settings.routes import RouteSettings, check_routes, read_routes
 from voiceagent.settings.service import (
     CallSettings,
     ConsoleSettings,
+    DatabaseSettings,
     JournalSettings,
     LogSettings,
     RecordingSettings,
@@ -40,6 +41,7 @@ from voiceagent.settings.telephony import MediaSettings, SipSettings
 from voiceagent.settings.trunks import TrunkSettings, read_trunks
 from voiceagent.sip.net.listen import parse_listen
 from voiceagent.sip.trunk import DEFAULT_TRUNK
+from voiceagent.text_files import UnreadableFile, read_text
 
 
 class Settings(BaseSettings):
@@ -63,6 +65,7 @@ class Settings(BaseSettings):
     )
     journal_dir: str = Field(default="journals", description="Folder for the call journals.")
     journal: JournalSettings = Field(default_factory=JournalSettings)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     recordings_dir: str = Field(
         default="recordings", description="Folder for what flows record; made with the first recording."
     )
@@ -106,6 +109,11 @@ class Settings(BaseSettings):
             or sip.advertised_host
             or (sip.first_told if bound == sip.first_host else bound)
         )
+
+    @property
+    def database_url(self) -> str:
+        """The database in force."""
+        return self.database.url or f"sqlite:///{self.journal_dir}/voiceagent.db"
 
     @property
     def provider(self) -> str:
@@ -263,10 +271,12 @@ def _read_file(file: str | Path | None) -> Mapping[str, Any]:
     if file is None and not path.is_file():
         return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError("config file", f"cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(read_text(path))
+    except UnreadableFile as error:
+        raise ConfigError("config file", f"{path}: {error}") from None
+    except RecursionError:
+        raise ConfigError("config file", f"{path} is nested too deeply") from None
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError("config file", f"{path} is not TOML: {error}") from None
 
 

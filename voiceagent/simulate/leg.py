@@ -99,6 +99,7 @@ class SimLeg:
         self, target: str, *, timeout_s: float, progress: Progress | None = None
     ) -> TransferResult:
         steps: list[tuple[int, str]] = [RINGS]
+        await asyncio.sleep(0)  # no other side reports within the order itself, and no replay can
         if progress is not None:
             progress(*RINGS)
         try:
@@ -111,6 +112,7 @@ class SimLeg:
     async def transfer_to(
         self, other: Leg, *, timeout_s: float, progress: Progress | None = None
     ) -> TransferResult:
+        await asyncio.sleep(0)
         return self._handed(other.info.dialled, [], progress)
 
     def _handed(self, target: str, steps: list[tuple[int, str]], progress: Progress | None) -> TransferResult:

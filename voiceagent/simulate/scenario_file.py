@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from voiceagent.errors import ConfigError
 from voiceagent.simulate.scenario import Scenario
+from voiceagent.text_files import UnreadableFile, read_text
 
 _TABLE = re.compile(r"^\s*\[+\s*([^\]\s]+)\s*\]+")
 
@@ -32,7 +33,7 @@ def scenario_files(paths: Iterable[Path]) -> list[Path]:
             if not inside:
                 raise ScenarioError(str(path), "holds no scenario (*.toml)")
             found.extend(inside)
-        elif path.is_file():
+        elif path.exists():
             found.append(path)
         else:
             raise ScenarioError(str(path), "no such file")
@@ -41,13 +42,17 @@ def scenario_files(paths: Iterable[Path]) -> list[Path]:
 
 def read_scenario(path: Path) -> Scenario:
     """Return the scenario of a file; its name is the file's unless it has one."""
+    return read_scenario_and_text(path)[0]
+
+
+def read_scenario_and_text(path: Path) -> tuple[Scenario, str]:
+    """Return the scenario of a file, and its text, in which reports look up lines."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ScenarioError(str(path), f"cannot be read: {reason}") from None
+        text = read_text(path)
+    except UnreadableFile as error:
+        raise ScenarioError(str(path), str(error)) from None
     found = parse_scenario(text, str(path))
-    return found if found.name else found.model_copy(update={"name": path.stem})
+    return found if found.name else found.model_copy(update={"name": path.stem}), text
 
 
 def parse_scenario(text: str, name: str = "scenario") -> Scenario:
@@ -58,6 +63,10 @@ def parse_scenario(text: str, name: str = "scenario") -> Scenario:
         found = re.search(r"at line (\d+)", str(error))
         number = found[1] if found else max(1, len(text.splitlines()))
         raise ScenarioError(f"{name}:{number}", str(error)) from None
+    except RecursionError:
+        raise ScenarioError(name, "is nested too deeply") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise ScenarioError(name, str(error).partition(";")[0]) from None
     try:
         return Scenario.model_validate(data)
     except ValidationError as error:
@@ -65,7 +74,7 @@ def parse_scenario(text: str, name: str = "scenario") -> Scenario:
         place = _as_written(data, first["loc"])
         line = line_of(text, place)
         where = f"{name}:{line}" if line else name
-        raise ScenarioError(where, f"{_dotted(place)}: {_words(first['msg'])}") from None
+        raise ScenarioError(where, f"{_dotted(place)}: {_words(first['type'], first['msg'])}") from None
 
 
 def _as_written(data: Any, place: Sequence[str | int]) -> list[str | int]:
@@ -87,9 +96,15 @@ def _dotted(place: Sequence[str | int]) -> str:
     return text.lstrip(".") or "scenario"
 
 
-def _words(message: str) -> str:
-    known = {"Extra inputs are not permitted": "is no such key", "Field required": "is missing"}
-    return known.get(message, message.removeprefix("Value error, "))
+def _words(kind: str, message: str) -> str:
+    known = {
+        "extra_forbidden": "is no such key",
+        "missing": "is missing",
+        "model_type": "must be a table",
+        "dict_type": "must be a table",
+        "list_type": "must be a list",
+    }
+    return known.get(kind, message.removeprefix("Value error, "))
 
 
 def line_of(text: str, place: Sequence[str | int]) -> int | None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from voiceagent.sip.address import Address
 from voiceagent.sip.auth.authorise import once_more
 from voiceagent.sip.auth.digest_account import Chain, DigestAccount
-from voiceagent.sip.effects import Address
 from voiceagent.sip.endpoint_core import Core, HeaderLines
 from voiceagent.sip.syntax.message import Request, Response
 from voiceagent.sip.transaction import ClientTransaction

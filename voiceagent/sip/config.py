@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from voiceagent.sip.address import Address
 from voiceagent.sip.dialogs.session_timer import Refresher
-from voiceagent.sip.effects import Address
 from voiceagent.sip.timers import TimerValues
 from voiceagent.sip.trunk.trunks import TrunkTable
 

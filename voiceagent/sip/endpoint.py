@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from voiceagent.errors import SipError
 from voiceagent.ids import Tokens
+from voiceagent.sip.address import Address
 from voiceagent.sip.check import check_response
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.dialogs import invite_client, invite_offer, invite_server, refer, refer_taken, replaces
 from voiceagent.sip.dialogs.info import send_info
 from voiceagent.sip.dialogs.invite import Leg, OurOffer, hang_up_established, probe
 from voiceagent.sip.dialogs.update import send_update
-from voiceagent.sip.effects import Address, Dropped, SipEffect
+from voiceagent.sip.effects import Dropped, SipEffect
 from voiceagent.sip.endpoint_core import Core
 from voiceagent.sip.endpoint_requests import take_request
 from voiceagent.sip.syntax.grammar import NameAddr

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from voiceagent.errors import SipError
 from voiceagent.ids import Tokens
+from voiceagent.sip.address import Address
 from voiceagent.sip.auth.authorise import answer_in_dialog, credentials_of
 from voiceagent.sip.auth.digest_account import DigestAccount
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.dialogs.dialog import Dialog, DialogKey
 from voiceagent.sip.dialogs.refer_taken import refuse_open
-from voiceagent.sip.effects import Address, Ended, SipEvent
+from voiceagent.sip.effects import Ended, SipEvent
 from voiceagent.sip.flows import Flows
 from voiceagent.sip.syntax.message import Request, Response
 from voiceagent.sip.syntax.multipart import find_body

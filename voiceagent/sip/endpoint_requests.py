@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from voiceagent.errors import SipError
+from voiceagent.sip.address import Address
 from voiceagent.sip.check import Refusal, check_request
 from voiceagent.sip.config import KNOWN_METHODS
 from voiceagent.sip.dialogs.dialog import address_of
@@ -16,7 +17,7 @@ from voiceagent.sip.dialogs.refer import take_notify
 from voiceagent.sip.dialogs.refer_taken import take_refer, tell_refused
 from voiceagent.sip.dialogs.replaces import replaced_leg
 from voiceagent.sip.dialogs.update import take_update
-from voiceagent.sip.effects import Address, Dropped
+from voiceagent.sip.effects import Dropped
 from voiceagent.sip.endpoint_core import Core
 from voiceagent.sip.limits import DEFAULT
 from voiceagent.sip.syntax.message import Request

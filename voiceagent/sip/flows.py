@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from voiceagent.sip.effects import Address, Transport
+from voiceagent.sip.address import Address, Transport
 from voiceagent.sip.syntax.uri import host_text
 
 DEFAULT_PORTS: dict[Transport, int] = {"udp": 5060, "tcp": 5060, "tls": 5061}

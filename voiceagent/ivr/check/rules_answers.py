@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from voiceagent.ivr.check.findings import Finding
 from voiceagent.ivr.check.rules_verbs import did_you_mean
-from voiceagent.ivr.check.source import Function, Source, VerbUse
+from voiceagent.ivr.check.source import Source, VerbUse
 from voiceagent.ivr.check.verb_table import QUESTIONS
 from voiceagent.ivr.matching import words
 
@@ -72,6 +72,8 @@ class _Handling:
     used_at_all: bool = False
     matched: ast.AST | None = None
     """The first branching over it."""
+    grouped: bool = False
+    """Several names were asked for at once: ``in ("hours", "person")``, which may well mean "any answer"."""
     strange: list[tuple[str, ast.AST]] = field(default_factory=list[tuple[str, ast.AST]])
 
 
@@ -119,7 +121,7 @@ def _judged(
         )
     elif not handling.used_at_all:
         yield source.found(use.node, "missing-no-input", f"the answer of {use.name} is ignored")
-    elif handling.matched is not None and (branches or (names and not left)):
+    elif handling.matched is not None and (branches or (names and not left and not handling.grouped)):
         remedy = "add case None or case _" if branches else "add else, or test for None"
         yield source.found(
             handling.matched, "missing-no-input", f"{what}, and no branch handles that", remedy
@@ -139,21 +141,11 @@ def _handling(source: Source, use: VerbUse) -> _Handling | None:
             return None
         if isinstance(parent, ast.NamedExpr):
             _use(source, parent, handling, use)
-        for node in _loads(source, use.function, target.id):
+        for node in source.reads(use.function, target.id):
             _use(source, node, handling, use)
         return handling
     _use(source, answer, handling, use)
     return handling
-
-
-def _loads(source: Source, function: Function, name: str) -> Iterator[ast.AST]:
-    inner = [one for one in source.functions if one.outer is function]
-    for place in (function, *inner):
-        for node in sorted(
-            (one for one in source.nodes(place) if isinstance(one, ast.Name)), key=lambda one: one.lineno
-        ):
-            if node.id == name and isinstance(node.ctx, ast.Load):
-                yield node
 
 
 def _use(source: Source, node: ast.AST, handling: _Handling, use: VerbUse) -> None:
@@ -171,8 +163,8 @@ def _use(source: Source, node: ast.AST, handling: _Handling, use: VerbUse) -> No
         case ast.BoolOp() | ast.UnaryOp(op=ast.Not()):
             handling.none = True
         case ast.Call():
-            other = next((one for one in source.uses if one.node is parent), None)
-            if other is None and source.dotted(parent.func) not in ("int", "float"):
+            other = source.use_of.get(parent)
+            if other is None and source.dotted(parent.func) not in ("int", "float", "len"):
                 handling.default = True
             elif other is None or other.name != "step":
                 handling.used = handling.used or parent
@@ -181,10 +173,18 @@ def _use(source: Source, node: ast.AST, handling: _Handling, use: VerbUse) -> No
         case ast.Attribute() | ast.BinOp():
             handling.used = handling.used or node
         case ast.Subscript() if parent.slice is node:
+            table = source.texts.get(parent.value.id) if isinstance(parent.value, ast.Name) else parent.value
+            if not isinstance(table, ast.Dict) or None in table.keys:  # not to be seen
+                handling.default = True
+            elif any(isinstance(key, ast.Constant) and key.value is None for key in table.keys):
+                handling.none = True
+            else:
+                handling.used = handling.used or parent
+        case ast.Subscript():
             handling.used = handling.used or node
         case ast.NamedExpr():
             pass
-        case ast.FormattedValue() | ast.Subscript():
+        case ast.FormattedValue():
             pass
         case _:  # returned, kept, handed on: somebody else's business
             handling.default = True
@@ -192,10 +192,9 @@ def _use(source: Source, node: ast.AST, handling: _Handling, use: VerbUse) -> No
 
 def _spoken(source: Source, node: ast.AST) -> bool:
     """Tell whether a text is an argument of a speaking verb (a name of a step or a log line may say None)."""
-    known = {id(use.node): use for use in source.uses}
     above: ast.AST | None = source.parent.get(node)
     while above is not None and not isinstance(above, ast.stmt):
-        use = known.get(id(above))
+        use = source.use_of.get(above)
         if use is not None:
             return use.name != "step"
         if isinstance(above, ast.Call):
@@ -247,6 +246,7 @@ def _compared(source: Source, node: ast.AST, compare: ast.Compare, handling: _Ha
         handling.none = True
         return
     handling.handled |= {str(value) for value in values}
+    handling.grouped = handling.grouped or len(values) > 1
     test = source.parent[compare]
     if not isinstance(test, ast.If | ast.While):
         handling.none = True

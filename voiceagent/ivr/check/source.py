@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,6 +13,8 @@ from voiceagent.ivr.check.verb_table import Verb, verbs
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 _NAMED = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.MatchAs, ast.MatchStar, ast.ExceptHandler)
+TOO_DEEP = (RecursionError, MemoryError)
+"""What Python raises for a text that nests deeper than it can read."""
 Kind = Literal["flow", "tool", "sub-flow", "other"]
 
 
@@ -78,12 +80,15 @@ class Source:
         """Names that are assigned once in the file → what they are assigned."""
         self._nodes: dict[Function, list[ast.AST]] = {}
         self._awaits: dict[ast.AST, tuple[ast.Call, ...]] = {}
+        self._reads: dict[Function, Mapping[str, list[ast.AST]]] = {}
         self._walk(self.tree, None)
         self._bind()
         for function in self.functions:
             self._classify(function)
         self._spread()
         self.uses: list[VerbUse] = list(self._verb_uses())
+        self.use_of: dict[ast.AST, VerbUse] = {use.node: use for use in self.uses}
+        """The use of a verb that a call expression is."""
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────
     def _walk(self, node: ast.AST, owner: Function | None) -> None:
@@ -234,6 +239,22 @@ class Source:
     def nodes(self, function: Function) -> list[ast.AST]:
         """Return the nodes of a function without those of the functions inside it."""
         return self._nodes[function]
+
+    def reads(self, function: Function, name: str) -> Sequence[ast.AST]:
+        """Return where a function, then those directly inside it, read a name: each from top to bottom."""
+        found = self._reads.get(function)
+        if found is None:
+            found = self._reads[function] = self._reads_of(function)
+        return found.get(name, ())
+
+    def _reads_of(self, function: Function) -> Mapping[str, list[ast.AST]]:
+        found: dict[str, list[ast.AST]] = {}
+        for place in (function, *(one for one in self.functions if one.outer is function)):
+            names = (one for one in self.nodes(place) if isinstance(one, ast.Name))
+            for one in sorted(names, key=lambda one: one.lineno):
+                if isinstance(one.ctx, ast.Load):
+                    found.setdefault(one.id, []).append(one)
+        return found
 
     def is_call(self, node: ast.AST, function: Function) -> bool:
         """Tell whether an expression is the call object."""

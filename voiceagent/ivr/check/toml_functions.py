@@ -9,10 +9,12 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 from voiceagent.ivr.check.findings import Finding
+from voiceagent.ivr.check.source import TOO_DEEP
 from voiceagent.ivr.toml.complaints import nearest
 from voiceagent.ivr.toml.functions import file_beside
 from voiceagent.ivr.toml.models import Work
 from voiceagent.ivr.toml.read import ParsedFlow
+from voiceagent.text_files import UnreadableFile, read_file
 
 Definition = ast.AsyncFunctionDef | ast.FunctionDef | ast.ClassDef
 
@@ -41,8 +43,11 @@ def _function(parsed: ParsedFlow, step: str, work: Work, function: str) -> Itera
     if source is None:
         return  # of C, or of a loader of its own: known when the flow is loaded
     try:
-        tree = ast.parse(source.read_bytes())
-    except (SyntaxError, ValueError, OSError) as error:
+        tree = ast.parse(read_file(source))
+    except UnreadableFile as error:
+        yield missing(f"{source.name} {error}")
+        return
+    except (SyntaxError, ValueError, *TOO_DEEP) as error:
         yield missing(f"{source.name} cannot be read as Python ({type(error).__name__})")
         return
     definitions, others = _top_level(tree)

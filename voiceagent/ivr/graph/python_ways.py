@@ -37,7 +37,6 @@ class PythonWays:
             )
             if use.verb is not None and use.name not in SILENT_VERBS
         }
-        self._uses = {use.node: use for use in source.uses}
         self.nodes: dict[str, VerbUse] = {}
         self.links: dict[tuple[str, str, str], None] = {}
         self._entries: dict[Function, set[End]] = {flow: {(START, "")}}
@@ -154,7 +153,7 @@ class PythonWays:
         return ends
 
     def _step(self, call: ast.Call, ends: Ends) -> Ends:
-        use, node = self._uses[call], self._ids[call]
+        use, node = self._source.use_of[call], self._ids[call]
         self.nodes.setdefault(node, use)
         for source, label in sorted(ends):
             self.links.setdefault((source, node, label))

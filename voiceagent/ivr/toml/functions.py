@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from voiceagent.errors import ConfigError
-from voiceagent.ivr.modules import FlowModules
+from voiceagent.ivr.modules import FlowModules, meant_by_the_user
 from voiceagent.ivr.ports import Tool, ToolFunction
 
 
@@ -40,6 +40,8 @@ def _module(name: str, folder: Path, modules: FlowModules) -> ModuleType:
         return importlib.import_module(name) if path is None else modules.load(path)
     except ConfigError:
         raise
-    except (Exception, SystemExit) as error:
-        about = f"{type(error).__name__}: {modules.plain(str(error))}"
+    except BaseException as error:
+        if meant_by_the_user(error):
+            raise
+        about = modules.told(error)
         raise ConfigError("function", f"module {name} cannot be imported: {about}") from error

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voiceagent.errors import ConfigError
+from voiceagent.ivr.check.allowed import Allowed
 from voiceagent.ivr.check.findings import Finding, allowed_out
 from voiceagent.ivr.check.toml_check import check_flow
-from voiceagent.ivr.flow import Flow, flow
+from voiceagent.ivr.flow import Flow, FlowSource, flow
 from voiceagent.ivr.modules import FlowModules
 from voiceagent.ivr.ports import ToolFunction
-from voiceagent.ivr.toml.endpoints import EndpointRules, ask_endpoint
+from voiceagent.ivr.toml.endpoints import EndpointRules, ask_endpoint, prepare
 from voiceagent.ivr.toml.functions import load_function
 from voiceagent.ivr.toml.models import Work
 from voiceagent.ivr.toml.read import FlowFileError, ParsedFlow, load_toml_flow
@@ -45,13 +48,15 @@ def flow_of(
 
     Functions of files beside it come from ``modules``.
     """
-    findings = [one for one in check_flow(parsed, endpoints=endpoints) if one.severity == "error"]
+    findings = [one for one in check_flow(parsed, Allowed(endpoints=endpoints)) if one.severity == "error"]
     meant = [one for one in findings if one.code in JUDGEMENTS]
     allowed = set(meant) - set(allowed_out(meant, parsed.text))
     findings = [one for one in findings if one not in allowed]
     if findings:
         raise FlowFileError(findings)
     functions = _functions(parsed, modules)
+    if not endpoints.offline and any(isinstance(one, Work) and one.url for one in parsed.steps.values()):
+        prepare()
     ask = functools.partial(ask_endpoint, rules=endpoints, transport=transport)
 
     async def run(call: Call) -> None:
@@ -59,10 +64,12 @@ def flow_of(
 
     given = parsed.flow.model_dump(exclude={"start"})
     try:
-        return flow(**given)(run)
+        made = flow(**given)(run)
     except ConfigError as error:  # the file's models know the same limits: this is for whatever they do not
         line = parsed.line("flow")
         raise FlowFileError([Finding(parsed.file, line, "error", "bad-value", str(error))]) from None
+    digest = hashlib.sha256(parsed.text.encode("utf-8")).hexdigest()
+    return replace(made, source=FlowSource(parsed.path.resolve(), digest))
 
 
 def _functions(parsed: ParsedFlow, modules: FlowModules) -> Mapping[str, ToolFunction]:

@@ -19,30 +19,27 @@ from pydantic import BaseModel, ValidationError
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.check.findings import Finding
 from voiceagent.ivr.toml.complaints import complaints, nearest, not_toml
-from voiceagent.ivr.toml.lines import LineIndex, Path, TooDeep, index_lines
+from voiceagent.ivr.toml.lines import MOST_BYTES, LineIndex, Path, TooDeep, index_lines
 from voiceagent.ivr.toml.models import (
     MOST_STEPS,
     STEP_NAME,
     STEP_TYPES,
+    AnyStep,
     Choose,
     Collect,
     DigitsTable,
     FlowTable,
-    Hangup,
+    Record,
     Respond,
     Transfer,
     Work,
 )
 from voiceagent.ivr.toml.templates import FACTS
 from voiceagent.ivr.verbs.asking import AskingVerbs
-
-MOST_BYTES = 512 * 1024
-"""Of one file."""
+from voiceagent.text_files import UnreadableFile, read_text
 
 RESERVED = frozenset(inspect.signature(AskingVerbs.choose).parameters)
 """What no option can be called."""
-
-AnyStep = Respond | Choose | Collect | Work | Transfer | Hangup
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +92,9 @@ def load_toml_flow(path: str | FilePath) -> ParsedFlow:
     """Read one file. Raises :class:`FlowFileError` with all mistakes that reading can tell."""
     path = FilePath(path)
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        problem = (
-            "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-        )
-        raise FlowFileError([Finding(str(path), 1, "error", "bad-toml", problem)]) from None
-    if len(raw) > MOST_BYTES:
-        problem = f"{len(raw)} bytes are too many (at most {MOST_BYTES})"
-        raise FlowFileError([Finding(str(path), 1, "error", "bad-toml", problem)])
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise FlowFileError([Finding(str(path), line, "error", "bad-toml", "is not UTF-8")]) from None
+        text = read_text(path, MOST_BYTES)
+    except UnreadableFile as error:
+        raise FlowFileError([Finding(str(path), error.line, "error", "bad-toml", str(error))]) from None
     return parse_toml_flow(text, path)
 
 
@@ -238,6 +224,10 @@ def _between_keys(step: AnyStep) -> Iterator[tuple[Path, str, str]]:
                 "has a `whisper`, which only an attended transfer can take",
                 "add attended = true",
             )
+        case Record(action=action) if action != "start":
+            for key in ("name", "announce", "otherwise"):
+                if getattr(step, key) is not None:
+                    yield (key,), f"has `{key}`, which only a recording that starts can take", "remove it"
         case _:
             return
 

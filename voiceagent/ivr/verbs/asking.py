@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, overload
 
@@ -11,7 +11,6 @@ from pydantic import SecretStr
 
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.answers import Choice, Digits, Option, Question, YesNo, question_of
-from voiceagent.ivr.caller_text import CallerText
 from voiceagent.ivr.gather import Answer, AnswerKind, ask
 from voiceagent.ivr.options import FlowOptions
 from voiceagent.ivr.ports import CallPort
@@ -54,6 +53,8 @@ class AskingVerbs(Verbs):
         self, port: CallPort, *, no_input_s: float, transfer_timeout_s: float, options: FlowOptions
     ) -> None:
         super().__init__(port, no_input_s=no_input_s, transfer_timeout_s=transfer_timeout_s, options=options)
+        self._private = 0
+        """Private blocks that are open."""
         self._stray = ""
         """The terminator that may still come after a full string of digits."""
 
@@ -183,6 +184,8 @@ class AskingVerbs(Verbs):
         if secret and (digits is None or confirm):
             fault = "needs digits=: only keys are taken" if digits is None else "cannot be read back"
             raise ConfigError("collect secret", fault)
+        if self._private and confirm == "always":
+            raise ConfigError("collect confirm", "would tell the model what is typed in private")
         if not speech and not question.keys_line():
             raise ConfigError("collect speech", "is off, and no keys can answer: give digits=")
         asked = _Asked(
@@ -210,7 +213,7 @@ class AskingVerbs(Verbs):
         if secret:
             return SecretStr(answer.value)
         free = type(answer.meaning) is str and not question.members and not answer.meaning.isdecimal()
-        return CallerText(answer.meaning) if free else answer.meaning
+        return self._heard(answer.meaning) if free else answer.meaning
 
     def _repairs(
         self, no_input: Stages | None, no_match: Stages | None, invalid: Stages | None = None
@@ -218,13 +221,19 @@ class AskingVerbs(Verbs):
         options = self._options
         return repairs(no_input, no_match, invalid, language=options.words, idle=options.idle)
 
-    def private(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def private(self) -> Generator[None]:
         """Keep what the caller types, and all sound of the caller, from everybody but this flow, for a block.
 
         ``collect(secret=True)`` does so by itself; with the words before it in the block, too, callers may
         type ahead: ``with call.private(): await call.say("Now your PIN."); pin = await call.collect(…)``.
         """
-        return self._port.secret()
+        with self._port.secret():
+            self._private += 1
+            try:
+                yield
+            finally:
+                self._private -= 1
 
     async def _ask(
         self,
@@ -232,7 +241,7 @@ class AskingVerbs(Verbs):
         asked: _Asked,
         is_right: Callable[[Answer], Awaitable[bool]] | None = None,
     ) -> Answer | None:
-        with self._port.secret() if asked.secret else nullcontext():
+        with self._listens(asked.verb), self._port.secret() if asked.secret else nullcontext():
             self._port.forget_input(older_than_s=TYPE_AHEAD_S)
             try:
                 return await self._attempts(question, asked, is_right)
@@ -277,7 +286,8 @@ class AskingVerbs(Verbs):
                 guidance = repaired("", asked.prompt, keys)
                 continue
             count = failures[answer.kind] = failures.get(answer.kind, 0) + 1
-            guidance = repaired(_excuse(asked.repairs, answer.kind, count), asked.prompt, keys)
+            excuse = self._guarded(_excuse(asked.repairs, answer.kind, count))
+            guidance = repaired(excuse, asked.prompt, keys)
         return None
 
 

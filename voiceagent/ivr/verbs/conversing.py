@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from voiceagent.errors import ConfigError
+from voiceagent.ivr import hints
 from voiceagent.ivr.conversation import (
     DONE_TOOL,
     Conversation,
@@ -18,7 +19,6 @@ from voiceagent.ivr.idle import IdleWatch
 from voiceagent.ivr.ports import Line, Tool
 from voiceagent.ivr.verbs.asking import TYPE_AHEAD_S
 from voiceagent.ivr.verbs.base import Verbs
-from voiceagent.ivr.verbs.wording import verbatim
 from voiceagent.realtime.requests import Origin
 
 MOST_TURNS = 1000
@@ -46,7 +46,8 @@ class ConversingVerbs(Verbs):
         async or not, that is given each turn's text; or a :func:`~voiceagent.ivr.goal` in plain words, which
         the model calls a tool for. It ends as well after ``turns`` turns, ``seconds``, the ``idle`` lines
         (one after each silence of ``idle_s``; left out, the flow's own), or a key, which is in ``digit``.
-        The model may call ``tools`` meanwhile, and no others.
+        The model may call ``tools`` meanwhile, and no others; a tool may not ask the caller by itself, since
+        the conversation listens (RequestRefused, ``busy``).
         """
         if not 1 <= turns <= MOST_TURNS:
             raise ConfigError("converse turns", f"must be 1 to {MOST_TURNS}, not {turns}")
@@ -62,27 +63,31 @@ class ConversingVerbs(Verbs):
         if any(one.name == DONE_TOOL for one in tools):
             raise ConfigError("converse tools", f"{DONE_TOOL} is our own")
         self._step("converse")
-        self._port.forget_input(older_than_s=TYPE_AHEAD_S)
-        await self._port.expect(None)
 
         def reply(allowed: Sequence[Tool]) -> Line:
             return self._line("", metadata, tools=allowed, origin=Origin.TURN)
 
         def idle_line(text: str) -> Line:
-            return self._line(verbatim(text), metadata, origin=Origin.IDLE)
+            return self._line(self._exactly(text), metadata, origin=Origin.IDLE)
 
         lines = idle if idle is not None else self._options.idle or self._options.words.idle
         silence_s = idle_s or self._options.idle_s or self._no_input_s
-        talk = Talk(
-            self._port,
-            opening=None if prompt is None else self._line(prompt, metadata, tools=tools),
-            reply=reply,
-            idle_line=idle_line,
-            until=until,
-            tools=tools,
-            limits=Limits(turns, seconds),
-            idle=IdleWatch(lines, silence_s),
-            language=self._options.words,
-            resume=self._options.resume,
-        )
-        return await talk.run()
+        with self._listens("converse"):
+            self._port.forget_input(older_than_s=TYPE_AHEAD_S)
+            await self._port.expect(hints.anything(phrases, self._options.words) if phrases else None)
+            talk = Talk(
+                self._port,
+                opening=None if prompt is None else self._line(prompt, metadata, tools=tools),
+                reply=reply,
+                idle_line=idle_line,
+                until=Goal(self._guarded(until.text)) if isinstance(until, Goal) else until,
+                tools=tools,
+                limits=Limits(turns, seconds),
+                idle=IdleWatch(lines, silence_s),
+                language=self._options.words,
+                resume=self._options.resume,
+            )
+            talked = await talk.run()
+        for said in (*(turn.said for turn in talked.turns), talked.summary):
+            self._heard(said)
+        return talked

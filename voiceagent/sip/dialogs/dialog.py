@@ -6,8 +6,8 @@ import ipaddress
 from collections.abc import Container
 
 from voiceagent.errors import SipError
+from voiceagent.sip.address import Address, Transport
 from voiceagent.sip.auth.digest_account import DigestAccount
-from voiceagent.sip.effects import Address, Transport
 from voiceagent.sip.flows import DEFAULT_PORTS
 from voiceagent.sip.syntax.grammar import NameAddr
 from voiceagent.sip.syntax.message import Request, Response

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from voiceagent.sip.address import Address
 from voiceagent.sip.attempts import Attempts
 from voiceagent.sip.dialogs.abilities import Abilities
 from voiceagent.sip.dialogs.dialog import Dialog
@@ -13,7 +14,7 @@ from voiceagent.sip.dialogs.refer_taken import ReferSubscription
 from voiceagent.sip.dialogs.reliable_client import ReliableBranch
 from voiceagent.sip.dialogs.reliable_server import ReliableResponses
 from voiceagent.sip.dialogs.session_timer import SessionTimer
-from voiceagent.sip.effects import Address, Confirmed, ProbeAnswered
+from voiceagent.sip.effects import Confirmed, ProbeAnswered
 from voiceagent.sip.endpoint_core import Core, sdp_or_none
 from voiceagent.sip.syntax.grammar import quote
 from voiceagent.sip.syntax.message import Request, Response

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from voiceagent.sip.address import Address
 from voiceagent.sip.attempts import SILENT, Attempts
 from voiceagent.sip.dialogs import session_timer
 from voiceagent.sip.dialogs.dialog import Dialog
 from voiceagent.sip.dialogs.invite import Leg, forget_dialog, send_bye
 from voiceagent.sip.dialogs.reliable_client import rseq_of, take_reliable
 from voiceagent.sip.dialogs.session_refresh import watch_session
-from voiceagent.sip.effects import Address, Answered, AnswerReceived, InviteProgress
+from voiceagent.sip.effects import Answered, AnswerReceived, InviteProgress
 from voiceagent.sip.endpoint_core import SDP, Core, HeaderLines, cancel_for, sdp_or_none
 from voiceagent.sip.syntax.grammar import quote
 from voiceagent.sip.syntax.message import Request, Response

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from voiceagent.errors import SipError
+from voiceagent.sip.address import Address
 from voiceagent.sip.attempts import UNREACHABLE
 from voiceagent.sip.dialogs import session_timer
 from voiceagent.sip.dialogs.invite import Leg, OurOffer, PeerOffer, forget_dialog, send_bye, wait_for_ack
-from voiceagent.sip.effects import (
-    Address,
-    AnswerReceived,
-    OfferReceived,
-    RefreshRefused,
-    SessionRefreshed,
-)
+from voiceagent.sip.effects import AnswerReceived, OfferReceived, RefreshRefused, SessionRefreshed
 from voiceagent.sip.endpoint_core import SDP, Core, HeaderLines, sdp_of, sdp_or_none
 from voiceagent.sip.syntax.message import Response
 from voiceagent.sip.transaction import ClientTransaction, InviteServer, ServerTransaction

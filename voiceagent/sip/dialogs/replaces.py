@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from voiceagent.errors import SipError
+from voiceagent.sip.address import Address
 from voiceagent.sip.check import Refusal
 from voiceagent.sip.dialogs.dialog import Dialog
-from voiceagent.sip.effects import Address
 from voiceagent.sip.syntax.grammar_scan import Params
 from voiceagent.sip.syntax.grammar_values import Replaces
 from voiceagent.sip.syntax.message import Request

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from voiceagent.errors import SipError
-from voiceagent.sip.effects import Address, Transport
+from voiceagent.sip.address import Address, Transport
 from voiceagent.sip.flows import DEFAULT_PORTS
 from voiceagent.sip.syntax.uri import host_text, is_ip, parse_hostport
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from voiceagent.errors import SipError
-from voiceagent.sip.effects import Address, Transport
+from voiceagent.sip.address import Address, Transport
 from voiceagent.sip.net.srv import Dice, Hop, Naptr, Srv, address_of_hop, choose_naptr, order_srv, plan
 from voiceagent.sip.syntax.uri import SipUri, is_ip
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from voiceagent.errors import SipError
+from voiceagent.sip.address import Address, Transport
 from voiceagent.sip.dialogs.dialog import transport_of
-from voiceagent.sip.effects import Address, Transport
 from voiceagent.sip.flows import DEFAULT_PORTS
 from voiceagent.sip.syntax.uri import SipUri, is_ip
 

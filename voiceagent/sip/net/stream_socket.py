@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
-from voiceagent.sip.effects import Address
+from voiceagent.sip.address import Address
 from voiceagent.sip.limits import StreamLimits
 from voiceagent.sip.net.framing import Whole
 from voiceagent.sip.net.stream import Close, Stream, StreamEffect, Write

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from voiceagent.errors import ConfigError
-from voiceagent.sip.effects import Address, Transport
+from voiceagent.sip.address import Address, Transport
 from voiceagent.sip.limits import StreamLimits
 from voiceagent.sip.net.framing import Broken
 from voiceagent.sip.net.stream_socket import Connection

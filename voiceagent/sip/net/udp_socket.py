@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from voiceagent.errors import ConfigError
-from voiceagent.sip.effects import Address
+from voiceagent.sip.address import Address
 
 _DATAGRAM = 65_535
 _BATCH = 64  # datagrams read per wake-up of the loop, so that a flood cannot starve the calls

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from voiceagent.sip.effects import Address
+from voiceagent.sip.address import Address
 from voiceagent.sip.syntax.message import Request, Response
 from voiceagent.sip.transaction.client import ClientTransaction, InviteClient, NonInviteClient
 from voiceagent.sip.transaction.reply import home_address

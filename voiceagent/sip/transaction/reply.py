@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from voiceagent.errors import SipError
-from voiceagent.sip.effects import Address
+from voiceagent.sip.address import Address
 from voiceagent.sip.flows import DEFAULT_PORTS
 from voiceagent.sip.syntax.build import reason_for
 from voiceagent.sip.syntax.grammar import split_commas

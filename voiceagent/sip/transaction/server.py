@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import Enum, auto
 
-from voiceagent.sip.effects import Address
+from voiceagent.sip.address import Address
 from voiceagent.sip.syntax.message import Request
 from voiceagent.sip.timers import Timer
 from voiceagent.sip.transaction.reply import ReplyHead

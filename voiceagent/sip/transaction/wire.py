@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 
-from voiceagent.sip.effects import Address, Retransmitted, SendDatagram, SipEffect
+from voiceagent.sip.address import Address
+from voiceagent.sip.effects import Retransmitted, SendDatagram, SipEffect
 from voiceagent.sip.limits import DEFAULT
 from voiceagent.sip.timers import TimerHeap, TimerValues
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from voiceagent.sip.effects import Address, Dropped, TrunkJudged
+from voiceagent.sip.address import Address
+from voiceagent.sip.effects import Dropped, TrunkJudged
 from voiceagent.sip.endpoint_core import Core
 from voiceagent.sip.syntax.message import Request
 from voiceagent.sip.transaction.layer import server_key

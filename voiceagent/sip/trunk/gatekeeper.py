@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from voiceagent.errors import SipError
+from voiceagent.sip.address import Address
 from voiceagent.sip.auth.digest_guard import DigestGuard, Proof
-from voiceagent.sip.effects import Address
 from voiceagent.sip.syntax.headers import Headers
 from voiceagent.sip.syntax.message import Request
 from voiceagent.sip.trunk.numbers import any_matches

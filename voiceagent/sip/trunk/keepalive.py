@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from voiceagent.sip.address import Address
 from voiceagent.sip.attempts import Attempts, send_outside
-from voiceagent.sip.effects import Address
 from voiceagent.sip.endpoint_core import Core
 from voiceagent.sip.syntax.message import Response
 from voiceagent.sip.timers import Timer

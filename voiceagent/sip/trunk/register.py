@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from voiceagent.errors import SipError
+from voiceagent.sip.address import Address
 from voiceagent.sip.attempts import Attempts, send_outside
 from voiceagent.sip.dialogs.dialog import address_of
-from voiceagent.sip.effects import Address, TrunkState
+from voiceagent.sip.effects import TrunkState
 from voiceagent.sip.endpoint_core import Core
 from voiceagent.sip.syntax.grammar_scan import parse_int
 from voiceagent.sip.syntax.message import Response

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from voiceagent.sip.effects import Address, TrunkState
+from voiceagent.sip.address import Address
+from voiceagent.sip.effects import TrunkState
 from voiceagent.sip.endpoint_core import Core
 from voiceagent.sip.trunk.keepalive import Pinger
 from voiceagent.sip.trunk.register import Registration

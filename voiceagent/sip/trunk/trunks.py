@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from voiceagent.sip.address import Address
 from voiceagent.sip.auth.digest_guard import DigestUser
-from voiceagent.sip.effects import Address
 from voiceagent.sip.syntax.uri import host_text, user_text
 from voiceagent.sip.trunk.numbers import NumberRule, any_matches
 
