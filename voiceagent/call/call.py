@@ -198,6 +198,11 @@ class Call:
         """Seconds (loop time) since the call was offered; stands still once it has ended."""
         return (self._loop.time() if self._ended is None else self._ended) - self._started
 
+    @property
+    def began(self) -> float:
+        """When the call was made, by the loop's clock."""
+        return self._started
+
     def wall(self, loop_time: float) -> float:
         """Return the Unix time of a moment of the loop's clock."""
         return self.started_at + loop_time - self._started

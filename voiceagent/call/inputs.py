@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from zlib import crc32
 
 from voiceagent.call.dead_air import runs_of_sound
-from voiceagent.call.loop_timers import OWNER, owning
+from voiceagent.call.loop_timers import OWNER, beyond, owning
 from voiceagent.call.loop_turns import FOLLOWED, LateListener, turns_of
 from voiceagent.errors import SipError, VoiceAgentError
 from voiceagent.ids import Tokens, seeded_chance, seeded_tokens
@@ -260,7 +260,7 @@ class Inputs:
 
     # ── LinkTap ─────────────────────────────────────────────────────────────────────────────────
     def beyond(self) -> AbstractContextManager[None]:
-        return owning(None)
+        return beyond(self)
 
     @contextmanager
     def early(self) -> Generator[None]:
@@ -282,6 +282,9 @@ class Inputs:
 
     def closed(self, socket: int, code: int | None, reason: str, *, ours: bool) -> None:
         self.write("link", socket=socket, state="closed", code=code, reason=reason, ours=ours)
+
+    def gone(self, socket: int, waited: int) -> None:
+        self.write("link", socket=socket, state="gone", **self.since(waited))
 
     def frame(self, socket: int, data: bytes | str) -> None:
         text = data if isinstance(data, str) else bytes(data).decode("utf-8", "backslashreplace")

@@ -31,16 +31,29 @@ class TimerOwner(Protocol):
 
 OWNER: ContextVar[TimerOwner | None] = ContextVar("timer_owner", default=None)
 """Whose timers are armed in this context."""
+BEHALF: ContextVar[TimerOwner | None] = ContextVar("behalf", default=None)
+"""On whose behalf something beyond a call (its leg, its socket, a tool) is being done in this context."""
 
 
 @contextmanager
 def owning(owner: TimerOwner | None) -> Generator[None]:
-    """Timers that are armed within, by whatever is awaited there, are ``owner``'s; None: nobody's."""
+    """Timers that are armed within, by whatever is awaited there, are ``owner``'s."""
     token = OWNER.set(owner)
     try:
         yield
     finally:
         OWNER.reset(token)
+
+
+@contextmanager
+def beyond(owner: TimerOwner) -> Generator[None]:
+    """What is awaited within is done for ``owner``, but not by it: there are no timers of its own."""
+    behalf, token = BEHALF.set(owner), OWNER.set(None)
+    try:
+        yield
+    finally:
+        OWNER.reset(token)
+        BEHALF.reset(behalf)
 
 
 _OURS = "voiceagent."

@@ -54,6 +54,7 @@ def write_call(call: Call, config: CallConfig, transcription: object, *, second:
         began_at=inputs.began_at,
         started_at=round(call.started_at, 6),
         loop_t=round(call.journal.start, 6),
+        made=round(call.began - call.journal.start, 6),
         uvloop=is_uvloop(asyncio.get_running_loop()),
         flow={"name": call.flow.name, **source_of(call.flow)},
         config=asdict(config),

@@ -20,7 +20,7 @@ from voiceagent.call.leg import (
     ReferAsked,
     TransferResult,
 )
-from voiceagent.call.loop_timers import OWNER, owning
+from voiceagent.call.loop_timers import OWNER, beyond
 from voiceagent.call.transfers import Dial
 from voiceagent.errors import MediaError, RequestRefused, SipError
 
@@ -115,7 +115,7 @@ class RecordedLeg:
         inputs, about = self._inputs, {"leg": self.number, "order": order, "count": count}
         began = inputs.turn()
         try:
-            with owning(None):  # the leg's own timers are not in a replay
+            with beyond(inputs):  # the leg's own timers are not in a replay
                 value = await work
         except Exception as error:
             inputs.write("leg", **about, **inputs.since(began), error=error_data(error))

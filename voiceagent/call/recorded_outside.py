@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from voiceagent.call.inputs import Inputs, error_data
-from voiceagent.call.loop_timers import owning
+from voiceagent.call.loop_timers import beyond
 from voiceagent.call.outside import Outside, as_json
 from voiceagent.call.tool_runs import output_text
 from voiceagent.media.g711 import Law
@@ -27,7 +27,7 @@ def recorded_outside(outside: Outside, inputs: Inputs | None) -> Outside:
     async def recording(key: str, work: Callable[[], Awaitable[Any]], *, kind: Any = None) -> Any:
         began = inputs.turn()
         try:
-            with owning(None):
+            with beyond(inputs):
                 value = await outside(key, work, kind=kind)
         except Exception as error:
             inputs.write("outside", key=key, **inputs.since(began), error=error_data(error, inputs.masked))

@@ -53,6 +53,14 @@ class LinkTap(Protocol):
         """It is gone; ``ours``: we had begun to close it."""
         ...
 
+    def turn(self) -> int:
+        """Return where the event loop is: see :meth:`gone`."""
+        ...
+
+    def gone(self, socket: int, waited: int) -> None:
+        """Somebody has waited for its end since the turn ``waited``."""
+        ...
+
     def sent(self, socket: int, data: bytes) -> None:
         """A control frame of ours leaves."""
         ...
@@ -74,7 +82,6 @@ class TappedTransport:
         self._frame: Callable[[bytes | str], None] = _nobody
         self._owned = tap.owned
         self.send_audio = inner.send_audio
-        self.wait_closed = inner.wait_closed
 
     def listen(self, listener: FrameListener) -> None:
         self._listener = listener
@@ -93,6 +100,12 @@ class TappedTransport:
     def send(self, data: bytes) -> None:
         self._tap.sent(self.socket, data)
         self._inner.send(data)
+
+    async def wait_closed(self) -> None:
+        waited = self._tap.turn()
+        with self._tap.beyond():
+            await self._inner.wait_closed()
+        self._tap.gone(self.socket, waited)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         self._closing = True

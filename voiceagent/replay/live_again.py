@@ -98,6 +98,7 @@ class _Life:
     async def live(self) -> Replayed:
         script, made = self._script, self._made
         journal = Journal(None, None, monotonic=self._loop.time)
+        self._loop.set_clock(round(self._recording.loop_start + float(made["made"]), 6))
         journal.tap(script.tap)
         inputs = Inputs(journal, str(made["seed"]), wall=self._wall)
         legs = ReplayLegs(script)

@@ -60,7 +60,11 @@ class ReplaySocket:
             self._loop.call_soon(self._end, left["code"], left["reason"])
 
     async def wait_closed(self) -> None:
-        await asyncio.shield(self._gone)
+        key = ("gone", self.number)
+        if self._script.knows(key, self._is_gone):
+            await self._script.answered(key)
+        else:
+            await asyncio.shield(self._gone)
 
     # ── the recording speaks ────────────────────────────────────────────────────────────────────
     def frame(self, data: bytes) -> bool:
@@ -85,6 +89,9 @@ class ReplaySocket:
         self._gone.set_result(None)
         if self._listener is not None:
             self._listener.transport_closed(code, reason)
+
+    def _is_gone(self, one: Input) -> bool:
+        return one.entry.get("socket") == self.number and one.entry.get("state") == "gone"
 
     def _is_end(self, one: Input) -> bool:
         return one.entry.get("socket") == self.number and one.entry.get("state") == "closed"
@@ -120,7 +127,8 @@ class ReplayProvider:
     def _link(self, entry: Mapping[str, Any]) -> bool:
         if entry["state"] == "closed":
             return self._socket(entry["socket"]).closed(entry)
-        return self._script.answer(("socket", entry["socket"]), entry)
+        name = "gone" if entry["state"] == "gone" else "socket"
+        return self._script.answer((name, entry["socket"]), entry)
 
     def _frame(self, entry: Mapping[str, Any]) -> bool:
         return self._socket(entry["socket"]).frame(_data(entry))

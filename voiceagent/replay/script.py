@@ -219,4 +219,6 @@ def _key_of(entry: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return under which key an answer is waited for."""
     if entry["type"] == "in.outside":
         return ("outside", entry["key"])
+    if entry["type"] == "in.link":
+        return ("gone", entry["socket"])
     return (entry.get("leg"), entry.get("order"), entry.get("count"))
