@@ -78,7 +78,7 @@ def sets_in_the_process() -> set[str]:
 async def until(so: Callable[[], bool]) -> None:
     """The thread that read a set may hold it a moment longer than the loop that took it."""
     async with asyncio.timeout(30):
-        while not so():
+        while not so():  # noqa: ASYNC110 - what happens is in a thread
             await asyncio.sleep(0.01)
 
 

@@ -210,3 +210,4 @@ def test_a_service_refuses_a_flow_whose_file_is_missing(tmp_path: Path) -> None:
     (tmp_path / "legal.wav").unlink()
     with pytest.raises(ConfigError, match=rf"desk.toml:{line_of(DESK, 'file =')}.*no file legal.wav"):
         load_flows([path])
+    assert len(list(load_flows([path], None))) == 1  # where calls are replayed, nobody reads it

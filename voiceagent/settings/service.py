@@ -103,7 +103,8 @@ class ConsoleSettings(Section):
     port: Port = Field(default=8080, description="Port; 0 takes a free one.")
     token: SecretStr | None = Field(
         default=None,
-        description="An admin's token. Default: the first start makes and prints one, good until there is an admin.",
+        description="An admin's token. Default: the first start makes and prints one, good until there is an "
+        "admin.",
     )
     allowed_hosts: tuple[str, ...] = Field(
         default=(), description="Further names that the Host header may carry."

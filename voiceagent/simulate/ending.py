@@ -38,7 +38,7 @@ class Refusal:
 
 
 def end_loop(runner: asyncio.Runner, loop: SimulationLoop) -> list[Refusal]:
-    """Cancel all that still runs, wait for it within reason, and close the runner; return what refused to end.
+    """Cancel all that still runs, wait for it within reason, close the runner; return what refused to end.
 
     What refuses is left where it waits. It is never destroyed: its code would run once more then, without a
     loop to wait on, and go round for ever.

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from sqlalchemy import Row, delete, func, insert, select, update
 
@@ -24,8 +24,18 @@ ROLES: tuple[RoleName, ...] = ("viewer", "operator", "supervisor", "admin")
 KEY_PREFIX = "va_"
 PASSWORD_CHARS = range(12, 257)
 NAME_CHARS = 64
-COST: dict[str, int] = {}
-"""Argon2's parameters where they are not argon2-cffi's (RFC 9106's second choice: 64 MiB, 3 rounds)."""
+
+
+class Cost(TypedDict, total=False):
+    """Argon2's parameters; memory in KiB."""
+
+    time_cost: int
+    memory_cost: int
+    parallelism: int
+
+
+COST: Cost = {}
+"""What differs from argon2-cffi's own: RFC 9106's second choice, 64 MiB and 3 rounds."""
 
 
 @dataclass(frozen=True, slots=True)

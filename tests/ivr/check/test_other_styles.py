@@ -108,6 +108,20 @@ MISTAKES = [
         """,
     ),
     (
+        "missing-no-input",
+        """
+        from voiceagent.ivr import Call, flow
+
+        @flow("f")
+        async def main(call: Call) -> None:
+            try:
+                number = int(await call.collect("Ask."))  # here
+            except ValueError:
+                number = 0
+            await call.hangup(f"It is {number}.")
+        """,
+    ),
+    (
         "missing-await",
         """
         from voiceagent.ivr import Call, flow
@@ -243,6 +257,25 @@ SOUND = {
             number = await call.collect("Ask.")
             await call.say((number or "none")[:3])
             await call.hangup()
+        """,
+    "what None raises is caught": """
+        from contextlib import suppress
+        from voiceagent.ivr import Call, flow
+
+        @flow("f")
+        async def main(call: Call) -> None:
+            try:
+                picked = await call.choose("Ask.", hours="1", desk="0")
+                await call.say({"hours": "Nine to five.", "desk": "One moment."}[picked])
+            except (KeyError, OSError):
+                await call.say("Sorry.")
+            with suppress(TypeError):
+                await call.say(f"It is {int(await call.collect('Ask.')) + 1}.")
+            try:
+                number = await call.collect("Ask.")
+                await call.say(number[:3])
+            except:
+                await call.hangup()
         """,
     "many at once": """
         import asyncio

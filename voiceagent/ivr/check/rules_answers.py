@@ -13,6 +13,8 @@ from voiceagent.ivr.check.verb_table import QUESTIONS
 from voiceagent.ivr.matching import words
 
 _OUT = (ast.Return, ast.Raise, ast.Continue, ast.Break)
+_OF_NONE = ("TypeError", "AttributeError", "KeyError", "LookupError", "Exception", "BaseException")
+"""What using None may raise, and what is above that."""
 _EITHER = ("True", "False")
 
 
@@ -115,6 +117,8 @@ def _judged(
     if handling.none:
         return
     what = f"{use.name} returns None when the caller gave no answer"
+    if handling.used is not None and _caught(source, handling.used):
+        return
     if handling.used is not None:
         yield source.found(
             handling.used, "missing-no-input", f"{what}, and this uses it unseen", "test for None before"
@@ -126,6 +130,29 @@ def _judged(
         yield source.found(
             handling.matched, "missing-no-input", f"{what}, and no branch handles that", remedy
         )
+
+
+def _caught(source: Source, node: ast.AST) -> bool:
+    """Tell whether what None would raise here is caught: that is a way to handle it, too."""
+    below, above = node, source.parent.get(node)
+    while above is not None and not isinstance(above, ast.FunctionDef | ast.AsyncFunctionDef):
+        caught: list[ast.expr | None] = []
+        if isinstance(above, ast.Try | ast.TryStar) and below in above.body:
+            caught = [one.type for one in above.handlers]
+        elif isinstance(above, ast.With) and below in above.body:
+            caught = [
+                kind
+                for one in above.items
+                if isinstance(one.context_expr, ast.Call)
+                and source.dotted(one.context_expr.func) == "contextlib.suppress"
+                for kind in one.context_expr.args
+            ]
+        for kind in caught:
+            kinds = kind.elts if isinstance(kind, ast.Tuple) else [kind]
+            if any(one is None or source.dotted(one) in _OF_NONE for one in kinds):
+                return True
+        below, above = above, source.parent.get(above)
+    return False
 
 
 def _handling(source: Source, use: VerbUse) -> _Handling | None:

@@ -48,7 +48,10 @@ def flow_of(
 
     Functions of files beside it come from ``modules``.
     """
-    findings = [one for one in check_flow(parsed, Allowed(endpoints=endpoints)) if one.severity == "error"]
+    allowed = Allowed(endpoints=endpoints)
+    if endpoints.offline:  # a replay has heard the files already, a simulation names those that are missing
+        allowed = Allowed(endpoints=endpoints, sound=lambda path: None)
+    findings = [one for one in check_flow(parsed, allowed) if one.severity == "error"]
     meant = [one for one in findings if one.code in JUDGEMENTS]
     allowed = set(meant) - set(allowed_out(meant, parsed.text))
     findings = [one for one in findings if one not in allowed]
