@@ -88,7 +88,7 @@ class Inputs:
         """What time it was in which turn of the loop."""
         if self._turns is not None:
             self._turns.listen(self._lateness)
-            journal.keep_time(self.time)
+            journal.keep_time(self._written)
         self._legs = 0
         self._sockets = 0
         self._sessions = 0
@@ -99,8 +99,6 @@ class Inputs:
         self._timers_from = 0.0
         self._fired_at = -1.0
         self._caller: dict[int, tuple[float, list[float]]] = {}
-        self._entered = 0
-        """Turn of the loop in which the last input has entered."""
         self._early = False
         journal.inputs = self
 
@@ -147,12 +145,18 @@ class Inputs:
                     self._write_clock()
         return self._clock
 
+    def _written(self) -> float:
+        """An entry is written: what an input woke is still at work, so the turns are counted on."""
+        if self._turns is not None:
+            self._turns.stay()
+        return self.time()
+
     def _look(self) -> float:
         """Something enters, with the time in its entry: return that."""
         turns = self._turns
         if turns is None:
             return self._journal.now
-        self._clock_turn = self._entered = turns.current()
+        self._clock_turn = turns.current()
         self._clock = turns.clock()
         now = self._clock - self._journal.start
         for leg in [leg for leg, (_, marks) in self._caller.items() if marks[-3] >= now]:
@@ -234,9 +238,11 @@ class Inputs:
 
         Where they are more than one, or come while what an input woke may still run: gap, frames, turn.
         """
-        now = self._journal.now
-        turn = 0 if self._turns is None else self._turns.current()
-        if turn - self._entered > FOLLOWED:
+        turns = self._turns
+        if turns is None:
+            return
+        now, turn = turns.clock() - self._journal.start, turns.current()
+        if turn - self._clock_turn > FOLLOWED:
             turn = 0
         gathered = self._caller.get(leg)
         if gathered is None:

@@ -13,8 +13,8 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from voiceagent.call.loop_timers import watch_timers
 
-FOLLOWED = 24
-"""Turns that are counted after an input: nothing that it woke takes more of them to act."""
+FOLLOWED = 6
+"""Turns that are counted after a sign of life: nothing that was woken takes more of them to give another."""
 REST = 1000
 """So much the number jumps over a rest."""
 BEAT_S = 0.025
@@ -54,6 +54,11 @@ class LoopTurns:
             self._number += REST
             self._left = 1
             self._loop.call_soon(self._next)
+
+    def stay(self) -> None:
+        """A call that was woken is still at work: count on, if it is counted."""
+        if self._left:
+            self._left = FOLLOWED
 
     def current(self) -> int:
         """Return the number of this turn while turns are counted, else 0."""

@@ -23,7 +23,7 @@ from contextvars import Context
 from typing import Any, Protocol
 
 from voiceagent.call.loop_timers import at_once, timer_name
-from voiceagent.call.loop_turns import FOLLOWED, REST
+from voiceagent.call.loop_turns import REST
 from voiceagent.replay.timers import is_timer
 from voiceagent.simulate.inner_selector import InnerSelector
 from voiceagent.simulate.virtual_loop import VirtualDeadlock
@@ -252,7 +252,7 @@ class ReplayLoop(asyncio.SelectorEventLoop):
 
     def _follows(self, turn: int) -> bool:
         """Return whether the loop did not rest between the last input and this one."""
-        return turn > 0 and -1 <= turn - self._turn <= FOLLOWED
+        return turn > 0 and -1 <= turn - self._turn < REST
 
     def _step(self, script: Script) -> bool:
         """Let one thing happen; True when the loop has something to do then."""
