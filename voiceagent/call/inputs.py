@@ -93,7 +93,8 @@ class Inputs:
         self._sockets = 0
         self._sessions = 0
         self._audio: list[float | list[float]] = []
-        self._audio_of: tuple[int, str, str, int, int] | None = None
+        self._audio_turns: list[int] = []
+        self._audio_of: tuple[int, str, str, int] | None = None
         self._audio_from = 0.0
         self._timers: list[tuple[int, float, float, str]] = []
         self._timers_from = 0.0
@@ -306,7 +307,7 @@ class Inputs:
         now = self._look()
         if self._timers:
             self.flush()
-        of = (socket, event.response_id, event.item_id, event.content_index, turn)
+        of = (socket, event.response_id, event.item_id, event.content_index)
         if self._audio_of != of or len(self._audio) >= AUDIO_ENTRY_LIMIT:
             self.flush()
             self._audio_of, self._audio_from = of, now
@@ -315,6 +316,7 @@ class Inputs:
             amounts = [len(event.data)]
         else:
             amounts = [size if sound else -size for size, sound in runs_of_sound(event.data, audio_format)]
+        self._audio_turns.append(turn)
         self._audio.append([_ms(now - self._audio_from), *(amounts or [0])])
 
     def sent(self, socket: int, data: bytes) -> None:
@@ -341,11 +343,12 @@ class Inputs:
             self._journal.write("in.timers", since=round(self._timers_from, 6), fired=fired, **clock)
         if self._audio_of is None:
             return
-        socket, response, item, index, turn = self._audio_of
+        socket, response, item, index = self._audio_of
+        turns, self._audio_turns = self._audio_turns, []
         audio, self._audio, self._audio_of = self._audio, [], None
         self._journal.write(
             "in.audio",
-            **({"g": turn} if turn else {}),
+            **({"turns": turns} if any(turns) else {}),
             socket=socket,
             response=response,
             item=item,

@@ -21,6 +21,8 @@ from typing import IO, Any, Protocol
 
 FORMAT_VERSION = 1
 QUEUE_LIMIT = 20_000
+BATCH_S = 0.02
+"""Entries of so long are written together: waking the thread for each costs more than writing it."""
 
 
 class Gathered(Protocol):
@@ -123,7 +125,8 @@ class JournalWriter:
         self.folder = folder
         self._tap = tap
         self.dropped = 0
-        self._queue: queue.Queue[tuple[Path, dict[str, Any] | None] | None] = queue.Queue()
+        self._queue: queue.SimpleQueue[tuple[Path, dict[str, Any] | None] | None] = queue.SimpleQueue()
+        self._closing = threading.Event()
         self._files: dict[Path, IO[str]] = {}
         self.failed: str | None = None
         """The last error of the disk, for readiness and alarms; calls go on regardless."""
@@ -143,10 +146,11 @@ class JournalWriter:
         if entry is not None and self._queue.qsize() >= QUEUE_LIMIT:
             self.dropped += 1
         else:
-            self._queue.put_nowait((path, entry))
+            self._queue.put((path, entry))
 
     def close(self) -> None:
         """Write what is queued, close all files and end the thread."""
+        self._closing.set()
         self._queue.put(None)
         self._thread.join()
 
@@ -154,6 +158,7 @@ class JournalWriter:
         while True:
             touched: set[Path] = set()
             entry = self._queue.get()
+            self._closing.wait(BATCH_S)
             while entry is not None:
                 path, line = entry
                 self._write(path, line, touched)

@@ -185,7 +185,8 @@ def _take(found: Recording, line: int, entry: Entry, t: float, before: int) -> N
             found.inputs.append(Input(round(at, 6), one, None, int(more[0]) if more else 0, line))
     elif kind == "in.audio":
         since = float(entry["since"])
-        for delta in entry["deltas"]:
+        turns: list[int] = entry.get("turns") or [0] * len(entry["deltas"])
+        for turn, delta in zip(turns, entry["deltas"], strict=True):
             at = round(since + delta[0] / 1000, 6)
             found.inputs.append(Input(at, {**entry, "amounts": delta[1:]}, before, turn, line))
     elif kind == "in.timers":
