@@ -60,17 +60,12 @@ async def nobody_answers(call: Call, about: str) -> None:
 
 async def message(call: Call, about: str) -> None:
     """Record what the caller says until a key, a long silence, or the end of the call."""
+    await call.say("Please leave your message now, and press hash when you are done.")
     recording = await call.record("message")
     try:
         await call.fetch(open_ticket, recording.file if recording else "", about)  # now: many just hang up
     except FetchFailed:
         call.step("no ticket")
-    await call.collect(  # check: allow missing-no-input
-        'Ask: "Please leave your message now, and press hash when you are done."',
-        digits=Digits(1),
-        speech=False,
-        attempts=1,
-        no_input_s=30,
-    )
+    await call.listen(seconds=180, silence_s=6)
     await call.stop_recording()
     await call.say("Thank you. We will call you back.")

@@ -25,22 +25,15 @@ def read_file(path: str | Path, most_bytes: int = MOST_BYTES) -> bytes:
     Raises :class:`UnreadableFile` for what is missing, no regular file (a folder, a device, a named pipe:
     some never end, others never begin), not to be opened, or larger than ``most_bytes``.
     """
-    try:
-        _demand_regular(os.stat(path))  # before it is opened: opening a device may do something
-        # Not to wait for a writer, should a named pipe have taken the file's place just now.
-        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(number, "rb") as file:
-            _demand_regular(os.fstat(number))
-            raw = file.read(most_bytes + 1)
-    except FileNotFoundError:
-        raise UnreadableFile("no such file") from None
-    except OSError as error:
-        raise UnreadableFile(f"cannot be read: {error.strerror}") from None
-    except ValueError as error:  # a null byte in its name
-        raise UnreadableFile(f"cannot be read: {error}") from None
+    raw = _beginning(path, most_bytes + 1)
     if len(raw) > most_bytes:
         raise UnreadableFile(f"is larger than {most_bytes} bytes")
     return raw
+
+
+def demand_file(path: str | Path) -> None:
+    """Raise :class:`UnreadableFile` as :func:`read_file` does, whatever the file's size is."""
+    _beginning(path, 1)
 
 
 def read_text(path: str | Path, most_bytes: int = MOST_BYTES) -> str:
@@ -50,6 +43,22 @@ def read_text(path: str | Path, most_bytes: int = MOST_BYTES) -> str:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UnreadableFile("is not UTF-8", line=raw[: error.start].count(b"\n") + 1) from None
+
+
+def _beginning(path: str | Path, count: int) -> bytes:
+    try:
+        _demand_regular(os.stat(path))  # before it is opened: opening a device may do something
+        # Not to wait for a writer, should a named pipe have taken the file's place just now.
+        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(number, "rb") as file:
+            _demand_regular(os.fstat(number))
+            return file.read(count)
+    except FileNotFoundError:
+        raise UnreadableFile("no such file") from None
+    except OSError as error:
+        raise UnreadableFile(f"cannot be read: {error.strerror}") from None
+    except ValueError as error:  # a null byte in its name
+        raise UnreadableFile(f"cannot be read: {error}") from None
 
 
 def _demand_regular(state: os.stat_result) -> None:

@@ -58,7 +58,7 @@ async def test_an_operator_follows_a_call_and_makes_the_agent_speak(desk: Desk) 
     await expect(item.locator(".chip")).to_have_text("queued")
     await expect(item).to_contain_text("caller speaking")
     call_id, wish, operator = desk.directory.spoken[0]
-    assert (call_id, operator) == ("c1", "operator via page")
+    assert (call_id, operator) == ("c1", "console.token via page")
     assert (wish.instructions, wish.when) == (
         "Tell the caller that it arrives on Thursday.",
         "after_playback",
@@ -107,7 +107,7 @@ async def test_hanging_up_asks_first(desk: Desk) -> None:
     await hang_up.click()
     await page.get_by_role("dialog").get_by_role("button", name="Hang up").click()
     await expect(page.get_by_text("Ended: we hung up")).to_be_visible()
-    assert desk.directory.hung_up == [("c1", "operator via page")]
+    assert desk.directory.hung_up == [("c1", "console.token via page")]
     await expect(page.get_by_label("Instructions")).to_be_hidden()
     await expect(hang_up).to_be_hidden()
 

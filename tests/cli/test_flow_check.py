@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from voiceagent.cli.main import app
 from voiceagent.errors import ConfigError
 from voiceagent.ivr import load_flows
+from voiceagent.media.wav import WavWriter
 
 SOUND = """
 from voiceagent.ivr import Call, flow
@@ -184,7 +184,8 @@ def test_functions_of_other_files_are_looked_at() -> None:
 
 
 def test_a_file_to_be_played_is_there() -> None:
-    write("legal.wav", "")
+    with WavWriter("legal.wav") as file:
+        file.write(bytes(320))
     text = SOUND.replace(
         'await call.say("Hello.")', 'await call.play("legal.wav")\n    await call.play("gone.wav")'
     )
@@ -267,3 +268,23 @@ def test_a_broken_neighbour_is_named_itself() -> None:
     write("prices.py", "\n1 / 0\n")
     result = check(write("shop.py", SOUND.replace("\nfrom", "\nimport prices\nfrom")), "--json")
     assert codes(result) == [("prices.py", 2, "import-fails")]
+
+
+def test_queues_come_from_the_settings() -> None:
+    wait = SOUND.replace('await call.say("Hello.")', 'await call.queue("sale")')
+    write("shop.py", wait)
+    none = check("shop.py")
+    assert none.exit_code == 0
+    assert "shop.py:6: warning: there is no queue 'sale': the settings have none" in none.stdout
+    write(
+        "voiceagent.toml",
+        '[call]\ntransfer_targets = ["sip:a@example.com"]\n'
+        '[[queues]]\nname = "sales"\ntargets = ["sip:a@example.com"]\n',
+    )
+    result = check("shop.py")
+    assert result.exit_code == 1
+    assert result.stdout.startswith(
+        "shop.py:6: error: there is no queue 'sale': the settings have sales (did you mean 'sales'?)"
+    )
+    write("shop.py", wait.replace("sale", "sales"))
+    assert check("shop.py").exit_code == 0

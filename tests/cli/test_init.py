@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from tests.loopback.test_process import QUIET, clean_environment
 from voiceagent.cli.init import FILES, NEXT
 from voiceagent.cli.main import app
+from voiceagent.cli.run import own_command
 from voiceagent.phone.phone import Phone
 from voiceagent.records.journal import read_journal
 
@@ -46,11 +47,32 @@ def files_in(folder: Path) -> dict[str, bytes]:
 
 def test_it_makes_the_files_and_says_what_to_do_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
     told = run("init", "my shop")
     assert set(files_in(tmp_path / "my shop")) == set(FILES)
     assert [line.strip() for line in told.partition("Next:\n")[2].splitlines()] == ["cd 'my shop'", *NEXT]
     readme = (tmp_path / "my shop" / "README.md").read_text(encoding="utf-8")
     assert readme.split("```")[1].strip().splitlines() == list(NEXT)
+
+
+def test_who_has_not_activated_the_environment_is_told_how(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "an env" / "bin"
+    place.mkdir(parents=True)
+    (place / "activate").touch()
+    monkeypatch.setattr(sys, "executable", str(place / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    told = json.loads(run("init", str(tmp_path / "shop"), "--json"))
+    assert told["next"] == [f"cd {tmp_path / 'shop'}", f"source '{place / 'activate'}'", *NEXT]
+    assert own_command() == f"'{place / 'python'}' -m voiceagent"
+
+    (place / "voiceagent").touch(mode=0o755)
+    assert own_command() == f"'{place / 'voiceagent'}'"
+    monkeypatch.chdir(place.parent)
+    assert own_command() == "bin/voiceagent"
+    monkeypatch.setenv("PATH", str(place))
+    assert own_command() == "voiceagent"
 
 
 def test_nothing_is_overwritten_and_what_is_in_the_way_is_listed(project: Path) -> None:
@@ -97,7 +119,8 @@ def test_its_tests_pass(project: Path) -> None:
     done = subprocess.run(
         [sys.executable, *words],
         cwd=project,
-        env={**clean_environment(), "PYTHONPATH": path},
+        # Whatever else is installed beside pytest is not asked for, and takes its time.
+        env={**clean_environment(), "PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         timeout=60,

@@ -29,9 +29,10 @@ def an_app(directory: FakeDirectory, **settings: Any) -> FastAPI:
     """Return the console over ``directory``."""
     metrics = settings.pop("metrics", None)
     webhooks = settings.pop("webhooks", None)
+    database = settings.pop("database", None)
     settings.setdefault("stream_tick_s", 0.0)
     config = ConsoleConfig(token=TOKEN, viewer_token=VIEWER, **settings)
-    return create_app(directory, config, metrics=metrics, webhooks=webhooks)
+    return create_app(directory, config, metrics=metrics, webhooks=webhooks, database=database)
 
 
 @dataclass
@@ -130,7 +131,7 @@ async def streaming(app: FastAPI, *, headers: dict[str, str] | None = None) -> A
         "raw_path": b"/v1/events",
         "query_string": b"",
         "root_path": "",
-        "headers": [(k.lower().encode(), v.encode()) for k, v in given.items()],
+        "headers": [(k.lower().encode(), v.encode()) for k, v in given.items() if v],
         "client": ("127.0.0.1", 40000),
         "server": ("localhost", 8080),
     }

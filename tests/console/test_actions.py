@@ -38,8 +38,8 @@ async def test_a_caller_is_put_on_hold_and_taken_back(
     back = await client.post(f"{ACTIONS}/resume", json={})
     assert (back.status_code, back.json()["held_by"]) == (200, [])
     assert directory.acts == [
-        ("c1", Act("hold"), "operator via api"),
-        ("c1", Act("resume"), "operator via api"),
+        ("c1", Act("hold"), "console.token via api"),
+        ("c1", Act("resume"), "console.token via api"),
     ]
 
 

@@ -85,7 +85,7 @@ async def test_a_trigger_is_accepted_with_its_address(
     assert body["ended"] is False
     assert answer.headers["location"] == body["links"]["self"]
     call_id, trigger, operator = directory.spoken[0]
-    assert (call_id, operator) == ("c1", "operator via api")
+    assert (call_id, operator) == ("c1", "console.token via api")
     assert trigger.metadata == {"purpose": "greeting"}
     assert (trigger.when, trigger.deadline_ms, trigger.coalesce) == ("now", 5000, "hello")
     shown = await client.get(answer.headers["location"])
@@ -260,7 +260,7 @@ async def test_withdrawing_ends_what_waits_and_leaves_what_ended(
 async def test_hang_up_ends_the_call(client: httpx.AsyncClient, directory: FakeDirectory) -> None:
     body = (await client.post("/v1/calls/c1/actions/hangup")).json()
     assert body["state"] == "ended"
-    assert directory.hung_up == [("c1", "operator via api")]
+    assert directory.hung_up == [("c1", "console.token via api")]
 
 
 async def test_too_many_triggers_are_told_to_wait(directory: FakeDirectory) -> None:
@@ -317,7 +317,7 @@ async def test_the_flows_are_listed_and_read_again(client: httpx.AsyncClient) ->
     assert (answer.status_code, answer.json()["version"], answer.json()["loaded_by"]) == (
         200,
         2,
-        "operator via api",
+        "console.token via api",
     )
 
 

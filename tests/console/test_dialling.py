@@ -48,7 +48,7 @@ async def test_a_call_is_placed_with_all_that_was_asked(
     assert (body.call_id, body.id, body.direction, body.state) == ("out1", "out1", "outbound", "dialling")
     assert answer.headers["location"] == "/v1/calls/out1"
     wish, operator = directory.dialled[0]
-    assert operator == "operator via api"
+    assert operator == "console.token via api"
     assert (wish.to, wish.flow, wish.from_user) == ("sip:100@pbx.example.com", "front-desk", "+442079460018")
     assert (wish.headers, wish.metadata) == ({"X-Job": "42"}, {"what": "the dentist"})
     assert (wish.trunk, wish.ring_timeout_s, wish.consent_reference) == ("carrier", 20, "crm-17")

@@ -96,6 +96,14 @@ def test_the_mute_covers_the_fading_end() -> None:
         ("Expect 6 digits.", Expectation(ExpectKind.DIGITS, min_digits=6, max_digits=6)),
         ("Expect 1 to 16 digits.", Expectation(ExpectKind.DIGITS, min_digits=1, max_digits=16)),
         ("Expect anything.", Expectation(ExpectKind.ANYTHING)),
+        (
+            "Expect anything, such as: that is all; Goodbye.",
+            Expectation(
+                ExpectKind.ANYTHING,
+                ("that is all", "goodbye", *(one for one in USUAL_COMMANDS if one != "goodbye")),
+            ),
+        ),
+        ("Expect anything, such as: ;.", Expectation(ExpectKind.ANYTHING)),
         ("Names of doctors: Hill, Moss.", None),
         ("Expect one of: ;.", None),
         ("", None),

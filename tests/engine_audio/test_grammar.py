@@ -18,6 +18,7 @@ from voiceagent.engine.stt.sphinx import agree
 
 MENU = Expectation(ExpectKind.PHRASES, ("Billing", "Opening hours", "Press 1", "Sales & support"))
 YES_NO = Expectation(ExpectKind.YES_NO)
+PERSON = Expectation(ExpectKind.PHRASES, ("person", "a person", "operator"))
 DIGITS = Expectation(ExpectKind.DIGITS, min_digits=2, max_digits=6)
 
 
@@ -50,6 +51,9 @@ def test_digit_words_become_figures(spoken: str, digits: str | None) -> None:
         ("opening hours thanks", MENU, "opening hours"),
         ("press one", MENU, "press one"),
         ("bill", MENU, ""),
+        ("the person", PERSON, "person"),
+        ("a person please", PERSON, "person"),
+        ("person", PERSON, "person"),
         ("yeah", YES_NO, "yes"),
         ("no thank you", YES_NO, "no"),
         ("no thank", YES_NO, "no"),
@@ -79,6 +83,12 @@ def test_the_grammar_lists_the_phrases_and_every_word_is_known() -> None:
     assert spoken <= set(wanted.words)
 
 
+def test_a_single_digit_is_a_word_of_ten() -> None:
+    wanted = listening(Expectation(ExpectKind.DIGITS, min_digits=1, max_digits=1))
+    assert ")+" not in wanted.jsgf
+    assert ("five", 12) in wanted.sentences
+
+
 @pytest.mark.parametrize(
     ("strict", "free", "expect", "outcome"),
     [
@@ -91,6 +101,7 @@ def test_the_grammar_lists_the_phrases_and_every_word_is_known() -> None:
         ("four one", "four one", DIGITS, ("41", True, "")),
         ("four one", "four one one", DIGITS, ("", False, "41")),
         ("four", "four", DIGITS, ("", False, "4")),
+        ("the person", "a person", PERSON, ("the person", True, "")),
         ("yes", "yeah", YES_NO, ("yes", True, "")),
         ("", "", YES_NO, ("", False, "")),
     ],

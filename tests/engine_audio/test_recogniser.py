@@ -26,6 +26,8 @@ MENU = Expectation(
     ExpectKind.PHRASES, ("billing", "opening hours", "speak to an operator", "main menu", "make a payment")
 )
 YES_NO = Expectation(ExpectKind.YES_NO)
+PERSON = Expectation(ExpectKind.PHRASES, ("opening hours", "advice", "person", "a person", "operator"))
+ONE_DIGIT = Expectation(ExpectKind.DIGITS, min_digits=1, max_digits=1)
 DIGITS = Expectation(ExpectKind.DIGITS)
 
 
@@ -40,10 +42,11 @@ async def ear() -> AsyncIterator[PocketsphinxRecogniser]:
 @pytest.fixture(scope="module")
 def sounds(say: Callable[[str], bytes]) -> dict[str, bytes]:
     """Made outside the event loop."""
-    said = ("Billing", "Opening hours please", "Yes", "No thanks", "Four eight one five", OPEN)
-    return {text: say(text) for text in said}
+    said = ("Billing", "Opening hours please", "Yes", "No thanks", "Four eight one five", "A person", OPEN)
+    return {text: say(text) for text in (*said, *FIGURES)}
 
 
+FIGURES = {"One": "1", "Two": "2", "Three": "3", "Four": "4", "Five": "5"}
 OPEN = "What's the weather like in London tomorrow"
 
 
@@ -56,6 +59,8 @@ OPEN = "What's the weather like in London tomorrow"
         ("No thanks", YES_NO, "no thanks"),
         ("Four eight one five", DIGITS, "4815"),
         ("Billing", Expectation(), "billing"),
+        ("A person", PERSON, "the person"),
+        *((word, ONE_DIGIT, figure) for word, figure in FIGURES.items()),
     ],
 )
 async def test_expected_words_are_heard(
@@ -66,7 +71,7 @@ async def test_expected_words_are_heard(
     assert heard.decode_ms > 0
 
 
-@pytest.mark.parametrize("expect", [MENU, YES_NO, DIGITS], ids=lambda expect: expect.kind.value)
+@pytest.mark.parametrize("expect", [MENU, YES_NO, DIGITS, ONE_DIGIT], ids=lambda expect: expect.kind.value)
 async def test_other_talk_is_not_taken_for_an_answer(
     ear: PocketsphinxRecogniser, sounds: dict[str, bytes], expect: Expectation
 ) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, get_type_hints
 
 import pytest
 
+from voiceagent.call.flow_port import FlowPort
 from voiceagent.errors import ConfigError
 from voiceagent.ivr import Call, Digits, FlowBook, flow, load_flows, option, tool
 from voiceagent.ivr.answers import Choice
+from voiceagent.ivr.ports import CallPort
 from voiceagent.ivr.routing import Arrival
 from voiceagent.ivr.routing.patterns import normal_number
 from voiceagent.ivr.verbs.wording import repaired, verbatim
@@ -140,3 +142,8 @@ def test_verbatim_text_cannot_break_out_of_its_quotes() -> None:
 def test_a_repaired_prompt_keeps_the_question() -> None:
     text = repaired("Sorry.", "Offer tea or coffee.", "Press 1 for tea.")
     assert text == 'Say "Sorry." Then: Offer tea or coffee. Then: Say "Press 1 for tea."'
+
+
+def test_a_type_checker_knows_that_nothing_runs_after_hangup() -> None:
+    for method in (Call.hangup, CallPort.hang_up, FlowPort.hang_up):
+        assert get_type_hints(method)["return"] is NoReturn

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from voiceagent.ivr.check.allowed import Allowed, Queues, Targets
 from voiceagent.ivr.check.findings import Finding
-from voiceagent.ivr.check.toml_check import Targets, check_flow
+from voiceagent.ivr.check.toml_check import check_flow
 from voiceagent.ivr.toml.read import FlowFileError, ParsedFlow, parse_toml_flow
 
 HERE = Path(__file__).parent
@@ -26,10 +27,10 @@ def parsed(text: str) -> ParsedFlow:
     return parse_toml_flow(text, HERE / "shop.toml")
 
 
-def checked(text: str, targets: Targets | None = None) -> list[Finding]:
+def checked(text: str, targets: Targets | None = None, queues: Queues | None = None) -> list[Finding]:
     """Return everything that is wrong with a flow, whether reading or checking tells it."""
     try:
-        return check_flow(parsed(text), targets)
+        return check_flow(parsed(text), Allowed(targets, queues=queues))
     except FlowFileError as error:
         return list(error.findings)
 

@@ -11,11 +11,12 @@ from tests.ivr_toml.kit import checked, line_of, parsed, shop
 from voiceagent.app.flow_books import book_of_flows
 from voiceagent.errors import ConfigError
 from voiceagent.ivr import flow, load_flows
+from voiceagent.ivr.check.allowed import Allowed
 from voiceagent.ivr.check.toml_check import check_flow
 from voiceagent.ivr.toml.endpoints import EndpointRules
-from voiceagent.ivr.toml.lines import MOST_DEPTH
+from voiceagent.ivr.toml.lines import MOST_BYTES, MOST_DEPTH
 from voiceagent.ivr.toml.models import FlowTable
-from voiceagent.ivr.toml.read import MOST_BYTES, load_toml_flow
+from voiceagent.ivr.toml.read import load_toml_flow
 from voiceagent.settings import load_settings
 
 FUNCTIONS = """
@@ -304,7 +305,7 @@ def test_a_host_is_a_host(host: str) -> None:
 
 def test_a_host_that_is_not_allowed_is_found() -> None:
     text = shop((WORK, 'url = "https://api.example.com/"\n'))
-    (one,) = check_flow(parsed(text), endpoints=EndpointRules())
+    (one,) = check_flow(parsed(text), Allowed(endpoints=EndpointRules()))
     assert (one.code, one.line) == ("host-not-allowed", line_of(text, "url = "))
 
 

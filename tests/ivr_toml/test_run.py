@@ -277,7 +277,7 @@ async def test_facts_of_the_call_have_names_and_absent_ones_are_empty() -> None:
     story.start()
     await story.ends()
 
-    assert said(story)[0].endswith("\"'alice', '100', 'Nr 5', '', ''.\"")
+    assert said(story)[0].endswith("\"'alice', 1 0 0, 'Nr 5', '', ''.\"")
 
 
 @virtual

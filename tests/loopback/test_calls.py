@@ -100,7 +100,7 @@ async def test_one_call_too_many_gets_503_and_the_first_goes_on(tmp_path: Path, 
         assert not first.ended.done()
         first.hang_up()
         await first.over()
-        await until(lambda: not running.directory.live)
+        await until(lambda: not running.admission.live)  # its place is given back a moment after its end
         again = phone.dial(f"sip:200@{running.addresses.sip}")
         await again.answered()
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.kit.service import service, until
+from voiceagent.cli.main import app
 from voiceagent.ivr.ports import HIDDEN
-from voiceagent.phone.phone import Phone
+from voiceagent.media.g711 import Law
+from voiceagent.media.tones import DtmfDetector
+from voiceagent.phone.phone import Phone, PhoneCall
 from voiceagent.records.journal import read_journal
 
 pytestmark = pytest.mark.loopback
@@ -28,6 +33,7 @@ async def account_balance(account: str, run: ToolContext) -> dict[str, str]:
 
 @flow("bank", numbers=["100"])
 async def bank(call: Call) -> None:
+    await call.record()
     pin = await call.collect("Ask for the PIN.", secret=True, digits=Digits(5), no_input_s=30)
     right = pin is not None and pin.get_secret_value() == "{PIN}"
     call.step("account")
@@ -36,12 +42,40 @@ async def bank(call: Call) -> None:
 """
 
 
-async def test_a_pin_and_a_tool_over_real_sockets(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def press(call: PhoneCall, way: str) -> None:
+    """Press the keys of the PIN as this phone does."""
+    if way != "info":
+        await call.press(PIN)
+        return
+    for key in PIN:
+        body = f"Signal={key}\r\nDuration=100\r\n".encode()
+        call._transport.send_info(call._leg, "application/dtmf-relay", body)  # pyright: ignore[reportPrivateUsage]
+        await asyncio.sleep(0.2)
+
+
+def keys_heard(wav: Path) -> str:
+    """Return the keys whose tones are in the caller's side of a recording."""
+    data = wav.read_bytes()
+    at = data.index(b"data") + 8
+    law: Law = "alaw" if data[20] == 6 else "ulaw"
+    return DtmfDetector(law).feed(data[at::2])
+
+
+@pytest.mark.parametrize("way", ["rtp", "info", "tones"])
+async def test_a_pin_and_a_tool_over_real_sockets(
+    way: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However the keys come, also as tones in the sound: nobody but the flow gets to know them."""
     caplog.set_level(logging.DEBUG)
+    if way == "tones":
+        offer = PhoneCall.begin
+        plain = lambda call: offer(call).replace(b"telephone-event", b"x-no-event")  # noqa: E731
+        monkeypatch.setattr(PhoneCall, "begin", plain)
     path = tmp_path / "flows.py"
     path.write_text(FLOW, encoding="utf-8")
     events: list[Any] = []
-    async with service(tmp_path, flows=[str(path)]) as running, Phone() as phone:
+    records = tmp_path / "recordings"
+    async with service(tmp_path, flows=[str(path)], recordings_dir=str(records)) as running, Phone() as phone:
         assert running.addresses is not None
         hub = running.directory.events(after=0)
 
@@ -52,10 +86,11 @@ async def test_a_pin_and_a_tool_over_real_sockets(tmp_path: Path, caplog: pytest
         call = phone.dial(f"sip:100@{running.addresses.sip}")
         await call.answered()
         await call.until_answered_in_words()
-        await call.press(PIN)
+        await press(call, way)
         await call.over(30)
         await until(lambda: not running.directory.live)
         view = running.directory.call(running.directory.calls()[0].id)
+        figures = running.metrics.render()
     await watching
 
     assert view.outcome is not None
@@ -68,8 +103,15 @@ async def test_a_pin_and_a_tool_over_real_sockets(tmp_path: Path, caplog: pytest
     ended = [entry for entry in entries if entry["type"] == "tool.ended"]
     assert [(one["tool"], one["ok"]) for one in ended] == [("account_balance", True)]
 
-    known = "\n".join([journal.read_text(encoding="utf-8"), caplog.text, *map(repr, events)])
-    assert PIN not in known
+    told = [
+        (await asyncio.to_thread(CliRunner().invoke, app, [verb, str(journal)])).output
+        for verb in ("explain", "replay")
+    ]
+    assert all(told)
+    written = journal.read_text(encoding="utf-8")
+    for known in (written, caplog.text, figures, repr(view), *map(repr, events), *told):
+        assert re.search(r"[^0-9A-Za-z]{0,4}".join(PIN), known) is None
+    assert keys_heard(next(records.glob("*.wav"))) == ""
     keys = [entry["digit"] for entry in entries if "digit" in entry]
     keys += [json.loads(json.dumps(event.data))["digit"] for event in events if event.type == "caller.digit"]
     assert len(keys) == 3 * len(PIN), "as inputs, as facts, and on the console"

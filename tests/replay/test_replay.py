@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 from collections.abc import Callable
@@ -201,6 +202,7 @@ def test_two_sessions_of_one_call_are_told_apart(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("[]\n", "line 1: not a JSON object"),
+        ('{"a":' + "[" * 100_000, "line 1: is nested too deeply"),
         ('nonsense\n{"type":"x"}\n', "line 1: not a JSON object"),
         ('{"type":"sequencer","event":"Future","body":{}}\n', "does not know: Future"),
         ('{"type":"sequencer","event":"Submitted","body":{"request":5}}\n', "line 1: not a Submitted"),
@@ -215,6 +217,15 @@ def test_what_is_no_journal_is_refused_in_one_line(tmp_path: Path, text: str, sa
     path.write_text(text, encoding="utf-8")
     with pytest.raises(JournalError, match=re.escape(says)):
         check_journal(path)
+
+
+def test_a_journal_is_a_regular_file(tmp_path: Path) -> None:
+    endless, silent = tmp_path / "endless.jsonl", tmp_path / "silent.jsonl"
+    endless.symlink_to("/dev/zero")
+    os.mkfifo(silent)
+    for path in (endless, silent):
+        with pytest.raises(JournalError, match="is no regular file"):
+            check_journal(path)
 
 
 def test_the_account_tells_waits_cuts_and_outcomes(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.simulate.shop import shop
 from voiceagent.errors import ConfigError
+from voiceagent.ivr import Call, flow
 from voiceagent.ivr.front_desk import front_desk
 from voiceagent.simulate import pytest_plugin
 from voiceagent.simulate.call_sim import CallSims
@@ -103,6 +104,16 @@ def test_a_step_that_never_comes_is_told(call_sim: CallSims) -> None:
     call = call_sim(shop).says("hours")
     with pytest.raises(AssertionError, match="never came to step 'transfer'; it came to say"):
         call.waits_for("transfer")
+
+
+def test_a_flow_that_raises_is_no_good_result(call_sim: CallSims) -> None:
+    @flow("broken")
+    async def broken(call: Call) -> None:
+        raise ValueError("no fruit")
+
+    result = call_sim(broken).result
+    assert not result.ok
+    assert "ValueError: no fruit (test_call_sim.py:" in result.failures[0].message
 
 
 def test_a_call_without_end_is_told_with_its_place(call_sim: CallSims) -> None:

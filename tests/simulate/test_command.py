@@ -106,6 +106,40 @@ def test_settings_say_what_calls_may_do(folder: Path) -> None:
     assert "transfer  sip:operator@127.0.0.1: refused" in refused.output
 
 
+LOUD = """
+from voiceagent.ivr import Call, flow
+
+print("imported")
+
+@flow("loud")
+async def loud(call: Call) -> None:
+    print("hello")
+    await call.say("Hello.")
+"""
+
+
+@pytest.mark.parametrize("arguments", [["simulate", "--json"], ["check", "--json"], ["simulate"]])
+def test_what_a_flow_prints_goes_to_standard_error(folder: Path, arguments: list[str]) -> None:
+    (folder / "loud.py").write_text(LOUD, encoding="utf-8")
+    (folder / "s" / "good.toml").write_text("", encoding="utf-8")
+    done = run(*arguments, "loud.py", "--scenario", "s")
+    assert done.exit_code == 0
+    assert "imported" in done.stderr
+    assert "hello" in done.stderr
+    assert "imported" not in done.stdout
+    if "--json" in arguments:
+        assert json.loads(done.stdout)["ok"] is True
+
+
+def test_a_flow_that_raises_is_status_1_and_names_its_line(folder: Path) -> None:
+    text = LOUD.replace('await call.say("Hello.")', 'raise ValueError("no fruit")')
+    (folder / "loud.py").write_text(text, encoding="utf-8")
+    (folder / "s" / "good.toml").write_text("", encoding="utf-8")
+    done = run("simulate", "loud.py", "--scenario", "s")
+    assert done.exit_code == 1
+    assert "at the end: the flow failed: ValueError: no fruit (loud.py:9)" in done.stdout
+
+
 def test_journals_are_as_those_of_real_calls(folder: Path) -> None:
     assert run("simulate", SHOP, "--scenario", "s", "--journal", "j").exit_code == 0
     (journal,) = (folder / "j").iterdir()

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
+import httpx
 import pytest
 
 from tests.kit.virtual_loop import virtual_run
@@ -87,9 +92,47 @@ def test_a_function_that_reaches_out_is_named() -> None:
     result = played("", far)
     (failure,) = result.failures
     assert failure.what == "network"
-    assert "the tool 'reach' wants to connect to shop.invalid:80" in failure.message
+    assert "the tool 'reach' wants to connect to shop.invalid:80 (test_faults.py:" in failure.message
     assert "[tools.reach] result = …" in failure.message
     assert played('[tools.reach]\nresult = "done"', far).ok
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+@pytest.mark.parametrize(
+    ("reach_out", "wish"),
+    [
+        (lambda: socket.create_connection(("127.0.0.1", 9)), "connect to 127.0.0.1:9"),
+        (lambda: httpx.get("http://shop.invalid/"), "connect to shop.invalid:80"),
+        (lambda: subprocess.run(["true"], check=False), "start a program"),
+    ],
+)
+def test_blocking_calls_reach_nobody_either(
+    reach_out: Callable[[], object], wish: str, in_thread: bool
+) -> None:
+    @flow("blocking")
+    async def blocking(call: Call) -> None:
+        await (asyncio.to_thread(reach_out) if in_thread else asyncio.sleep(0, reach_out()))
+
+    (failure,) = played("", blocking).failures
+    assert failure.what == "network"
+    assert f"the flow wants to {wish} (test_faults.py:" in failure.message
+
+
+def test_what_is_refused_is_told_even_if_the_flow_does_not_mind_and_once() -> None:
+    @flow("stubborn")
+    async def stubborn(call: Call) -> None:
+        for _ in range(3):
+            with suppress(Exception):
+                socket.create_connection(("127.0.0.1", 9))
+
+    (failure,) = played("", stubborn).failures
+    assert "connect to 127.0.0.1:9" in failure.message
+
+
+def test_only_simulated_calls_are_kept_from_the_network() -> None:
+    played("", fruit)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        socket.create_connection(server.getsockname()).close()
 
 
 def test_answers_come_one_after_the_other() -> None:
@@ -138,6 +181,30 @@ def test_a_flow_that_raises_fails_its_scenario_where_that_is_told() -> None:
     text = '[expect]\noutcome = "success"'
     (failure,) = played(text, broken).failures
     assert "expected outcome 'success', but it was ours (flow_failed): ValueError" in failure.message
+
+
+@pytest.mark.parametrize(
+    ("expect", "failures"),
+    [
+        ("", ["flow_failed"]),
+        ("[expect]\nsteps = ['say']", ["flow_failed"]),
+        ("[expect]\nreason = 'flow_failed'", []),
+        ("[expect]\noutcome = 'ours'", []),
+        ("[expect]\nreason = 'completed'", ["reason"]),
+    ],
+)
+def test_a_flow_that_raises_fails_every_scenario_that_does_not_expect_it(
+    expect: str, failures: list[str]
+) -> None:
+    @flow("broken")
+    async def broken(call: Call) -> None:
+        await call.say("Hello.")
+        raise ValueError("no\nfruit")
+
+    result = played(expect, broken)
+    assert [one.what for one in result.failures] == failures
+    for one in result.failures:
+        assert "ValueError: no fruit (test_faults.py:" in one.message
 
 
 def test_a_callee_answers_or_does_not() -> None:

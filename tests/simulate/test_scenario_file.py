@@ -32,6 +32,12 @@ SECTION = PAGE.partition("\n## Simulating\n")[2].partition("\n## ")[0]
         ("[[tools.a]]\nresult = 1\n[[tools.a]]\nreslt = 1", "s.toml:4: tools.a[2].reslt: is no such key"),
         ("[provider]\nwords_per_minute = 5", "s.toml:2: provider.words_per_minute: "),
         ("limit_s = 0", "s.toml:1: limit_s: "),
+        ("after_ms = " + "9" * 6000, "s.toml: Exceeds the limit"),
+        ("tools.a.result = " + "[" * 20_000, "s.toml: is nested too deeply"),
+        ("turn = 5", "s.toml:1: turn: must be a list"),
+        ("turn = [1]", "s.toml:1: turn[1]: must be a table"),
+        ("tools = 3", "s.toml:1: tools: must be a table"),
+        ("[[turn]]\noperator = 'x'", "s.toml:2: turn[1].operator: must be a table"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_with_its_line(text: str, told: str) -> None:

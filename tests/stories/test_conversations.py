@@ -368,3 +368,13 @@ def test_a_conversation_that_cannot_work_is_refused(options: dict[str, Any], fie
         return refused
 
     assert [one.setting for one in virtual_run(story())] == [f"converse {field}"]
+
+
+@virtual
+async def test_the_recogniser_is_told_of_the_words_that_end_it() -> None:
+    story, _ = talking(until=["that is all", "goodbye"], turns=1)
+    await heard(story)
+    transcription = story.provider.session["audio"]["input"]["transcription"]
+    assert transcription["prompt"] == "Expect anything, such as: that is all; goodbye."
+    await story.caller_says("that is all")
+    await story.ends()

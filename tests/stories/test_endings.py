@@ -233,7 +233,7 @@ async def test_an_apology_is_not_played_to_nobody() -> None:
     story.provider.default = Reply(audio_ms=10_000)
     story.start()
     await story.agent_speaks()
-    story.call.provider_lost("gone")
+    story.call.ending.provider_lost("gone")
     story.leg.caller_hangs_up()
     left = now()
     outcome = await story.ends()

@@ -176,8 +176,8 @@ async def test_a_frozen_link_that_is_given_up_is_replaced() -> None:
     story.provider.take = lambda text: None  # type: ignore[method-assign]
     await asyncio.sleep(0.1)
     story.provider.take = hears  # type: ignore[method-assign]
-    story.call.recover("frozen")
-    story.call.recover("frozen")
+    story.call.ending.recover("frozen")
+    story.call.ending.recover("frozen")
     await story.ends()
 
     assert story.provider.connections == 2

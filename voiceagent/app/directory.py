@@ -65,6 +65,8 @@ class NodeDirectory:
         self._dialled: OrderedDict[str, str] = OrderedDict()
         self.place: Callable[[DialWish], Call] | None = None
         """Places a call; None until calls can be placed."""
+        self.ended: Callable[[Call], None] = lambda call: None
+        """Takes every call that has ended."""
         hide_secrets(self.without_secrets)
 
     # ── the console asks ────────────────────────────────────────────────────────────────────────
@@ -254,6 +256,7 @@ class NodeDirectory:
         if call.outcome is not None and call.outcome.kind is OutcomeClass.PROVIDER:
             self._metrics.provider_failed(call.outcome.reason)
         self._publish("call.ended", call)
+        self.ended(call)
         for waiter in self._ended_waiters.pop(call.id, ()):
             if not waiter.done():
                 waiter.set_result(None)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 import voiceagent
+from voiceagent.app.archive import Archive
 from voiceagent.app.call_limits import call_config
 from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.events import EventHub
@@ -38,6 +39,7 @@ from voiceagent.call.local_lines import check_prompts
 from voiceagent.call.outcome import OutcomeClass
 from voiceagent.call.overload import OverloadConfig
 from voiceagent.call.queue_room import QueueRoom
+from voiceagent.call.recorded_sip import RecordedEndpoint
 from voiceagent.call.sip_gateway import SipGateway
 from voiceagent.errors import ConfigError, MediaError
 from voiceagent.ids import Tokens, random_token
@@ -60,11 +62,14 @@ from voiceagent.settings.queues import queue_configs
 from voiceagent.sip.address import Address
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Dropped, Retransmitted, SipEvent, TrunkJudged, TrunkState
+from voiceagent.sip.endpoint import SipEndpoint
 from voiceagent.sip.net.resolver import Resolver
 from voiceagent.sip.net.tls import check_files
 from voiceagent.sip.net.transport import SipTransport
 from voiceagent.sip.syntax.uri import host_text
 from voiceagent.sip.trunk.trunks import SrtpMode, TrunkTable
+from voiceagent.store import Database
+from voiceagent.store.users import any_admin
 from voiceagent.tasks import TaskNest
 
 if TYPE_CHECKING:
@@ -74,6 +79,10 @@ if TYPE_CHECKING:
     from voiceagent.engine.run import RunningEngine
 
 _log = structlog.get_logger("voiceagent.service")
+
+
+ARCHIVE_LIMIT_S = 5.0
+"""How long a stopping node waits for the database to take the last calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +146,9 @@ class Service:
         self._journals: JournalWriter | None = None
         self.queues = QueueRoom(queue_configs(settings.queues))
         self._recordings = RecordingWriter(Path(settings.recordings_dir))
+        self.database = Database(settings.database_url)
+        self.archive = Archive(self.database, provider=settings.provider, node="local")
+        self.directory.ended = self.archive.keep
         self._engine: RunningEngine | None = None
         self._warmth = "ok"
         """Of the embedded provider: warming up, ok, or why it failed."""
@@ -186,6 +198,8 @@ class Service:
             raise ConfigError(
                 "journal_dir", f"cannot use {settings.journal_dir!r}: {error.strerror}"
             ) from None
+        await self.database.open()
+        self._nest.start("archive", self.archive.run())
         # Files and names first: a mistake in them is told before a port is opened.
         check_files(tls_of(settings.sip))
         self._music = hold_music(settings.call.hold_music)
@@ -305,15 +319,21 @@ class Service:
         from voiceagent.console.config import ConsoleConfig
         from voiceagent.console.server import ConsoleServer
 
-        token = settings.token.get_secret_value() if settings.token else secrets.token_urlsafe(24)
+        token = settings.token.get_secret_value() if settings.token else None
+        first_run = token is None and not await self.database.run(any_admin)
+        if first_run:
+            token = secrets.token_urlsafe(24)
         config = ConsoleConfig(
             host=settings.host,
             port=settings.port,
             token=token,
+            token_is_first_run=first_run,
             allowed_hosts=settings.allowed_hosts,
             metrics_open=settings.metrics_open,
         )
-        app = create_app(self.directory, config, metrics=self.metrics.render, webhooks=self.hosted)
+        app = create_app(
+            self.directory, config, metrics=self.metrics.render, webhooks=self.hosted, database=self.database
+        )
         self.metrics.watch_streams(lambda: len(app.state.parts.streams))
         self._console = ConsoleServer(app, settings.host, settings.port)
         return await self._console.start(), token
@@ -370,6 +390,7 @@ class Service:
             advertised=advertised_sip,
             tls=tls_of(settings),
             stream_limits=stream_limits_of(settings),
+            make_endpoint=RecordedEndpoint if self.settings.journal.inputs else SipEndpoint,
         )
         self._gateway.transport = self.sip
         bound = await self.sip.listen(listeners_of(settings), setting_of(settings))
@@ -435,6 +456,7 @@ class Service:
         if self.hosted is not None:
             await self.hosted.close()
         self.hub.close()
+        await self.archive.flush(ARCHIVE_LIMIT_S)
         await self._nest.close()
         await self.resolver.close()
         if self.trunks is not None:
@@ -448,6 +470,7 @@ class Service:
             await self._console.close()
         if self._engine is not None:
             await self._engine.close()
+        await self.database.close()
         if self._journals is not None:
             await asyncio.to_thread(self._recordings.close)
             await asyncio.to_thread(self._journals.close)
@@ -488,6 +511,7 @@ class Service:
             "provider_state": self._warmth,
             "trunks": {one["name"]: "up" if one["up"] else one["detail"] or "down" for one in self._trunks()},
             "recordings": self._recordings.failed or "ok",
+            "database": self.database.down or "ok",
             "journal": (self._journals.failed or "ok") if self._journals is not None else "closed",
         }
         ready = bool(parts["sip"]) and self._warmth == "ok" and not self.admission.draining and not full

@@ -28,7 +28,7 @@ def run_replay_bench(calls: int, *, at_once: int, seed: int, keep: Path | None =
 def replay_all(folder: Path) -> dict[str, Any]:
     """Replay every journal of a folder; each difference is told in words."""
     configure_logs(level="error")
-    compared, recorded_s, slowest_s = 0, 0.0, 0.0
+    compared, messages, recorded_s, slowest_s = 0, 0, 0.0, 0.0
     different: dict[str, str] = {}
     journals = journals_of([folder])
     began = time.perf_counter()
@@ -37,6 +37,7 @@ def replay_all(folder: Path) -> dict[str, Any]:
         report = replay_journal(path)
         slowest_s = max(slowest_s, time.perf_counter() - start)
         compared += report.verdict.compared
+        messages += report.sip.compared
         recorded_s += report.seconds
         if not report.same:
             different[report.call_id] = in_words(report)
@@ -45,6 +46,7 @@ def replay_all(folder: Path) -> dict[str, Any]:
         "same": len(journals) - len(different),
         "different": len(different),
         "decisions": compared,
+        "sip_messages": messages,
         "recorded_s": round(recorded_s, 1),
         "replayed_s": round(time.perf_counter() - began, 3),
         "slowest_s": round(slowest_s, 3),

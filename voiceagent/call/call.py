@@ -18,6 +18,7 @@ from voiceagent.call.call_state import UNANSWERED, CallState
 from voiceagent.call.call_tasks import CallTasks, to_the_end
 from voiceagent.call.config import CallConfig
 from voiceagent.call.dialling import Failure, Open, reach
+from voiceagent.call.ending import Ending
 from voiceagent.call.fallback import hand_to_people
 from voiceagent.call.flow_fallback import FlowFallback
 from voiceagent.call.flow_port import FlowPort, facts_of
@@ -26,7 +27,7 @@ from voiceagent.call.holding import Holding
 from voiceagent.call.inputs import chance_of, inputs_of, wall_of, write_operator
 from voiceagent.call.last_words import last_words
 from voiceagent.call.ledger import Ledger, LedgerEntry
-from voiceagent.call.leg import G711, Leg, LegInfo, TransferResult
+from voiceagent.call.leg import G711, Leg, LegInfo
 from voiceagent.call.leg_ear import LegEar
 from voiceagent.call.model_ear import ModelEar
 from voiceagent.call.observer import CallObserver
@@ -118,8 +119,6 @@ class Call:
         """From the answer to the first packet of the agent's voice."""
         self.ended_at: float | None = None
         self.outcome: CallOutcome | None = None
-        self.afterwards: CallOutcome | None = None
-        """What happened first to a call that was about to end politely: a BYE, a hang-up, a loss."""
         self.info = leg.info
         """Who calls whom; the caller is another one when somebody took the caller's place."""
         self.barge_ins = 0
@@ -139,10 +138,7 @@ class Call:
         self._bridge: AudioBridge | None = None
         self._port: FlowPort | None = None
         self._loop = asyncio.get_running_loop()
-        self._ending: asyncio.Future[CallOutcome] = self._loop.create_future()
-        """How the call is to end, as soon as that is known."""
-        self._hurry: asyncio.Future[None] = self._loop.create_future()
-        """Done when nobody is to wait for last words any more."""
+        self.ending = Ending(self)
         self._started = self._loop.time()
         self._ended: float | None = None
         self._tasks = CallTasks(call_id, self._task_failed)
@@ -158,7 +154,6 @@ class Call:
         timeout_s = config.transfer_timeout_s
         self.operating = Operating(self, config.transfer_targets, self._tasks.start, timeout_s)
         self.succession = Succession(self, config.transfer_targets, dial, self._tasks.start, timeout_s)
-        self._provider_lost: CallOutcome | None = None
         self._settling = Settling(self)
         self.watch = Watch(
             self,
@@ -234,8 +229,8 @@ class Call:
         try:
             if self.placing is None:
                 await self.leg.prepare()
-            elif not await self.placing.prepared(self._ending):
-                return self._ending.result()
+            elif not await self.placing.prepared(self.ending.known):
+                return self.ending.known.result()
         except (MediaError, SipError, ProviderError) as error:
             status = error.status if isinstance(error, SipError) else 503
             await self.leg.reject(status, "Not Acceptable Here" if status == 488 else "Service Unavailable")
@@ -243,12 +238,12 @@ class Call:
         if self.placing is not None:
             self.placing.dialled()
         refusal = await self._connect()
-        if self._ending.done():
-            refusal = self._ending.result()
+        if self.ending.known.done():
+            refusal = self.ending.known.result()
             if refusal.kind is not OutcomeClass.PROVIDER or self.leg_gone:
                 return refusal
         if self.placing is not None:
-            unanswered = await self.placing.settled(self._ending, refusal)
+            unanswered = await self.placing.settled(self.ending.known, refusal)
             if unanswered is not None:
                 return unanswered
         try:
@@ -263,17 +258,17 @@ class Call:
         if self.leg.capabilities.owns_playout:
             self.watch.start()  # elsewhere neither silence nor a line of ours passes us
         assert self._port is not None
-        flow = run_flow(self, self._port, self._config, self._finish, self._observer)
+        flow = run_flow(self, self._port, self._config, self.ending.finish, self._observer)
         self._tasks.start("flow", flow)
         try:
             async with asyncio.timeout(self._config.max_duration_s):
-                outcome = await asyncio.shield(self._ending)
+                outcome = await asyncio.shield(self.ending.known)
         except TimeoutError:
             outcome = CallOutcome(OutcomeClass.OURS, "max_duration")
         if outcome.kind is OutcomeClass.PROVIDER:
             return await self._apologise(outcome)
         if outcome.reason == FLOW_FAILED:
-            fallback = FlowFallback(self, self._port, self._config, self._hurry, self._tasks.start)
+            fallback = FlowFallback(self, self._port, self._config, self.ending.hurry, self._tasks.start)
             return await fallback.play(outcome)
         return outcome
 
@@ -282,10 +277,10 @@ class Call:
         limit_s, chance = self._config.connect_timeout_s, chance_of(self.journal, "reach")
         work = reach(self._open_first, self._open_second, self._tasks.start, limit_s, chance)
         connecting = self._tasks.start("connect", work)
-        await asyncio.wait({connecting, self._ending}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({connecting, self.ending.known}, return_when=asyncio.FIRST_COMPLETED)
         if not connecting.done():
             connecting.cancel()
-            return self._ending.result()
+            return self.ending.known.result()
         opened = connecting.result()
         if isinstance(opened, Failure):
             kind = OutcomeClass.OURS if opened.ours else OutcomeClass.PROVIDER
@@ -324,7 +319,7 @@ class Call:
             session,
             self.speech,
             step=self._stepped,
-            hang_up=lambda reason: self._finish(CallOutcome(OutcomeClass.SUCCESS, "completed", reason)),
+            hang_up=lambda reason: self.ending.finish(CallOutcome(OutcomeClass.SUCCESS, "completed", reason)),
             transcription=self._transcription,
             greeting=None if self.placing is None else self.placing.greeting,
             outside=self._outside,
@@ -336,12 +331,12 @@ class Call:
         if self.held:
             self.holding.apply()
         if session.closed:
-            self.provider_lost("the session did not outlive its set-up")
+            self.ending.provider_lost("the session did not outlive its set-up")
 
     def _task_failed(self, name: str, error: BaseException) -> None:
         about = self.secrecy.about(error)
         self.journal.write("task.failed", task=name, error=about)
-        self._finish(CallOutcome(OutcomeClass.OURS, "internal", about))
+        self.ending.finish(CallOutcome(OutcomeClass.OURS, "internal", about))
 
     async def _apologise(self, outcome: CallOutcome) -> CallOutcome:
         """Play the recorded apology, and hand the caller to people, if any."""
@@ -360,13 +355,13 @@ class Call:
         """Wait until nothing that was accepted is still unspoken, within reason."""
         assert self.speech is not None
         limit_s = self._config.goodbye_limit_s
-        if not await last_words(self.speech, self._hurry, self._tasks.start, limit_s):
+        if not await last_words(self.speech, self.ending.hurry, self._tasks.start, limit_s):
             self.journal.write("goodbye.cut")
 
     async def _close(self, outcome: CallOutcome) -> None:
         """End everything in order: leg, session, flow, record. Runs even when the call is cancelled."""
         self.closing = True
-        self._hush()
+        self.ending.hush()
         self._become(CallState.CLOSING)
         self._tasks.cancel()
         await self._guarded("leg", self._leave(outcome))
@@ -393,8 +388,8 @@ class Call:
         self._observer.call_ended(self)
 
     async def _leave(self, outcome: CallOutcome) -> None:
-        if outcome.polite and not self._hurry.done():
-            await asyncio.wait({self._hurry}, timeout=self._config.hangup_grace_s)
+        if outcome.polite and not self.ending.hurry.done():
+            await asyncio.wait({self.ending.hurry}, timeout=self._config.hangup_grace_s)
         self.stop_leg()
         answered = self.answered_at is not None
         if answered or self.leg_gone or outcome.kind in (OutcomeClass.SUCCESS, OutcomeClass.CALLER):
@@ -417,11 +412,11 @@ class Call:
         """Put an operator's wish into the sequencer. Raises CallEnded or RequestRefused."""
         wish = {"instructions": instructions, "metadata": metadata, "id": request_id, "options": options}
         write_operator(self.journal, "trigger", **wish)
-        if self.ending_word in UNANSWERED:
+        if self.ending.word in UNANSWERED:
             raise RequestRefused("call", "is not answered yet", code="not_answered")
         speech, session = self.speech, self.session
         if speech is None or session is None or speech.closed or self.state is not CallState.TALKING:
-            raise CallEnded(outcome=self.ending_word)
+            raise CallEnded(outcome=self.ending.word)
         return submit_wish(session, speech, self.ledger, instructions, metadata, request_id, **options)
 
     def withdraw(self, request_id: str) -> None:
@@ -433,7 +428,7 @@ class Call:
     def end(self, reason: str, *, kind: OutcomeClass = OutcomeClass.SUCCESS) -> None:
         """Have the call end (an operator's hang-up, or the node's)."""
         write_operator(self.journal, "end", reason=reason, kind=kind.value)
-        self._finish(CallOutcome(kind, reason))
+        self.ending.finish(CallOutcome(kind, reason))
 
     def speak_to(self, leg: Leg | None) -> None:
         """Have the model speak to somebody else while the caller is on hold; None: to the caller again."""
@@ -477,7 +472,7 @@ class Call:
     def leg_has_ended(self, outcome: CallOutcome) -> None:
         """Nobody listens any more."""
         self.interrupt()
-        self._finish(outcome)
+        self.ending.finish(outcome)
 
     # ── inner workings ──────────────────────────────────────────────────────────────────────────
     def rings(self) -> None:
@@ -493,40 +488,6 @@ class Call:
         """The agent is heard; only the first time counts."""
         if self.first_words_s is None and self.answered_at is not None:
             self.first_words_s = self._loop.time() - self.answered_at
-
-    def provider_lost(self, reason: str) -> None:
-        """The realtime session went away under the call."""
-        if self.closing or self.leg_gone:
-            return
-        if self.recovery is None:
-            self.journal.write("provider.lost", reason=reason)
-        outcome = CallOutcome(OutcomeClass.PROVIDER, "provider_lost", reason)
-        self._hush()
-        if self.transfers.active:
-            self._provider_lost = outcome  # a transfer needs no provider: its end decides
-        else:
-            self._finish(outcome)
-
-    def provider_failed(self, outcome: CallOutcome, *, final: bool = True) -> None:
-        """A session did not speak: another one or, if that is ``final``, another provider, or the end."""
-        if not final:
-            self.recover(outcome.reason)
-        elif self.recovery is None or not self.recovery.go_elsewhere(outcome.reason):
-            self._finish(outcome)
-
-    def transferred(self, target: str, result: TransferResult) -> None:
-        """A transfer has ended; with the caller gone elsewhere, so has the call."""
-        if result.accepted:
-            self._finish(CallOutcome(OutcomeClass.SUCCESS, "transferred", target, result.status))
-        elif self._provider_lost is not None:
-            self._finish(self._provider_lost)
-
-    def recover(self, reason: str) -> None:
-        """Give the link up, for a code of the fault table, and go on with another."""
-        if self.recovery is not None:
-            self.recovery.lost(reason)
-        else:
-            self.provider_lost(reason)
 
     def _silenced(self) -> None:
         self.watch.flushed()
@@ -548,21 +509,6 @@ class Call:
             self.floor = floor
             self._observer.call_changed(self)
 
-    def _finish(self, outcome: CallOutcome) -> None:
-        if not outcome.polite:
-            self._hush()
-            if not self._hurry.done():
-                self._hurry.set_result(None)
-        if not self._ending.done():
-            self._ending.set_result(outcome)
-        elif self.afterwards is None and not outcome.polite:
-            self.afterwards = outcome
-
-    def _hush(self) -> None:
-        """From now on nobody can ask for speech."""
-        if self.speech is not None:
-            self.speech.closed = True
-
     def stop_leg(self) -> None:
         """Silence; what was heard until now goes into the record of what was being said."""
         stopped = list(self.leg.stop_playing())
@@ -571,12 +517,6 @@ class Call:
         self.watch.flushed()
         for heard in stopped:
             self.ear.leg_playback_ended(heard)
-
-    @property
-    def ending_word(self) -> str:
-        """How the call has ended or is to end, as far as that is known; else its state."""
-        ending = self.outcome or (self._ending.result() if self._ending.done() else None)
-        return self.state.value if ending is None else f"{ending.kind.value}: {ending.reason}"
 
     def _become(self, state: CallState) -> None:
         if self.state is not state:

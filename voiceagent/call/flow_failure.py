@@ -73,7 +73,7 @@ def frames_of(error: BaseException) -> tuple[str, ...]:
     frames = [
         f"{Path(frame.f_code.co_filename).name}:{line} in {frame.f_code.co_name}"
         for frame, line in traceback.walk_tb(error.__traceback__)
-        if _own(frame.f_code.co_filename)
+        if is_own(frame.f_code.co_filename)
     ]
     surplus = len(frames) - FRAMES_FIRST - FRAMES_LAST
     if surplus > 0:
@@ -81,7 +81,8 @@ def frames_of(error: BaseException) -> tuple[str, ...]:
     return tuple(frames)
 
 
-def _own(file: str) -> bool:
+def is_own(file: str) -> bool:
+    """Tell whether a file is a flow's, or beside one: not this package's, Python's or an installed one's."""
     if file.startswith(_OURS):
         return file.endswith("front_desk.py")
     return not file.startswith(("<", *_INSTALLED))

@@ -62,7 +62,7 @@ class FlowFallback:
             self._give_up_the_session()
             await play_apology(call, failed)
         accepted = self._target is not None and not self._over and await self._transfer(self._target)
-        then = "transferred" if accepted else call.afterwards.reason if call.afterwards else ""
+        then = "transferred" if accepted else call.ending.afterwards.reason if call.ending.afterwards else ""
         return replace(failed, then=then)
 
     @property
@@ -70,7 +70,7 @@ class FlowFallback:
         """Somebody has ended the call meanwhile; a lost provider has not."""
         call = self._call
         return call.leg_gone or (
-            call.afterwards is not None and call.afterwards.kind is not OutcomeClass.PROVIDER
+            call.ending.afterwards is not None and call.ending.afterwards.kind is not OutcomeClass.PROVIDER
         )
 
     def _withdraw(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequenc
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from voiceagent.call.flow_failure import failure_of
 from voiceagent.call.greeting import Greeting
@@ -19,6 +19,7 @@ from voiceagent.call.recording import Recorder
 from voiceagent.call.sounds import PER_MS, words_between
 from voiceagent.call.speech import CallSpeech
 from voiceagent.errors import CallEnded, RequestRefused
+from voiceagent.ivr.caller_text import CallerText
 from voiceagent.ivr.ports import Answering, CallerInput, CallFacts, Line, QueueOutcome, TransferOutcome
 from voiceagent.realtime.requests import InterruptedBy, Outcome
 from voiceagent.realtime.session import RealtimeSession
@@ -271,10 +272,11 @@ class FlowPort:
             call.journal.write("goodbye.cut")
         return heard
 
-    async def hang_up(self, reason: str) -> None:
+    async def hang_up(self, reason: str) -> NoReturn:
         await self._check_call()
         self._hang_up(reason)
-        await asyncio.Event().wait()  # the call's end cancels the flow here
+        while True:
+            await asyncio.Event().wait()  # the call's end cancels the flow here
 
     async def transfer(
         self, target: str, timeout_s: float, *, attended: bool = False, whisper: Line | None = None
@@ -288,7 +290,9 @@ class FlowPort:
             result = await transfers.blind(target, timeout_s)
         if result.accepted:
             await asyncio.Event().wait()  # the call's end cancels the flow here
-        return TransferOutcome(result.accepted, result.status, result.reason, result.steps)
+        # Reasons are what somebody's SIP says: with a blind transfer, the caller's own.
+        steps = tuple((status, CallerText(reason)) for status, reason in result.steps)
+        return TransferOutcome(result.accepted, result.status, CallerText(result.reason), steps)
 
     async def queue(
         self,

@@ -63,6 +63,8 @@ class Inputs:
         self.told_by: Callable[[str], bool] = lambda _: False
         """Whether data hold it."""
         self.pending = False
+        self.at_end: list[Callable[[], None]] = []
+        """Called once, when nothing is recorded any more."""
         self._over = False
         self._journal = journal
         self._tokens: dict[str, Tokens] = {}
@@ -108,6 +110,10 @@ class Inputs:
     def write(self, kind: str, /, **fields: Any) -> None:
         """Write ``in.<kind>``."""
         self._journal.write(f"in.{kind}", g=self.turn(), **fields)
+
+    def write_beside(self, kind: str, when: float, /, **fields: Any) -> None:
+        """Write an entry that is no input of the call itself: it counts no turn. ``when``: loop's clock."""
+        self._journal.write(kind, since=round(when - self._journal.start, 6), **fields)
 
     def turn(self) -> int:
         """Return the number of this turn of the loop, and count on: something begins that may end later."""
@@ -252,6 +258,9 @@ class Inputs:
         self._over = True
         for leg in list(self._caller):
             self._write_caller(leg)
+        told, self.at_end = self.at_end, []
+        for tell in told:
+            tell()
 
 
 def inputs_of(journal: Journal) -> Inputs | None:

@@ -10,6 +10,7 @@ from voiceagent.call.flow_port import FlowPort
 from voiceagent.call.observer import CallObserver
 from voiceagent.call.outcome import CallOutcome, OutcomeClass
 from voiceagent.call.speech import CallSpeech
+from voiceagent.call.tool_runs import NAME_CHARS
 from voiceagent.ivr.arguments import ARGUMENTS_BYTES
 from voiceagent.ivr.ports import CallerSaid, CallerSpoke, CallerStopped
 from voiceagent.realtime.fault_table import Remedy, remedy_of
@@ -85,9 +86,8 @@ class ModelEar:
                 if event.request_id is not None:
                     self._request_of[event.response_id] = event.request_id
             case RealtimeModelToolCallEvent():
-                call.journal.write(
-                    "tool.called", tool=event.name, arguments=event.arguments[:ARGUMENTS_BYTES]
-                )
+                called = {"tool": event.name[:NAME_CHARS], "arguments": event.arguments[:ARGUMENTS_BYTES]}
+                call.journal.write("tool.called", **called)
                 self._speech.tool_called(event, self._request_of.get(event.response_id))
             case RealtimeModelResponseProgressEvent():
                 call.ledger.progressed(event.request_id, event.progress, self._now())
@@ -108,11 +108,11 @@ class ModelEar:
                 call.journal.write("provider.error", code=event.code, message=event.message)
                 remedy = remedy_of(event.code)
                 if event.code is not None and remedy is Remedy.FATAL:
-                    call.provider_failed(CallOutcome(OutcomeClass.PROVIDER, event.code, event.message))
+                    call.ending.provider_failed(CallOutcome(OutcomeClass.PROVIDER, event.code, event.message))
                 elif event.code is not None and remedy is Remedy.HEDGE:
-                    call.recover(event.code)
+                    call.ending.recover(event.code)
             case RealtimeModelConnectionStatusEvent(status="disconnected"):
-                call.provider_lost(event.reason)
+                call.ending.provider_lost(event.reason)
             case _:
                 return
 
@@ -120,7 +120,7 @@ class ModelEar:
         # The socket of a frozen provider stays open for long; the caller must not wait for its timeout.
         self._unanswered += 1
         if self._unanswered == DEAF_AFTER:
-            self._call.recover("the provider answers nothing any more")
+            self._call.ending.recover("the provider answers nothing any more")
 
     def _caller_said(self, event: RealtimeModelInputAudioTranscriptionCompletedEvent) -> None:
         call = self._call

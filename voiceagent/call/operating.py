@@ -88,7 +88,7 @@ class Operating:
 
     def _check(self, ability: str, field: str) -> None:
         call = self._call
-        word = call.ending_word
+        word = call.ending.word
         if word in ("offered", "dialling", "ringing"):
             raise RequestRefused("call", "is not answered yet", code="not_answered")
         if word != "talking":
@@ -105,7 +105,7 @@ class Operating:
         task = self._start(f"operator/{name}", _caught(work))
         await asyncio.wait({task})
         if task.cancelled() or self._call.leg_gone:
-            raise CallEnded(outcome=self._call.ending_word)
+            raise CallEnded(outcome=self._call.ending.word)
         error = task.result()
         if error is not None:
             raise RequestRefused("call", str(error), code="failed")

@@ -48,6 +48,9 @@ class RecordedLeg:
         self.tap = leg.tap
         self.play_music = leg.play_music
         self.figures: Callable[[], MediaFigures] = leg.figures
+        record_sip = getattr(leg, "record_sip", None)
+        if record_sip is not None:
+            record_sip(inputs)
 
     @property
     def info(self) -> LegInfo:

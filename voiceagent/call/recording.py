@@ -41,6 +41,8 @@ class Recorder:
         self._loop = asyncio.get_running_loop()
         self._gates: set[str] = set()
         self._names: set[str] = set()
+        self.files: list[str] = []
+        """Every file that was begun, below the recordings' folder."""
         self._now: _Running | None = None
         self._unfinished: set[asyncio.Future[None]] = set()
 
@@ -73,6 +75,7 @@ class Recorder:
         self._gates.discard("flow")
         file = f"{call.id}.wav" if name == call.id else f"{call.id}-{name}.wav"
         call.journal.write("recording.started", name=name, file=file)
+        self.files.append(file)
         self._now = _Running(self, name, file, call.leg.audio_format == "audio/pcma", self._loop.time())
         self._now.begin(self._to)
         call.leg.tap(self._now)

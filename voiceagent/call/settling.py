@@ -28,7 +28,7 @@ class Settling:
         entry = call.ledger.get(request_id)
         verdict = self._health.judge(entry.request.origin if entry is not None else None, outcome)
         if verdict is not None:
-            call.provider_failed(verdict.outcome, final=verdict.final)
+            call.ending.provider_failed(verdict.outcome, final=verdict.final)
         if outcome.response_id is not None:
             call.transcript.heard(
                 outcome.response_id, call.seconds, outcome.heard_text, outcome.text, cut=outcome.interrupted

@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from voiceagent.call.direct_audio import DirectAudio, DirectMedia
+from voiceagent.call.inputs import Inputs
 from voiceagent.call.leg import (
     G711,
     Heard,
@@ -24,6 +25,7 @@ from voiceagent.call.leg import (
     Progress,
     TransferResult,
 )
+from voiceagent.call.recorded_sip import RecordedEndpoint
 from voiceagent.call.silence import SilenceWatch
 from voiceagent.errors import MediaError, SipError
 from voiceagent.media.key_presses import KeyPresses, Way
@@ -94,6 +96,12 @@ class SipLeg:
         self._listener = listener
         if self._end is not None:
             listener.leg_ended(*self._end)
+
+    def record_sip(self, inputs: Inputs) -> None:
+        """Have the messages of our dialog written into a call's journal, where the endpoint does that."""
+        endpoint = getattr(self._transport, "endpoint", None)
+        if isinstance(endpoint, RecordedEndpoint):
+            endpoint.follow(self.info.id, inputs, asyncio.get_running_loop().time())
 
     def _open(self) -> None:
         self._audio.open()

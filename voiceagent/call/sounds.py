@@ -20,6 +20,7 @@ from voiceagent.media.music import pcm_of
 from voiceagent.media.wav import read_wav
 from voiceagent.realtime.requests import InterruptedBy
 from voiceagent.realtime.transcript import whole_words
+from voiceagent.text_files import UnreadableFile, demand_file
 
 if TYPE_CHECKING:
     from voiceagent.call.call import Call
@@ -60,6 +61,16 @@ def _sound(path: str, changed: int, size: int, audio_format: G711) -> bytes:
     if wav.seconds > MOST_S:
         raise MediaError(f"longer than {MOST_S:.0f} s", code="wav")
     return g711.encode(pcm_of(wav), "alaw" if audio_format == "audio/pcma" else "ulaw")
+
+
+def problem_of(path: Path) -> str | None:
+    """Return why a file cannot be played, or None. Reads it whole."""
+    try:
+        demand_file(path)
+        sound(path, "audio/pcmu")
+    except (MediaError, UnreadableFile) as error:
+        return str(error)
+    return None
 
 
 def words_between(text: str, from_ms: int, to_ms: int, whole_ms: int) -> str:

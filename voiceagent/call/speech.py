@@ -11,7 +11,7 @@ from typing import Any
 
 from voiceagent.call.ledger import Ledger
 from voiceagent.call.outside import Outside, directly
-from voiceagent.call.tool_runs import NO_TOOLS, ToolRuns, Toolset, Write, cancelled
+from voiceagent.call.tool_runs import NAME_CHARS, NO_TOOLS, ToolRuns, Toolset, Write, cancelled
 from voiceagent.call.working import STALE_S, WorkingLine
 from voiceagent.errors import CallEnded
 from voiceagent.ids import Tokens
@@ -69,6 +69,8 @@ class CallSpeech:
         self._standing = dict(standing or {})
         self._turn = 0
         self._tools: dict[str, Toolset] = {}
+        self._rounds: dict[str, int] = {}
+        """Of follow-ups, by request: how many follow-ups led to it."""
         self.working = WorkingLine(self._say_working, quiet, session.withdraw, run)
         self._runs = ToolRuns(
             call_id, outside=outside, write=write, working=self.working.while_working, mask=mask
@@ -91,7 +93,7 @@ class CallSpeech:
             when=line.when,
             interruptible=line.interruptible,
             deadline_s=line.deadline_s,
-            tools=Toolset(line.tools, line.step),
+            tools=Toolset(line.tools, line.step, line.ran),
             barge_policy=line.barge_policy,
         )
         if audible is not None:
@@ -172,30 +174,52 @@ class CallSpeech:
 
     def tool_called(self, event: RealtimeModelToolCallEvent, request_id: str | None) -> None:
         """The model calls a tool: run it, send its output, and let the follow-up come."""
-        if self.closed:
+        name = event.name[:NAME_CHARS]
+        if not self._runs.first_time(event.call_id, name):
             return
-        if not self._runs.first_time(event.call_id, event.name):
+        refusal = self._refusal(event)
+        if refusal is not None:
+            # Nobody is there to hear of it, or others of the same response bring the follow-up.
+            tools = self._tools.get(request_id or "", NO_TOOLS)
+            output = self._runs.refused(tools, name, event.arguments, event.call_id, *refusal)
+            self._tool_ended(name, False, 0.0)
+            self._session.send_tool_output(event.call_id, output, False)
             return
-        tools = self._tools.get(request_id or "", NO_TOOLS)
-        task = self._run(f"tool {event.name}", self._answer_tool(event, tools))
+        task = self._run(f"tool {name}", self._answer_tool(event, request_id or ""))
         self._tool_tasks.setdefault(event.response_id, []).append(task)
 
-    async def _answer_tool(self, event: RealtimeModelToolCallEvent, tools: Toolset) -> ResponseHandle | None:
+    def _refusal(self, event: RealtimeModelToolCallEvent) -> tuple[str, str] | None:
+        """Return code and message for a tool call that is refused whatever the tool."""
+        if self.closed:
+            return "call_ending", "the call is ending"
+        if event.taken_back:
+            return "cancelled", "this response is over: nobody waits for the tool"
+        if self._runs.too_many(event.response_id, event.call_id):
+            return "too_many", "too many tools were called"
+        return None
+
+    async def _answer_tool(self, event: RealtimeModelToolCallEvent, request_id: str) -> ResponseHandle | None:
+        tools = self._tools.get(request_id, NO_TOOLS)
+        rounds = self._rounds.get(request_id, 0) + 1
+        name = event.name[:NAME_CHARS]
         started = self._now()
         try:
             output, ok = await self._runs.run(tools, event.name, event.arguments, event.call_id)
         except asyncio.CancelledError:
             # The model must not wait for ever for an output that nobody makes any more.
-            self._tool_ended(event.name, False, self._now() - started)
+            self._tool_ended(name, False, self._now() - started)
             self._session.send_tool_output(event.call_id, cancelled(), False)
             raise
-        self._tool_ended(event.name, ok, self._now() - started)
-        handle = self._session.send_tool_output(
-            event.call_id, output, not (ok and tools.silent(event.name)), extra=_declared(tools)
-        )
+        self._tool_ended(name, ok, self._now() - started)
+        # A model that only ever calls tools comes to an end: the last round has none, and nothing follows.
+        speaks = rounds <= FOLLOW_UP_ROUNDS and not (ok and tools.silent(event.name))
+        if rounds >= FOLLOW_UP_ROUNDS:
+            tools = NO_TOOLS
+        handle = self._session.send_tool_output(event.call_id, output, speaks, extra=_declared(tools))
         if handle is not None and self._ledger.get(handle.id) is None:
             self._ledger.submitted(handle.request, None, {}, self._now())
             self._follow(handle)
+            self._rounds[handle.id] = rounds
             if tools.tools:
                 self._tools[handle.id] = tools
         return handle

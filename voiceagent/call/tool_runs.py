@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -18,15 +18,21 @@ from pydantic import BaseModel
 from voiceagent.call.flow_failure import Mask, failure_of
 from voiceagent.call.outside import Outside, directly
 from voiceagent.ivr.arguments import ArgumentsRefused, only_names
+from voiceagent.ivr.caller_text import CallerText
 from voiceagent.ivr.ports import Tool, ToolContext
+from voiceagent.ivr.tool_run import ToolRun
 
 AUDITED_CHARS = 500
 """So much of refused arguments is written down."""
 NAME_CHARS = 64
 AT_ONCE = 8
 """So many tools may be at work for one call; a model that wants more at once is refused."""
-KNOWN_CALLS = 512
-"""So many tool calls are remembered, lest one is run twice."""
+KNOWN_CALLS = 4096
+"""So many tool calls one call may have: all are remembered, lest one is run twice, and more are refused."""
+PER_RESPONSE = 32
+"""… and so many one response of the model's."""
+ID_CHARS = 256
+"""The longest id of a tool call."""
 OUTPUT_CHARS = 32_768
 """The longest output that is given to the model."""
 
@@ -40,6 +46,8 @@ class Toolset:
 
     tools: Sequence[Tool] = ()
     step: str = ""
+    ran: Callable[[ToolRun], None] | None = None
+    """Told of each tool call: when it begins, and how it has ended."""
 
     @property
     def allowed(self) -> list[Tool]:
@@ -49,6 +57,11 @@ class Toolset:
     def silent(self, name: str) -> bool:
         """Return whether nothing is to be said about this tool's result."""
         return any(tool.silent for tool in self.tools if tool.name == name)
+
+    def tell(self, run: ToolRun) -> None:
+        """Tell whoever has given these tools what became of a call of one."""
+        if self.ran is not None:
+            self.ran(run)
 
 
 NO_TOOLS = Toolset()
@@ -80,7 +93,8 @@ class ToolRuns:
         self._mask = mask
         self._names: set[str] = set()
         """Tools that a line of this call had: another line's tool is not unknown, but not allowed."""
-        self._known: dict[str, None] = {}
+        self._known: set[str] = set()
+        self._of_response: dict[str, int] = {}
         self._running = 0
 
     def given(self, toolset: Toolset) -> None:
@@ -92,10 +106,26 @@ class ToolRuns:
         if tool_call_id in self._known:
             self._write("tool.repeated", tool=name[:NAME_CHARS], tool_call_id=tool_call_id)
             return False
-        self._known[tool_call_id] = None
-        if len(self._known) > KNOWN_CALLS:
-            del self._known[next(iter(self._known))]
+        if len(self._known) <= KNOWN_CALLS and len(tool_call_id) <= ID_CHARS:
+            self._known.add(tool_call_id)
         return True
+
+    def too_many(self, response_id: str, tool_call_id: str) -> bool:
+        """Count a new tool call of a response; return whether it is one too many, or can be no call."""
+        count = self._of_response[response_id] = self._of_response.get(response_id, 0) + 1
+        return count > PER_RESPONSE or len(self._known) > KNOWN_CALLS or len(tool_call_id) > ID_CHARS
+
+    def refused(
+        self, toolset: Toolset, name: str, arguments: str, tool_call_id: str, code: str, message: str
+    ) -> str:
+        """Write down that a tool call is refused, tell of it, and return the output for the model."""
+        name, tool_call_id = name[:NAME_CHARS], tool_call_id[:ID_CHARS]
+        about = {"code": code, "tool": name, "arguments": arguments[:AUDITED_CHARS]}
+        self._write("tool.refused", **about, message=message, tool_call_id=tool_call_id)
+        offered = any(one.name == name for one in toolset.tools)
+        called = name if offered else CallerText(name)  # whatever the model has made up
+        toolset.tell(ToolRun(called, "refused", code=code, tool_call_id=tool_call_id))
+        return _error(code, message)
 
     async def run(self, toolset: Toolset, name: str, arguments: str, tool_call_id: str) -> tuple[str, bool]:
         """Run the tool ``name`` with its JSON ``arguments``; return the output text and whether it went well.
@@ -107,30 +137,35 @@ class ToolRuns:
         try:
             tool, given = self._admitted(toolset, name, arguments, tool_call_id)
         except _Refused as refused:
-            about = {"code": refused.code, "tool": name[:NAME_CHARS], "arguments": arguments[:AUDITED_CHARS]}
-            self._write("tool.refused", **about, message=str(refused), tool_call_id=tool_call_id)
-            return _error(refused.code, str(refused)), False
+            return self.refused(toolset, name, arguments, tool_call_id, refused.code, str(refused)), False
         self._running += 1
+        run = ToolRun(tool.name, "running", tool_call_id=tool_call_id)
+        toolset.tell(run)
         limit = asyncio.timeout(tool.timeout_s)
         try:
             async with self._working(tool.working, tool.working_after_s), limit:
                 key = f"tool:{tool.name}:{tool_call_id}"
                 result = await self._outside(key, lambda: tool.function(**given))
-            return output_text(result), True
+            output = output_text(result)
+            toolset.tell(replace(run, status="ok", result=output))
+            return output, True
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            return self._failed(tool, tool_call_id, error, late=False)  # from a task of the tool's own
+            return self._failed(toolset, run, error, late=False)  # from a task of the tool's own
         except (Exception, SystemExit) as error:
-            return self._failed(tool, tool_call_id, error, late=limit.expired())
+            return self._failed(toolset, run, error, late=limit.expired())
         finally:
             self._running -= 1
 
-    def _failed(self, tool: Tool, tool_call_id: str, error: BaseException, *, late: bool) -> tuple[str, bool]:
-        facts = {"tool": tool.name, "tool_call_id": tool_call_id, "code": "timeout" if late else "failed"}
+    def _failed(
+        self, toolset: Toolset, run: ToolRun, error: BaseException, *, late: bool
+    ) -> tuple[str, bool]:
+        code = "timeout" if late else "failed"
         failure = {} if late else {k: v for k, v in asdict(failure_of(error, self._mask)).items() if v != ()}
-        self._write("tool.failed", **facts, **failure)
+        self._write("tool.failed", tool=run.name, tool_call_id=run.tool_call_id, code=code, **failure)
+        toolset.tell(replace(run, status="failed", code=code))
         told = ("timeout", "the tool took too long") if late else ("failed", "the tool failed")
         return _error(*told), False
 

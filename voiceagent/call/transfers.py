@@ -118,7 +118,7 @@ class Transfers:
             )
             state = "done" if result.accepted else "failed"
             self._show(replace(begun, state=state, status=result.status, reason=result.reason))
-            self._call.transferred(target, result)
+            self._call.ending.transferred(target, result)
         return result
 
     def _show(self, handing_over: HandingOver) -> None:

@@ -306,7 +306,7 @@ class Watch:
                     self._notice(f"provider_{order.reason}", order.details)
                     detail = "one session after another was given up" if order.final else ""
                     outcome = CallOutcome(OutcomeClass.PROVIDER, order.reason, detail)
-                    call.provider_failed(outcome, final=order.final)
+                    call.ending.provider_failed(outcome, final=order.final)
                     if order.reason == "silent_audio":
                         call.stop_leg()  # the silence that still waits to be played helps nobody
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from voiceagent.ivr.check.findings import Finding
     from voiceagent.ivr.check.python_check import Checked
     from voiceagent.ivr.check.walks import Walk
-    from voiceagent.settings.service import CallSettings
+    from voiceagent.settings import Settings
 
 
 def run_check(
@@ -29,6 +30,7 @@ def run_check(
 ) -> None:
     """Check, print, and exit: 0 nothing found, 1 something is, 2 a file cannot be read."""
     from voiceagent.call.targets import TargetRules
+    from voiceagent.ivr.check.allowed import Allowed
     from voiceagent.ivr.check.files import Unreadable, check_file
     from voiceagent.ivr.check.findings import failed
     from voiceagent.ivr.check.python_check import shared_names
@@ -40,17 +42,22 @@ def run_check(
     try:
         # No provider is asked, so none needs a key.
         flags = {**parse_overrides(overrides), "realtime.provider": "embedded"}
-        settings = load_settings(config, flags).call
+        settings = load_settings(config, flags)
+        allowed = Allowed(
+            TargetRules(settings.call.transfer_targets),
+            EndpointRules(settings.call.http_hosts),
+            frozenset(one.name for one in settings.queues),
+            _sound_problem,
+        )
         for path in dict.fromkeys(files):
             try:
-                checked[path] = check_file(
-                    path, TargetRules(settings.transfer_targets), EndpointRules(settings.http_hosts)
-                )
+                checked[path] = check_file(path, allowed)
             except Unreadable as error:
                 unreadable.append(str(error).removeprefix(f"{error.setting}: "))
         found = [one for each in checked.values() for one in each.findings]
         found += shared_names(fact for each in checked.values() for fact in each.flows)
-        walks = _walks(list(checked), scenarios)
+        with redirect_stdout(sys.stderr):  # what a flow prints; standard output is for what was found
+            walks = _walks(list(checked), scenarios)
     except VoiceAgentError as error:
         fail_with(error, as_json=as_json)
     found = [_while_empty(one, settings) for one in found]
@@ -79,6 +86,12 @@ def run_check(
     raise SystemExit(FAILED if failed(found, strict=strict) else 0)
 
 
+def _sound_problem(path: Path) -> str | None:
+    from voiceagent.call.sounds import problem_of  # few flows play files
+
+    return problem_of(path)
+
+
 def _errors(found: Sequence[Finding]) -> list[Finding]:
     return [one for one in found if one.severity == "error"]
 
@@ -93,12 +106,18 @@ def _walks(files: Sequence[Path], scenarios: Sequence[Path]) -> list[Walk]:
     return walks_of_scenarios(sound, scenarios) if sound else []
 
 
-def _while_empty(one: Finding, settings: CallSettings) -> Finding:
+def _while_empty(one: Finding, settings: Settings) -> Finding:
     """Nobody has said yet whom flows may transfer to or ask: to be known, and no mistake in the flow."""
-    setting = {"transfer-not-allowed": "transfer_targets", "host-not-allowed": "http_hosts"}.get(one.code)
-    if setting is None or getattr(settings, setting):
-        return one
-    return dataclasses.replace(one, severity="warning", remedy=f"call.{setting} is empty")
+    match one.code:
+        case "transfer-not-allowed" if not settings.call.transfer_targets:
+            remedy = "call.transfer_targets is empty"
+        case "host-not-allowed" if not settings.call.http_hosts:
+            remedy = "call.http_hosts is empty"
+        case "unknown-queue" if not settings.queues:
+            remedy = one.remedy
+        case _:
+            return one
+    return dataclasses.replace(one, severity="warning", remedy=remedy)
 
 
 def _with_evidence(found: Sequence[Finding], walks: Sequence[Walk], files: Sequence[Path]) -> list[Finding]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +42,8 @@ def run_simulate(
         if journals is not None:
             _folder(journals)
         limits = _limits(config, overrides)
-        results = [_one(file, path, limits, journals) for path in _scenario_files(scenarios)]
+        with redirect_stdout(sys.stderr):  # what a flow prints; standard output is for what came of it
+            results = [_one(file, path, limits, journals) for path in _scenario_files(scenarios)]
         if junit is not None:
             from voiceagent.simulate.junit import junit as junit_of
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from voiceagent.cli.run import FAILED, fail, fail_with, show_json
+from voiceagent.cli.run import FAILED, OWN_NAME, fail, fail_with, own_command, show_json
 from voiceagent.errors import ConfigError
 
 FILES = {
@@ -24,7 +25,7 @@ FILES = {
 NEXT = (
     "voiceagent flow check flows/front_desk.py flows/opening_hours.toml",
     "voiceagent flow simulate flows/front_desk.py --scenario scenarios/order.toml",
-    "pytest",
+    "python -m pytest",
     "voiceagent serve",
     'voiceagent call sip:200@127.0.0.1:5060 --do listen --do "say:opening hours"',
 )
@@ -47,7 +48,8 @@ def run_init(folder: Path, *, force: bool, as_json: bool) -> None:
     except OSError as error:
         fail_with(ConfigError("folder", f"cannot use {error.filename}: {error.strerror}"), as_json=as_json)
     made = [name for name in wanted if name not in kept]
-    steps = [*([] if folder.resolve() == Path.cwd() else [f"cd {shlex.quote(str(folder))}"]), *NEXT]
+    steps = [*([] if folder.resolve() == Path.cwd() else [f"cd {shlex.quote(str(folder))}"])]
+    steps += [*_way_in(), *NEXT]
     if as_json:
         show_json(
             {"folder": str(folder), "made": made, "overwritten": overwritten, "kept": kept, "next": steps}
@@ -60,6 +62,13 @@ def run_init(folder: Path, *, force: bool, as_json: bool) -> None:
     print("\nNext:")
     for step in steps:
         print(f"  {step}")
+
+
+def _way_in() -> list[str]:
+    """Return what makes the commands known to the shell, where it does not find this installation yet."""
+    activate = Path(sys.executable).with_name("activate")
+    known = own_command() == OWN_NAME or not activate.is_file()
+    return [] if known else [f"source {shlex.quote(str(activate))}"]
 
 
 def _template(name: str) -> Traversable:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import voiceagent
+from voiceagent.cli.bench_flows import add_flow_benches
 from voiceagent.cli.bench_sip import add_sip_benches
 from voiceagent.cli.flow_commands import flow
 
@@ -23,6 +24,7 @@ bench = typer.Typer(
 )
 app.add_typer(bench, name="bench")
 add_sip_benches(bench)
+add_flow_benches(bench)
 app.add_typer(flow, name="flow")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
@@ -438,30 +440,3 @@ def bench_recogniser(
     from voiceagent.cli.bench import report
 
     report("recogniser", lambda: run_recogniser_bench(quick=quick), as_json=json)
-
-
-@bench.command("replay")
-def bench_replay(
-    calls: Annotated[int, typer.Option(min=1, help="Calls that are recorded.")] = 50,
-    at_once: Annotated[int, typer.Option(min=1, help="So many of them at once.")] = 4,
-    seed: Annotated[int, typer.Option(help="Seed of what the callers do.")] = 1,
-    keep: Annotated[Path | None, typer.Option(help="Folder in which the journals are left.")] = None,
-    json: Json = False,
-) -> None:
-    """Record calls of many kinds over loopback, replay them, and count those that are decided otherwise."""
-    from voiceagent.bench.replay import run_replay_bench
-    from voiceagent.cli.bench import report
-
-    report("replay", lambda: run_replay_bench(calls, at_once=at_once, seed=seed, keep=keep), as_json=json)
-
-
-@bench.command("simulate")
-def bench_simulate(
-    runs: Annotated[int, typer.Option(min=1, help="How often, the first time aside.")] = 20,
-    json: Json = False,
-) -> None:
-    """Simulate a call of two minutes with the front desk: seconds, the first time told apart."""
-    from voiceagent.bench.simulate import run_simulate_bench
-    from voiceagent.cli.bench import report
-
-    report("simulate", lambda: run_simulate_bench(runs), as_json=json)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from voiceagent.errors import VoiceAgentError
 
+OWN_NAME = "voiceagent"
 USAGE = 2
 FAILED = 1
 
@@ -30,6 +34,18 @@ def fail_with(error: VoiceAgentError, *, as_json: bool = False) -> NoReturn:
 def show_json(value: object) -> None:
     """Print one JSON document."""
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def own_command() -> str:
+    """Return what to type for another command of this installation: its name where the shell finds it so."""
+    script = Path(sys.executable).with_name(OWN_NAME)
+    found = shutil.which(OWN_NAME)
+    if found is not None and Path(found) == script:
+        return OWN_NAME
+    if not script.is_file():
+        return f"{shlex.quote(sys.executable)} -m {OWN_NAME}"
+    here = Path.cwd()
+    return shlex.quote(str(script.relative_to(here) if script.is_relative_to(here) else script))
 
 
 def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from voiceagent.cli.run import fail_with, parse_overrides
+from voiceagent.cli.run import fail_with, own_command, parse_overrides
 from voiceagent.errors import ConfigError, VoiceAgentError
 from voiceagent.loops import run_loop
 from voiceagent.tasks import TaskNest
@@ -150,7 +150,7 @@ def _announce(addresses: Any, service: Any, *, as_json: bool) -> None:
         "  voiceagent is listening.",
         "",
         f"  dial    sip:{user}@{addresses.sip}   from any softphone on this machine, or:",
-        f"          .venv/bin/voiceagent call sip:{user}@{addresses.sip} --do listen --do say:billing",
+        f"          {own_command()} call sip:{user}@{addresses.sip} --do listen --do say:billing",
     ]
     more = [one for one in addresses.listeners if one != f"udp:{addresses.sip}"]
     if more:
@@ -160,6 +160,9 @@ def _announce(addresses: Any, service: Any, *, as_json: bool) -> None:
             f"  hosted  sip:{user}@{addresses.hosted_sip}   the provider takes it and offers it to us"
         )
     if page:
-        lines += [f"  open    {page}", f"  token   {token or 'as set in console.token'}"]
+        lines += [
+            f"  open    {page}",
+            f"  token   {token or ('as set in console.token' if chosen else 'none: sign in with your name')}",
+        ]
     lines += [f"  voice   {voice}", "  stop    Ctrl-C: running calls are finished first", ""]
     print("\n".join(lines), flush=True)

@@ -66,7 +66,7 @@ async def _act(
     call_id: str, act: Act, request: Request, parts: Parts, key: str | None, status: int = 200
 ) -> AsciiJson:
     visitor = visitor_of(request)
-    limit(parts.triggers, f"{visitor.role}:{visitor.session}", "actions")
+    limit(parts.triggers, visitor.key, "actions")
     checked_key(key)
     memory: KeyMemory = request.app.state.keys
     place, printed = f"{call_id} {act.what}", repr(act)
@@ -86,5 +86,5 @@ async def _act(
     except KeyError:
         raise unknown_call(call_id) from None
     memory.note(place, key, printed)
-    audit(act.what, request, call=view.id, **({"to": act.target} if act.target else {}))
+    audit(request, f"call.{act.what}", view.id, **({"to": act.target} if act.target else {}))
     return AsciiJson(call_detail(view), status)

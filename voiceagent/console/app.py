@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from typing import Any
 
 from fastapi import FastAPI
 
 from voiceagent.console import (
     actions,
+    audit_log,
     calls,
     dialling,
     events,
@@ -18,17 +20,22 @@ from voiceagent.console import (
     responses,
     session,
     trunks,
+    users,
 )
+from voiceagent.console.audit import AuditDesk
 from voiceagent.console.auth import Policy
 from voiceagent.console.config import ConsoleConfig
 from voiceagent.console.guard import Guard
+from voiceagent.console.identity import Identity
 from voiceagent.console.limits import RateLimit
 from voiceagent.console.live import Streams
 from voiceagent.console.models import ProblemModel
 from voiceagent.console.page import page_router
 from voiceagent.console.parts import Parts
 from voiceagent.console.ports import Directory, Webhooks
+from voiceagent.console.rights import WEBSOCKET, without_rule
 from voiceagent.errors import ConfigError
+from voiceagent.store import Database
 
 DESCRIPTION = """\
 Look at live calls and make the model speak. Every wish enters its call's one queue and ends in one outcome.
@@ -42,14 +49,17 @@ def create_app(
     *,
     metrics: Callable[[], str] | None = None,
     webhooks: Webhooks | None = None,
+    database: Database | None = None,
 ) -> FastAPI:
     """Return the console for these calls. ``metrics`` renders the Prometheus text for ``/metrics``.
 
     ``webhooks`` takes the provider's call offers; without it there is no ``/webhooks/realtime``.
 
-    Raises :class:`~voiceagent.errors.ConfigError` without a token: an open console is never served.
+    ``database`` has users, keys and the audit log; without it the settings' tokens are the only way in.
+
+    Raises :class:`~voiceagent.errors.ConfigError` without a way in: an open console is never served.
     """
-    if config.token is None:
+    if config.token is None and database is None:
         raise ConfigError("console.token", "is needed; voiceagent.console.auth.new_token() makes one")
     app = FastAPI(
         title="voiceagent console",
@@ -75,11 +85,14 @@ def create_app(
         directory=directory,
         config=config,
         policy=policy,
+        identity=Identity(policy, database),
+        audit=AuditDesk(database),
         streams=streams,
         triggers=RateLimit(config.triggers_per_s, 2 * config.triggers_per_s),
         sign_ins=RateLimit(1.0, 10.0),
         metrics=metrics,
         webhooks=webhooks,
+        database=database,
     )
     app.state.keys = responses.KeyMemory()
     problems.install(app)
@@ -90,6 +103,8 @@ def create_app(
         responses.router,
         events.router,
         session.router,
+        users.router,
+        audit_log.router,
         trunks.router,
         flows.router,
         health.router,
@@ -100,8 +115,26 @@ def create_app(
         from voiceagent.console.webhooks import router as offers
 
         app.include_router(offers)
+    unruled = without_rule(routes_of(app))
+    if unruled:
+        raise RuntimeError(f"routes without a rule in voiceagent.console.rights: {unruled}")
     app.add_middleware(Guard, policy=policy, config=config)
     return app
+
+
+def routes_of(app: FastAPI) -> set[tuple[str, str]]:
+    """Return (method, path) of everything that ``app`` serves; ``WS`` is a WebSocket."""
+    found: set[tuple[str, str]] = set()
+    pending: list[Any] = list(app.router.routes)
+    while pending:
+        route = pending.pop()
+        inner = getattr(route, "original_router", None)  # newer FastAPI keeps an included router as one entry
+        if inner is not None:
+            pending += inner.routes
+            continue
+        methods: set[str] = getattr(route, "methods", None) or {WEBSOCKET}
+        found |= {(method, route.path) for method in methods if method != "HEAD"}
+    return found
 
 
 def close_streams(app: FastAPI) -> None:

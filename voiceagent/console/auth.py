@@ -1,24 +1,24 @@
-"""Who may do what: one policy for REST, the live stream and the page.
+"""The one place that lets in or turns away: REST, the live stream, WebSockets and the page.
 
-Everything is closed unless :func:`access_needed` opens it. A request shows either ``Authorization: Bearer``
-(programs) or the session cookie (the page, whose ``EventSource`` cannot set headers). With the cookie, an
-unsafe method must also carry ``X-Voiceagent-CSRF`` and an ``Origin`` of ours; a foreign page can send neither
-of them.
+A request shows either ``Authorization: Bearer`` (programs: a key, or a token of the settings) or the session
+cookie (the page, whose ``EventSource`` cannot set headers). With the cookie, an unsafe method must also carry
+``X-Voiceagent-CSRF``, and it and every WebSocket an ``Origin`` of ours; a foreign page can send neither.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import secrets
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 from voiceagent.console.config import LOOPBACK_NAMES, ConsoleConfig
-from voiceagent.console.problems import Problem
+from voiceagent.console.credentials import Credentials, Principal
+from voiceagent.console.problems import Problem, too_low
+from voiceagent.console.rights import LEAST_ROLE, WEBSOCKET, Right, Role, right_needed
+from voiceagent.console.sessions import Sessions
 
 COOKIE = "voiceagent_session"
 """The session cookie's name, with our port added: cookies do not tell ports apart (RFC 6265 §8.5), and two
@@ -29,24 +29,8 @@ PROBES = frozenset({"/livez", "/readyz"})
 """Probes come with whatever ``Host`` the prober likes (a pod's address), and say nothing worth stealing."""
 WEBHOOKS = "/webhooks/realtime"
 """Comes under whatever name the provider was given, and proves itself by its signature."""
-MAX_SESSIONS = 1000
-
-
-class Access(StrEnum):
-    """What a route asks of the one who comes."""
-
-    OPEN = "open"
-    METRICS = "metrics"
-    VIEW = "view"
-    ACT = "act"
-
-
-class Role(StrEnum):
-    """What a credential is good for. An operator may do all that a viewer may."""
-
-    NOBODY = "nobody"
-    VIEWER = "viewer"
-    OPERATOR = "operator"
+FIRST_RUN = "first run"
+"""Name of the token that is made when there is no other way in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +42,21 @@ class Visitor:
     """bearer, cookie, loopback or none."""
     session: str = ""
     """The session's id, only when ``via`` is cookie."""
+    principal: Principal | None = None
 
     @property
     def name(self) -> str:
-        """Who acted, for the directory and the audit line."""
-        return f"{self.role} via {'page' if self.via == 'cookie' else 'api'}"
+        """Who acts, for the directory and the audit log: ``ann via page``."""
+        who = "nobody" if self.principal is None else self.principal.name
+        return f"{who} via {'page' if self.via == 'cookie' else 'api'}"
+
+    @property
+    def key(self) -> str:
+        """What to count this visitor's acts by."""
+        return "" if self.principal is None else f"{self.principal.kind}:{self.principal.id}"
 
 
 NOBODY = Visitor(Role.NOBODY, "none")
-
-
-@dataclass(slots=True)
-class _Session:
-    role: Role
-    born: float
-    seen: float
 
 
 def new_token() -> str:
@@ -80,42 +64,32 @@ def new_token() -> str:
     return secrets.token_urlsafe(24)
 
 
-def access_needed(method: str, path: str) -> Access:
-    """Return what a request to ``path`` asks for. Whatever is not named here needs a credential."""
-    if (
-        path in PROBES
-        or path == "/"
-        or path.startswith("/static/")
-        or path in ("/favicon.ico", "/v1/openapi.json")
-    ):
-        return Access.OPEN
-    if path == "/metrics":
-        return Access.METRICS
-    if path == WEBHOOKS and method == "POST":
-        return Access.OPEN
-    if path == "/v1/session":
-        return Access.OPEN if method == "POST" else Access.VIEW
-    return Access.VIEW if method in SAFE_METHODS else Access.ACT
-
-
 class Policy:
-    """The one place that lets in or turns away. Times are seconds of one monotonic clock."""
+    """Times called ``now`` are seconds of one monotonic clock; ``wall`` tells Unix time."""
 
-    def __init__(self, config: ConsoleConfig) -> None:
+    def __init__(self, config: ConsoleConfig, *, wall: Callable[[], float] = time.time) -> None:
         self._config = config
+        self._wall = wall
         self._hosts = config.host_names()
         self._origins = frozenset(origin.lower() for origin in config.allowed_origins)
-        self._tokens: list[tuple[bytes, Role]] = []
+        tokens: list[tuple[str, Role, str]] = []
         if config.token is not None:
-            self._tokens.append((_digest(config.token), Role.OPERATOR))
+            tokens.append(
+                (config.token, Role.ADMIN, FIRST_RUN if config.token_is_first_run else "console.token")
+            )
         if config.viewer_token is not None:
-            self._tokens.append((_digest(config.viewer_token), Role.VIEWER))
-        self._sessions: dict[str, _Session] = {}
+            tokens.append((config.viewer_token, Role.VIEWER, "console.viewer_token"))
+        self.credentials = Credentials(tokens)
+        self.sessions = Sessions(
+            longest_s=config.session_s,
+            idle_s=config.session_idle_s,
+            still=lambda principal: self.credentials.still(principal, wall()),
+        )
 
     def admit(self, method: str, path: str, headers: Mapping[str, str], peer: str, now: float) -> Visitor:
-        """Return who asks, or raise :class:`Problem`. Header names are lower case.
+        """Return who asks, or raise :class:`Problem`. Header names are lower case; ``WS`` is a WebSocket.
 
-        Order: name (421), origin (403), credential (401), role (403), forgery (403).
+        Order: name (421), origin (403), credential (401), forgery (403), role (403).
         """
         if path not in PROBES and path != WEBHOOKS:
             self._check_host(headers)
@@ -123,10 +97,10 @@ class Policy:
         if origin is not None and not self._own_origin(origin, headers.get("host", "")):
             raise Problem(403, "foreign_origin", f"Requests from {origin} are not taken.")
         visitor = self._identify(headers, now)
-        needed = access_needed(method, path)
-        if needed is Access.OPEN:
+        needed = right_needed(method, path)
+        if needed is Right.OPEN:
             return visitor or NOBODY
-        if needed is Access.METRICS:
+        if needed is Right.METRICS:
             if self._config.metrics_open or visitor is not None:
                 return visitor or NOBODY
             if _from_here(headers, peer):
@@ -135,40 +109,30 @@ class Policy:
             raise Problem(
                 401,
                 "unauthenticated",
-                "This needs a token.",
+                "This needs a key, or to be signed in.",
                 headers={"WWW-Authenticate": 'Bearer realm="voiceagent"'},
             )
-        unsafe = method not in SAFE_METHODS
-        if visitor.via == "cookie" and unsafe and (origin is None or not headers.get(CSRF_HEADER)):
-            raise Problem(403, "csrf", "A page's request must prove that it comes from our page.")
-        if needed is Access.ACT and visitor.role is not Role.OPERATOR:
-            raise Problem(403, "forbidden", "A viewer may look but not act.")
+        if visitor.via == "cookie" and method not in SAFE_METHODS:
+            # A browser sets Origin on its WebSockets by itself and lets no page set another header.
+            proven = origin is not None and (method == WEBSOCKET or headers.get(CSRF_HEADER))
+            if not proven:
+                raise Problem(403, "csrf", "A page's request must prove that it comes from our page.")
+        if not visitor.role.covers(LEAST_ROLE[needed]):
+            raise too_low(visitor.role, needed)
         return visitor
 
-    # ── sessions of the page ─────────────────────────────────────────────────────────────────────
-    def sign_in(self, token: str, now: float) -> tuple[str, Role] | None:
-        """Exchange a token for a new session id; None when no token matches."""
-        role = self._role_of(token)
-        if role is None:
-            return None
-        self._forget_old(now)
-        if len(self._sessions) >= MAX_SESSIONS:
-            del self._sessions[min(self._sessions, key=lambda key: self._sessions[key].seen)]
-        session_id = secrets.token_urlsafe(32)
-        self._sessions[session_id] = _Session(role, born=now, seen=now)
-        return session_id, role
-
-    def sign_out(self, session_id: str) -> None:
-        """End a session; harmless when it is gone."""
-        self._sessions.pop(session_id, None)
+    def by_token(self, token: str) -> Principal | None:
+        """Return whose token or key this is."""
+        return self.credentials.by_secret(token, self._wall())
 
     def still_welcome(self, visitor: Visitor, now: float) -> bool:
         """Whether a long-lived stream may go on; keeps the page's session from idling out."""
-        return visitor.via != "cookie" or self._session(visitor.session, now) is not None
-
-    def close(self) -> None:
-        """End every session."""
-        self._sessions.clear()
+        if visitor.via == "cookie":
+            principal = self.sessions.get(visitor.session, now)
+        else:
+            known = visitor.principal
+            principal = None if known is None else self.credentials.still(known, self._wall())
+        return principal is not None and principal.role.covers(visitor.role)
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────
     def _check_host(self, headers: Mapping[str, str]) -> None:
@@ -198,42 +162,11 @@ class Policy:
         shown = headers.get("authorization")
         if shown is not None:
             scheme, _, token = shown.partition(" ")
-            role = self._role_of(token.strip()) if scheme.lower() == "bearer" else None
-            return None if role is None else Visitor(role, "bearer")
+            principal = self.by_token(token.strip()) if scheme.lower() == "bearer" else None
+            return None if principal is None else Visitor(principal.role, "bearer", principal=principal)
         session_id = _cookie(headers.get("cookie", ""), cookie_name(headers.get("host", "")))
-        session = self._session(session_id, now) if session_id else None
-        return None if session is None else Visitor(session.role, "cookie", session_id)
-
-    def _role_of(self, token: str) -> Role | None:
-        """Compare with every token, in constant time, so that timing tells nothing."""
-        shown = _digest(token)
-        found: Role | None = None
-        for known, role in self._tokens:
-            if hmac.compare_digest(shown, known):
-                found = role
-        return found
-
-    def _session(self, session_id: str, now: float) -> _Session | None:
-        session = self._sessions.get(session_id)
-        if session is None:
-            return None
-        if now - session.born > self._config.session_s or now - session.seen > self._config.session_idle_s:
-            del self._sessions[session_id]
-            return None
-        session.seen = now
-        return session
-
-    def _forget_old(self, now: float) -> None:
-        for session_id, session in list(self._sessions.items()):
-            if (
-                now - session.born > self._config.session_s
-                or now - session.seen > self._config.session_idle_s
-            ):
-                del self._sessions[session_id]
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "replace")).digest()
+        principal = self.sessions.get(session_id, now) if session_id else None
+        return None if principal is None else Visitor(principal.role, "cookie", session_id, principal)
 
 
 def _host_name(host: str) -> str:

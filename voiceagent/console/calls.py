@@ -48,5 +48,5 @@ async def hang_up(call_id: str, request: Request, parts: PartsIn, visitor: Visit
         raise unknown_call(call_id) from None
     except CallEnded as error:
         raise ended(parts.directory, call_id, error) from None
-    audit("hangup", request, call=view.id)
+    audit(request, "call.hang_up", view.id)
     return AsciiJson(call_detail(view))

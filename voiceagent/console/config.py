@@ -24,7 +24,9 @@ class ConsoleConfig:
     port: int = 8080
     """TCP port; 0 takes any free one."""
     token: str | None = None
-    """The operator's bearer token; the app makes one when unset (``auth.new_token``)."""
+    """An admin's bearer token; the app makes one (``auth.new_token``) when nobody else could come in."""
+    token_is_first_run: bool = False
+    """``token`` was made to begin with, and is over as soon as there is a user who is an admin."""
     viewer_token: str | None = None
     """A second token that may look but not act."""
     allowed_hosts: tuple[str, ...] = ()

@@ -50,7 +50,7 @@ async def dial(
     ] = None,
 ) -> AsciiJson:
     """Place a call and run a flow on it. What became of it: `GET /v1/calls/{call_id}`, or the live stream."""
-    limit(parts.triggers, f"{visitor.role}:{visitor.session}", "requests")
+    limit(parts.triggers, visitor.key, "requests")
     key = checked_key(idempotency_key)
     printed = repr(body)
     memory: KeyMemory = request.app.state.keys
@@ -63,7 +63,7 @@ async def dial(
     except KeyError as error:
         raise unknown_call(str(error.args[0])) from None
     memory.note(_PLACE, key, printed)
-    audit("dial", request, call=view.id, to=view.called)
+    audit(request, "call.dial", view.id, to=view.called)
     data = call_data(view)
     return AsciiJson({"call_id": view.id, **data}, 202, {"Location": data["links"]["self"]})
 

@@ -25,12 +25,12 @@ async def reload_flows(request: Request, parts: PartsIn, visitor: VisitorIn) -> 
 
     Calls that run keep the flow they began with.
     """
-    limit(parts.triggers, f"{visitor.role}:{visitor.session}", "requests")
+    limit(parts.triggers, visitor.key, "requests")
     try:
         view = await parts.directory.reload_flows(operator=visitor.name)
     except FlowsRefused as error:
-        audit("reload", request, outcome="refused")
+        audit(request, "flows.reload", outcome="refused")
         errors = [{"field": "flows", "code": "flows_refused", "detail": one} for one in error.problems]
         raise Problem(409, "flows_refused", str(error), field="flows", errors=errors) from None
-    audit("reload", request, version=str(view["version"]))
+    audit(request, "flows.reload", version=view["version"])
     return AsciiJson(plain(view))

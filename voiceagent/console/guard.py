@@ -13,9 +13,10 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from voiceagent.console.auth import SAFE_METHODS, Policy
+from voiceagent.console.auth import SAFE_METHODS, Policy, Visitor
 from voiceagent.console.config import ConsoleConfig
 from voiceagent.console.problems import Problem
+from voiceagent.console.rights import WEBSOCKET
 
 _log = logging.getLogger("voiceagent.console")
 
@@ -45,8 +46,8 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1008})
+        if scope["type"] == "websocket":
+            await self._pass_websocket(scope, receive, send)
             return
         begun = False
 
@@ -70,7 +71,25 @@ class Guard:
                     scope, receive, send_safely
                 )
 
+    async def _pass_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The same policy; a refusal is an HTTP answer to the handshake (RFC 6455 §4.2.2)."""
+        try:
+            scope.setdefault("state", {})["visitor"] = self._admit(scope, WEBSOCKET)
+            scope["state"]["peer"] = scope["client"][0] if scope.get("client") else ""
+        except Problem as problem:
+            await receive()  # websocket.connect
+            await problem.deny(send)
+            return
+        await self._app(scope, receive, send)
+
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        visitor = self._admit(scope, scope["method"])
+        scope.setdefault("state", {})["visitor"] = visitor
+        if scope["method"] not in SAFE_METHODS:
+            receive = await self._whole_body(scope["path"], headers_of(scope), receive)
+        await self._app(scope, receive, send)
+
+    def _admit(self, scope: Scope, method: str) -> Visitor:
         size = sum(len(name) + len(value) for name, value in scope["headers"]) + len(
             scope.get("raw_path") or b""
         )
@@ -81,20 +100,9 @@ class Guard:
                 f"At most {self._config.header_limit} bytes of headers are taken.",
                 headers={"Connection": "close"},
             )
-        headers: dict[str, str] = {}
-        for raw_name, raw_value in scope["headers"]:
-            name = raw_name.decode("latin-1").lower()
-            value = raw_value.decode("latin-1")
-            if name in headers and name in ("host", "origin", "authorization", "content-length"):
-                raise Problem(400, "invalid_request", f"{name} came twice.", field=name)
-            headers[name] = f"{headers[name]}; {value}" if name == "cookie" and name in headers else value
         peer = scope["client"][0] if scope.get("client") else ""
         now = asyncio.get_running_loop().time()
-        visitor = self._policy.admit(scope["method"], scope["path"], headers, peer, now)
-        scope.setdefault("state", {})["visitor"] = visitor
-        if scope["method"] not in SAFE_METHODS:
-            receive = await self._whole_body(scope["path"], headers, receive)
-        await self._app(scope, receive, send)
+        return self._policy.admit(method, scope["path"], headers_of(scope), peer, now)
 
     async def _whole_body(self, path: str, headers: dict[str, str], receive: Receive) -> Receive:
         """Read the body at once, bounded; return a ``receive`` that gives it out again."""
@@ -141,6 +149,18 @@ class Guard:
             return {"type": "http.request", "body": bytes(body), "more_body": False}
 
         return replay
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """Return a request's headers, names in lower case. Raises the 400 for one that must not come twice."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name = raw_name.decode("latin-1").lower()
+        value = raw_value.decode("latin-1")
+        if name in headers and name in ("host", "origin", "authorization", "content-length"):
+            raise Problem(400, "invalid_request", f"{name} came twice.", field=name)
+        headers[name] = f"{headers[name]}; {value}" if name == "cookie" and name in headers else value
+    return headers
 
 
 def _secure(message: MutableMapping[str, Any], path: str) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
 
-from voiceagent.console.auth import Role
 from voiceagent.console.parts import AsciiJson, PartsIn, VisitorIn
 from voiceagent.console.problems import Problem
+from voiceagent.console.rights import Role
 from voiceagent.console.views import plain
 
 router = APIRouter(tags=["health"])

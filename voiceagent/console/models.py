@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 INSTRUCTIONS_CHARS = 16_384
 DEADLINE_MS = 3_600_000
@@ -123,18 +123,164 @@ class DigitsBody(BaseModel):
 
 
 class SignInBody(BaseModel):
-    """The token, to be exchanged for a session cookie."""
+    """Name and password, or a key (also the token of the first run), to be exchanged for a session cookie."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={"examples": [{"name": "ann", "password": "correct horse battery"}]},
+    )
+
+    name: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    password: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    token: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> SignInBody:
+        if (self.token is None) == (self.name is None or self.password is None):
+            raise ValueError("send either token, or name and password")
+        return self
+
+
+class PasswordBody(BaseModel):
+    """A new password for oneself."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    token: Annotated[str, Field(min_length=1, max_length=1024)]
+    current: Annotated[str, Field(min_length=1, max_length=1024)]
+    new: Annotated[str, Field(min_length=1, max_length=1024)] = Field(description="12 to 256 characters.")
+
+
+RoleName = Literal["viewer", "operator", "supervisor", "admin"]
 
 
 class Session(BaseModel):
-    """Who is signed in."""
+    """Who is signed in, and what they may do."""
 
-    role: Literal["viewer", "operator"]
+    name: str
+    kind: str = Field(description="user, key or token.")
+    role: RoleName
     via: Literal["bearer", "cookie"]
+    rights: list[str] = Field(description="view, act, listen, manage, admin.")
+    first_run: bool = Field(description="Signed in by the token of the first run: make an admin.")
+
+
+class UserBody(BaseModel):
+    """Somebody who may sign in."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={
+            "examples": [{"name": "ann", "role": "operator", "password": "correct horse battery"}]
+        },
+    )
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    role: RoleName
+    password: Annotated[str, Field(min_length=1, max_length=1024)] = Field(
+        description="12 to 256 characters."
+    )
+
+
+class ChangeUserBody(BaseModel):
+    """What is to be different about a user."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"disabled": True}]}
+    )
+
+    role: RoleName | None = None
+    password: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    disabled: bool | None = None
+
+
+class UserModel(BaseModel):
+    """A user."""
+
+    id: str
+    name: str
+    role: RoleName
+    disabled: bool
+    has_password: bool
+    created_at: float = Field(description="Unix time.")
+    changed_at: float
+
+
+class UserList(BaseModel):
+    """Every user by name."""
+
+    users: list[UserModel]
+
+
+class KeyBody(BaseModel):
+    """A key for a program."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"name": "dialler", "role": "operator"}]}
+    )
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    role: RoleName
+    expires_at: float | None = Field(default=None, description="Unix time; default: never.")
+
+
+class KeyModel(BaseModel):
+    """A key, without itself."""
+
+    id: str
+    name: str
+    role: RoleName
+    created_at: float
+    created_by: str
+    expires_at: float | None
+    revoked_at: float | None
+    used_at: float | None = Field(description="To some seconds.")
+
+
+class KeyMade(KeyModel):
+    """A new key; ``key`` is shown this once."""
+
+    key: str
+
+
+class KeyList(BaseModel):
+    """Every key, the newest first."""
+
+    keys: list[KeyModel]
+
+
+class AuditLineModel(BaseModel):
+    """One line of the audit log."""
+
+    n: int
+    at: float
+    actor: str
+    role: str
+    via: str
+    peer: str
+    action: str
+    target: str
+    result: str = Field(description="done, or the code of the refusal.")
+    detail: dict[str, Any]
+    previous: str
+    hash: str = Field(description="SHA-256 over the other fields as canonical JSON.")
+
+
+class AuditList(BaseModel):
+    """Lines of the audit log, the newest first."""
+
+    lines: list[AuditLineModel]
+    waiting: int = Field(description="Lines that are not written yet.")
+
+
+class AuditVerdict(BaseModel):
+    """Whether the audit log is as it was written."""
+
+    whole: bool
+    lines: int
+    problem: str
+    last_hash: str = Field(description="Keep it elsewhere to show later that nothing was cut off.")
 
 
 class Line(BaseModel):

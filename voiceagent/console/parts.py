@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
@@ -12,15 +11,16 @@ from typing import Annotated, Any, cast
 from fastapi import Depends, Request
 from starlette.responses import JSONResponse
 
+from voiceagent.console.audit import AuditDesk
 from voiceagent.console.auth import NOBODY, Policy, Visitor
 from voiceagent.console.config import ConsoleConfig
+from voiceagent.console.identity import Identity
 from voiceagent.console.limits import RateLimit
 from voiceagent.console.live import Streams
 from voiceagent.console.ports import CallView, Directory, Webhooks
 from voiceagent.console.problems import Problem, call_ended, unknown_call
 from voiceagent.errors import CallEnded
-
-_audit = logging.getLogger("voiceagent.console.audit")
+from voiceagent.store import Database, DatabaseDown
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,14 @@ class Parts:
     directory: Directory
     config: ConsoleConfig
     policy: Policy
+    identity: Identity
+    audit: AuditDesk
     streams: Streams
     triggers: RateLimit
     sign_ins: RateLimit
     metrics: Callable[[], str] | None
     webhooks: Webhooks | None = None
+    database: Database | None = None
 
 
 class AsciiJson(JSONResponse):
@@ -89,9 +92,16 @@ def limit(rate: RateLimit, key: str, what: str) -> None:
         )
 
 
-def audit(action: str, request: Request, **details: str) -> None:
-    """Write who did what, and from where: one line per act."""
-    visitor = visitor_of(request)
-    peer = request.client.host if request.client else ""
-    words = " ".join(f"{key}={value}" for key, value in details.items())
-    _audit.info("%s by %s from %s %s", action, visitor.name, peer, words)
+def peer_of(request: Request) -> str:
+    """Return the address that a request comes from."""
+    return request.client.host if request.client else ""
+
+
+def audit(request: Request, action: str, target: str = "", **details: Any) -> None:
+    """Keep who did what, to what, and from where: one line of the audit log."""
+    parts_of(request).audit.note(visitor_of(request), peer_of(request), action, target, **details)
+
+
+def database_down(down: DatabaseDown) -> Problem:
+    """Return the 503 for what needs the database while it is away."""
+    return Problem(503, "database_down", f"{down}.", headers={"Retry-After": "5"})

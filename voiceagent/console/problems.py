@@ -10,7 +10,9 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Send
 
+from voiceagent.console.rights import LEAST_ROLE, Right, Role
 from voiceagent.console.views import plain
 from voiceagent.errors import CallEnded, RequestRefused
 
@@ -57,6 +59,13 @@ TITLES = {
     "webhook_body": "The webhook is malformed",
     "not_taking_calls": "No new calls are taken",
     "internal": "Our fault",
+    "database_down": "The database cannot be asked",
+    "unknown_user": "No such user",
+    "unknown_key": "No such key",
+    "name_taken": "This name is taken",
+    "last_admin": "One admin has to stay",
+    "wrong_password": "This is not the password",
+    "no_password": "A key has no password",
 }
 
 REMEDIES = {
@@ -65,8 +74,7 @@ REMEDIES = {
     "unknown_response": "List the responses of the call with GET /v1/calls/{call}/responses.",
     "invalid_json": "Send a JSON object with Content-Type: application/json.",
     "idempotency_mismatch": "Send a new key for a new wish, or repeat the first body unchanged.",
-    "unauthenticated": "Send Authorization: Bearer <token>; the token was printed when the console started.",
-    "forbidden": "Use the operator's token; a viewer may only look.",
+    "unauthenticated": "Send Authorization: Bearer KEY. An admin makes keys; the first start prints a token.",
     "foreign_host": "Add the name to console.allowed_hosts.",
     "foreign_origin": "Add the origin to console.allowed_origins.",
     "csrf": "Send the header X-Voiceagent-CSRF: 1 and an Origin, or use a bearer token.",
@@ -83,6 +91,8 @@ REMEDIES = {
     "no_consent": "Send consent_reference, or unset outbound.require_reference.",
     "flows_refused": "Correct what `errors` names and reload again; `voiceagent flow check` finds it, too.",
     "internal": "The log of this node has the traceback.",
+    "database_down": "Calls go on without it; `voiceagent doctor` says what is wrong.",
+    "last_admin": "Make another admin first.",
 }
 
 
@@ -129,10 +139,30 @@ class Problem(Exception):
         members.update(self.extra)
         return plain(members)
 
+    async def deny(self, send: Send) -> None:
+        """Refuse a WebSocket's handshake with this problem (ASGI's Websocket Denial Response)."""
+        answer = self.response()
+        await send(
+            {"type": "websocket.http.response.start", "status": self.status, "headers": answer.raw_headers}
+        )
+        await send({"type": "websocket.http.response.body", "body": answer.body})
+
     def response(self) -> Response:
         """Return the answer that carries this problem."""
         content = json.dumps(self.body()).encode()
         return Response(content, self.status, self.headers, media_type="application/problem+json")
+
+
+def too_low(role: Role, needed: Right) -> Problem:
+    """Return the 403 for a role without the right, naming the right and who has it."""
+    least = LEAST_ROLE[needed]
+    return Problem(
+        403,
+        "forbidden",
+        f"This needs the right {needed.value!r}, which a {least.value} has; you are a {role.value}.",
+        remedy=f"Ask an admin for the role {least.value}, or use such a key.",
+        extra={"needs": needed.value, "role": role.value, "least_role": least.value},
+    )
 
 
 def unknown_call(call_id: str) -> Problem:

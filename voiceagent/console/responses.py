@@ -92,7 +92,7 @@ async def trigger(
     ] = None,
 ) -> AsciiJson:
     """Ask the model to speak. The wish enters the call's one queue and ends in exactly one outcome."""
-    limit(parts.triggers, f"{visitor.role}:{visitor.session}", "triggers")
+    limit(parts.triggers, visitor.key, "triggers")
     call_or_404(parts.directory, call_id)
     checked_key(idempotency_key)
     metadata = body.metadata or {}
@@ -111,7 +111,15 @@ async def trigger(
     except KeyError:
         raise unknown_call(call_id) from None
     memory.note(call_id, idempotency_key, printed)
-    audit("trigger", request, call=view.call_id, response=view.id)
+    audit(
+        request,
+        "call.respond",
+        view.call_id,
+        response=view.id,
+        when=body.when,
+        instructions=body.instructions,
+        metadata=metadata,
+    )
     data = response_data(view)
     return AsciiJson({"request_id": view.id, **data}, 202, {"Location": data["links"]["self"]})
 
@@ -151,5 +159,5 @@ async def withdraw(
         raise unknown_response(call_id, response_id) from None
     except CallEnded as error:
         raise ended(parts.directory, call_id, error) from None
-    audit("withdraw", request, call=view.call_id, response=view.id)
+    audit(request, "call.withdraw", view.call_id, response=view.id)
     return AsciiJson(response_data(view))

@@ -56,6 +56,10 @@ class ConsoleServer:
             h11_max_incomplete_event_size=parts.config.header_limit,
             timeout_graceful_shutdown=GRACE_S,
         )
+        await parts.identity.refresh()
+        if parts.database is not None:
+            self._nest.start("identity", parts.identity.keep_fresh())
+            self._nest.start("audit", parts.audit.run())
         server = _Server(config)
         self._server = server
         self._running = self._nest.start("http", server.serve(sockets=[listener]))
@@ -73,6 +77,8 @@ class ConsoleServer:
         if self._server is not None and self._running is not None:
             self._server.should_exit = True
             await asyncio.wait((self._running,), timeout=GRACE_S + 2)
+        parts: Parts = self._app.state.parts
+        await parts.audit.flush(GRACE_S)
         await self._nest.close()
 
     async def _bind(self) -> socket.socket:

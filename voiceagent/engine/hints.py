@@ -11,6 +11,7 @@ A realtime client cannot name a grammar, so the expectation is read from two pla
    ``Expect 6 digits.``                                            exactly six digits
    ``Expect 1 to 16 digits.``                                      between one and sixteen digits
    ``Expect anything.``                                            free speech (poorly recognised)
+   ``Expect anything, such as: that is all; goodbye.``             the same, but these phrases well
    =============================================================  =====================================
 
    ``transcription.keywords``, a list of phrases, is read as ``one of`` when the prompt says nothing.
@@ -49,7 +50,7 @@ USUAL_COMMANDS = (
 _ONE_OF = re.compile(r"expect one of:\s*(?P<list>[^\n]+)", re.IGNORECASE)
 _YES_NO = re.compile(r"expect yes or no\b", re.IGNORECASE)
 _DIGITS = re.compile(r"expect (?:(?P<low>\d{1,2}) to )?(?P<high>\d{1,2}) digits?\b", re.IGNORECASE)
-_ANYTHING = re.compile(r"expect anything\b", re.IGNORECASE)
+_ANYTHING = re.compile(r"expect anything\b(?:, such as:\s*(?P<list>[^\n]+))?", re.IGNORECASE)
 MOST_DIGITS = 32
 
 
@@ -81,8 +82,9 @@ def from_prompt(prompt: str) -> Expectation | None:
         high = min(int(match["high"]), MOST_DIGITS)
         low = min(int(match["low"] or match["high"]), high)
         return Expectation(ExpectKind.DIGITS, min_digits=max(low, 1), max_digits=max(high, 1))
-    if _ANYTHING.search(prompt):
-        return Expectation(ExpectKind.ANYTHING)
+    if match := _ANYTHING.search(prompt):
+        wanted = _phrases((match["list"] or "").rstrip(" .").split(";"))
+        return Expectation(ExpectKind.ANYTHING, _phrases((*wanted, *USUAL_COMMANDS)) if wanted else ())
     return None
 
 

@@ -14,8 +14,10 @@ from voiceagent.ivr.conversation import Conversation, Turn, goal
 from voiceagent.ivr.flow import Flow, FlowBook, flow
 from voiceagent.ivr.loading import load_flows
 from voiceagent.ivr.ports import Answering, Tool, ToolContext, TransferOutcome
+from voiceagent.ivr.tool_run import ToolRun
 from voiceagent.ivr.tools import tool
 from voiceagent.ivr.verbs import Call
+from voiceagent.ivr.verbs.listening import Listened
 from voiceagent.realtime.requests import Outcome, OutcomeKind
 
 __all__ = [
@@ -29,11 +31,13 @@ __all__ = [
     "FetchTimedOut",
     "Flow",
     "FlowBook",
+    "Listened",
     "Option",
     "Outcome",
     "OutcomeKind",
     "Tool",
     "ToolContext",
+    "ToolRun",
     "TransferOutcome",
     "Turn",
     "flow",

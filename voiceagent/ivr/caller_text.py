@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, SupportsIndex, cast
 
 from voiceagent.claims import CallerClaims, Diverted, FirstValues, Person
@@ -102,7 +103,9 @@ class CallerText(str):
         return quoted(self)
 
     def __format__(self, spec: str) -> str:
-        return format(quoted(self), spec)
+        told = quoted(self)
+        # A width or a limit is for the text: cut with its quotes it would be an open quotation.
+        return f'"{format(told[1:-1], spec)}"' if spec else told
 
     def __add__(self, other: str) -> str:
         return quoted(self) + str(other)
@@ -189,6 +192,14 @@ def _person(person: Person) -> Person:
 
 
 # ── the last guard ──────────────────────────────────────────────────────────────────────────────
+def claimed_texts(claims: CallerClaims) -> Iterator[str]:
+    """Yield every free text in ``claims``."""
+    people = (*claims.asserted, *(one.by for one in claims.diversions))
+    for person in people if claims.remote_party is None else (*people, claims.remote_party):
+        yield from (person.uri, person.user, person.name)
+    yield from (*claims.privacy, *(one.reason for one in claims.diversions), claims.user_to_user)
+
+
 def suspects(texts: Iterable[str]) -> tuple[str, ...]:
     """Return those of the caller's texts that :func:`guarded` looks for.
 
@@ -203,16 +214,35 @@ def suspects(texts: Iterable[str]) -> tuple[str, ...]:
 def guarded(instructions: str, known: Iterable[str]) -> str:
     """Return instructions in which the texts of ``known`` stand as quotations only.
 
+    Within quotes of the author's own a quotation has single ones: double ones would end the author's.
     Instructions that are the caller's text themselves are quoted as a whole.
     """
     if isinstance(instructions, CallerText):
         return quoted(instructions)
-    found = [raw for raw in known if raw in instructions]
-    if not found:
+    told: dict[str, str] = {}
+    for raw in known:
+        quotation = _quotation(raw)
+        if raw in instructions:
+            told[raw] = quotation
+        if quotation in instructions:
+            told[quotation] = quotation
+    if not told:
         return instructions
     # One pass, quotations first: what is quoted already stays, with the shorter texts in it.
-    told = [quoted(raw) for raw in found]
-    within = [f"'{one[1:-1]}'" for one in told]  # as a quotation within another one has it
-    texts = sorted({*told, *within, *found}, key=len, reverse=True)
+    within = {f"'{one[1:-1]}'" for one in told.values()}
+    texts = sorted({*told, *within}, key=len, reverse=True)
     pattern = re.compile("|".join(map(re.escape, texts)))
-    return pattern.sub(lambda hit: quoted(hit[0]) if hit[0] in found else hit[0], instructions)
+    parts: list[str] = []
+    at = quotes = 0
+    for hit in pattern.finditer(instructions):
+        before = instructions[at : hit.start()]
+        quotes += before.count('"')
+        quotation = told.get(hit[0], hit[0])
+        parts += (before, f"'{quotation[1:-1]}'" if quotes % 2 else quotation)
+        at = hit.end()
+    return "".join((*parts, instructions[at:]))
+
+
+@lru_cache(maxsize=1024)
+def _quotation(raw: str) -> str:
+    return quoted(raw)

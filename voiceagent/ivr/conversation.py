@@ -29,6 +29,7 @@ from voiceagent.ivr.ports import (
     Tool,
 )
 from voiceagent.ivr.resuming import RESUMED, RESUMPTIONS, SpokenOn, means_nothing
+from voiceagent.ivr.tool_run import ToolRun
 from voiceagent.ivr.tools import tool
 from voiceagent.realtime.requests import Outcome
 
@@ -83,6 +84,8 @@ class Conversation:
     summary: CallerText = field(default_factory=CallerText)
     """What the model gave as the result, when it said that the goal is reached: as little to be trusted as
     the caller's own words."""
+    tools: tuple[ToolRun, ...] = ()
+    """What became of the tools that the model has called, in the order in which they began."""
 
     @property
     def last(self) -> CallerText:
@@ -132,6 +135,7 @@ class Talk:
         self._predicate = until if callable(until) else None
         self._phrases = phrases_of(until)
         self._summary: str | None = None
+        self._runs: dict[str, ToolRun] = {}
         self._tools = [*tools, self._done_tool(self._goal)] if self._goal is not None else list(tools)
         self._opening = None if opening is None else replace(opening, tools=tuple(self._tools))
         self._now = asyncio.get_running_loop().time
@@ -293,11 +297,15 @@ class Talk:
         self._audible = False
         self._answers = turn
         self._line = asyncio.get_running_loop().create_task(
-            self._port.speak(line, self._heard), name="ivr/conversation"
+            self._port.speak(replace(line, ran=self._ran), self._heard), name="ivr/conversation"
         )
 
     def _heard(self) -> None:
         self._audible = True
+
+    def _ran(self, run: ToolRun) -> None:
+        if run.name != DONE_TOOL:
+            self._runs[run.tool_call_id] = run
 
     async def _drop(self) -> None:
         """Take back what is being said; harmless when nothing is."""
@@ -317,7 +325,8 @@ class Talk:
         await self._drop()
         turns = tuple(Turn(CallerText(one.said or ""), one.reply) for one in self._turns)
         self._port.note_fact("conversation.ended", reason=reason, turns=len(turns))
-        return Conversation(reason, turns, digit, CallerText(self._summary or ""))
+        summary = CallerText(self._summary or "")
+        return Conversation(reason, turns, digit, summary, tuple(self._runs.values()))
 
     def _done_tool(self, wanted: Goal) -> Tool:
         async def done(summary: str = "") -> str:

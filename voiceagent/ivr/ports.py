@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 
 from voiceagent.claims import CallerClaims
 from voiceagent.ivr.caller_text import CallerText
+from voiceagent.ivr.tool_run import ToolRun
 from voiceagent.realtime.requests import BargePolicy, InterruptedBy, Origin, Outcome, When
 
 NO_CLAIMS = CallerClaims()
@@ -90,6 +91,7 @@ class TransferOutcome:
     accepted: bool
     status: int | None = None
     reason: str = ""
+    """What somebody's SIP says: text of the caller's side, which quotes itself."""
     steps: tuple[tuple[int, str], ...] = ()
     """Every status and reason on the way: of the consultation, and what the caller's side reported."""
 
@@ -179,6 +181,8 @@ class Line:
     """The line is the prompt of a question, which judges by itself what a key means."""
     barge_policy: BargePolicy = BargePolicy.DROP
     tools: Sequence[Tool] = ()
+    ran: Callable[[ToolRun], None] | None = field(default=None, compare=False)
+    """Told of each tool call that the line brings about: when it begins, and how it has ended."""
     step: str = ""
     """The flow's step, as it has named it."""
 
@@ -347,8 +351,8 @@ class CallPort(Protocol):
         """Have the last line said until it was heard whole; False where that could not be had in time."""
         ...
 
-    async def hang_up(self, reason: str) -> None:
-        """End the call after what is being said has been heard."""
+    async def hang_up(self, reason: str) -> NoReturn:
+        """End the call after what is being said has been heard; its end cancels the flow here."""
         ...
 
     async def transfer(

@@ -213,8 +213,9 @@ class Inbound:
         if response_id is None:
             self._feed_done(event, "", None)
             return
+        failed = event.status in ("cancelled", "failed")
         for item in event.output:
-            self._output(response_id, item, done=True)
+            self._output(response_id, item, done=True, failed=failed)
         response = conversation.response_done(response_id, event.status)
         audio_ms = conversation.audio_ms_of(response_id)
         text = conversation.text_of(response_id)
@@ -264,7 +265,7 @@ class Inbound:
     def _output_item(self, event: OutputItem) -> None:
         self._output(event.response_id, event.item, done=event.done)
 
-    def _output(self, response_id: str, item: Raw, *, done: bool) -> None:
+    def _output(self, response_id: str, item: Raw, *, done: bool, failed: bool = False) -> None:
         link = self._link
         item_id = item.get("id")
         if not isinstance(item_id, str):
@@ -278,8 +279,11 @@ class Inbound:
             link.notice("malformed_tool_call", response_id=response_id, details={"item_id": item_id})
             return
         if link.conversation.tool_called(response_id, call_id, name):
-            text = arguments if isinstance(arguments, str) else "{}"
-            link.emit(RealtimeModelToolCallEvent(call_id, name, text, response_id, item_id))
+            # Whatever else stands there is no object, and the tool's reader says so.
+            text = arguments if isinstance(arguments, str) else "{}" if arguments is None else "null"
+            over = link.conversation.response(response_id).status is not None
+            taken_back = failed or over or response_id in link.swallowed
+            link.emit(RealtimeModelToolCallEvent(call_id, name, text, response_id, item_id, taken_back))
 
     # ── the provider's own playout ──────────────────────────────────────────────────────────────
     def _output_buffer(self, event: OutputBuffer) -> None:

@@ -112,6 +112,8 @@ class RealtimeModelToolCallEvent:
     arguments: str
     response_id: str
     item_id: str
+    taken_back: bool = False
+    """Its response was cancelled, has failed, or was over already: nobody wants the tool any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from voiceagent.call.inputs import INPUTS_VERSION
 from voiceagent.errors import VoiceAgentError
+from voiceagent.replay.sip_recording import SipRecording
 from voiceagent.replay.trace import JournalError, read_lines
 
 Entry = Mapping[str, Any]
@@ -75,6 +76,8 @@ class Recording:
     """False: the journal was torn off before the call's end."""
     late: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     """From when to when the loop did nothing: timers that were due then fired after it."""
+    sip: SipRecording = field(default_factory=SipRecording)
+    """Its SIP messages, which are lived again by themselves."""
     secret: bool = False
     """Keys were left out, so what followed from them cannot be lived again."""
 
@@ -94,6 +97,7 @@ def read_recording(path: Path) -> Recording:
     """Read a journal. Raises :class:`JournalError` or :class:`NotReplayable`."""
     found: Recording | None = None
     decisions: list[Decision] = []
+    sip = SipRecording()
     last_seq = 0
     missing = 0
     for line in read_lines(path):
@@ -104,6 +108,8 @@ def read_recording(path: Path) -> Recording:
             last_seq = seq
         t = _number(line.number, entry, "t")
         kind = str(entry.get("type", ""))
+        if _is_sip(path, line.number, entry, sip):
+            continue
         if kind == "in.call":
             found = Recording(path, entry, t)
             _check_version(path, entry)
@@ -123,10 +129,17 @@ def read_recording(path: Path) -> Recording:
         raise NotReplayable(
             f"{path}: this journal holds no inputs (made by an older version, or with journal.inputs = false)"
         )
-    found.decisions = decisions
+    found.decisions, found.sip = decisions, sip
     found.missing = missing
     found.inputs.sort(key=lambda one: one.at)  # stable: what entered at the same time keeps its order
     return found
+
+
+def _is_sip(path: Path, line: int, entry: Entry, sip: SipRecording) -> bool:
+    try:
+        return sip.take(line, entry)
+    except (KeyError, TypeError, ValueError) as error:
+        raise JournalError(f"{path}, line {line}: no SIP entry of this version ({error!r})") from None
 
 
 def _check_version(path: Path, entry: Entry) -> None:

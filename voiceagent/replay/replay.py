@@ -13,6 +13,8 @@ from voiceagent.replay.difference import DEFAULT_TOLERANCE_S, Difference, Verdic
 from voiceagent.replay.flow_source import flow_for
 from voiceagent.replay.live_again import Replayed, live_again
 from voiceagent.replay.recording import Entry, Recording, read_recording
+from voiceagent.replay.sip_again import sip_again
+from voiceagent.replay.sip_difference import SipVerdict
 
 SHOWN = 110
 """Characters of one side of a difference."""
@@ -31,11 +33,13 @@ class Report:
     notes: list[str] = field(default_factory=list[str])
     step: str = ""
     """The flow's step at the first difference."""
+    sip: SipVerdict = field(default_factory=SipVerdict)
+    """What the SIP endpoint sends, compared by itself."""
 
     @property
     def same(self) -> bool:
         """True when today's code decides as it did then."""
-        return self.verdict.same
+        return self.verdict.same and self.sip.same
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -59,6 +63,11 @@ class Report:
                 }
                 for one in self.verdict.differences
             ],
+            "sip": {
+                "compared": self.sip.compared,
+                "differences": [one.plain() for one in self.sip.differences],
+                "faults": self.sip.faults,
+            },
         }
 
 
@@ -88,6 +97,7 @@ def replay_journal(
         verdict,
         notes,
         "" if first is None else _step_at(recording, first.t),
+        sip_again(recording.sip, recording.late, tolerance_s),
     )
 
 
@@ -109,6 +119,8 @@ def _notes(recording: Recording) -> list[str]:
         notes.append("the journal ends before the call does: compared as far as it goes")
     if recording.secret:
         notes.append("keys are hidden in it: what depends on them is not proven (0 is pressed instead)")
+    if recording.sip.unclear:
+        notes.append("its SIP is not compared: a Call-ID belongs to two calls of the node")
     unwritten = [one.entry["key"] for one in recording.inputs if "unwritten" in one.entry]
     if unwritten:
         notes.append(f"results that are not in it: {', '.join(unwritten)}")
@@ -139,14 +151,25 @@ def _step_at(recording: Recording, t: float) -> str:
 # ── in words ────────────────────────────────────────────────────────────────────────────────────
 def in_words(report: Report) -> str:
     """Return a report as lines for people: one where nothing differs, else the first difference."""
-    verdict = report.verdict
-    head = f"{report.call_id}: {verdict.compared} decisions in {report.seconds:.1f} s"
+    verdict, sip = report.verdict, report.sip
+    messages = f" and {sip.compared} SIP messages" if sip.compared else ""
+    head = f"{report.call_id}: {verdict.compared} decisions{messages} in {report.seconds:.1f} s"
     notes = [f"  note: {note}" for note in report.notes]
-    if verdict.same:
+    if report.same:
         return "\n".join([f"✓ {head}, all as they were", *notes])
+    lines = [f"✗ {head}"]
+    if not verdict.same:
+        lines += _first_in_words(report)
+    if not sip.same:
+        lines += sip.lines()
+    return "\n".join([*lines, *notes])
+
+
+def _first_in_words(report: Report) -> list[str]:
+    verdict = report.verdict
     first = verdict.differences[0]
     where = f" in line {first.line}" if first.line else ""
-    lines = [f"✗ {head}", f"  first difference at {first.t:.3f} s{where}, {_means(first)}:"]
+    lines = [f"  first difference at {first.t:.3f} s{where}, {_means(first)}:"]
     if report.step:
         lines.append(f"    flow:   {report.step}")
     lines += [f"    before: {one_line(entry)}" for entry in verdict.before]
@@ -157,7 +180,7 @@ def in_words(report: Report) -> str:
     lines.append(f"    now:    {_side(first.now, first.then, first.fields)}")
     counted = [f"{count} {kind}" for kind, count in verdict.counts().items() if count]
     lines.append(f"  in all: {', '.join(counted)}")
-    return "\n".join([*lines, *notes])
+    return lines
 
 
 def _side(entry: Entry | None, other: Entry | None, fields: Sequence[str]) -> str:

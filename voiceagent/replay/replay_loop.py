@@ -24,6 +24,7 @@ from typing import Any, Protocol
 from voiceagent.call.loop_timers import at_once, timer_name
 from voiceagent.call.loop_turns import FOLLOWED, REST
 from voiceagent.replay.timers import is_timer
+from voiceagent.simulate.inner_selector import InnerSelector
 from voiceagent.simulate.virtual_loop import VirtualDeadlock
 
 LATE_S = 0.016
@@ -87,27 +88,10 @@ class Script(Protocol):
         ...
 
 
-class _Selector(selectors.BaseSelector):
+class _Selector(InnerSelector):
     """Polls the real selector; in place of sleeping, decides what happens next."""
 
-    def __init__(self, inner: selectors.BaseSelector) -> None:
-        self._inner = inner
-        self.loop: ReplayLoop | None = None
-
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._inner.register(fileobj, events, data)
-
-    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._inner.unregister(fileobj)
-
-    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._inner.modify(fileobj, events, data)
-
-    def get_map(self) -> Any:
-        return self._inner.get_map()
-
-    def close(self) -> None:
-        self._inner.close()
+    loop: ReplayLoop | None = None
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         loop = self.loop

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import stat
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -53,8 +54,13 @@ _EFFECTS: Mapping[str, type[Any]] = {kind.__name__: kind for kind in typing.get_
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """Yield a journal's entries. A torn last line (a killed process) ends it; elsewhere it is an error."""
+    """Yield a journal's entries. A torn last line (a killed process) ends it; elsewhere it is an error.
+
+    Only regular files are read: a device or a named pipe may never end.
+    """
     try:
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            raise JournalError(f"cannot read {path}: is no regular file")
         with path.open(encoding="utf-8") as file:
             torn = 0
             for number, text in enumerate(file, 1):
@@ -65,6 +71,8 @@ def read_lines(path: Path) -> Iterator[Line]:
                 except ValueError:
                     torn = number
                     continue
+                except RecursionError:
+                    raise JournalError(f"{path}, line {number}: is nested too deeply") from None
                 if not isinstance(entry, dict):
                     raise JournalError(f"{path}, line {number}: not a JSON object")
                 yield Line(number, cast("Mapping[str, Any]", entry))

@@ -11,7 +11,13 @@ from voiceagent.settings.provider import (
     SurvivalSettings,
 )
 from voiceagent.settings.routes import RouteSettings
-from voiceagent.settings.service import CallSettings, ConsoleSettings, JournalSettings, LogSettings
+from voiceagent.settings.service import (
+    CallSettings,
+    ConsoleSettings,
+    DatabaseSettings,
+    JournalSettings,
+    LogSettings,
+)
 from voiceagent.settings.telephony import MediaSettings, SipSettings
 from voiceagent.settings.transport import StreamSettings, TlsSettings
 from voiceagent.settings.tree import Settings, bare_settings, load_settings
@@ -20,6 +26,7 @@ from voiceagent.settings.trunks import TrunkSettings
 __all__ = [
     "CallSettings",
     "ConsoleSettings",
+    "DatabaseSettings",
     "EngineSettings",
     "HostedSettings",
     "JournalSettings",

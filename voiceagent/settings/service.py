@@ -37,8 +37,8 @@ class CallSettings(Section):
     )
     http_hosts: tuple[str, ...] = Field(
         default=(),
-        description="Hosts that TOML flows may ask: api.example.com, *.example.com, http://host:port, or *. "
-        "Empty: this machine only.",
+        description="Hosts that TOML flows may ask: api.example.com, *.example.com, http://host:port, or * "
+        "(any public one). Empty: this machine only.",
     )
     fallback_sentence: Annotated[str, Field(min_length=1, max_length=500)] = Field(
         default=FALLBACK_SENTENCE, description="Said word for word to a caller whose flow has failed."
@@ -102,7 +102,9 @@ class ConsoleSettings(Section):
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: Port = Field(default=8080, description="Port; 0 takes a free one.")
     token: SecretStr | None = Field(
-        default=None, description="Bearer token; default: made and printed at start."
+        default=None,
+        description="An admin's token. Default: the first start makes and prints one, good until there is an "
+        "admin.",
     )
     allowed_hosts: tuple[str, ...] = Field(
         default=(), description="Further names that the Host header may carry."
@@ -114,6 +116,16 @@ class JournalSettings(Section):
     """Call journals."""
 
     inputs: bool = Field(default=True, description="Keep what a replay needs: all inputs but audio.")
+
+
+class DatabaseSettings(Section):
+    """Where users, keys, the audit log and ended calls are kept."""
+
+    url: str = Field(
+        default="",
+        description="As SQLAlchemy writes it: sqlite:///voiceagent.db, postgresql+psycopg://user@host/name. "
+        "Default: the SQLite file voiceagent.db in journal_dir.",
+    )
 
 
 class LogSettings(Section):

@@ -32,6 +32,7 @@ from voiceagent.settings.routes import RouteSettings, check_routes, read_routes
 from voiceagent.settings.service import (
     CallSettings,
     ConsoleSettings,
+    DatabaseSettings,
     JournalSettings,
     LogSettings,
     RecordingSettings,
@@ -64,6 +65,7 @@ class Settings(BaseSettings):
     )
     journal_dir: str = Field(default="journals", description="Folder for the call journals.")
     journal: JournalSettings = Field(default_factory=JournalSettings)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     recordings_dir: str = Field(
         default="recordings", description="Folder for what flows record; made with the first recording."
     )
@@ -107,6 +109,11 @@ class Settings(BaseSettings):
             or sip.advertised_host
             or (sip.first_told if bound == sip.first_host else bound)
         )
+
+    @property
+    def database_url(self) -> str:
+        """The database in force."""
+        return self.database.url or f"sqlite:///{self.journal_dir}/voiceagent.db"
 
     @property
     def provider(self) -> str:

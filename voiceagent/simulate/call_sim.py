@@ -23,8 +23,9 @@ from typing import Any, TypeVar
 from voiceagent.call.config import CallConfig
 from voiceagent.ivr.flow import Flow
 from voiceagent.ivr.loading import load_flows
+from voiceagent.simulate.ending import end_loop
 from voiceagent.simulate.engine import SimResult, act, not_in_a_loop, pick_flow, simulate, stuck, when_to_act
-from voiceagent.simulate.judge import judge_turn, stands_at
+from voiceagent.simulate.judge import judge, judge_turn, stands_at
 from voiceagent.simulate.loop import SimulationLoop, new_runner
 from voiceagent.simulate.record import Speech
 from voiceagent.simulate.report import told, transcript
@@ -50,6 +51,7 @@ class CallSim:
         self._turn = 0
         self._since = 0
         self._result: SimResult | None = None
+        self._closed = False
         self._name = scenario.name or flow.name
         self._until = 0.0
         self._call = self._run(self._begin(flow, config))
@@ -72,7 +74,7 @@ class CallSim:
             done = self._runner.run(limited())
         except VirtualDeadlock as error:
             raise AssertionError(
-                self._with_transcript(stuck(self._call.record, str(error)).message)
+                self._with_transcript(stuck(self._call.record, str(error), self._loops[0]).message)
             ) from None
         except TimeoutError:
             place = stands_at(self._call.record)
@@ -193,19 +195,24 @@ class CallSim:
             self._run(self._call.finish())
             if self._call.crash is not None:
                 raise self._call.crash
-            self._result = SimResult(self._name, self._scenario, self._call.record)
+            failures = judge(self._scenario, self._call.record)
+            self._result = SimResult(self._name, self._scenario, self._call.record, failures)
         return self._result
 
     def close(self) -> None:
-        """End the simulation, wherever the call is."""
+        """End the simulation, wherever the call is. AssertionError for a flow that refuses to end."""
+        if self._closed:
+            return
+        self._closed = True
         try:
             if not self._call.over:
                 self._until = 0.0
                 self._runner.run(self._call.give_up())
         except (AssertionError, RuntimeError):
             pass  # it was told when it happened
-        finally:
-            self._runner.close()
+        refusals = end_loop(self._runner, self._loops[0])
+        if refusals:
+            raise AssertionError(self._with_transcript(refusals[0].message))
 
 
 class CallSims:
@@ -255,9 +262,15 @@ class CallSims:
         return beside if beside.exists() else Path(path)
 
     def close(self) -> None:
-        """End all of them."""
+        """End all of them. AssertionError for a flow that refuses to end."""
+        problems: list[AssertionError] = []
         for one in self._made:
-            one.close()
+            try:
+                one.close()
+            except AssertionError as problem:
+                problems.append(problem)
+        if problems:
+            raise problems[0]
 
 
 def _answers(given: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from voiceagent.errors import ConfigError
 from voiceagent.ivr.flow import Flow
 from voiceagent.ivr.routing.patterns import normal_number
 from voiceagent.records.journal import plain
+from voiceagent.simulate.ending import Refusal, end_loop, places
 from voiceagent.simulate.judge import Failure, judge, stands_at, transferred_to
 from voiceagent.simulate.loop import SimulationLoop, new_runner
 from voiceagent.simulate.record import Event, Record, Speech
@@ -130,14 +131,20 @@ def simulate(
         return await play(call)
 
     stopped: Failure | None = None
+    refusals: list[Refusal] = []
+    runner = new_runner(loops)
+    runner.get_loop()
     try:
-        with new_runner(loops) as runner:
-            stopped = runner.run(run())
+        stopped = runner.run(run())
     except VirtualDeadlock as error:
-        stopped = stuck(made[0].record, str(error))
+        stopped = stuck(made[0].record, str(error), loops[0])
+    finally:
+        refusals = end_loop(runner, loops[0])
     record = made[0].record
-    failures = [Failure(None, "network", str(one)) for one in loops[0].refused]
-    failures += judge(scenario, record)
+    failures = [Failure(None, "cancellation", one.message) for one in refusals]
+    failures += [Failure(None, "network", one) for one in dict.fromkeys(map(str, loops[0].refused))]
+    told = bool(failures)
+    failures += [one for one in judge(scenario, record) if not (told and one.what == "flow_failed")]
     if stopped is not None:
         failures.insert(0, stopped)
     failures = [dataclasses.replace(one, line=_line(text, one)) for one in failures]
@@ -153,9 +160,11 @@ def not_in_a_loop() -> None:
     raise RuntimeError("a simulation has a loop of its own: call it from a plain function, not async")
 
 
-def stuck(record: Record, why: str) -> Failure:
-    """Return the failure of a call that can never go on."""
-    return Failure(None, "deadlock", f"the call waits for ever: {why}{stands_at(record)}")
+def stuck(record: Record, why: str, loop: SimulationLoop) -> Failure:
+    """Return the failure of a call that can never go on, or never ends."""
+    there = ", ".join(places(loop))
+    waits = f"; the flow waits at {there}" if there else ""
+    return Failure(None, "deadlock", f"the call cannot come to its end: {why}{waits}{stands_at(record)}")
 
 
 def _line(text: str, failure: Failure) -> int | None:

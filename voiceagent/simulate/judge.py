@@ -37,7 +37,20 @@ def judge(scenario: Scenario, record: Record) -> list[Failure]:
             failures += judge_turn(turn.expect, record, number, number + 1)
     for name, told in _end_differences(scenario.expect, record):
         failures.append(Failure(None, name, told))
+    failures += _unexpected(scenario.expect, record)
     return failures
+
+
+def _unexpected(expect: End, record: Record) -> Iterator[Failure]:
+    """Yield what no call should come to, unless its scenario says how the call ends."""
+    if expect.outcome is not None or expect.reason is not None:
+        return
+    end = record.ended or {}
+    if record.failed:
+        remedy = 'where that is meant, say so: [expect] reason = "flow_failed"'
+        yield Failure(None, "flow_failed", f"the flow failed: {record.failed}; {remedy}")
+    elif end.get("reason") == "internal":
+        yield Failure(None, "internal", f"the call failed: {end.get('detail', '')}{stands_at(record)}")
 
 
 def judge_turn(expect: Expectation, record: Record, number: int, until: int | None) -> list[Failure]:
@@ -144,7 +157,8 @@ def _end_differences(expect: End, record: Record) -> Iterator[tuple[str, str]]:
     if end is None:
         return  # the call never ended: told already
     how = f"{end['outcome']} ({end['reason']})"
-    detail = f": {end['detail']}" if end.get("detail") else ""
+    about = record.failed or end.get("detail")
+    detail = f": {about}" if about else ""
     if expect.outcome is not None and end["outcome"] != expect.outcome:
         yield "outcome", f"expected outcome {expect.outcome!r}, but it was {how}{detail}"
     if expect.reason is not None and end["reason"] != expect.reason:

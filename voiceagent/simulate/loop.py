@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import sys
 import threading
+import time
 from collections.abc import Callable
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from voiceagent.call.flow_failure import is_own
 from voiceagent.errors import ConfigError
+from voiceagent.simulate import guard
 from voiceagent.simulate.virtual_loop import VirtualDeadlock, VirtualTimeLoop
 
 T = TypeVar("T")
 
-SPINS = 200_000
+SPINS = 50_000
 """So many rounds of the loop without time passing: whoever runs then goes round in circles."""
 
+ROUNDS = 200_000
+"""So many rounds a whole simulation may take …"""
+ROUNDS_PER_S = 1_000
+"""… and so many more for each second of its clock. A conversation takes about ten a second."""
+
+THREAD_LIMIT_S = 60.0
+"""How long, in real time, work in threads is waited for."""
 THREAD_WAIT_S = 1.0
 """So long, in real time, the loop stands still for work in a thread: what is done by then comes in the turn
 in which it was asked for, so that two runs are equal. Longer work is waited for while others run on."""
@@ -34,35 +46,26 @@ class RealWorldRefused(ConfigError):
         name = rest.rpartition(":")[0] if rest.count(":") else rest
         table = f"{'tools' if kind == 'tool' else kind}.{name}" if key else ""
         who = f"the {kind} {name!r}" if key else "the flow"
+        place = _place() or guard.asked_at()
+        at = f" ({place})" if place else ""
         remedy = (
             f"say in the scenario what it gives: [{table}] result = …"
             if key
             else "have it done by a tool or a fetch, and say in the scenario what that gives"
         )
-        super().__init__(table or "flow", f"{who} wants to {deed}, which a simulation does not do; {remedy}")
+        super().__init__(
+            table or "flow", f"{who} wants to {deed}{at}, which a simulation does not do; {remedy}"
+        )
 
 
-class _Threads(concurrent.futures.Executor):
-    """A thread for each piece of work. Nobody waits for one that never ends, nor does the process's end."""
-
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[T]:
-        future: concurrent.futures.Future[T] = concurrent.futures.Future()
-
-        def run() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                result = fn(*args, **kwargs)
-            except BaseException as error:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-
-        threading.Thread(target=run, name="simulated call's work", daemon=True).start()
-        return future
-
-
-_THREADS = _Threads()
+def _place() -> str:
+    """Return which line of the flow's files is running: ``shop.py:12``; empty: none."""
+    frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+    while frame is not None and frame.f_code is not SimulationLoop._run_once.__code__:  # pyright: ignore[reportPrivateUsage]
+        if is_own(frame.f_code.co_filename):
+            return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""
 
 
 class SimulationLoop(VirtualTimeLoop):
@@ -73,6 +76,11 @@ class SimulationLoop(VirtualTimeLoop):
         self.refused: list[RealWorldRefused] = []
         self._spins = 0
         self._spun_at = 0.0
+        self._rounds = 0
+        self._granted = ROUNDS
+        self._granted_at = self.time()
+        self._threads_since: float | None = None
+        guard.install(SimulationLoop)
 
     def note_refusal(self, deed: str) -> RealWorldRefused:
         """Keep that something wanted to reach out, for the verdict; who refused it may be somebody else."""
@@ -83,8 +91,23 @@ class SimulationLoop(VirtualTimeLoop):
     def _refuse(self, deed: str) -> NoReturn:
         raise self.note_refusal(deed)
 
+    def grant(self, rounds: int) -> None:
+        """Let it go on for so many rounds from here, whatever it took before; threads are forgotten."""
+        self._rounds = self._spins = self.threads_at_work = 0
+        self._granted, self._granted_at = rounds, self.time()
+
     def _run_once(self) -> None:
         now = self.time()
+        if self.threads_at_work:
+            self._watch_threads()
+        else:
+            self._threads_since = None
+            self._rounds += 1
+        if self._rounds > self._granted + ROUNDS_PER_S * (now - self._granted_at):
+            rounds, self._rounds = self._rounds, 0
+            raise VirtualDeadlock(
+                f"something runs in circles: {rounds} rounds in {now - self._granted_at:.1f} s of the call"
+            )
         if now != self._spun_at:
             self._spun_at, self._spins = now, 0
         self._spins += 1
@@ -93,8 +116,19 @@ class SimulationLoop(VirtualTimeLoop):
             raise VirtualDeadlock("something runs in circles: the clock stands still")
         super()._run_once()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
+    def _watch_threads(self) -> None:
+        now = time.monotonic()
+        if self._threads_since is None:
+            self._threads_since = now
+        elif now - self._threads_since > THREAD_LIMIT_S:
+            self._threads_since = None
+            raise VirtualDeadlock(f"work in a thread is not done after {THREAD_LIMIT_S:g} s of real time")
+
+    def _thread_done(self, _future: asyncio.Future[Any]) -> None:
+        self.threads_at_work = max(0, self.threads_at_work - 1)  # it may have been forgotten
+
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
-        work = (executor or _THREADS).submit(func, *args)
+        work = self._in_thread(func, *args) if executor is None else executor.submit(func, *args)
         concurrent.futures.wait([work], THREAD_WAIT_S)
         if not work.done() or work.cancelled() or isinstance(work.exception(), StopIteration):
             return self._await_thread(asyncio.wrap_future(work, loop=self))
@@ -105,6 +139,23 @@ class SimulationLoop(VirtualTimeLoop):
         else:
             done.set_exception(error)
         return done
+
+    def _in_thread(self, func: Callable[..., T], *args: Any) -> concurrent.futures.Future[T]:
+        """Run ``func`` in a thread of its own; neither we nor the process's end wait for one without end."""
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        place = _place()
+
+        def run() -> None:
+            try:
+                result = guard.in_thread_of(self, place, lambda: func(*args))
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        future.set_running_or_notify_cancel()
+        threading.Thread(target=run, name="simulated call's work", daemon=True).start()
+        return future
 
     def _await_thread(self, future: asyncio.Future[T]) -> asyncio.Future[T]:
         self.threads_at_work += 1
@@ -125,7 +176,7 @@ class SimulationLoop(VirtualTimeLoop):
         self._refuse("listen on a port")
 
     async def getaddrinfo(self, host: Any, *args: Any, **kwargs: Any) -> Any:
-        self._refuse(f"look up {host}")
+        self._refuse(guard.look_up(host, *args[:1]))
 
     async def sock_connect(self, sock: Any, address: Any) -> Any:
         self._refuse(f"connect to {address}")

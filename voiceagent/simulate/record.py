@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from voiceagent.realtime.model_events import RealtimeModelNoticeEvent
 
 
+SAME_STEPS = 20
+"""So often in a row, at one moment, the same step is an event of its own."""
+
+
 @dataclass(slots=True)
 class Event:
     """One thing that happened. ``t`` is seconds since the call was offered.
@@ -63,11 +67,15 @@ class Record:
         self.step = ""
         self.place = ""
         """Where the flow is in its file."""
+        self.failed: str = ""
+        """The exception that the flow let through, and where: ``ValueError: boom (shop.py:12)``."""
         self.ended: Mapping[str, Any] | None = None
         self.sound_ended: dict[int, float] = {}
         """When the caller's last sound of a turn ended, by its number."""
         self.tools_at_work = 0
         self._speeches: dict[str, Speech] = {}
+        self._last_step = (0.0, "", "")
+        self._same_steps = 0
 
     # ── what is known ───────────────────────────────────────────────────────────────────────────
     def add(self, t: float, kind: str, text: str = "", **details: Any) -> None:
@@ -123,7 +131,7 @@ class Record:
         match entry["type"]:
             case "flow.step":
                 self.step, self.place = entry["step"], entry.get("place", "")
-                self.add(t, "step", self.step, place=self.place)
+                self._add_step(t)
             case "tool.called":
                 self.tools_at_work += 1
                 self.add(t, "tool", entry["tool"], arguments=entry.get("arguments", ""))
@@ -138,7 +146,10 @@ class Record:
                 self.add(t, "transfer", entry["target"], **_rest(entry))
             case "call.held" | "call.resumed" | "caller.held" | "caller.resumed":
                 self.add(t, "hold", entry["type"])
-            case "flow.failed" | "task.failed" | "provider.lost" | "recovery.ended" | "goodbye.cut":
+            case "flow.failed":
+                self.failed = _with_place(entry)
+                self.add(t, "note", f"flow.failed: {self.failed}")
+            case "task.failed" | "provider.lost" | "recovery.ended" | "goodbye.cut":
                 about = entry.get("error") or entry.get("reason") or ""
                 self.add(t, "note", f"{entry['type']}: {about}".rstrip(": "))
             case "call.ended":
@@ -146,6 +157,16 @@ class Record:
                 self.add(t, "end", entry["reason"], **_rest(entry))
             case _:
                 pass
+
+    def _add_step(self, t: float) -> None:
+        """Add a step; of one that is taken again and again at one moment, the last event counts the rest."""
+        mine = (t, self.step, self.place)
+        self._same_steps = self._same_steps + 1 if mine == self._last_step else 0
+        self._last_step = mine
+        if self._same_steps < SAME_STEPS:
+            self.add(t, "step", self.step, place=self.place)
+        else:
+            self.events[-1].details = {"place": self.place, "times": self._same_steps - SAME_STEPS + 2}
 
     # ── CallObserver ────────────────────────────────────────────────────────────────────────────
     def call_changed(self, call: Call) -> None:
@@ -178,6 +199,13 @@ class Record:
     def call_ended(self, call: Call) -> None:
         for line in call.transcript.lines:
             self.utterance_changed(call, line)
+
+
+def _with_place(failed: Mapping[str, Any]) -> str:
+    """Return what a flow has raised, and in which line of its files."""
+    frames = failed.get("traceback") or ("",)
+    place = str(frames[-1]).partition(" ")[0]
+    return f"{failed.get('error', '')} ({place})" if place else str(failed.get("error", ""))
 
 
 def _rest(entry: Mapping[str, Any]) -> dict[str, Any]:

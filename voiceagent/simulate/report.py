@@ -42,7 +42,8 @@ def _words(event: Event) -> str:
         case "caller" if details.get("unheard"):
             return f"{event.text} (not heard: {details['unheard']})"
         case "step":
-            return f"{event.text} {details.get('place', '')}".rstrip()
+            times = f" ({details['times']} times)" if "times" in details else ""
+            return f"{event.text} {details.get('place', '')}".rstrip() + times
         case "tool":
             return f"{event.text} {details.get('arguments', '')}".rstrip()
         case "transfer":

@@ -65,6 +65,8 @@ def parse_scenario(text: str, name: str = "scenario") -> Scenario:
         raise ScenarioError(f"{name}:{number}", str(error)) from None
     except RecursionError:
         raise ScenarioError(name, "is nested too deeply") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise ScenarioError(name, str(error).partition(";")[0]) from None
     try:
         return Scenario.model_validate(data)
     except ValidationError as error:
@@ -72,7 +74,7 @@ def parse_scenario(text: str, name: str = "scenario") -> Scenario:
         place = _as_written(data, first["loc"])
         line = line_of(text, place)
         where = f"{name}:{line}" if line else name
-        raise ScenarioError(where, f"{_dotted(place)}: {_words(first['msg'])}") from None
+        raise ScenarioError(where, f"{_dotted(place)}: {_words(first['type'], first['msg'])}") from None
 
 
 def _as_written(data: Any, place: Sequence[str | int]) -> list[str | int]:
@@ -94,9 +96,15 @@ def _dotted(place: Sequence[str | int]) -> str:
     return text.lstrip(".") or "scenario"
 
 
-def _words(message: str) -> str:
-    known = {"Extra inputs are not permitted": "is no such key", "Field required": "is missing"}
-    return known.get(message, message.removeprefix("Value error, "))
+def _words(kind: str, message: str) -> str:
+    known = {
+        "extra_forbidden": "is no such key",
+        "missing": "is missing",
+        "model_type": "must be a table",
+        "dict_type": "must be a table",
+        "list_type": "must be a list",
+    }
+    return known.get(kind, message.removeprefix("Value error, "))
 
 
 def line_of(text: str, place: Sequence[str | int]) -> int | None:

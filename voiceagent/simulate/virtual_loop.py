@@ -16,37 +16,26 @@ import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from voiceagent.simulate.inner_selector import InnerSelector
+
 T = TypeVar("T")
 
 START = 1000.0
 """Where the clock starts, in seconds: not 0, so that a forgotten ``now`` does not look right by chance."""
 
 
+THREAD_POLL_S = 5.0
+"""How long, in real time, one look at the threads at work takes while none of them is done."""
+
+
 class VirtualDeadlock(AssertionError):
     """Every task waits and no timer is armed."""
 
 
-class _JumpingSelector(selectors.BaseSelector):
+class _JumpingSelector(InnerSelector):
     """Polls the real selector and, instead of sleeping, moves the loop's clock."""
 
-    def __init__(self, inner: selectors.BaseSelector) -> None:
-        self._inner = inner
-        self.loop: VirtualTimeLoop | None = None
-
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._inner.register(fileobj, events, data)
-
-    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._inner.unregister(fileobj)
-
-    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._inner.modify(fileobj, events, data)
-
-    def get_map(self) -> Any:
-        return self._inner.get_map()
-
-    def close(self) -> None:
-        self._inner.close()
+    loop: VirtualTimeLoop | None = None
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         loop = self.loop
@@ -55,7 +44,7 @@ class _JumpingSelector(selectors.BaseSelector):
         if ready or (timeout is not None and timeout <= 0):
             return ready
         if loop.threads_at_work:
-            return self._inner.select(5.0)
+            return self._inner.select(THREAD_POLL_S)
         if timeout is None:
             waiting = sorted(task.get_name() for task in asyncio.all_tasks(loop) if not task.done())
             raise VirtualDeadlock(f"nothing can happen any more; waiting: {', '.join(waiting) or 'no task'}")

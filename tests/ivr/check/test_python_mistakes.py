@@ -19,7 +19,7 @@ TARGETS = TargetRules(("sip:desk@example.com",))
 
 
 def findings(text: str) -> list[Finding]:
-    return list(check_python(text, "flow.py", TARGETS).findings)
+    return list(check_python(text, "flow.py", TARGETS, {"sales", "support"}).findings)
 
 
 def in_flow(body: str, before: str = "") -> str:
@@ -181,6 +181,7 @@ MISTAKES: list[tuple[str, str]] = [
         ),
     ),
     ("unreachable", in_flow('await call.hangup("Goodbye.")\nawait call.say("One more thing.")  # here')),
+    ("unreachable", in_flow('await call.hangup("Goodbye.")\nreturn\nawait call.say("One more.")  # here')),
     (
         "unreachable",
         in_flow(
@@ -317,6 +318,21 @@ MISTAKES: list[tuple[str, str]] = [
             async def desk(call: Call) -> None:
                 handed = await call.transfer("sip:desk@example.com")  # here
             """,
+        ),
+    ),
+    ("unknown-queue", in_flow('await call.queue("sale")  # here\nawait call.hangup("Nobody is there.")')),
+    (
+        "unknown-queue",
+        in_flow(
+            """
+            waited = await call.queue(
+                announce=False,
+                name=DESK,  # here
+            )
+            if waited.reason != "left":
+                await call.hangup("Nobody is there.")
+            """,
+            'DESK = "Support"\n',
         ),
     ),
     ("missing-function", in_flow('await call.respond("Look it up.", tools=[lookup])  # here')),

@@ -72,6 +72,42 @@ SOUND = [
     await call.hangup("Goodbye.")
     """,
     """
+    if await call.confirm("Ask."):
+        await call.hangup("Goodbye.")
+        return
+    for _ in range(3):
+        if await call.confirm("Ask again."):
+            await call.hangup("Goodbye.")
+            break
+        else:
+            await bye(call)
+            continue
+    await call.hangup("Goodbye.")
+    return None
+    """,
+    """
+    topic = await call.choose("Ask.", hours="1", person="0")
+    if topic in ("hours", "person"):
+        await call.say("Good choice.")
+    await call.hangup("Goodbye.")
+    """,
+    """
+    topic = await call.choose("Ask.", hours="1", sales="2", person="0")
+    if topic in {"hours", "sales"}:
+        await call.say("Good choice.")
+    elif topic == "person":
+        await call.say("One moment.")
+    await call.hangup("Goodbye.")
+    """,
+    """
+    topic = await call.choose("Ask.", hours="1", sales="2", person="0")
+    if topic in ("hours", None):
+        await call.say("Nine to five.")
+    elif topic in ("sales", "person"):
+        await call.say("One moment.")
+    await call.hangup("Goodbye.")
+    """,
+    """
     topic = await call.choose("Ask.", hours="1", person="0")
     handler = {"hours": hours}.get(topic, hours)
     await handler(call)
@@ -175,6 +211,10 @@ HEAD = textwrap.dedent(
 
     async def settle(seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    async def bye(call: Call) -> None:
+        await call.hangup("Goodbye.")
+        return
 
     async def hours(call: Call) -> None:
         await call.say("Nine to five.")

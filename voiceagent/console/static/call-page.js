@@ -106,7 +106,7 @@ class CallPage extends HTMLElement {
   /** @param {import("./store.js").Store} store */
   update(store) {
     const call = store.detail;
-    const mayAct = store.role === "operator";
+    const mayAct = store.rights.includes("act");
     if (!this.body || !this.nothing || !this.nothingTitle || !this.nothingText) return;
     this.body.hidden = !call;
     this.nothing.hidden = Boolean(call) || (Boolean(store.openId) && !store.missing);

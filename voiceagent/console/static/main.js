@@ -46,12 +46,12 @@ class Console extends HTMLElement {
     document.title = "voiceagent console";
   }
 
-  /** @param {{role: string}} session */
+  /** @param {{role: string, name: string, rights: string[]}} session */
   start(session) {
     this.stop();
     const store = new Store(api);
     this.store = store;
-    store.role = session.role;
+    store.rights = session.rights;
     this.list = /** @type {any} */ (document.createElement("va-floor-list"));
     this.trunks = /** @type {any} */ (document.createElement("va-trunk-list"));
     this.page = /** @type {any} */ (document.createElement("va-call-page"));
@@ -66,7 +66,7 @@ class Console extends HTMLElement {
         { class: "top" },
         h("a", { href: "#/", class: "brand" }, h("img", { src: "/static/icon.svg", alt: "", width: 22, height: 22 }), "voiceagent"),
         h("span", { class: "grow" }),
-        session.role === "viewer" && h("span", { class: "quiet" }, "viewer"),
+        h("span", { class: "quiet who-am-i" }, `${session.name} (${session.role})`),
         this.ready,
         this.link,
         leave,

@@ -24,7 +24,8 @@ export class Store extends EventTarget {
     this.trunksDue = false;
     /** connecting, live or lost */
     this.link = "connecting";
-    this.role = "viewer";
+    /** @type {string[]} What the one who is signed in may do: view, act, listen, manage, admin. */
+    this.rights = [];
     /** @type {EventSource | null} */
     this.source = null;
     this.told = false;

@@ -40,7 +40,7 @@ NO = (
 PREFIXES = (
     "please", "um", "uh", "i want", "i want to", "i want the", "i need", "i need to", "i need the",
     "i'd like", "i'd like to", "i would like", "i would like to", "can i have", "can you", "give me", "the",
-    "could you", "let me",
+    "could you", "let me", "a",
 )  # fmt: skip
 SUFFIXES = ("please", "thanks", "thank you")
 
@@ -84,7 +84,7 @@ def digits_of(words: Iterable[str]) -> str | None:
 def listening(expect: Expectation) -> Listening:
     """Return the grammar and the n-gram sentences of ``expect``."""
     if expect.kind is ExpectKind.DIGITS:
-        return _digits()
+        return _one_digit() if expect.max_digits == 1 else _digits()
     if expect.kind is ExpectKind.YES_NO:
         # Extra phrases beside yes and no ("yes, or say operator") are welcome.
         return _phrases([*_weighted(YES), *_weighted(NO)], _spoken(expect.phrases), BACKGROUND)
@@ -129,14 +129,9 @@ def _yes_or_no(spoken: str) -> str:
 
 def _without_politeness(spoken: str, phrases: set[str]) -> str:
     tails = [spoken, *(spoken[len(p) + 1 :] for p in PREFIXES if spoken.startswith(p + " "))]
-    for tail in tails:
-        if tail in phrases:
-            return tail
-    for tail in tails:
-        for suffix in SUFFIXES:
-            if tail.endswith(" " + suffix) and tail[: -len(suffix) - 1] in phrases:
-                return tail[: -len(suffix) - 1]
-    return ""
+    cores = [tail[: -len(s) - 1] for tail in tails for s in SUFFIXES if tail.endswith(" " + s)]
+    # The shortest: where "person" and "a person" are both expected, "the person" means the same as either.
+    return min((text for text in (*tails, *cores) if text in phrases), key=len, default="")
 
 
 def _spoken(phrases: Iterable[str]) -> list[str]:
@@ -182,6 +177,12 @@ def _digits() -> Listening:
     sentences = [(f"{a} {b}", 6) for a in names for b in names]
     sentences += [(f"{times} {a}", 2) for times in _REPEATS for a in names]
     return _listening(rules, sentences, BACKGROUND)
+
+
+def _one_digit() -> Listening:
+    """One digit is heard better as a word of ten than as the shortest of all strings."""
+    rules = ["public <turn> = " + " | ".join(DIGIT_WORDS) + ";"]
+    return _listening(rules, [(name, 12) for name in DIGIT_WORDS], BACKGROUND)
 
 
 def _listening(rules: list[str], sentences: list[tuple[str, int]], background: Sequence[str]) -> Listening:

@@ -42,8 +42,9 @@ PYTHON_CODES: Mapping[str, Code] = {
     "endless-loop": _error("a loop without a way out, or without one for a caller who says nothing"),
     "transfer-not-allowed": _error("`call.transfer_targets` refuse it; a warning while they are empty"),
     "transfer-no-fallback": _warning("nothing follows for the caller when the transfer fails"),
+    "unknown-queue": _error("the settings have no queue of that name; a warning while they have none at all"),
     "missing-function": _error("a tool, a fetched function or a sub-flow that does not exist"),
-    "missing-file": _error("a file to be played is not there"),
+    "missing-file": _error("a file to be played is not there, or cannot be played"),
     "long-uninterruptible": _warning("more than 40 words that the caller cannot interrupt"),
     "raw-caller-text": _error("the caller's text enters instructions without being quoted"),
     "secret-spoken": _error("a secret's value reaches the model"),
@@ -64,7 +65,7 @@ TOML_CODES: Mapping[str, Code] = {
     "unknown-name": _error("a text has a `{name}` that nothing sets, or not on every way there"),
     "host-not-allowed": _error("`call.http_hosts` refuse the host; a warning while they are empty"),
     "missing-otherwise": _error("a step says nothing about no answer, an error or a time-out"),
-    "no-end": _error("from a step no way leads to a hangup or a transfer"),
+    "no-end": _error("from a step no way leads to a hangup, a transfer or a queue"),
 }
 """Codes that only flows in TOML have; the others they share with flows in Python."""
 

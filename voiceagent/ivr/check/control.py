@@ -151,10 +151,11 @@ class Control:
         for one in self._source.awaits_in(node):
             function = self._source.owner.get(one)
             sub = self._source.sub_flow(one)
+            certain = self._certain(one, node)
             if sub is not None:
                 led = self.function(sub)
                 ways |= led & STOP
-                if "return" not in led:
+                if "return" not in led and certain:
                     ways -= FALL
             elif (
                 isinstance(one.func, ast.Attribute)
@@ -162,12 +163,27 @@ class Control:
                 and self._source.is_call(one.func.value, function)
             ):
                 if one.func.attr in ENDING:
-                    ways = ways - FALL | STOP
+                    ways = (ways - FALL if certain else ways) | STOP
                 elif one.func.attr in LEAVING:
                     ways |= STOP
             elif self._may_end(one):
                 ways |= STOP
         return ways
+
+    def _certain(self, call: ast.AST, within: ast.AST) -> bool:
+        """Tell whether an expression always comes to a call in it: not on one branch, or for each of some."""
+        below, above = call, self._source.parent.get(call)
+        while above is not None and below is not within:
+            match above:
+                case ast.IfExp() if below is not above.test:
+                    return False
+                case ast.BoolOp() if below is not above.values[0]:
+                    return False
+                case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp() | ast.Lambda():
+                    return False
+                case _:
+                    below, above = above, self._source.parent.get(above)
+        return True
 
     def _may_end(self, call: ast.Call) -> bool:
         """Tell whether code that we do not see may end the call: it may have it, by whatever way."""

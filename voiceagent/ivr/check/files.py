@@ -10,19 +10,19 @@ from pathlib import Path
 from types import ModuleType
 
 from voiceagent.errors import ConfigError
+from voiceagent.ivr.check.allowed import Allowed, SoundProblem, cannot_be_played
 from voiceagent.ivr.check.codes import CODES
 from voiceagent.ivr.check.findings import Finding, allowed_out
 from voiceagent.ivr.check.python_check import Checked, check_python
-from voiceagent.ivr.check.rules_leaving import Targets
 from voiceagent.ivr.check.rules_outside import functions_handed_on
 from voiceagent.ivr.check.source import TOO_DEEP, FlowFact, Source, argument
 from voiceagent.ivr.loading import place_of
 from voiceagent.ivr.modules import FlowModules, meant_by_the_user
-from voiceagent.ivr.toml.endpoints import EndpointRules
+from voiceagent.ivr.toml.lines import MOST_BYTES as MOST_TOML_BYTES
 from voiceagent.text_files import MOST_BYTES, UnreadableFile
 from voiceagent.text_files import read_text as read_text_file
 
-Checker = Callable[[str, Path, Targets | None, EndpointRules | None], Checked]
+Checker = Callable[[str, Path, Allowed], Checked]
 
 
 class Unreadable(ConfigError):
@@ -32,28 +32,25 @@ class Unreadable(ConfigError):
         super().__init__("flows", f"{file}: {why}")
 
 
-def check_file(path: Path, targets: Targets | None = None, endpoints: EndpointRules | None = None) -> Checked:
+def check_file(path: Path, allowed: Allowed | None = None) -> Checked:
     """Return what is wrong with a file. Raises :class:`Unreadable`."""
     checker = CHECKERS.get(path.suffix)
     if checker is None:
         raise Unreadable(path, f"must end with {' or '.join(CHECKERS)}")
-    return checker(read_text(path), path, targets, endpoints)
+    return checker(read_text(path), path, allowed or Allowed())
 
 
 def read_text(path: Path) -> str:
     """Return a file's text. Raises :class:`Unreadable`."""
-    most_bytes = MOST_BYTES
-    if path.suffix == ".toml":
-        # Here and below, and not above: the models of TOML flows take a while to be made.
-        from voiceagent.ivr.toml.read import MOST_BYTES as most_bytes
     try:
-        return read_text_file(path, most_bytes)
+        return read_text_file(path, MOST_TOML_BYTES if path.suffix == ".toml" else MOST_BYTES)
     except UnreadableFile as error:
         raise Unreadable(path, str(error)) from None
 
 
 # ── TOML ────────────────────────────────────────────────────────────────────────────────────────
-def _check_toml(text: str, path: Path, targets: Targets | None, endpoints: EndpointRules | None) -> Checked:
+def _check_toml(text: str, path: Path, allowed: Allowed) -> Checked:
+    # Only here: the models of TOML flows take a while to be made.
     from voiceagent.ivr.check.toml_check import check_flow
     from voiceagent.ivr.toml.read import FlowFileError, parse_toml_flow
 
@@ -63,18 +60,18 @@ def _check_toml(text: str, path: Path, targets: Targets | None, endpoints: Endpo
         return Checked(sorted(set(allowed_out(error.findings, text))))
     numbers = tuple((one, parsed.line("flow", "numbers")) for one in parsed.flow.numbers)
     fact = FlowFact(str(path), parsed.line("flow"), parsed.flow.name, numbers)
-    return Checked(sorted(set(allowed_out(check_flow(parsed, targets, endpoints), text))), (fact,))
+    return Checked(sorted(set(allowed_out(check_flow(parsed, allowed), text))), (fact,))
 
 
 # ── Python ──────────────────────────────────────────────────────────────────────────────────────
-def _check_python(text: str, path: Path, targets: Targets | None, _: EndpointRules | None) -> Checked:
-    checked = check_python(text, str(path), targets)
+def _check_python(text: str, path: Path, allowed: Allowed) -> Checked:
+    checked = check_python(text, str(path), allowed.targets, allowed.queues)
     if checked.source is None:
         return checked
     module, problem = _imported(path)
     more = [problem] if problem is not None and not _told_already(problem, checked) else []
     with contextlib.suppress(*TOO_DEEP):
-        more += _missing_files(checked.source, path.parent)
+        more += _missing_files(checked.source, path.parent, allowed.sound)
     if module is not None:
         more += _missing_in(module, checked.source)
     known = {(one.line, one.code) for one in checked.findings}
@@ -108,16 +105,17 @@ def _told_already(problem: Finding, checked: Checked) -> bool:
     return "must be an async" in problem.message and any(one.code == "not-async" for one in checked.findings)
 
 
-def _missing_files(source: Source, folder: Path) -> list[Finding]:
-    """Return files to be played that stand neither beside the flow nor where their name says."""
+def _missing_files(source: Source, folder: Path, sound: SoundProblem) -> list[Finding]:
+    """Return files to be played that stand neither beside the flow nor where their name says, or are none."""
     found: list[Finding] = []
     for use in source.uses:
         if use.name != "play" or use.verb is None:
             continue
         given = argument(use.node, "path", use.verb.place("path"))
         text, whole = source.text(given)
-        if given is not None and whole and text and not (folder / text).exists() and not Path(text).exists():
-            found.append(source.found(given, "missing-file", f"there is no file {text} to be played"))
+        problem = cannot_be_played(text, folder, sound) if whole and text else None
+        if given is not None and problem is not None:
+            found.append(source.found(given, "missing-file", problem))
     return found
 
 

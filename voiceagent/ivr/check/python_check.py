@@ -13,9 +13,9 @@ from voiceagent.ivr.check import (
     rules_texts,
     rules_verbs,
 )
+from voiceagent.ivr.check.allowed import Queues, Targets
 from voiceagent.ivr.check.codes import PYTHON_CODES
 from voiceagent.ivr.check.findings import Finding, allowed_out
-from voiceagent.ivr.check.rules_leaving import Targets
 from voiceagent.ivr.check.source import TOO_DEEP, FlowFact, Source
 from voiceagent.ivr.flow import normal_number
 
@@ -39,10 +39,12 @@ class Checked:
     """The file as it was read, where it is Python that could be."""
 
 
-def check_python(text: str, file: str, targets: Targets | None = None) -> Checked:
+def check_python(
+    text: str, file: str, targets: Targets | None = None, queues: Queues | None = None
+) -> Checked:
     """Return every mistake in a file's text, sorted. ``file`` is how findings name it.
 
-    Without ``targets`` every target may be transferred to.
+    Without ``targets`` every target may be transferred to, without ``queues`` every queue exists.
     """
     try:
         source = Source(text, file)
@@ -55,6 +57,8 @@ def check_python(text: str, file: str, targets: Targets | None = None) -> Checke
         return Checked([Finding(file, line, PYTHON_CODES["syntax"].severity, "syntax", told)])
     if targets is not None:
         found += rules_leaving.forbidden_targets(source, targets)
+    if queues is not None:
+        found += rules_leaving.unknown_queues(source, queues)
     flows = tuple(source.flow_facts())
     if not flows:
         found.append(source.found(1, "no-flow", "no flow is declared here", "put @flow(…) above one"))

@@ -13,6 +13,8 @@ from voiceagent.ivr.check.verb_table import QUESTIONS
 from voiceagent.ivr.matching import words
 
 _OUT = (ast.Return, ast.Raise, ast.Continue, ast.Break)
+_OF_NONE = ("TypeError", "AttributeError", "KeyError", "LookupError", "Exception", "BaseException")
+"""What using None may raise, and what is above that."""
 _EITHER = ("True", "False")
 
 
@@ -72,6 +74,8 @@ class _Handling:
     used_at_all: bool = False
     matched: ast.AST | None = None
     """The first branching over it."""
+    grouped: bool = False
+    """Several names were asked for at once: ``in ("hours", "person")``, which may well mean "any answer"."""
     strange: list[tuple[str, ast.AST]] = field(default_factory=list[tuple[str, ast.AST]])
 
 
@@ -113,17 +117,42 @@ def _judged(
     if handling.none:
         return
     what = f"{use.name} returns None when the caller gave no answer"
+    if handling.used is not None and _caught(source, handling.used):
+        return
     if handling.used is not None:
         yield source.found(
             handling.used, "missing-no-input", f"{what}, and this uses it unseen", "test for None before"
         )
     elif not handling.used_at_all:
         yield source.found(use.node, "missing-no-input", f"the answer of {use.name} is ignored")
-    elif handling.matched is not None and (branches or (names and not left)):
+    elif handling.matched is not None and (branches or (names and not left and not handling.grouped)):
         remedy = "add case None or case _" if branches else "add else, or test for None"
         yield source.found(
             handling.matched, "missing-no-input", f"{what}, and no branch handles that", remedy
         )
+
+
+def _caught(source: Source, node: ast.AST) -> bool:
+    """Tell whether what None would raise here is caught: that is a way to handle it, too."""
+    below, above = node, source.parent.get(node)
+    while above is not None and not isinstance(above, ast.FunctionDef | ast.AsyncFunctionDef):
+        caught: list[ast.expr | None] = []
+        if isinstance(above, ast.Try | ast.TryStar) and below in above.body:
+            caught = [one.type for one in above.handlers]
+        elif isinstance(above, ast.With) and below in above.body:
+            caught = [
+                kind
+                for one in above.items
+                if isinstance(one.context_expr, ast.Call)
+                and source.dotted(one.context_expr.func) == "contextlib.suppress"
+                for kind in one.context_expr.args
+            ]
+        for kind in caught:
+            kinds = kind.elts if isinstance(kind, ast.Tuple) else [kind]
+            if any(one is None or source.dotted(one) in _OF_NONE for one in kinds):
+                return True
+        below, above = above, source.parent.get(above)
+    return False
 
 
 def _handling(source: Source, use: VerbUse) -> _Handling | None:
@@ -162,7 +191,7 @@ def _use(source: Source, node: ast.AST, handling: _Handling, use: VerbUse) -> No
             handling.none = True
         case ast.Call():
             other = source.use_of.get(parent)
-            if other is None and source.dotted(parent.func) not in ("int", "float"):
+            if other is None and source.dotted(parent.func) not in ("int", "float", "len"):
                 handling.default = True
             elif other is None or other.name != "step":
                 handling.used = handling.used or parent
@@ -171,10 +200,18 @@ def _use(source: Source, node: ast.AST, handling: _Handling, use: VerbUse) -> No
         case ast.Attribute() | ast.BinOp():
             handling.used = handling.used or node
         case ast.Subscript() if parent.slice is node:
+            table = source.texts.get(parent.value.id) if isinstance(parent.value, ast.Name) else parent.value
+            if not isinstance(table, ast.Dict) or None in table.keys:  # not to be seen
+                handling.default = True
+            elif any(isinstance(key, ast.Constant) and key.value is None for key in table.keys):
+                handling.none = True
+            else:
+                handling.used = handling.used or parent
+        case ast.Subscript():
             handling.used = handling.used or node
         case ast.NamedExpr():
             pass
-        case ast.FormattedValue() | ast.Subscript():
+        case ast.FormattedValue():
             pass
         case _:  # returned, kept, handed on: somebody else's business
             handling.default = True
@@ -236,6 +273,7 @@ def _compared(source: Source, node: ast.AST, compare: ast.Compare, handling: _Ha
         handling.none = True
         return
     handling.handled |= {str(value) for value in values}
+    handling.grouped = handling.grouped or len(values) > 1
     test = source.parent[compare]
     if not isinstance(test, ast.If | ast.While):
         handling.none = True

@@ -85,12 +85,21 @@ def unreachable(source: Source) -> Iterator[Finding]:
             continue
         for body in _blocks(source, function):
             for before, after in itertools.pairwise(body):
-                if "fall" not in control.block([before], {}):
+                if "fall" not in control.block([before], {}) and not _is_bare_jump(after):
                     yield source.found(
                         after, "unreachable", f"never runs: line {before.lineno} does not come back"
                     )
                     break
         yield from _after_success(source, function)
+
+
+def _is_bare_jump(node: ast.stmt) -> bool:
+    """Tell whether a statement only says that nothing follows: ``return`` behind ``hangup`` is good style."""
+    match node:
+        case ast.Return(value=None | ast.Constant(value=None)) | ast.Break() | ast.Continue() | ast.Pass():
+            return True
+        case _:
+            return False
 
 
 def _blocks(source: Source, function: Function) -> Iterator[list[ast.stmt]]:

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import Protocol
 
 from voiceagent.errors import RequestRefused
+from voiceagent.ivr.check.allowed import Queues, Targets, no_such_queue
 from voiceagent.ivr.check.findings import Finding
 from voiceagent.ivr.check.source import Function, Source
 from voiceagent.ivr.check.source import argument as argument_of
 from voiceagent.ivr.check.verb_table import LEAVING
-
-
-class Targets(Protocol):
-    """Who may be transferred to: :class:`voiceagent.call.targets.TargetRules`."""
-
-    def check(self, text: str) -> object:
-        """Raise :class:`~voiceagent.errors.RequestRefused` for a target that is not allowed."""
-        ...
 
 
 def forbidden_targets(source: Source, targets: Targets) -> Iterator[Finding]:
@@ -51,6 +43,18 @@ def _targets(source: Source) -> Iterator[tuple[str, ast.expr]]:
             target = argument_of(decorator, "fallback_target")
             if target is not None:
                 yield "fallback_target", target
+
+
+def unknown_queues(source: Source, queues: Queues) -> Iterator[Finding]:
+    """Constant names of queues that the settings do not have."""
+    for use in source.uses:
+        if use.name != "queue" or use.verb is None:
+            continue
+        given = argument_of(use.node, "name", use.verb.place("name"))
+        name, whole = source.text(given)
+        missing = no_such_queue(name, queues) if whole else None
+        if given is not None and missing is not None:
+            yield source.found(given, "unknown-queue", *missing)
 
 
 def no_fallback(source: Source) -> Iterator[Finding]:

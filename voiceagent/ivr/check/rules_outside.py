@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from voiceagent.ivr.check.findings import Finding
 from voiceagent.ivr.check.rules_verbs import did_you_mean
-from voiceagent.ivr.check.source import Source, VerbUse, argument
+from voiceagent.ivr.check.source import Function, Source, VerbUse, argument
 from voiceagent.ivr.check.verb_table import OWN_WAITS, verbs
 
 BLOCKING = frozenset(
@@ -101,9 +101,10 @@ def _made_right(source: Source, use: VerbUse, node: ast.AST) -> Iterator[Finding
 
 
 def blocking_call(source: Source) -> Iterator[Finding]:
-    """Calls that block, in any coroutine of the file."""
+    """Calls that block, in any coroutine of the file, or in a function that one of them calls."""
+    reached = _called_on_the_loop(source)
     for node, owner in source.owner.items():
-        if not isinstance(node, ast.Call) or not owner.is_async:
+        if not isinstance(node, ast.Call) or owner not in reached or _in_lambda(source, node):
             continue
         name = source.dotted(node.func)
         client, _, method = name.partition(".")
@@ -114,6 +115,34 @@ def blocking_call(source: Source) -> Iterator[Finding]:
             yield source.found(
                 node, "blocking-call", f"{name} blocks: every other call waits for it, too", remedy
             )
+
+
+def _called_on_the_loop(source: Source) -> set[Function]:
+    """Return the coroutines, and what they call by name themselves: not what they hand on to a thread."""
+    reached = {one for one in source.functions if one.is_async}
+    open_ones = list(reached)
+    while open_ones:
+        for node in source.nodes(open_ones.pop()):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+                continue
+            called = source.called(node)
+            if called is None or called in reached or called.name in source.imports:
+                continue
+            is_method = isinstance(source.parent.get(called.node), ast.ClassDef)
+            if not is_method and not called.node.decorator_list and not _in_lambda(source, node):
+                reached.add(called)
+                open_ones.append(called)
+    return reached
+
+
+def _in_lambda(source: Source, node: ast.AST) -> bool:
+    """Tell whether an expression runs only when somebody calls a lambda, and who knows where."""
+    above: ast.AST | None = source.parent.get(node)
+    while above is not None and not isinstance(above, ast.stmt):
+        if isinstance(above, ast.Lambda):
+            return True
+        above = source.parent.get(above)
+    return False
 
 
 def outside_await(source: Source) -> Iterator[Finding]:

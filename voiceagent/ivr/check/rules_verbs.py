@@ -11,11 +11,12 @@ from voiceagent.errors import ConfigError
 from voiceagent.ivr.answers import KEYS, Digits
 from voiceagent.ivr.check.findings import Finding
 from voiceagent.ivr.check.source import Function, Source, VerbUse, argument
-from voiceagent.ivr.check.verb_table import PROMPTS, Verb, attributes
+from voiceagent.ivr.check.verb_table import PROMPTS, Verb, attributes, verbs
 from voiceagent.ivr.verbs.asking import MOST_ATTEMPTS
 
 _TESTS = (ast.If, ast.While, ast.IfExp, ast.Match, ast.Compare, ast.BoolOp, ast.UnaryOp, ast.BinOp)
 _USES = (*_TESTS, ast.Attribute, ast.FormattedValue, ast.Subscript, ast.Assert, ast.Expr)
+_MANY = (ast.List, ast.Tuple, ast.Set, ast.ListComp, ast.SetComp, ast.GeneratorExp)
 _PLAIN: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
 _SECONDS = "_s"
 
@@ -49,6 +50,14 @@ def missing_await(source: Source) -> Iterator[Finding]:
             yield source.found(
                 use.node, "needless-await", f"{use.function.call}.{use.name}(…) returns at once", "drop await"
             )
+        elif not use.verb.is_async and _opened_async(source, use.node):
+            yield source.found(
+                use.node,
+                "needless-await",
+                f"{use.function.call}.{use.name}(…) is no async block",
+                "drop async",
+            )
+    yield from _not_called(source)
     for function in source.functions:
         if function.kind != "sub-flow" or not function.is_async or _is_generator(source, function):
             continue
@@ -62,6 +71,24 @@ def missing_await(source: Source) -> Iterator[Finding]:
                 )
 
 
+def _opened_async(source: Source, node: ast.AST) -> bool:
+    item = source.parent.get(node)
+    return isinstance(item, ast.withitem) and isinstance(source.parent.get(item), ast.AsyncWith)
+
+
+def _not_called(source: Source) -> Iterator[Finding]:
+    """Verbs that are named without brackets, where nothing but running them can be meant."""
+    for function in source.functions:
+        for node in source.nodes(function) if function.call else ():
+            if not (isinstance(node, ast.Attribute) and source.is_call(node.value, function)):
+                continue
+            parent = source.parent[node]
+            if node.attr in verbs() and isinstance(parent, ast.Await | ast.Expr):
+                code = "needless-await" if isinstance(parent, ast.Await) else "missing-await"
+                remedy = f"write {function.call}.{node.attr}(…)"
+                yield source.found(node, code, f"{function.call}.{node.attr} is named, and not run", remedy)
+
+
 def _is_generator(source: Source, function: Function) -> bool:
     return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in source.nodes(function))
 
@@ -69,6 +96,12 @@ def _is_generator(source: Source, function: Function) -> bool:
 def _dropped(source: Source, node: ast.expr) -> bool:
     """Tell whether a coroutine is used as if it were its result. One handed on may be awaited there."""
     parent = source.parent.get(node)
+    if isinstance(parent, ast.IfExp) and node is not parent.test:
+        return not source.awaited(parent) and _dropped(source, parent)
+    if isinstance(parent, ast.BoolOp) and node is parent.values[-1]:
+        return not source.awaited(parent) and _dropped(source, parent)
+    if isinstance(parent, _MANY):
+        return isinstance(source.parent.get(parent), ast.Expr)
     if isinstance(parent, ast.Call):
         owner = source.owner.get(parent)
         handed_to_verb = (

@@ -11,9 +11,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
 
 from voiceagent.errors import RequestRefused
+from voiceagent.ivr.check.allowed import (
+    Allowed,
+    Queues,
+    SoundProblem,
+    Targets,
+    cannot_be_played,
+    no_such_queue,
+)
 from voiceagent.ivr.check.findings import Finding, Severity
 from voiceagent.ivr.check.toml_answers import check_answers
 from voiceagent.ivr.check.toml_functions import check_functions
@@ -21,28 +28,26 @@ from voiceagent.ivr.check.toml_names import check_names
 from voiceagent.ivr.toml.complaints import nearest
 from voiceagent.ivr.toml.endpoints import EndpointRules
 from voiceagent.ivr.toml.graph import Edge, edges, ends
-from voiceagent.ivr.toml.models import Choose, Collect, Hangup, Respond, Transfer, Work
+from voiceagent.ivr.toml.models import (
+    Choose,
+    Collect,
+    Hangup,
+    Play,
+    Queue,
+    Record,
+    Respond,
+    Transfer,
+    Work,
+)
 from voiceagent.ivr.toml.read import ParsedFlow
 
 MOST_WORDS = 40
 """Of a text that the caller cannot interrupt."""
 
 
-class Targets(Protocol):
-    """Who may be transferred to: :class:`voiceagent.call.targets.TargetRules`."""
-
-    def check(self, text: str) -> object:
-        """Raise :class:`~voiceagent.errors.RequestRefused` for a target that is not allowed."""
-        ...
-
-
-def check_flow(
-    parsed: ParsedFlow, targets: Targets | None = None, endpoints: EndpointRules | None = None
-) -> list[Finding]:
-    """Return what is wrong with a flow, by line.
-
-    Without ``targets`` every target may be transferred to, without ``endpoints`` every host may be asked.
-    """
+def check_flow(parsed: ParsedFlow, allowed: Allowed | None = None) -> list[Finding]:
+    """Return what is wrong with a flow, by line. What ``allowed`` does not tell is allowed."""
+    allowed = allowed or Allowed()
     ways = edges(parsed)
     found = [
         *_targets_exist(parsed, ways),
@@ -52,8 +57,10 @@ def check_flow(
         *check_answers(parsed),
         *check_names(parsed, ways),
         *check_functions(parsed),
-        *_endpoints(parsed, endpoints),
-        *_transfers(parsed, targets),
+        *_endpoints(parsed, allowed.endpoints),
+        *_transfers(parsed, allowed.targets),
+        *_queues(parsed, allowed.queues),
+        *_files(parsed, allowed.sound),
         *_long_texts(parsed),
     ]
     return sorted(found)
@@ -135,7 +142,7 @@ def _all_end(parsed: ParsedFlow, ways: Sequence[Edge]) -> Iterator[Finding]:
         others = f" (nor do {', '.join(trapped[1:6])})" if len(trapped) > 1 else ""
         yield _finding(
             parsed, parsed.line("steps", trapped[0]), "no-end",
-            f"from step {trapped[0]} no way leads to a hangup or a transfer{others}", "add one",
+            f"from step {trapped[0]} no way leads to a hangup, a transfer or a queue{others}", "add one",
         )  # fmt: skip
     place = {name: number for number, name in enumerate(parsed.steps)}
     silent = [way for way in ways if not way.by_caller and way.target in place]
@@ -202,14 +209,15 @@ def _circles(names: Iterable[str], ways: Iterable[Edge]) -> list[set[str]]:
 # ── steps ───────────────────────────────────────────────────────────────────────────────────────
 def _branches(parsed: ParsedFlow) -> Iterator[Finding]:
     for name, step in parsed.steps.items():
-        if isinstance(step, Hangup | Respond) or step.otherwise is not None:
+        if getattr(step, "otherwise", None) is not None:
             continue
         line = parsed.line("steps", name)
         match step:
-            case Transfer():
+            case Transfer() | Queue():
+                case = "a transfer that fails" if isinstance(step, Transfer) else "waiting in vain"
                 yield _finding(
                     parsed, line, "transfer-no-fallback",
-                    f"step {name} says nothing about a transfer that fails", "add `otherwise`", "warning",
+                    f"step {name} says nothing about {case}", "add `otherwise`", "warning",
                 )  # fmt: skip
             case Choose() | Collect() | Work():
                 case = (
@@ -224,6 +232,8 @@ def _branches(parsed: ParsedFlow) -> Iterator[Finding]:
                     f"step {name} says nothing about {case}",
                     "add `otherwise`",
                 )
+            case _:
+                pass
 
 
 def _transfers(parsed: ParsedFlow, targets: Targets | None) -> Iterator[Finding]:
@@ -260,6 +270,25 @@ def _endpoints(parsed: ParsedFlow, endpoints: EndpointRules | None) -> Iterator[
             )  # fmt: skip
 
 
+def _queues(parsed: ParsedFlow, queues: Queues | None) -> Iterator[Finding]:
+    for name, step in parsed.steps.items():
+        missing = no_such_queue(step.name, queues) if isinstance(step, Queue) and queues is not None else None
+        if missing is not None:
+            line = parsed.line("steps", name, "name")
+            yield _finding(parsed, line, "unknown-queue", f"step {name}: {missing[0]}", missing[1])
+
+
+def _files(parsed: ParsedFlow, sound: SoundProblem) -> Iterator[Finding]:
+    for name, step in parsed.steps.items():
+        if not isinstance(step, Play):
+            continue
+        problem = cannot_be_played(step.file, parsed.path.parent, sound)
+        if problem is not None:
+            yield _finding(
+                parsed, parsed.line("steps", name, "file"), "missing-file", f"step {name}: {problem}"
+            )
+
+
 def _long_texts(parsed: ParsedFlow) -> Iterator[Finding]:
     for name, step in parsed.steps.items():
         for key, text in _uninterruptible(step):
@@ -280,7 +309,7 @@ def _uninterruptible(step: object) -> Iterator[tuple[str, str]]:
             yield "guide", text
         case Choose(interruptible=False, prompt=text):
             yield "prompt", text
-        case Transfer(announce=str(text)):
+        case Transfer(announce=str(text)) | Record(announce=str(text)):
             yield "announce", text
         case Hangup(say=str(text)):
             yield "say", text

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 from voiceagent.ivr.check.findings import Finding
 from voiceagent.ivr.toml.complaints import nearest
 from voiceagent.ivr.toml.graph import Edge
-from voiceagent.ivr.toml.models import Collect, Work
+from voiceagent.ivr.toml.lines import Path
+from voiceagent.ivr.toml.models import AnyStep, Collect, Play, Work
 from voiceagent.ivr.toml.read import ParsedFlow
 from voiceagent.ivr.toml.templates import FACTS, BadTemplate, known_to_every_call, parse_template
 from voiceagent.ivr.toml.texts import TextUse, into_of, texts_of
@@ -26,6 +27,8 @@ def check_names(parsed: ParsedFlow, ways: Sequence[Edge]) -> Iterator[Finding]:
     for name, step in parsed.steps.items():
         for use in texts_of(step):
             yield from _text(parsed, name, use, everywhere, known.get(name), secrets)
+        for path, text in _plain_texts(step):
+            yield from _never_filled(parsed, name, path, text, everywhere)
         if isinstance(step, Work) and step.url is not None:
             yield from _endpoint(parsed, name, step.url)
 
@@ -58,6 +61,32 @@ def _text(
             yield Finding(
                 parsed.file, line, "error", "secret-spoken", message, "only `arguments` of a call may have it"
             )
+
+
+def _plain_texts(step: AnyStep) -> Iterator[tuple[Path, str]]:
+    """Yield texts that are taken as they stand."""
+    match step:
+        case Work():
+            yield from ((("headers", name), value) for name, value in step.headers.items())
+        case Play(text=str(text)):
+            yield ("text",), text
+        case _:
+            return
+
+
+def _never_filled(
+    parsed: ParsedFlow, step: str, path: Path, text: str, everywhere: set[str]
+) -> Iterator[Finding]:
+    """Yield a name in a text that is no template, where it is one that the flow has: it was meant to be."""
+    try:
+        names = parse_template(text).names
+    except BadTemplate:
+        return  # braces of another kind
+    for name in names:
+        if name in everywhere or known_to_every_call(name):
+            line = parsed.line("steps", step, *path)
+            message = f"step {step}: `{path[0]}`: {{{name}}} is not filled in here"
+            yield Finding(parsed.file, line, "error", "bad-value", message, "names are for other keys")
 
 
 def _endpoint(parsed: ParsedFlow, step: str, url: str) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ KINDS: dict[str, Kind] = {
     "call": "work",
     "fetch": "work",
     "record": "work",
+    "listen": "work",
     "transfer": "leaving",
     "queue": "leaving",
     "hangup": "end",

@@ -12,7 +12,7 @@ from voiceagent.ivr.graph.python_ways import START
 from voiceagent.ivr.toml.graph import edges
 from voiceagent.ivr.toml.read import ParsedFlow
 
-_WORDS = ("say", "guide", "prompt", "target", "function", "url")
+_WORDS = ("say", "guide", "prompt", "target", "function", "url", "text", "file", "name")
 
 
 def toml_picture(parsed: ParsedFlow, walks: Sequence[Walk] = ()) -> Picture:

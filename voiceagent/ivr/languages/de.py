@@ -49,6 +49,7 @@ GERMAN = Language(
     expect_one_of="Erwartet wird eines von: {phrases}.",
     expect_digits="Erwartet werden {count} Ziffern.",
     expect_digits_range="Erwartet werden {least} bis {most} Ziffern.",
+    expect_anything="Erwartet wird alles Mögliche, etwa: {phrases}.",
     yes=phrases(
         *("ja", "jawohl", "jo", "jep", "jup", "genau", "richtig", "korrekt", "stimmt", "okay", "ok", "klar"),
         *("gern", "gerne", "sicher", "natürlich", "einverstanden", "in Ordnung", "warum nicht", "freilich"),

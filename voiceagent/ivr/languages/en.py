@@ -41,6 +41,7 @@ ENGLISH = Language(
     expect_one_of="Expect one of: {phrases}.",
     expect_digits="Expect {count} digits.",
     expect_digits_range="Expect {least} to {most} digits.",
+    expect_anything="Expect anything, such as: {phrases}.",
     yes=phrases(
         *("yes", "yeah", "yep", "yup", "sure", "correct", "right", "okay", "ok", "exactly", "indeed"),
         *("why not", "not bad", "no problem"),

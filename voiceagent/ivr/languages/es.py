@@ -43,6 +43,7 @@ SPANISH = Language(
     expect_one_of="Se espera una de: {phrases}.",
     expect_digits="Se esperan {count} dígitos.",
     expect_digits_range="Se esperan de {least} a {most} dígitos.",
+    expect_anything="Se espera cualquier respuesta, por ejemplo: {phrases}.",
     yes=phrases(
         *("sí", "claro", "correcto", "exacto", "exactamente", "vale", "okay", "ok", "de acuerdo", "bueno"),
         *("por supuesto", "cierto", "eso es", "está bien", "cómo no", "por qué no", "efectivamente"),

@@ -60,6 +60,7 @@ FRENCH = Language(
     expect_one_of="Réponse attendue, au choix : {phrases}.",
     expect_digits="Réponse attendue : {count} chiffres.",
     expect_digits_range="Réponse attendue : de {least} à {most} chiffres.",
+    expect_anything="Toute réponse est possible, par exemple : {phrases}.",
     yes=phrases(
         *("oui", "ouais", "ouaip", "exact", "exactement", "correct", "d'accord", "okay", "ok", "bien sûr"),
         *("tout à fait", "parfait", "volontiers", "c'est ça", "pourquoi pas", "absolument", "c'est juste"),

@@ -93,6 +93,8 @@ class Language:
     """``{count}``."""
     expect_digits_range: str
     """``{least}`` and ``{most}``."""
+    expect_anything: str
+    """``{phrases}``, and whatever else."""
 
     # ── words ───────────────────────────────────────────────────────────────────────────────────
     yes: frozenset[Phrase]

@@ -1,20 +1,27 @@
 """HTTP endpoints that TOML flows call: where they may be, and one request to one of them.
 
-The one home of httpx in this room, imported with the first request. No connection is kept between requests: a
-flow asks seldom, and nothing is left to be closed. The context of TLS, which is dear, is kept.
+The one home of httpx in this room. No connection is kept between requests: a flow asks seldom, and nothing is
+left to be closed. What is dear (httpx itself, the context of TLS) is made once, when a flow that asks is
+loaded, and never on the loop, where every call's sound would wait for it.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
+import importlib
 import json
 import os
 import re
 import ssl
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
+from voiceagent.ivr.toml.addresses import Resolve, addresses_of, is_private_literal, is_public
 from voiceagent.ivr.toml.values import text_of
 
 if TYPE_CHECKING:
@@ -22,6 +29,8 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 64 * 1024
 """Of an answer."""
+MOST_ADDRESSES = 4
+"""So many addresses of a host are tried."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _PATTERN = re.compile(r"(\*|(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*|https?://[a-z0-9.\-\[\]:]+)")
 
@@ -33,8 +42,9 @@ class EndpointFailed(Exception):
 class EndpointRules:
     """Which endpoints may be asked: those of this machine, and hosts on the list.
 
-    Entries: ``api.example.com`` (https, any port), ``*.example.com`` (hosts below it), ``*`` (any, https),
-    ``http://10.0.0.7:8080`` (this very origin, also without encryption).
+    Entries: ``api.example.com`` (https, any port), ``*.example.com`` (hosts below it), ``*`` (any of the
+    internet, https), ``http://10.0.0.7:8080`` (this very origin, also without encryption). Private networks
+    and this machine's own have to be named: ``*`` does not mean them.
     """
 
     def __init__(self, hosts: Iterable[str] = (), *, offline: bool = False) -> None:
@@ -64,7 +74,19 @@ class EndpointRules:
             return None
         if not any(_fits(host, one) for one in self._hosts):
             return f"the host {host} is not allowed"
+        if self.public_only(url) and is_private_literal(host):
+            return f"the host {host} is private, which * does not mean"
         return None if parts.scheme == "https" else f"the host {host} is allowed over https only"
+
+    def public_only(self, url: str) -> bool:
+        """Return whether nothing but ``*`` allows ``url``, so that it must be at a public address."""
+        parts = urlsplit(url)
+        host, origin = parts.hostname or "", _origin(parts)
+        named = any(
+            origin == _origin(urlsplit(one)) if "://" in one else one != "*" and _fits(host, one)
+            for one in self._hosts
+        )
+        return not named and host not in LOOPBACK
 
 
 def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
@@ -85,42 +107,95 @@ async def ask_endpoint(
     arguments: Mapping[str, object],
     rules: EndpointRules,
     transport: httpx.AsyncBaseTransport | None = None,
+    resolve: Resolve | None = None,
 ) -> object:
     """Send ``arguments`` to an endpoint and return its answer: what the JSON says, else the text.
 
     They go as JSON, with GET and DELETE in the query. Raises :class:`EndpointFailed` for an address that the
     rules refuse, a status that is no success (redirects are none), an answer of more than ``MOST_BYTES``, and
     one that is not what it says. How long it may take is the caller's business.
+
+    ``transport`` takes the place of the network; there, hosts have addresses only if ``resolve`` knows them.
     """
     if rules.offline:
         raise EndpointFailed("is not asked here: the scenario gives its answer")
     refusal = rules.refusal(url)
     if refusal is not None:
         raise EndpointFailed(f"{refusal} (call.http_hosts)")
+    tls = await prepared()
     import httpx
 
     in_query = method in ("GET", "DELETE")
-    local = urlsplit(url).hostname in LOOPBACK
+    sent: dict[str, Any] = {
+        "params": {name: text_of(value) for name, value in arguments.items()} if in_query else None,
+        "content": None if in_query else json.dumps(dict(arguments), default=str).encode(),
+    }
+    own_headers = _headers(headers, sends_json=not in_query)
+    if resolve is None and transport is None:
+        resolve = addresses_of
     try:
-        async with (
-            httpx.AsyncClient(
-                verify=False if url.lower().startswith("http:") else _tls(),
-                trust_env=not local,
+        ways = await _ways(url, rules, resolve)
+        for number, way in enumerate(ways, 1):
+            client = httpx.AsyncClient(
+                verify=tls,
+                trust_env=way.by_environment,
+                proxy=way.proxy,
                 follow_redirects=False,
                 timeout=None,
                 transport=transport,
-            ) as client,
-            client.stream(
-                method,
-                url,
-                headers=_headers(headers, sends_json=not in_query),
-                params={name: text_of(value) for name, value in arguments.items()} if in_query else None,
-                content=None if in_query else json.dumps(dict(arguments), default=str).encode(),
-            ) as response,
-        ):
-            return await _answer(response)
-    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            )
+            try:
+                async with (
+                    client,
+                    client.stream(
+                        method, way.url, headers=way.headers | own_headers, extensions=way.extensions, **sent
+                    ) as response,
+                ):
+                    return await _answer(response)
+            except httpx.ConnectError:  # nothing was sent
+                if number == len(ways):
+                    raise
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, OSError) as error:
         raise EndpointFailed(f"could not be asked ({type(error).__name__})") from None
+    raise EndpointFailed("has no address")
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """One way to send a request."""
+
+    url: httpx.URL
+    by_environment: bool = False
+    """Proxies are those of the environment."""
+    proxy: str | None = None
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    extensions: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+async def _ways(url: str, rules: EndpointRules, resolve: Resolve | None) -> list[_Way]:
+    """Return how to reach an endpoint: one way, or one for each address that was looked at.
+
+    A host that has to be public is asked at the very addresses that were found to be: asked for again, its
+    name might lead elsewhere. Where a proxy of the environment does the asking, it has to know whom it asks.
+    """
+    import httpx
+
+    to = httpx.URL(url)
+    if not rules.public_only(url):
+        return [_Way(to, by_environment=to.host not in LOOPBACK)]
+    if resolve is None:
+        return [_Way(to)]
+    proxies = getproxies()
+    proxy = proxies.get(to.scheme) or proxies.get("all")
+    if proxy and not proxy_bypass(to.host):
+        return [_Way(to, proxy=proxy)]
+    found = await resolve(to.raw_host.decode("ascii"), to.port or 443)
+    if not all(is_public(one) for one in found):
+        raise EndpointFailed("is at a private address, which * does not mean (call.http_hosts)")
+    headers, extensions = {"Host": to.netloc.decode("ascii")}, {"sni_hostname": to.raw_host.decode("ascii")}
+    return [
+        _Way(to.copy_with(host=one), headers=headers, extensions=extensions) for one in found[:MOST_ADDRESSES]
+    ]
 
 
 async def _answer(response: httpx.Response) -> object:
@@ -154,6 +229,18 @@ def _headers(given: Mapping[str, str], *, sends_json: bool) -> dict[str, str]:
     return headers
 
 
+async def prepared() -> ssl.SSLContext:
+    """Return what :func:`prepare` does, without holding up the loop."""
+    return prepare() if prepare.cache_info().currsize else await asyncio.to_thread(prepare)
+
+
 @functools.cache
-def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context()
+def prepare() -> ssl.SSLContext:
+    """Load what asking needs, once: half a second of work. Returns the context of TLS."""
+    import httpx
+
+    context = ssl.create_default_context()
+    httpx.AsyncClient(verify=context)  # which loads more
+    with contextlib.suppress(ImportError):
+        importlib.import_module("anyio._backends._asyncio")  # else loaded by the first connection
+    return context

@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from voiceagent.ivr.toml.models import Choose, Collect, Hangup, Respond, Transfer, Work
-from voiceagent.ivr.toml.read import AnyStep, ParsedFlow
+from voiceagent.ivr.toml.models import (
+    AnyStep,
+    Choose,
+    Collect,
+    Hangup,
+    Note,
+    Play,
+    Queue,
+    Record,
+    Respond,
+    Transfer,
+    Work,
+)
+from voiceagent.ivr.toml.read import ParsedFlow
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +45,7 @@ def edges(parsed: ParsedFlow) -> list[Edge]:
 
 def ends(step: AnyStep) -> bool:
     """Return whether a call may end in this step."""
-    return isinstance(step, Transfer | Hangup)
+    return isinstance(step, Transfer | Queue | Hangup)
 
 
 def _ways(parsed: ParsedFlow, name: str, step: AnyStep) -> Iterator[Edge]:
@@ -52,9 +64,11 @@ def _ways(parsed: ParsedFlow, name: str, step: AnyStep) -> Iterator[Edge]:
             for case, target in cases.items():
                 yield way(case, target, "cases", case)
             yield way("", step.next, "next")
-        case Respond():
+        case Respond() | Play() | Note() | Record():
             yield way("", step.next, "next")
-        case Transfer() | Hangup():
+        case Queue(left=str(left), leave=key):
+            yield way(f"left ({key})", left, "left", by_caller=True)
+        case Transfer() | Queue() | Hangup():
             pass
-    if not isinstance(step, Hangup) and step.otherwise is not None:
+    if not isinstance(step, Hangup | Note) and step.otherwise is not None:
         yield way("otherwise", step.otherwise, "otherwise")

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 Path = tuple[str | int, ...]
 """Keys from the top, arrays by index: ``("steps", "menu", "no_input", 0)``."""
 
+MOST_BYTES = 512 * 1024
+"""Of one file."""
 MOST_DEPTH = 12
 """Nested tables, arrays and parts of a dotted key, counted together."""
 

@@ -26,6 +26,8 @@ MOST_STEPS = 1000
 MOST_TEXT = 4000
 """Characters of one text."""
 
+RECORD_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+"""Of queues and of recordings."""
 STEP_NAME = r"^[A-Za-z0-9_-]{1,64}$"
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MOST_TEXT)]
@@ -274,6 +276,73 @@ class Transfer(Table):
     otherwise: StepName | None = Field(default=None, description="The step when it failed. Needed.")
 
 
+class Queue(Table):
+    """The caller waits for a person, with music."""
+
+    type: Literal["queue"]
+    name: Annotated[str, StringConstraints(pattern=RECORD_NAME)] = Field(
+        description="Name of a queue in the settings (`[[queues]]`)."
+    )
+    announce: bool = Field(default=True, description="Whether the caller is told the position now and then.")
+    whisper: Text | None = Field(
+        default=None, description="What the person who answers hears first, word for word."
+    )
+    timeout_s: Annotated[float, Field(gt=0, le=86_400)] | None = Field(
+        default=None, description="The longest wait; default, and the most: the queue's `wait_limit_s`."
+    )
+    leave: Key = Field(default="*", description="The key with which the caller leaves it.")
+    left: StepName | None = Field(
+        default=None, description="The step when the caller has pressed it; default: that in `otherwise`."
+    )
+    otherwise: StepName | None = Field(
+        default=None,
+        description="The step when nobody has answered: full, closed, or too long. Needed.",
+    )
+
+
+class Play(Table):
+    """A recorded file is played."""
+
+    type: Literal["play"]
+    file: Text = Field(description="A WAV file; its path begins in the folder of this file.")
+    text: Text | None = Field(
+        default=None,
+        description="What it says, word for word: for the model, and for calls where no file can be played.",
+    )
+    interruptible: bool = Field(default=True, description="Whether the caller may stop it.")
+    next: StepName = Field(description="The step that follows.")
+    otherwise: StepName | None = Field(
+        default=None, description="The step when it could not be played; default: the flow fails."
+    )
+
+
+class Note(Table):
+    """The model is told something; nothing is spoken."""
+
+    type: Literal["note"]
+    text: Text = Field(description="What the model is to know.")
+    next: StepName = Field(description="The step that follows.")
+
+
+class Record(Table):
+    """The call is recorded, from here on."""
+
+    type: Literal["record"]
+    action: Literal["start", "pause", "resume", "stop"] = Field(
+        default="start", description="`pause`: silence stands in the recording until `resume`."
+    )
+    name: Annotated[str, StringConstraints(pattern=RECORD_NAME)] | None = Field(
+        default=None, description="Becomes part of the name of the file; each only once in a call."
+    )
+    announce: Text | None = Field(
+        default=None, description="What the caller hears first, word for word; must be heard to its end."
+    )
+    next: StepName = Field(description="The step that follows.")
+    otherwise: StepName | None = Field(
+        default=None, description="The step when nothing is recorded; default: that in `next`."
+    )
+
+
 class Hangup(Table):
     """The call ends."""
 
@@ -281,13 +350,18 @@ class Hangup(Table):
     say: Text | None = Field(default=None, description="The goodbye, word for word.")
 
 
-Step = Annotated[Respond | Choose | Collect | Work | Transfer | Hangup, Field(discriminator="type")]
+AnyStep = Respond | Choose | Collect | Work | Transfer | Queue | Play | Note | Record | Hangup
+Step = Annotated[AnyStep, Field(discriminator="type")]
 STEP_TYPES: dict[str, type[Table]] = {
     "respond": Respond,
     "choose": Choose,
     "collect": Collect,
     "call": Work,
     "transfer": Transfer,
+    "queue": Queue,
+    "play": Play,
+    "note": Note,
+    "record": Record,
     "hangup": Hangup,
 }
 

@@ -19,16 +19,17 @@ from pydantic import BaseModel, ValidationError
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.check.findings import Finding
 from voiceagent.ivr.toml.complaints import complaints, nearest, not_toml
-from voiceagent.ivr.toml.lines import LineIndex, Path, TooDeep, index_lines
+from voiceagent.ivr.toml.lines import MOST_BYTES, LineIndex, Path, TooDeep, index_lines
 from voiceagent.ivr.toml.models import (
     MOST_STEPS,
     STEP_NAME,
     STEP_TYPES,
+    AnyStep,
     Choose,
     Collect,
     DigitsTable,
     FlowTable,
-    Hangup,
+    Record,
     Respond,
     Transfer,
     Work,
@@ -37,13 +38,8 @@ from voiceagent.ivr.toml.templates import FACTS
 from voiceagent.ivr.verbs.asking import AskingVerbs
 from voiceagent.text_files import UnreadableFile, read_text
 
-MOST_BYTES = 512 * 1024
-"""Of one file."""
-
 RESERVED = frozenset(inspect.signature(AskingVerbs.choose).parameters)
 """What no option can be called."""
-
-AnyStep = Respond | Choose | Collect | Work | Transfer | Hangup
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +224,10 @@ def _between_keys(step: AnyStep) -> Iterator[tuple[Path, str, str]]:
                 "has a `whisper`, which only an attended transfer can take",
                 "add attended = true",
             )
+        case Record(action=action) if action != "start":
+            for key in ("name", "announce", "otherwise"):
+                if getattr(step, key) is not None:
+                    yield (key,), f"has `{key}`, which only a recording that starts can take", "remove it"
         case _:
             return
 

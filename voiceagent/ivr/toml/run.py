@@ -10,13 +10,26 @@ from typing import Any, Protocol
 
 import structlog
 
-from voiceagent.errors import FetchFailed, VoiceAgentError
+from voiceagent.errors import FetchFailed, RequestRefused, VoiceAgentError
 from voiceagent.ivr.answers import Digits, option
 from voiceagent.ivr.caller_text import CallerText
 from voiceagent.ivr.ports import ToolFunction
 from voiceagent.ivr.toml.endpoints import EndpointFailed
-from voiceagent.ivr.toml.models import Choose, Collect, Hangup, Question, Respond, Transfer, Work
-from voiceagent.ivr.toml.read import AnyStep, ParsedFlow
+from voiceagent.ivr.toml.models import (
+    AnyStep,
+    Choose,
+    Collect,
+    Hangup,
+    Note,
+    Play,
+    Question,
+    Queue,
+    Record,
+    Respond,
+    Transfer,
+    Work,
+)
+from voiceagent.ivr.toml.read import ParsedFlow
 from voiceagent.ivr.toml.templates import parse_template
 from voiceagent.ivr.toml.values import Values, at_path, plain_result, text_of
 from voiceagent.ivr.verbs import Call
@@ -84,9 +97,17 @@ class TomlRun:
             case Transfer():
                 await self._transfer(step)
                 return step.otherwise
+            case Queue():
+                return await self._queue(step)
+            case Play():
+                return await self._play(name, step)
+            case Note():
+                await self._call.note(self._told(step.text))
+                return step.next
+            case Record():
+                return await self._record(name, step)
             case Hangup():
-                await self._call.hangup(self._words(step.say))
-                return None
+                return await self._call.hangup(self._words(step.say))
 
     # ── speech ──────────────────────────────────────────────────────────────────────────────────
     async def _respond(self, step: Respond) -> Outcome:
@@ -153,6 +174,51 @@ class TomlRun:
             timeout_s=step.timeout_s,
         )
 
+    async def _queue(self, step: Queue) -> str | None:
+        outcome = await self._call.queue(
+            step.name,
+            announce=step.announce,
+            timeout_s=step.timeout_s,
+            whisper=self._words(step.whisper),
+            leave=step.leave,
+        )
+        return step.left or step.otherwise if outcome.reason == "left" else step.otherwise
+
+    # ── recordings ──────────────────────────────────────────────────────────────────────────────
+    async def _play(self, name: str, step: Play) -> str:
+        beside = self._parsed.path.parent.resolve() / step.file
+        path = beside if beside.exists() else step.file
+        try:
+            outcome = await self._call.play(path, text=step.text, interruptible=step.interruptible)
+        except RequestRefused as error:
+            if step.otherwise is None:
+                raise  # what must be heard was not: silence about it would be worse
+            self._failed(name, str(error))
+            return step.otherwise
+        return step.otherwise or step.next if outcome.kind in _UNSAID else step.next
+
+    async def _record(self, name: str, step: Record) -> str:
+        call = self._call
+        match step.action:
+            case "pause":
+                await call.pause_recording()
+            case "resume":
+                await call.resume_recording()
+            case "stop":
+                await call.stop_recording()
+            case "start":
+                try:
+                    recording = await call.record(step.name, announce=self._words(step.announce))
+                except RequestRefused as error:
+                    self._failed(name, str(error))
+                    recording = None
+                if recording is None:
+                    return step.otherwise or step.next
+        return step.next
+
+    def _failed(self, name: str, about: str) -> None:
+        _log.warning("flow step failed", flow=self._parsed.flow.name, step=name, error=about)
+
     def _told(self, text: str) -> str:
         return self._values.words(parse_template(text))
 
@@ -173,7 +239,7 @@ class TomlRun:
         except (FetchFailed, KeyError) as error:
             cause = error.__cause__
             about = str(cause) if isinstance(cause, EndpointFailed) else type(cause or error).__name__
-            _log.warning("flow step failed", flow=self._parsed.flow.name, step=name, error=about)
+            self._failed(name, about)
             return step.otherwise
         self._values.put(step.into, result)
         heard = text_of(result).strip().casefold()

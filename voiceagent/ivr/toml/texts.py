@@ -6,8 +6,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from voiceagent.ivr.toml.lines import Path
-from voiceagent.ivr.toml.models import Choose, Collect, Hangup, Respond, Transfer, Work
-from voiceagent.ivr.toml.read import AnyStep
+from voiceagent.ivr.toml.models import (
+    AnyStep,
+    Choose,
+    Collect,
+    Hangup,
+    Note,
+    Play,
+    Queue,
+    Record,
+    Respond,
+    Transfer,
+    Work,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +49,16 @@ def texts_of(step: AnyStep) -> Iterator[TextUse]:
             yield from _pairs("arguments", step.arguments, hidden=not in_query)
         case Transfer():
             yield from _given(announce=step.announce, whisper=step.whisper)
+        case Queue():
+            yield from _given(whisper=step.whisper)
+        case Note():
+            yield from _given(text=step.text)
+        case Record():
+            yield from _given(announce=step.announce)
         case Hangup():
             yield from _given(say=step.say)
+        case Play():
+            return  # what a recording says is fixed
 
 
 def into_of(step: AnyStep) -> str | None:

@@ -22,6 +22,8 @@ from voiceagent.ivr.toml.templates import Template
 RESULT_CHARS = 400
 """Of a called function's or endpoint's result in words: more than of a caller's, who may be hostile."""
 
+DIGITS_AT_MOST = 64
+
 Facts = Mapping[str, str]
 """``caller``, ``called``, ``header.X-Name``, ``metadata.key`` …; names of headers in lower case."""
 
@@ -45,6 +47,8 @@ class Values:
     def words(self, template: Template) -> str:
         """Return a text to be spoken, or told to the model: values stand in it as quotations.
 
+        Digits of the caller's stand one by one, without quotes.
+
         Raises :class:`~voiceagent.errors.RequestRefused` for a secret, and for a name that has no value.
         """
         text = ""
@@ -55,6 +59,9 @@ class Values:
             value = self._open(part.name)
             if isinstance(value, bool | int | float | Decimal):
                 text += text_of(value)
+                continue
+            if isinstance(value, CallerText) and value.raw.isascii() and value.raw.isdecimal():
+                text += " ".join(value.raw[:DIGITS_AT_MOST])  # voices read "12345" as one number
                 continue
             limit = {} if isinstance(value, CallerText) else {"limit": RESULT_CHARS}
             told = quoted(text_of(value), **limit)

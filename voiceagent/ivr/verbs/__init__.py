@@ -10,6 +10,7 @@ from voiceagent.ivr.verbs.asking import AskingVerbs
 from voiceagent.ivr.verbs.conversing import ConversingVerbs
 from voiceagent.ivr.verbs.fetching import FetchingVerbs
 from voiceagent.ivr.verbs.leaving import LeavingVerbs
+from voiceagent.ivr.verbs.listening import ListeningVerbs
 from voiceagent.ivr.verbs.playing import PlayingVerbs
 from voiceagent.ivr.verbs.queueing import QueueingVerbs
 from voiceagent.ivr.verbs.recording import RecordingVerbs
@@ -25,6 +26,7 @@ class Call(
     AnsweringVerbs,
     AskingVerbs,
     ConversingVerbs,
+    ListeningVerbs,
     FetchingVerbs,
     WaitingVerbs,
     RecordingVerbs,

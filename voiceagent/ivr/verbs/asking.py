@@ -11,7 +11,6 @@ from pydantic import SecretStr
 
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.answers import Choice, Digits, Option, Question, YesNo, question_of
-from voiceagent.ivr.caller_text import CallerText
 from voiceagent.ivr.gather import Answer, AnswerKind, ask
 from voiceagent.ivr.options import FlowOptions
 from voiceagent.ivr.ports import CallPort
@@ -214,7 +213,7 @@ class AskingVerbs(Verbs):
         if secret:
             return SecretStr(answer.value)
         free = type(answer.meaning) is str and not question.members and not answer.meaning.isdecimal()
-        return CallerText(answer.meaning) if free else answer.meaning
+        return self._heard(answer.meaning) if free else answer.meaning
 
     def _repairs(
         self, no_input: Stages | None, no_match: Stages | None, invalid: Stages | None = None
@@ -287,7 +286,8 @@ class AskingVerbs(Verbs):
                 guidance = repaired("", asked.prompt, keys)
                 continue
             count = failures[answer.kind] = failures.get(answer.kind, 0) + 1
-            guidance = repaired(_excuse(asked.repairs, answer.kind, count), asked.prompt, keys)
+            excuse = self._guarded(_excuse(asked.repairs, answer.kind, count))
+            guidance = repaired(excuse, asked.prompt, keys)
         return None
 
 

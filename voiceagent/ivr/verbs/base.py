@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import deque
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,12 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from voiceagent.errors import ConfigError, RequestRefused
-from voiceagent.ivr.caller_text import CallerText, guarded, quoted, suspects
+from voiceagent.ivr.caller_text import CallerText, claimed_texts, guarded, quoted, suspects
 from voiceagent.ivr.options import FlowOptions
 from voiceagent.ivr.ports import CallFacts, CallPort, Line, Tool
 from voiceagent.ivr.resuming import RESUMPTIONS, SpokenOn
+from voiceagent.ivr.sentences import verbatim
 from voiceagent.ivr.speaking_on import speak_on
 from voiceagent.realtime.requests import BargePolicy, Origin, Outcome, When
+
+SPOKEN_LEAST = 20
+"""Shorter words of the caller's ("thank you") may well stand in a flow's own sentence."""
+SPOKEN_KEPT = 64
 
 _OURS = str(Path(__file__).parents[1])
 
@@ -47,6 +53,7 @@ class Verbs:
         self._named_step = ""
         """The step that the flow itself has named; verbs do not change it."""
         self._suspects = suspects(_claimed(port.facts))
+        self._spoken: deque[str] = deque(maxlen=SPOKEN_KEPT)
         self._listening: tuple[str, asyncio.Task[Any] | None] | None = None
         """The verb that listens to the caller, and the task that it runs in."""
 
@@ -77,7 +84,17 @@ class Verbs:
 
     def _guarded(self, text: str) -> str:
         """Return words for the model, with the caller's side's own as quotations only."""
-        return guarded(text, self._suspects)
+        return guarded(text, (*self._suspects, *self._spoken))
+
+    def _exactly(self, text: str) -> str:
+        """Return instructions that have ``text`` spoken word for word."""
+        return verbatim(self._guarded(text))
+
+    def _heard(self, text: str) -> CallerText:
+        """Return what the caller has said (or the model made of it) as the caller's, and look out for it."""
+        if len(text) >= SPOKEN_LEAST:
+            self._spoken.extend(suspects([text]))
+        return CallerText(text)
 
     async def _speak(self, line: Line, exact: str | None = None, *, resume: bool | None = None) -> Outcome:
         """Speak ``line``; what the caller cuts for nothing is spoken on. ``exact`` is its text, if known."""
@@ -128,6 +145,7 @@ def _claimed(facts: CallFacts) -> Iterable[str]:
         yield from (facts.caller, facts.called)
     for name, value in facts.headers:
         yield from (name, value)
+    yield from claimed_texts(facts.claims)
 
 
 def beside_flow(name: str | Path) -> Path:

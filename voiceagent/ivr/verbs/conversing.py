@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from voiceagent.errors import ConfigError
+from voiceagent.ivr import hints
 from voiceagent.ivr.conversation import (
     DONE_TOOL,
     Conversation,
@@ -18,7 +19,6 @@ from voiceagent.ivr.idle import IdleWatch
 from voiceagent.ivr.ports import Line, Tool
 from voiceagent.ivr.verbs.asking import TYPE_AHEAD_S
 from voiceagent.ivr.verbs.base import Verbs
-from voiceagent.ivr.verbs.wording import verbatim
 from voiceagent.realtime.requests import Origin
 
 MOST_TURNS = 1000
@@ -68,23 +68,26 @@ class ConversingVerbs(Verbs):
             return self._line("", metadata, tools=allowed, origin=Origin.TURN)
 
         def idle_line(text: str) -> Line:
-            return self._line(verbatim(text), metadata, origin=Origin.IDLE)
+            return self._line(self._exactly(text), metadata, origin=Origin.IDLE)
 
         lines = idle if idle is not None else self._options.idle or self._options.words.idle
         silence_s = idle_s or self._options.idle_s or self._no_input_s
         with self._listens("converse"):
             self._port.forget_input(older_than_s=TYPE_AHEAD_S)
-            await self._port.expect(None)
+            await self._port.expect(hints.anything(phrases, self._options.words) if phrases else None)
             talk = Talk(
                 self._port,
                 opening=None if prompt is None else self._line(prompt, metadata, tools=tools),
                 reply=reply,
                 idle_line=idle_line,
-                until=until,
+                until=Goal(self._guarded(until.text)) if isinstance(until, Goal) else until,
                 tools=tools,
                 limits=Limits(turns, seconds),
                 idle=IdleWatch(lines, silence_s),
                 language=self._options.words,
                 resume=self._options.resume,
             )
-            return await talk.run()
+            talked = await talk.run()
+        for said in (*(turn.said for turn in talked.turns), talked.summary):
+            self._heard(said)
+        return talked

@@ -70,7 +70,7 @@ class FetchingVerbs(Verbs):
         ask = functools.partial(function, *args, **kwargs)
         work = functools.partial(_untold, ask) if secret else ask
         try:
-            async with self._port.working(working or "", working_after_s), limit:
+            async with self._port.working(self._guarded(working or ""), working_after_s), limit:
                 result = await self._port.outside(f"fetch:{name}:{number}", work, kind=kind_of(function))
             ok = True
             return result

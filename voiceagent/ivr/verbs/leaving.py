@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from voiceagent.ivr.ports import TransferOutcome
 from voiceagent.ivr.verbs.base import Verbs
-from voiceagent.ivr.verbs.wording import verbatim
 
 
 class LeavingVerbs(Verbs):
     """``hangup``, ``transfer``."""
 
-    async def hangup(self, goodbye: str | None = None) -> None:
+    async def hangup(self, goodbye: str | None = None) -> NoReturn:
         """Say ``goodbye`` word for word if given, wait until it was heard whole, and end the call.
 
         A caller who speaks or is on hold is waited for, up to two minutes; one whom the flow has put on hold
-        is taken back.
+        is taken back. Nothing after it runs but ``finally`` blocks: the call's end cancels the flow here.
         """
         self._step("hangup")
         if goodbye:
-            await self._port.goodbye(self._line(verbatim(goodbye), None, False, False, ()))
+            await self._port.goodbye(self._line(self._exactly(goodbye), None, False, False, ()))
         await self._port.hang_up("flow")
 
     async def transfer(
@@ -39,7 +40,7 @@ class LeavingVerbs(Verbs):
         """
         self._step("transfer")
         if announce:
-            await self._port.speak(self._line(verbatim(announce), None, False, False, ()))
-        line = self._line(verbatim(whisper), None, False, False, ()) if attended and whisper else None
+            await self._port.speak(self._line(self._exactly(announce), None, False, False, ()))
+        line = self._line(self._exactly(whisper), None, False, False, ()) if attended and whisper else None
         limit_s = self._transfer_timeout_s if timeout_s is None else timeout_s
         return await self._port.transfer(target, limit_s, attended=attended, whisper=line)

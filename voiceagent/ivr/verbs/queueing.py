@@ -5,7 +5,6 @@ from __future__ import annotations
 from voiceagent.errors import RequestRefused
 from voiceagent.ivr.ports import Line, QueueOutcome
 from voiceagent.ivr.verbs.base import Verbs
-from voiceagent.ivr.verbs.wording import verbatim
 
 
 class QueueingVerbs(Verbs):
@@ -35,13 +34,13 @@ class QueueingVerbs(Verbs):
         words = self._options.words.queue_position
 
         def position(place: int) -> Line:
-            return self._line(verbatim(words.format(position=place)), None, False)
+            return self._line(self._exactly(words.format(position=place)), None, False)
 
         with self._listens("queue"):
             return await self._port.queue(
                 name,
                 position if announce else None,
                 timeout_s=timeout_s,
-                whisper=self._line(verbatim(whisper), None, False) if whisper else None,
+                whisper=self._line(self._exactly(whisper), None, False) if whisper else None,
                 leave=leave,
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from voiceagent.ivr.ports import Recording
 from voiceagent.ivr.verbs.base import Verbs
-from voiceagent.ivr.verbs.wording import verbatim
 
 
 class RecordingVerbs(Verbs):
@@ -21,7 +20,7 @@ class RecordingVerbs(Verbs):
         self._step("record")
         self._port.recorder.check(name)
         if announce:
-            spoken = await self._port.speak(self._line(verbatim(announce), None, False, False, ()))
+            spoken = await self._port.speak(self._line(self._exactly(announce), None, False, False, ()))
             if not spoken.completed:
                 return None
         return self._port.recorder.start(name)

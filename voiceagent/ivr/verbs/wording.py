@@ -78,10 +78,15 @@ def is_it_right(spoken: str, language: Language = ENGLISH) -> str:
     return f'Ask: "{language.read_back.format(value=spoken)}"'
 
 
+def _within(text: str) -> str:
+    """Return ``text`` fit to stand in double quotes."""
+    return f"{text}".replace('"', "'")
+
+
 def repaired(excuse: str, prompt: str, keys: str) -> str:
     """Return the prompt of a further attempt: excuse, question and, on the last one, the keys."""
-    parts = [f'Say "{excuse}"'] if excuse else []
+    parts = [f'Say "{_within(excuse)}"'] if excuse else []
     parts.append(prompt)
     if keys:
-        parts.append(f'Say "{keys}"')
+        parts.append(f'Say "{_within(keys)}"')
     return " Then: ".join(parts)

@@ -49,10 +49,12 @@ class SipTransport:
         advertised: Address | None = None,
         tls: TlsConfig | None = None,
         stream_limits: StreamLimits | None = None,
+        make_endpoint: Callable[[EndpointConfig, Tokens], SipEndpoint] = SipEndpoint,
     ) -> None:
         self._config = config
         self._on_event = on_event
         self._tokens = tokens
+        self._make_endpoint = make_endpoint
         self._advertised = advertised
         self._loop: asyncio.AbstractEventLoop | None = None
         self._endpoint: SipEndpoint | None = None
@@ -108,7 +110,7 @@ class SipTransport:
                 told.append(address)
             self._loop = asyncio.get_running_loop()
             config = dataclasses.replace(self._config, local=told[0], listeners=tuple(told))
-            self._endpoint = SipEndpoint(config, self._tokens)
+            self._endpoint = self._make_endpoint(config, self._tokens)
             for number, (sock, bound) in enumerate(zip(sockets, self.bound, strict=True)):
                 self._attend(sock, bound, number)
         except BaseException:

@@ -1,0 +1,68 @@
+"""Ended calls reach the database in order, also when it is away for a while."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.store.kit import record
+from voiceagent.app import archive as module
+from voiceagent.app.archive import Archive
+from voiceagent.store import Database, DatabaseDown
+from voiceagent.store.history import CallQuery, LineRecord, find
+
+
+class Flaky(Database):
+    """Away for the first ``failures`` pieces of work."""
+
+    def __init__(self, failures: int) -> None:
+        super().__init__("sqlite://")
+        self.failures = failures
+
+    async def run(self, work: Any) -> Any:
+        if self.failures:
+            self.failures -= 1
+            raise DatabaseDown("locked")
+        return await super().run(work)
+
+
+@pytest.fixture
+def entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    def entry_of(call: Any, provider: str, node: str) -> Any:
+        return record(call.id, started_at=call.at), [LineRecord(0.0, "agent", "hi", "hi", False)], []
+
+    monkeypatch.setattr(module, "entry_of", entry_of)
+    monkeypatch.setattr(module, "RETRY_S", (0.0,))
+
+
+@pytest.mark.usefixtures("entries")
+@pytest.mark.parametrize("failures", [0, 1, 7])
+async def test_nothing_is_lost_and_nothing_twice(failures: int) -> None:
+    database = Flaky(failures)
+    await database.open()
+    archive = Archive(database, provider="embedded", node="a")
+    told: list[str] = []
+    archive.told = told.append
+    work = asyncio.create_task(archive.run())
+    for n in range(5):
+        archive.keep(SimpleNamespace(id=f"call_{n}", at=float(n)))  # type: ignore[arg-type]
+    assert await archive.flush(10.0)
+    assert told == [f"call_{n}" for n in range(5)]
+    page = await database.run(lambda c: find(c, CallQuery(order="oldest")))
+    assert [found.call.id for found in page.calls] == told
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    await database.close()
+
+
+@pytest.mark.usefixtures("entries")
+async def test_memory_is_bounded_and_the_loss_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WAITING_MOST", 3)
+    archive = Archive(Flaky(10**9), provider="embedded", node="a")
+    for n in range(5):
+        archive.keep(SimpleNamespace(id=f"call_{n}", at=float(n)))  # type: ignore[arg-type]
+    assert (len(archive), archive.dropped) == (3, 2)
+    assert not await archive.flush(0.0)

@@ -1,0 +1,3 @@
+from tests.store.kit import database
+
+__all__ = ["database"]

@@ -1,0 +1,155 @@
+"""The audit log: append-only, each line holding the hash of the one before it.
+
+A line's hash is SHA-256 over its fields as canonical JSON, the previous hash among them. Who changes or
+removes a line breaks every hash after it; :func:`verify` says where. It cannot show that the newest lines
+were cut off: keep the last hash elsewhere (the export and the log line of each start tell it).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Row, insert, select
+
+from voiceagent.store.tables import audit
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+GENESIS = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What somebody did, or was refused."""
+
+    actor: str
+    role: str
+    via: str
+    """page, key, token, cli."""
+    action: str
+    """``call.respond``, ``call.listen``, ``user.add``, ``session.sign_in`` …"""
+    target: str = ""
+    """What it was done to: an id of a call, a user, a key."""
+    result: str = "done"
+    """done, or the code of the refusal."""
+    peer: str = ""
+    detail: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLine:
+    """One line of the log."""
+
+    n: int
+    at: float
+    actor: str
+    role: str
+    via: str
+    peer: str
+    action: str
+    target: str
+    result: str
+    detail: str
+    previous: str
+    hash: str
+
+
+def append(connection: Connection, deeds: Sequence[Deed], *, at: float | None = None) -> Sequence[AuditLine]:
+    """Write lines at the end."""
+    last = connection.execute(select(audit.c.n, audit.c.hash).order_by(audit.c.n.desc()).limit(1)).first()
+    n, previous = (0, GENESIS) if last is None else (last.n, last.hash)
+    now = round(time.time() if at is None else at, 6)
+    written: list[AuditLine] = []
+    for deed in deeds:
+        n += 1
+        fields: dict[str, Any] = {
+            "n": n,
+            "at": now,
+            "actor": deed.actor,
+            "role": deed.role,
+            "via": deed.via,
+            "peer": deed.peer,
+            "action": deed.action,
+            "target": deed.target,
+            "result": deed.result,
+            "detail": json.dumps(deed.detail or {}, sort_keys=True, default=str),
+            "previous": previous,
+        }
+        previous = hash_of(fields)
+        connection.execute(insert(audit).values(**fields, hash=previous))
+        written.append(AuditLine(**fields, hash=previous))
+    return written
+
+
+def hash_of(fields: Mapping[str, Any]) -> str:
+    """Return the hash of a line's fields (all but ``hash``)."""
+    plain = json.dumps(dict(fields), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(plain.encode("ascii")).hexdigest()
+
+
+def read(
+    connection: Connection,
+    *,
+    before: int | None = None,
+    limit: int = 100,
+    actor: str | None = None,
+    action: str | None = None,
+    target: str | None = None,
+) -> Sequence[AuditLine]:
+    """Return lines, the newest first; ``action`` is a whole one or a beginning with a dot, ``call.``."""
+    wanted = select(audit).order_by(audit.c.n.desc()).limit(limit)
+    if before is not None:
+        wanted = wanted.where(audit.c.n < before)
+    if actor is not None:
+        wanted = wanted.where(audit.c.actor == actor)
+    if action is not None:
+        by = (
+            audit.c.action.startswith(action, autoescape=True)
+            if action.endswith(".")
+            else audit.c.action == action
+        )
+        wanted = wanted.where(by)
+    if target is not None:
+        wanted = wanted.where(audit.c.target == target)
+    return [_line(row) for row in connection.execute(wanted)]
+
+
+def walk(connection: Connection, *, page: int = 1000) -> Iterator[AuditLine]:
+    """Yield every line, the oldest first."""
+    after = 0
+    while True:
+        rows = connection.execute(
+            select(audit).where(audit.c.n > after).order_by(audit.c.n).limit(page)
+        ).all()
+        if not rows:
+            return
+        for row in rows:
+            yield _line(row)
+        after = rows[-1].n
+
+
+def verify(connection: Connection) -> tuple[int, str]:
+    """Return how many lines there are, and what is wrong with the first bad one (empty: all is well)."""
+    previous, count = GENESIS, 0
+    for line in walk(connection):
+        count += 1
+        fields = asdict(line)
+        told = fields.pop("hash")
+        if line.n != count:
+            return count, f"line {count} is missing"
+        if line.previous != previous:
+            return count, f"line {line.n} does not follow the line before it"
+        if hash_of(fields) != told:
+            return count, f"line {line.n} has been changed"
+        previous = told
+    return count, ""
+
+
+def _line(row: Row[Any]) -> AuditLine:
+    return AuditLine(*row)

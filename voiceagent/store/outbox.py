@@ -1,0 +1,162 @@
+"""Outgoing webhooks: kept until delivered, dead after the last try. Work for :meth:`Database.run`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Row, delete, func, insert, select, update
+
+from voiceagent.store.tables import outbox
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event for one endpoint."""
+
+    n: int
+    id: str
+    """The event's id, ``msg_…``: the same for every endpoint and every try."""
+    endpoint: str
+    """The endpoint's name in the settings."""
+    type: str
+    call_id: str
+    payload: str
+    """The body, JSON."""
+    created_at: float
+    state: str
+    """waiting, delivered, dead."""
+    attempts: int
+    next_at: float
+    ended_at: float | None
+    status: int | None
+    """HTTP status of the last try; None when there was no answer."""
+    error: str
+
+
+def put(
+    connection: Connection,
+    endpoints: Sequence[str],
+    *,
+    event_id: str,
+    kind: str,
+    call_id: str,
+    payload: str,
+    at: float,
+) -> None:
+    """Keep an event for each endpoint."""
+    if endpoints:
+        connection.execute(
+            insert(outbox),
+            [
+                {
+                    "id": event_id,
+                    "endpoint": endpoint,
+                    "type": kind,
+                    "call_id": call_id,
+                    "payload": payload,
+                    "created_at": at,
+                    "state": "waiting",
+                    "attempts": 0,
+                    "next_at": at,
+                    "error": "",
+                }
+                for endpoint in endpoints
+            ],
+        )
+
+
+def due(connection: Connection, endpoint: str, *, now: float, limit: int = 20) -> Sequence[Delivery]:
+    """Return what is to be tried now at an endpoint, the oldest first."""
+    rows = connection.execute(
+        select(outbox)
+        .where(outbox.c.endpoint == endpoint, outbox.c.state == "waiting", outbox.c.next_at <= now)
+        .order_by(outbox.c.n)
+        .limit(limit)
+    )
+    return [_delivery(row) for row in rows]
+
+
+def next_due(connection: Connection, endpoint: str) -> float | None:
+    """Return when an endpoint's next try is due; None when nothing waits."""
+    return connection.execute(
+        select(func.min(outbox.c.next_at)).where(outbox.c.endpoint == endpoint, outbox.c.state == "waiting")
+    ).scalar()
+
+
+def delivered(connection: Connection, n: int, *, status: int, at: float) -> None:
+    """The endpoint has taken it."""
+    connection.execute(
+        update(outbox)
+        .where(outbox.c.n == n)
+        .values(
+            state="delivered",
+            attempts=outbox.c.attempts + 1,
+            status=status,
+            ended_at=at,
+            error="",
+        )
+    )
+
+
+def failed(
+    connection: Connection, n: int, *, status: int | None, error: str, at: float, retry_at: float | None
+) -> None:
+    """The try has failed: again at ``retry_at``, or never (None)."""
+    values: dict[str, Any] = {"attempts": outbox.c.attempts + 1, "status": status, "error": error[:500]}
+    if retry_at is None:
+        values |= {"state": "dead", "ended_at": at}
+    else:
+        values |= {"next_at": retry_at}
+    connection.execute(update(outbox).where(outbox.c.n == n).values(**values))
+
+
+def retry(connection: Connection, n: int, *, at: float) -> Delivery:
+    """Try a dead one again from the start. Raises KeyError for one that is not dead."""
+    changed = connection.execute(
+        update(outbox)
+        .where(outbox.c.n == n, outbox.c.state == "dead")
+        .values(state="waiting", attempts=0, next_at=at, ended_at=None)
+    ).rowcount
+    if not changed:
+        raise KeyError(n)
+    return _delivery(connection.execute(select(outbox).where(outbox.c.n == n)).one())
+
+
+def page(
+    connection: Connection, *, state: str | None = None, before: int | None = None, limit: int = 100
+) -> Sequence[Delivery]:
+    """Return deliveries, the newest first."""
+    wanted = select(outbox).order_by(outbox.c.n.desc()).limit(limit)
+    if state is not None:
+        wanted = wanted.where(outbox.c.state == state)
+    if before is not None:
+        wanted = wanted.where(outbox.c.n < before)
+    return [_delivery(row) for row in connection.execute(wanted)]
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """Return how many there are of each state."""
+    rows = connection.execute(select(outbox.c.state, func.count()).group_by(outbox.c.state))
+    return {row[0]: row[1] for row in rows}
+
+
+def sweep(connection: Connection, *, delivered_before: float, dead_before: float) -> int:
+    """Forget old ones; returns how many."""
+    gone = connection.execute(
+        delete(outbox).where(outbox.c.state == "delivered", outbox.c.ended_at < delivered_before)
+    ).rowcount
+    return (
+        gone
+        + connection.execute(
+            delete(outbox).where(outbox.c.state == "dead", outbox.c.ended_at < dead_before)
+        ).rowcount
+    )
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    return Delivery(*row)
