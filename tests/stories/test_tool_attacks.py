@@ -191,6 +191,73 @@ async def test_an_endless_output_is_cut_and_an_odd_one_is_told() -> None:
     assert '"failed"' in told[2]
 
 
+@virtual
+async def test_a_tool_that_will_not_end_does_not_keep_the_flow() -> None:
+    release = asyncio.Event()
+
+    @tool(timeout_s=2)
+    async def stubborn() -> str:
+        """Takes no notice of being cancelled."""
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+        return "late"
+
+    times: list[float] = []
+
+    @flow("desk")
+    async def desk(call: Call) -> None:
+        began = asyncio.get_running_loop().time()
+        await call.respond("Look.", tools=[stubborn, pay])
+        times.append(asyncio.get_running_loop().time() - began)
+        release.set()
+        await asyncio.sleep(1)
+        await call.say("Goodbye.")
+
+    story = Story(desk)
+    story.provider.plans.append(asks(("c1", "stubborn", "{}"), ("c2", "pay", "{}")))
+    story.start()
+    outcome = await story.ends()
+    assert outcome.reason == "completed"
+    assert times[0] < 20
+    assert outputs(story) == ["paid", {"error": {"code": "timeout", "message": "the tool took too long"}}]
+    failed = entries(story, "tool.failed")
+    assert [(one["tool"], one["code"]) for one in failed if one.get("stuck")] == [("stubborn", "timeout")]
+    assert [entry.outcome.completed for entry in story.call.ledger if entry.outcome is not None] == [True] * 3
+
+
+@virtual
+async def test_a_line_that_is_given_up_takes_its_tools_with_it() -> None:
+    stopped: list[str] = []
+
+    @tool(timeout_s=60)
+    async def careful() -> str:
+        """Tidies up."""
+        try:
+            await asyncio.sleep(50)
+        finally:
+            stopped.append("tidied")
+        return ""
+
+    @flow("desk")
+    async def desk(call: Call) -> None:
+        try:
+            async with asyncio.timeout(5):
+                await call.respond("Look.", tools=[careful])
+        except TimeoutError:
+            await call.say("Goodbye.")
+
+    story = Story(desk)
+    story.provider.plans.append(asks(("c1", "careful", "{}")))
+    story.start()
+    outcome = await story.ends()
+    assert outcome.reason == "completed"
+    assert stopped == ["tidied"]
+    assert codes(story) == ["failed"]
+
+
 # ── too late ────────────────────────────────────────────────────────────────────────────────────────
 @virtual
 async def test_a_response_that_was_cancelled_calls_nothing_any_more() -> None:

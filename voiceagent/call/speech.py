@@ -6,7 +6,8 @@ Everything that makes the model speak on a call goes through here into the one s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from voiceagent.call.ledger import Ledger
@@ -31,8 +32,20 @@ from voiceagent.realtime.requests import (
 )
 from voiceagent.realtime.session import RealtimeSession
 
+STUBBORN_S = 5.0
+"""How much longer than its time a tool may take to end."""
 FOLLOW_UP_ROUNDS = 8
 """How often the model may call tools before one line must come to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class _AtWork:
+    """One tool call that is being answered."""
+
+    task: asyncio.Task[ResponseHandle | None]
+    event: RealtimeModelToolCallEvent
+    request_id: str
+    limit_s: float
 
 
 class CallSpeech:
@@ -75,7 +88,8 @@ class CallSpeech:
         self._runs = ToolRuns(
             call_id, outside=outside, write=write, working=self.working.while_working, mask=mask
         )
-        self._tool_tasks: dict[str, list[asyncio.Task[ResponseHandle | None]]] = {}
+        self._at_work: dict[str, list[_AtWork]] = {}
+        """Tools by the response that called them, until the line that waits for them has taken them."""
         self.closed = False
         """Set when the call is over for whoever wants to speak."""
 
@@ -98,14 +112,14 @@ class CallSpeech:
         )
         if audible is not None:
             handle.on_change(lambda one: audible() if one.progress is Progress.AUDIBLE else None)
-        tasks: list[asyncio.Task[ResponseHandle | None]] = []
+        at_work: list[_AtWork] = []
         try:
             outcome = await handle.outcome()
             for _ in range(FOLLOW_UP_ROUNDS):
-                tasks = self._tool_tasks.pop(outcome.response_id or "", [])
-                if not tasks:
+                at_work = self._at_work.pop(outcome.response_id or "", [])
+                if not at_work:
                     break
-                follow_ups = [one for one in await asyncio.gather(*tasks) if one is not None]
+                follow_ups = await self._follow_ups(at_work)
                 if not follow_ups:
                     break
                 handle = follow_ups[-1]
@@ -113,11 +127,27 @@ class CallSpeech:
             return outcome
         except asyncio.CancelledError:
             self._session.withdraw(handle.id)
-            for task in tasks:
+            for one in at_work:
+                task = one.task
+                task.cancel()
                 follow_up = task.result() if task.done() and not task.cancelled() else None
                 if follow_up is not None:
                     self._session.withdraw(follow_up.id)
             raise
+
+    async def _follow_ups(self, at_work: Sequence[_AtWork]) -> list[ResponseHandle]:
+        """Wait until every tool has its output; return what is spoken then.
+
+        A tool that does not end when it is told to is not waited for: the model hears of a time-out.
+        """
+        limit_s = max(one.limit_s for one in at_work) + STUBBORN_S
+        await asyncio.wait({one.task for one in at_work}, timeout=limit_s)
+        handles = [one.task.result() if one.task.done() else self._given_up(one) for one in at_work]
+        return [one for one in handles if one is not None]
+
+    def _given_up(self, one: _AtWork) -> ResponseHandle | None:
+        self._tool_ended(one.event.name, False, one.limit_s)
+        return self._answer(one.event, one.request_id, self._runs.stuck(one.event.name, one.event.call_id))
 
     def submit(
         self,
@@ -155,8 +185,8 @@ class CallSpeech:
         waits: list[Coroutine[Any, Any, object]] = [
             one.outcome() for one in handles if one is not None and not one.done
         ]
-        for tasks in self._tool_tasks.values():
-            waits.extend(_finished(task) for task in tasks if not task.done())
+        for at_work in self._at_work.values():
+            waits.extend(_finished(one.task) for one in at_work if not one.task.done())
         return waits
 
     def _follow(self, handle: ResponseHandle) -> ResponseHandle:
@@ -185,8 +215,11 @@ class CallSpeech:
             self._tool_ended(name, False, 0.0)
             self._session.send_tool_output(event.call_id, output, False)
             return
+        limit_s = self._tools.get(request_id or "", NO_TOOLS).limit_s(name)
         task = self._run(f"tool {name}", self._answer_tool(event, request_id or ""))
-        self._tool_tasks.setdefault(event.response_id, []).append(task)
+        self._at_work.setdefault(event.response_id, []).append(
+            _AtWork(task, event, request_id or "", limit_s)
+        )
 
     def _refusal(self, event: RealtimeModelToolCallEvent) -> tuple[str, str] | None:
         """Return code and message for a tool call that is refused whatever the tool."""
@@ -200,7 +233,6 @@ class CallSpeech:
 
     async def _answer_tool(self, event: RealtimeModelToolCallEvent, request_id: str) -> ResponseHandle | None:
         tools = self._tools.get(request_id, NO_TOOLS)
-        rounds = self._rounds.get(request_id, 0) + 1
         name = event.name[:NAME_CHARS]
         started = self._now()
         try:
@@ -211,10 +243,16 @@ class CallSpeech:
             self._session.send_tool_output(event.call_id, cancelled(), False)
             raise
         self._tool_ended(name, ok, self._now() - started)
+        return self._answer(event, request_id, output, silent=ok and tools.silent(event.name))
+
+    def _answer(
+        self, event: RealtimeModelToolCallEvent, request_id: str, output: str, *, silent: bool = False
+    ) -> ResponseHandle | None:
+        """Send a tool's output; return what is spoken about it, which may call tools again."""
+        rounds = self._rounds.get(request_id, 0) + 1
         # A model that only ever calls tools comes to an end: the last round has none, and nothing follows.
-        speaks = rounds <= FOLLOW_UP_ROUNDS and not (ok and tools.silent(event.name))
-        if rounds >= FOLLOW_UP_ROUNDS:
-            tools = NO_TOOLS
+        speaks = rounds <= FOLLOW_UP_ROUNDS and not silent
+        tools = NO_TOOLS if rounds >= FOLLOW_UP_ROUNDS else self._tools.get(request_id, NO_TOOLS)
         handle = self._session.send_tool_output(event.call_id, output, speaks, extra=_declared(tools))
         if handle is not None and self._ledger.get(handle.id) is None:
             self._ledger.submitted(handle.request, None, {}, self._now())

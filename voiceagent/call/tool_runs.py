@@ -54,6 +54,10 @@ class Toolset:
         """The tools that the model is told of."""
         return [tool for tool in self.tools if tool.allowed_in(self.step)]
 
+    def limit_s(self, name: str) -> float:
+        """Return how long a tool may take; 0 for one that is not here."""
+        return next((tool.timeout_s for tool in self.tools if tool.name == name), 0.0)
+
     def silent(self, name: str) -> bool:
         """Return whether nothing is to be said about this tool's result."""
         return any(tool.silent for tool in self.tools if tool.name == name)
@@ -126,6 +130,11 @@ class ToolRuns:
         called = name if offered else CallerText(name)  # whatever the model has made up
         toolset.tell(ToolRun(called, "refused", code=code, tool_call_id=tool_call_id))
         return _error(code, message)
+
+    def stuck(self, name: str, tool_call_id: str) -> str:
+        """Write down that a tool does not end, and return the output for the model."""
+        self._write("tool.failed", tool=name, tool_call_id=tool_call_id, code="timeout", stuck=True)
+        return _error("timeout", "the tool took too long")
 
     async def run(self, toolset: Toolset, name: str, arguments: str, tool_call_id: str) -> tuple[str, bool]:
         """Run the tool ``name`` with its JSON ``arguments``; return the output text and whether it went well.

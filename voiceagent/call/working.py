@@ -15,6 +15,8 @@ AGAIN_AFTER_S = 10.0
 """From the end of one such word to the next, at least."""
 UNHEARD_S = 1.0
 """… and after one that nobody heard, because somebody spoke first."""
+MOST_S = 310.0
+"""Nothing may take longer; what does not end all the same is not talked about for ever."""
 LOOK_S = 0.1
 """How often it looks whether somebody speaks."""
 STALE_S = 2.0
@@ -56,8 +58,9 @@ class WorkingLine:
 
     async def _bridge(self, text: str, after_s: float) -> None:
         now = asyncio.get_running_loop().time
+        ends = now() + MOST_S
         await asyncio.sleep(after_s)
-        while True:
+        while now() < ends:
             while self._speaking or now() < self._free_at or not self._quiet():  # noqa: ASYNC110
                 await asyncio.sleep(LOOK_S)
             try:

@@ -61,6 +61,8 @@ def loadable(files: Sequence[Path]) -> list[Path]:
 
 def walks_of_journals(journals: Sequence[Path]) -> list[Walk]:
     """Read journals of calls (files, or folders of them). Raises JournalError for one that cannot be read."""
+    if not journals:
+        return []
     from voiceagent.ivr.check.walks import walk_of
     from voiceagent.replay.trace import read_lines
 
