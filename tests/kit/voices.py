@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from voiceagent.call.apology import RESPONSE_ID as APOLOGY
-from voiceagent.call.config import CallConfig
 from voiceagent.call.leg import Heard
 from voiceagent.call.local_lines import is_local
 from voiceagent.call.sounds import SOUND
@@ -177,7 +176,6 @@ def play_call(
     act: Act,
     *,
     scenario: Scenario | None = None,
-    config: CallConfig | None = None,
     limit_s: float = 400.0,
 ) -> Played:
     """Play one call: the flow, and beside it ``act``. Everything that must hold of every call is checked."""
@@ -185,7 +183,7 @@ def play_call(
     loops: list[SimulationLoop] = []
 
     async def run() -> None:
-        sim = found.sim = SimCall(flow, scenario or Scenario(), config=config)
+        sim = found.sim = SimCall(flow, scenario or Scenario())
         voices = Voices(sim)
         found.faults = voices.faults
         sim.start()
