@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from voiceagent.app.call_limits import call_config
-from voiceagent.app.provider import SessionFactory
+from voiceagent.app.simulating import surroundings_of
 from voiceagent.call.targets import TargetRules
 from voiceagent.cli.main import app
 from voiceagent.ivr.check.allowed import Allowed
 from voiceagent.ivr.check.files import check_file
 from voiceagent.ivr.loading import load_flows
+from voiceagent.replay.replay import in_words, replay_journal
 from voiceagent.settings import load_settings
 from voiceagent.simulate.engine import simulate
 from voiceagent.simulate.report import told
@@ -50,12 +50,10 @@ def test_it_is_drawn(path: Path) -> None:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_it_is_simulated(scenario: Path) -> None:
-    settings = load_settings(SETTINGS)
-    result = simulate(
-        next(iter(load_flows([flow_of(scenario)], http_hosts=None))),
-        read_scenario(scenario),
-        config=call_config(settings),
-        defaults=SessionFactory(settings, None).defaults,
-    )
+def test_it_is_simulated_and_replayed(scenario: Path, tmp_path: Path) -> None:
+    flow = next(iter(load_flows([flow_of(scenario)], http_hosts=None)))
+    result = simulate(flow, read_scenario(scenario), around=surroundings_of(SETTINGS), inputs=True)
     assert result.ok, told(result, verbose=True)
+    result.write_journal(tmp_path / "call.jsonl")
+    report = replay_journal(tmp_path / "call.jsonl")
+    assert report.same, in_words(report)

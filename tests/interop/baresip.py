@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.interop import kit
+from tests.kit.service import until
+from voiceagent.call.call import Call
 from voiceagent.media.wav import WavWriter, read_wav
 
 CONFIG = """sip_listen 127.0.0.1:{sip}
@@ -127,6 +129,14 @@ class Baresip:
         (path,) = self.folder.glob("dump-*-dec.wav")
         wav = read_wav(path)
         return kit.to_8k(wav.channel(0), wav.rate)
+
+
+async def press(phone: Baresip, call: Call, digits: str) -> None:
+    """Press keys one by one, each when the service has heard the one before."""
+    for digit in digits:
+        count = call.digits_pressed
+        await phone.command("sndcode", digit)
+        await until(lambda count=count: call.digits_pressed > count)
 
 
 @asynccontextmanager

@@ -8,23 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.interop import kit
-from tests.interop.baresip import G722, OPUS, PCMA, Baresip, Ways, baresip
+from tests.interop.baresip import G722, OPUS, PCMA, Ways, baresip, press
 from tests.kit.certificates import Authority
 from tests.kit.service import service, until
-from voiceagent.call.call import Call
 
 pytestmark = [
     pytest.mark.interop,
     pytest.mark.skipif(shutil.which("baresip") is None, reason="BARESIP MISSING: install baresip-core"),
 ]
-
-
-async def press(phone: Baresip, call: Call, digits: str) -> None:
-    """Press keys one by one, each when the service has heard the one before."""
-    for digit in digits:
-        count = call.digits_pressed
-        await phone.command("sndcode", digit)
-        await until(lambda count=count: call.digits_pressed > count)
 
 
 SPOKEN = "a spoken call, its words recognised at both ends"

@@ -30,6 +30,7 @@ class RecordedLadder(Ladder):
         self.journal = Journal(None, None, monotonic=lambda: self.now)
         self.journal.tap(self.entries.append)
         self.inputs = Inputs(self.journal, "0123456789abcdef", wall=lambda: self.now)
+        self.inputs.begun()
 
     def take(self, effects: list[SipEffect]) -> list[SipEffect]:
         for one in effects:
@@ -58,4 +59,5 @@ class RecordedLadder(Ladder):
 
     def replayed(self) -> SipVerdict:
         """Live it again with the code as it is now."""
-        return sip_again(self.recording(), (), 0.1)
+        recording = self.recording()
+        return sip_again(recording, (), 0.1) if recording.replayable else SipVerdict()

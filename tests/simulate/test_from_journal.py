@@ -169,3 +169,24 @@ def test_a_call_without_an_answer_is_no_scenario(entries: Iterable[Mapping[str, 
 def test_values_survive_toml(value: Any) -> None:
     text = f"[tools.a]\nresult = {toml(value)}\n"
     assert parse_scenario(text).tools["a"][0].result == value
+
+
+def test_a_wait_in_a_queue_is_told_and_goes_the_same_way() -> None:
+    @flow("waits")
+    async def waits(call: Call) -> None:
+        await call.say("One moment.")
+        waited = await call.queue("desk", whisper="A caller.", timeout_s=90)
+        await call.say(f"That was {waited.reason}.")
+
+    patience = "[[turn]]\nwait_for = 'queue'\n[[turn]]\nsilence_ms = 95000"
+    queue = "[queues.desk]\nwaiting = 2\nserved_every_ms = 15000"
+    for status, reason in ((200, "transferred"), (480, "completed")):
+        text = f"{queue}\nanswers = [{{ status = 486 }}, {{ status = {status} }}]\n{patience}"
+        first = simulate(waits, parse_scenario(text), inputs=True)
+        assert first.reason == reason
+        written, second = again(first, waits)
+        told_queue = parse_scenario(written).queues["desk"]
+        assert (told_queue.waiting, told_queue.served_every_ms) == (2, 15_000)
+        assert [one.status for one in told_queue.answers][:2] == [486, status]
+        assert second.ok, told(second)
+        assert (second.steps, second.heard) == (first.steps, first.heard)

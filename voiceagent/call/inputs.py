@@ -71,6 +71,8 @@ class Inputs:
         self.told_by: Callable[[str], bool] = lambda _: False
         """Whether data hold it."""
         self.pending = False
+        self._waiting: list[tuple[str, float, dict[str, Any]]] | None = []
+        """Entries beside the call, until its own first ones stand."""
         self.at_end: list[Callable[[], None]] = []
         """Called once, when nothing is recorded any more."""
         self._over = False
@@ -180,7 +182,16 @@ class Inputs:
 
     def write_beside(self, kind: str, when: float, /, **fields: Any) -> None:
         """Write an entry that is no input of the call itself: it counts no turn. ``when``: loop's clock."""
-        self._journal.write(kind, since=round(when - self._journal.start, 6), **fields)
+        if self._waiting is not None:
+            self._waiting.append((kind, when, fields))
+        else:
+            self._journal.write(kind, since=round(when - self._journal.start, 6), **fields)
+
+    def begun(self) -> None:
+        """The first entries of the call stand: write what came before it, and the rest as it comes."""
+        waiting, self._waiting = self._waiting or [], None
+        for kind, when, fields in waiting:
+            self.write_beside(kind, when, **fields)
 
     def turn(self) -> int:
         """Return the number of this turn of the loop, and count on: something begins that may end later."""
@@ -367,6 +378,7 @@ class Inputs:
         self._over = True
         for leg in list(self._caller):
             self._write_caller(leg)
+        self.begun()
         told, self.at_end = self.at_end, []
         for tell in told:
             tell()

@@ -19,7 +19,10 @@ PROMPTS = (
 
 
 async def heard_by_recogniser(audio: bytes, law: str, sentence: str) -> str:
-    """Return what the G.711 ``audio`` says: ``sentence`` in plain words, another prompt, or nothing."""
+    """Return what the G.711 ``audio`` says, in plain words: ``sentence``, another prompt, or nothing.
+
+    On a busy machine a prompt comes late and stands right before or after the sentence: then both.
+    """
     from voiceagent.engine.parts import build_parts
     from voiceagent.engine.ports import Expectation, ExpectKind
     from voiceagent.media import g711
@@ -28,11 +31,17 @@ async def heard_by_recogniser(audio: bytes, law: str, sentence: str) -> str:
     try:
         await parts.recogniser.warm_up()
         pcm = g711.decode(audio, "alaw" if law == "PCMA" else "ulaw")
-        expect = Expectation(ExpectKind.PHRASES, phrases=(plain_words(sentence), *PROMPTS))
+        expect = Expectation(ExpectKind.PHRASES, phrases=may_be_heard(plain_words(sentence)))
         found = await parts.recogniser.transcribe(pcm, 8000, expect)
     finally:
         await parts.close()
     return found.text or found.alternative
+
+
+def may_be_heard(sentence: str) -> tuple[str, ...]:
+    """Return all that the ear chooses between."""
+    beside = [pair for prompt in PROMPTS for pair in (f"{prompt} {sentence}", f"{sentence} {prompt}")]
+    return (sentence, *PROMPTS, *beside)
 
 
 def plain_words(sentence: str) -> str:

@@ -13,9 +13,8 @@ from voiceagent.cli.run import FAILED, fail_with, show_json
 from voiceagent.errors import ConfigError, VoiceAgentError
 
 if TYPE_CHECKING:
-    from voiceagent.call.config import CallConfig
-    from voiceagent.call.session_setup import SessionDefaults
     from voiceagent.simulate.engine import SimResult
+    from voiceagent.simulate.surroundings import Surroundings
 
 
 USUAL_FILE = "voiceagent.toml"
@@ -41,9 +40,9 @@ def run_simulate(
     try:
         if journals is not None:
             _folder(journals)
-        limits = _limits(config, overrides)
+        around = _surroundings(config, overrides)
         with redirect_stdout(sys.stderr):  # what a flow prints; standard output is for what came of it
-            results = [_one(file, path, limits, journals) for path in _scenario_files(scenarios)]
+            results = [_one(file, path, around, journals) for path in _scenario_files(scenarios)]
         if junit is not None:
             from voiceagent.simulate.junit import junit as junit_of
 
@@ -71,27 +70,22 @@ def _scenario_files(paths: Sequence[Path]) -> list[Path]:
     return scenario_files(paths)
 
 
-def _limits(
-    config: Path | None, overrides: Sequence[str]
-) -> tuple[CallConfig, SessionDefaults] | tuple[None, None]:
+def _surroundings(config: Path | None, overrides: Sequence[str]) -> Surroundings:
     """Return what the settings say about calls; where there are none, what simulations assume."""
-    if config is None and not overrides and not Path(USUAL_FILE).is_file():
-        return None, None
-    from voiceagent.app.call_limits import call_config
-    from voiceagent.app.provider import SessionFactory
-    from voiceagent.cli.run import parse_overrides
-    from voiceagent.settings import load_settings
+    from voiceagent.simulate.surroundings import NO_SETTINGS
 
-    # No provider is asked, so none needs a key.
-    flags = {**parse_overrides(overrides), "realtime.provider": "embedded"}
-    settings = load_settings(config, flags)
-    return call_config(settings), SessionFactory(settings, None).defaults
+    if config is None and not overrides and not Path(USUAL_FILE).is_file():
+        return NO_SETTINGS
+    from voiceagent.app.simulating import surroundings_of
+    from voiceagent.cli.run import parse_overrides
+
+    return surroundings_of(config, parse_overrides(overrides))
 
 
 def _one(
     file: Path,
     path: Path,
-    limits: tuple[CallConfig, SessionDefaults] | tuple[None, None],
+    around: Surroundings,
     journals: Path | None,
 ) -> SimResult:
     from voiceagent.ivr.loading import load_flows
@@ -104,8 +98,7 @@ def _one(
     result = simulate(
         flow,
         scenario,
-        config=limits[0],
-        defaults=limits[1],
+        around=around,
         text=text,
         file=str(path),
         inputs=journals is not None,

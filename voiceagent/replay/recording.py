@@ -206,8 +206,10 @@ def _take(found: Recording, line: int, entry: Entry, t: float, before: int) -> N
     elif kind == "in.late":
         found.late.append((float(entry["since"]), float(entry["until"])))
     else:
-        if turn and _awaited(kind, entry):
-            turn -= 1  # written down by whom it woke, one turn after it had come
+        if turn and (_awaited(kind, entry) or kind == "in.recording"):
+            # Written down by whom it woke, one turn after it had come. News of a recording wake nobody: what
+            # they are written down with is decided in that turn, before what others were woken for.
+            turn -= 1
         one = Input(t, entry, before, turn, line)
         (found.pulled if kind in PULLED else found.inputs).append(one)
         if "•" in (entry.get("digit"), entry.get("digits")):

@@ -16,11 +16,13 @@ An act waits until the agent is done, unless it barges in; looking at :attr:`Cal
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from voiceagent.call.config import CallConfig
+from voiceagent.errors import ConfigError
 from voiceagent.ivr.flow import Flow
 from voiceagent.ivr.loading import load_flows
 from voiceagent.simulate.ending import end_loop
@@ -32,6 +34,7 @@ from voiceagent.simulate.report import told, transcript
 from voiceagent.simulate.scenario import Answer, Expectation, Operator, Scenario, Turn
 from voiceagent.simulate.scenario_file import read_scenario_and_text
 from voiceagent.simulate.sim_call import SimCall
+from voiceagent.simulate.surroundings import NO_SETTINGS, Surroundings
 from voiceagent.simulate.virtual_loop import VirtualDeadlock
 
 T = TypeVar("T")
@@ -43,10 +46,11 @@ class CallSim:
     Whatever goes wrong in the simulation itself is an AssertionError that holds the transcript so far.
     """
 
-    def __init__(self, flow: Flow, scenario: Scenario, config: CallConfig | None = None) -> None:
+    def __init__(self, flow: Flow, scenario: Scenario, around: Surroundings = NO_SETTINGS) -> None:
         not_in_a_loop()
         self._loops: list[SimulationLoop] = []
         self._runner = new_runner(self._loops)
+        self._runner.get_loop()
         self._scenario = scenario
         self._turn = 0
         self._since = 0
@@ -54,11 +58,15 @@ class CallSim:
         self._closed = False
         self._name = scenario.name or flow.name
         self._until = 0.0
-        self._call = self._run(self._begin(flow, config))
+        try:
+            self._call = self._run(self._begin(flow, around))
+        except BaseException:
+            end_loop(self._runner, self._loops[0])
+            raise
 
-    async def _begin(self, flow: Flow, config: CallConfig | None) -> SimCall:
+    async def _begin(self, flow: Flow, around: Surroundings) -> SimCall:
         self._until = asyncio.get_running_loop().time() + self._scenario.limit_s
-        call = SimCall(flow, self._scenario, config=config)
+        call = SimCall(flow, self._scenario, around=around)
         call.start()
         call.begin_turn(0, "")
         return call
@@ -216,10 +224,14 @@ class CallSim:
 
 
 class CallSims:
-    """Makes simulated calls for one test; ``folder`` is where relative paths begin."""
+    """Makes simulated calls for one test; ``folder`` is where relative paths begin.
 
-    def __init__(self, folder: Path) -> None:
+    ``settings`` reads settings files; without it there are none.
+    """
+
+    def __init__(self, folder: Path, settings: Callable[[Path], Surroundings] | None = None) -> None:
         self._folder = folder
+        self._read = settings
         self._made: list[CallSim] = []
 
     def __call__(
@@ -229,33 +241,50 @@ class CallSims:
         tools: Mapping[str, Any] | None = None,
         fetch: Mapping[str, Any] | None = None,
         config: CallConfig | None = None,
+        settings: str | Path | None = None,
         name: str | None = None,
         **facts: Any,
     ) -> CallSim:
         """Begin a call of ``flow`` (a flow, or a file with one; ``name`` picks one of several).
+
+        ``settings`` is the service's settings file: limits, allowed transfers, queues. ``config`` goes before
+        its limits. Without both every transfer is allowed, and every queue exists.
 
         ``facts`` are what a scenario says of the call: ``caller``, ``called``, ``headers``, ``provider`` …
         ``tools`` and ``fetch`` hold results by name, in place of real functions; exceptions are raised.
         """
         planned = {"tools": _answers(tools), "fetch": _answers(fetch), "flow": name, **facts}
         story = Scenario.model_validate(planned)
-        made = CallSim(self._flow(flow, story), story, config)
+        made = CallSim(self._flow(flow, story), story, self._around(settings, config))
         self._made.append(made)
         return made
 
     def plays(
-        self, flow: Flow | str | Path, scenario: str | Path, *, config: CallConfig | None = None
+        self,
+        flow: Flow | str | Path,
+        scenario: str | Path,
+        *,
+        config: CallConfig | None = None,
+        settings: str | Path | None = None,
     ) -> SimResult:
         """Play a scenario's file against a flow; assert that all goes as it says."""
         path = self._path(scenario)
         story, text = read_scenario_and_text(path)
-        result = simulate(self._flow(flow, story), story, config=config, text=text, file=path.name)
+        around = self._around(settings, config)
+        result = simulate(self._flow(flow, story), story, around=around, text=text, file=path.name)
         if not result.ok:
             raise AssertionError(told(result))
         return result
 
     def _flow(self, flow: Flow | str | Path, scenario: Scenario) -> Flow:
         return flow if isinstance(flow, Flow) else pick_flow(load_flows([self._path(flow)], None), scenario)
+
+    def _around(self, settings: str | Path | None, config: CallConfig | None) -> Surroundings:
+        if settings is not None and self._read is None:
+            raise ConfigError("settings", "cannot be read here: use the fixture call_sim")
+        read = self._read
+        around = NO_SETTINGS if settings is None or read is None else read(self._path(settings))
+        return around if config is None else replace(around, config=config)
 
     def _path(self, path: str | Path) -> Path:
         beside = self._folder / path

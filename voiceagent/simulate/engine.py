@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from voiceagent.call.config import CallConfig
-from voiceagent.call.session_setup import SessionDefaults
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.flow import Flow
 from voiceagent.ivr.routing.patterns import normal_number
@@ -23,6 +22,7 @@ from voiceagent.simulate.record import Event, Record, Speech
 from voiceagent.simulate.scenario import Scenario, Turn, texts
 from voiceagent.simulate.scenario_file import line_of
 from voiceagent.simulate.sim_call import SimCall
+from voiceagent.simulate.surroundings import NO_SETTINGS, Surroundings
 from voiceagent.simulate.virtual_loop import VirtualDeadlock
 
 
@@ -110,23 +110,24 @@ def simulate(
     flow: Flow,
     scenario: Scenario,
     *,
+    around: Surroundings = NO_SETTINGS,
     config: CallConfig | None = None,
-    defaults: SessionDefaults | None = None,
     text: str = "",
     file: str = "",
     inputs: bool = False,
 ) -> SimResult:
     """Simulate one call of ``flow``. Must not be called from a running event loop.
 
-    ``config`` holds the call's limits; without it every transfer is allowed. ``text`` is the scenario's
+    ``around`` is what the settings say; ``config`` goes before its limits. ``text`` is the scenario's
     source and ``file`` its name: failures then name lines. ``inputs``: the journal holds what a replay needs.
     """
     not_in_a_loop()
+    around = around if config is None else dataclasses.replace(around, config=config)
     loops: list[SimulationLoop] = []
     made: list[SimCall] = []
 
     async def run() -> Failure | None:
-        call = SimCall(flow, scenario, config=config, defaults=defaults, inputs=inputs)
+        call = SimCall(flow, scenario, around=around, inputs=inputs)
         made.append(call)
         return await play(call)
 

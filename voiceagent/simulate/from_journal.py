@@ -46,7 +46,7 @@ def scenario_of(entries: Iterable[Mapping[str, Any]], name: str) -> str:
     story = read_story(entries)
     if not story.offered or not story.answered:
         raise NoStory("the journal tells of no call that was answered")
-    lines = [*_head(story, name), *_outside(story), *_provider(story), *_transfers(story)]
+    lines = [*_head(story, name), *_outside(story), *_provider(story), *_transfers(story), *_queues(story)]
     for turn in _turns(story):
         lines += ["", *turn]
     lines += ["", *_end(story)]
@@ -141,12 +141,30 @@ def _pace(voices: Iterable[Voice]) -> int | None:
 def _transfers(story: Story) -> Iterator[str]:
     failed = next((one for one in story.transfers if not one.get("accepted")), None)
     if failed is not None:
-        status = failed.get("status")
         yield ""
         yield "[transfer]"
-        yield f"status = {status if isinstance(status, int) and 300 <= status <= 699 else 480}"
-        if failed.get("after_s"):
-            yield f"after_ms = {round(failed['after_s'] * 1000)}"
+        yield from (f"{key} = {value}" for key, value in _transfer(failed).items())
+
+
+def _transfer(ended: Mapping[str, Any]) -> dict[str, int]:
+    """Return how a transfer went, as a scenario says it."""
+    status = ended.get("status")
+    refused = status if isinstance(status, int) and 300 <= status <= 699 else 480
+    found = {"status": 200 if ended.get("accepted") else refused}
+    return found | ({"after_ms": round(ended["after_s"] * 1000)} if ended.get("after_s") else {})
+
+
+def _queues(story: Story) -> Iterator[str]:
+    for name, queue in story.queues.items():
+        yield ""
+        yield f"[queues.{_key(name)}]"
+        if queue.offers:
+            yield f"answers = [{', '.join(toml(_transfer(one)) for one in queue.offers)}]"
+        (since, before), (until, after) = queue.places[0], queue.places[-1]
+        if before > 1:
+            yield f"waiting = {before - 1}"
+        if before > after:
+            yield f"served_every_ms = {round((until - since) * 1000 / (before - after))}"
 
 
 # ── turns ───────────────────────────────────────────────────────────────────────────────────────
@@ -168,8 +186,20 @@ def _with_silences(story: Story) -> list[Act]:
         following = story.acts[index + 1].t if index + 1 < len(story.acts) else math.inf
         if act is not None:
             found.append(act)
-        found += _silences(story, act, following)
+        silences = list(_silences(story, act, following))
+        found += silences
+        begun = story.answered if act is None else act.until
+        found += _waits(story, silences[-1].until if silences else begun, following)
     return found
+
+
+def _waits(story: Story, since: float, until: float) -> Iterator[Act]:
+    """Yield the time in a queue in which nothing was said any more: who does not wait hangs up."""
+    for left in story.waits:
+        quiet_from = max((one.until for one in story.voices if one.until < left), default=since)
+        quiet_from = max(since, quiet_from)
+        if since < left < until and left - quiet_from >= AT_ONCE_S:
+            yield Act("silence", quiet_from + 0.3, left)
 
 
 def _silences(story: Story, act: Act | None, until: float) -> Iterator[Act]:

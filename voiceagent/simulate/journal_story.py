@@ -50,6 +50,16 @@ class Voice:
 
 
 @dataclass(slots=True)
+class QueueStory:
+    """How it went in one queue."""
+
+    offers: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
+    """Tries to reach somebody, as ``Story.transfers`` has them."""
+    places: list[tuple[float, int]] = field(default_factory=list[tuple[float, int]])
+    """When the caller was at which place, from 1."""
+
+
+@dataclass(slots=True)
 class Story:
     """What a journal tells."""
 
@@ -66,6 +76,10 @@ class Story:
     """(called, ended, name)."""
     outside: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
     transfers: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
+    """All of them but those out of a queue."""
+    queues: dict[str, QueueStory] = field(default_factory=dict[str, "QueueStory"])
+    waits: list[float] = field(default_factory=list[float])
+    """When the caller waited no more in a queue."""
 
     def audible(self, t: float) -> Voice | None:
         """Return the voice that is heard at that time."""
@@ -105,6 +119,8 @@ class _Reader:
         self._begun_tools: list[tuple[float, str]] = []
         self._wishes: dict[str, Mapping[str, Any]] = {}
         self._transfer_at = 0.0
+        self._picked_up: float | None = None
+        """Since when the target of a transfer has been on the line: what is said then is for its ears."""
 
     def take(self, entry: Mapping[str, Any]) -> None:
         t = float(entry.get("t", 0.0))
@@ -135,10 +151,21 @@ class _Reader:
             case "tool.ended":
                 self._tool_ended(str(entry["tool"]), t)
             case "transfer.started":
-                self._transfer_at = t
+                self._transfer_at, self._picked_up = t, None
+            case "transfer.progress" if entry.get("status") == 200 and self._picked_up is None:
+                self._picked_up = t
             case "transfer.ended" | "transfer.refused":
-                story.transfers.append({**entry, "after_s": t - (self._transfer_at or t)})
-                self._transfer_at = 0.0
+                rang_until = t if self._picked_up is None else self._picked_up
+                story.transfers.append({**entry, "after_s": rang_until - (self._transfer_at or rang_until)})
+                self._transfer_at, self._picked_up = 0.0, None
+            case "queue.entered" | "queue.position":
+                story.queues.setdefault(str(entry["queue"]), QueueStory()).places.append(
+                    (t, int(entry["position"]))
+                )
+            case "queue.left":
+                story.waits.append(t)
+            case "queue.offered" if story.transfers:
+                story.queues[str(entry["queue"])].offers.append(story.transfers.pop())
             case "provider.lost":
                 story.lost_at = t if story.lost_at is None else story.lost_at
             case "leg.ended" if entry.get("end") in ("caller_hung_up", "caller_cancelled"):
@@ -202,7 +229,8 @@ class _Reader:
                 voice = asked if asked is not None and not asked.response_id else Voice("", t, t, asked=t)
                 voice.response_id, voice.t, voice.until = response_id, t, t
                 self._playing[response_id] = voice
-                self.story.voices.append(voice)
+                if self._picked_up is None:
+                    self.story.voices.append(voice)
             case "PlaybackEnded":
                 voice = self._playing.pop(str(body["response_id"]), None)
                 if voice is not None:

@@ -107,16 +107,19 @@ class SimLeg:
                 await asyncio.sleep(self.plan.after_ms / 1000)
         except TimeoutError:
             return TransferResult(False, 408, "no answer in time", tuple(steps))
-        return self._handed(target, steps, progress)
+        return self._handed(self.plan, target, steps, progress)
 
     async def transfer_to(
         self, other: Leg, *, timeout_s: float, progress: Progress | None = None
     ) -> TransferResult:
         await asyncio.sleep(0)
-        return self._handed(other.info.dialled, [], progress)
+        plan = other.plan if isinstance(other, SimLeg) else self.plan
+        return self._handed(plan, other.info.dialled, [], progress)
 
-    def _handed(self, target: str, steps: list[tuple[int, str]], progress: Progress | None) -> TransferResult:
-        status, reason = self.plan.status, self.plan.reason or RESPONSES.get(self.plan.status, "")
+    def _handed(
+        self, plan: Transfer, target: str, steps: list[tuple[int, str]], progress: Progress | None
+    ) -> TransferResult:
+        status, reason = plan.status, plan.reason or RESPONSES.get(plan.status, "")
         if progress is not None:
             progress(status, reason)
         if status == OK:

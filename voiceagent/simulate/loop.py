@@ -61,7 +61,7 @@ class RealWorldRefused(ConfigError):
 def _place() -> str:
     """Return which line of the flow's files is running: ``shop.py:12``; empty: none."""
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
-    while frame is not None and frame.f_code is not SimulationLoop._run_once.__code__:  # pyright: ignore[reportPrivateUsage]
+    while frame is not None and frame.f_code.co_name != "_run_once":
         if is_own(frame.f_code.co_filename):
             return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
         frame = frame.f_back
@@ -141,7 +141,7 @@ class SimulationLoop(VirtualTimeLoop):
         return done
 
     def _in_thread(self, func: Callable[..., T], *args: Any) -> concurrent.futures.Future[T]:
-        """Run ``func`` in a thread of its own; neither we nor the process's end wait for one without end."""
+        """Run ``func`` in a thread of its own; not even the process's end waits for one that never ends."""
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
         place = _place()
 

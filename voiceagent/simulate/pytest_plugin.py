@@ -18,8 +18,10 @@ def call_sim(request: pytest.FixtureRequest) -> Iterator[CallSims]:
     See :class:`voiceagent.simulate.call_sim.CallSim` for what a call can do, and ``call_sim.plays(flow,
     "scenario.toml")`` for whole scenarios.
     """
-    from voiceagent.simulate.call_sim import CallSims  # not for every test run of who has us installed
+    # Not for every test run of who has us installed.
+    from voiceagent.app.simulating import surroundings_of
+    from voiceagent.simulate.call_sim import CallSims
 
-    calls = CallSims(request.path.parent)
+    calls = CallSims(request.path.parent, surroundings_of)
     yield calls
     calls.close()

@@ -24,7 +24,7 @@ class Event:
     """One thing that happened. ``t`` is seconds since the call was offered.
 
     ``kind``: ``turn`` (an act of the caller begins), ``agent``, ``caller``, ``keys``, ``operator``, ``step``,
-    ``tool``, ``tool_ended``, ``line`` (of our own), ``transfer``, ``hold``, ``note``, ``end``.
+    ``tool``, ``tool_ended``, ``line`` (of our own), ``transfer``, ``queue``, ``hold``, ``note``, ``end``.
     """
 
     t: float
@@ -144,6 +144,11 @@ class Record:
                 self.add(t, "line", "apology")
             case "transfer.started" | "transfer.refused" | "transfer.ended":
                 self.add(t, "transfer", entry["target"], **_rest(entry))
+            case "queue.entered" | "queue.position":
+                where = f"number {entry['position']} of {entry['waiting']}"
+                self.add(t, "queue", entry["queue"], told=where)
+            case "queue.refused" | "queue.left":
+                self.add(t, "queue", entry["queue"], told=entry["reason"])
             case "call.held" | "call.resumed" | "caller.held" | "caller.resumed":
                 self.add(t, "hold", entry["type"])
             case "flow.failed":

@@ -46,6 +46,8 @@ def _words(event: Event) -> str:
             return f"{event.text} {details.get('place', '')}".rstrip() + times
         case "tool":
             return f"{event.text} {details.get('arguments', '')}".rstrip()
+        case "queue":
+            return f"{event.text}: {details['told']}"
         case "transfer":
             return f"{event.text}: {_transfer(event)}"
         case "end":

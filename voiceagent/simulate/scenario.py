@@ -85,6 +85,20 @@ class Transfer(_Table):
     after_ms: Ms = Field(default=1000, description="how long it rings")
 
 
+class Queue(_Table):
+    """How it goes in one queue."""
+
+    answers: list[Transfer] = Field(
+        default_factory=list[Transfer],
+        description="what becomes of the tries to reach somebody, one after the other; the last one stays "
+        "(default: as `transfer`)",
+    )
+    waiting: int = Field(default=0, ge=0, le=10_000, description="how many are there before the caller")
+    served_every_ms: Ms = Field(
+        default=30_000, description="so often one of those is served, from the caller's coming on"
+    )
+
+
 class Operator(_Table):
     """An operator makes the agent speak."""
 
@@ -201,6 +215,9 @@ class Scenario(_Table):
     )
     provider: Provider = Field(default_factory=Provider, description="the simulated model")
     transfer: Transfer = Field(default_factory=Transfer, description="what becomes of transfers")
+    queues: dict[str, Queue] = Field(
+        default_factory=dict[str, Queue], description="how it goes in the queues, by name"
+    )
     answer: Transfer = Field(default_factory=Transfer, description="outbound: what becomes of our call")
     turns: list[Turn] = Field(default_factory=list[Turn], alias="turn", description="what happens")
     expect: End = Field(default_factory=End, description="how the call ends")
@@ -215,6 +232,7 @@ TABLES: Mapping[str, type[BaseModel]] = {
     "tools.NAME": Answer,
     "provider": Provider,
     "transfer": Transfer,
+    "queues.NAME": Queue,
 }
 """The tables of a scenario by the name that the documentation gives them."""
 

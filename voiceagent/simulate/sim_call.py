@@ -28,9 +28,11 @@ from voiceagent.simulate.judge import first_missing
 from voiceagent.simulate.leg import SimLeg
 from voiceagent.simulate.outside import ScenarioOutside
 from voiceagent.simulate.provider import Brain, SimProvider, decide
+from voiceagent.simulate.queues import SimQueues
 from voiceagent.simulate.record import Record
 from voiceagent.simulate.scenario import Operator, Scenario
 from voiceagent.simulate.speech_time import spoken_ms
+from voiceagent.simulate.surroundings import NO_SETTINGS, Surroundings
 
 TRANSCRIPTION: Mapping[str, Any] = {"model": "simulated", "language": "en"}
 DEFAULTS = SessionDefaults(transcription=TRANSCRIPTION)
@@ -57,20 +59,21 @@ class SimCall:
         flow: Flow,
         scenario: Scenario,
         *,
-        config: CallConfig | None = None,
-        defaults: SessionDefaults | None = None,
+        around: Surroundings = NO_SETTINGS,
         brain: Brain = decide,
         inputs: bool = False,
     ) -> None:
-        """``config``: limits of the call; without it every transfer is allowed.
+        """``inputs``: the journal is to hold what a replay needs.
 
-        ``inputs``: the journal is to hold what a replay needs.
+        Raises ConfigError for a scenario that does not fit what is ``around``.
         """
+        config = around.config or CallConfig(transfer_targets=("*",))
         self.scenario = scenario
         self._loop = asyncio.get_running_loop()
         self._changes = asyncio.Event()
         self.record = Record(self._changes.set)
-        self._defaults = replace(defaults or DEFAULTS, transcription=TRANSCRIPTION)
+        self.queues = SimQueues(around.queues, scenario.queues, config.transfer_targets)
+        self._defaults = replace(around.defaults or DEFAULTS, transcription=TRANSCRIPTION)
         self.provider = SimProvider(scenario.provider, brain)
         self.outside = ScenarioOutside(scenario.tools, scenario.fetch, self._changes.set)
         self.leg = SimLeg(_info(flow, scenario), scenario.transfer, scenario.answer)
@@ -89,7 +92,7 @@ class SimCall:
             self.leg,
             flow,
             open_session=self._open,
-            config=config or CallConfig(transfer_targets=("*",)),
+            config=config,
             journal=journal,
             observer=self.record,
             tokens=counted_tokens("r") if self._inputs is None else self._inputs.tokens("call"),
@@ -97,6 +100,7 @@ class SimCall:
             dial=self._dial,
             metadata=scenario.metadata,
             outside=self.outside,
+            queues=self.queues.room,
         )
         self._life: asyncio.Task[CallOutcome] | None = None
 
@@ -134,7 +138,7 @@ class SimCall:
 
     def _dial(self, target: str, headers: object, for_leg: Leg) -> Leg:
         info = LegInfo(self._second_ids(), "direct", "agent", target, direction="outbound", dialled=target)
-        return SimLeg(info, self.scenario.transfer)
+        return SimLeg(info, self.queues.answer() or self.scenario.transfer)
 
     def _voice(self, response_id: str, heard: Heard | None) -> None:
         if is_local(response_id) and not response_id.startswith(SOUND):
@@ -146,8 +150,15 @@ class SimCall:
 
     def _journalled(self, entry: Mapping[str, Any]) -> None:
         self.record.take(entry)
-        if entry["type"] == "call.answered":
-            self._answered()
+        match entry["type"]:
+            case "call.answered":
+                self._answered()
+            case "queue.entered":
+                self.queues.entered(entry["queue"])
+            case "queue.left":
+                self.queues.left()
+            case _:
+                pass
 
     def _answered(self) -> None:
         for turn in self.record.sound_ended:  # who only listens waits from the answer on
@@ -159,8 +170,12 @@ class SimCall:
     # ── life ────────────────────────────────────────────────────────────────────────────────────
     def start(self) -> None:
         """The call is offered, or placed."""
-        self._life = self._loop.create_task(self.call.run(), name="the simulated call")
+        self._life = self._loop.create_task(self._run(), name="the simulated call")
         self._life.add_done_callback(lambda _: self._changes.set())
+
+    async def _run(self) -> CallOutcome:
+        await self.queues.fill()
+        return await self.call.run()
 
     @property
     def over(self) -> bool:
