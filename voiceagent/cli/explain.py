@@ -61,7 +61,7 @@ def show_sip(journal: Path, *, as_json: bool) -> None:
     from voiceagent.replay.sip_story import sip_ladder
 
     try:
-        lines = [_printable(line) for line in sip_ladder(journal)]
+        lines = [printable(line) for line in sip_ladder(journal)]
     except VoiceAgentError as error:
         fail_with(error, as_json=as_json)
     if as_json:
