@@ -12,7 +12,7 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 
 from voiceagent.call.inputs import Inputs
-from voiceagent.call.loop_timers import OWNER
+from voiceagent.call.loop_timers import BEHALF
 from voiceagent.call.sip_book import SipBook, place_of, plain_argument
 from voiceagent.errors import SipError
 from voiceagent.ids import Tokens
@@ -107,7 +107,7 @@ class RecordedEndpoint(SipEndpoint):
         given["headers"] = tuple(given.get("headers", ()))
         self.drawn.clear()
         leg, effects = super().invite(target_uri, now=now, **given)
-        owner = OWNER.get()
+        owner = BEHALF.get()
         if isinstance(owner, Inputs):
             self.follow(leg, owner, now)
             drawn = self.drawn_facts()

@@ -303,7 +303,7 @@ def replay(
     ] = None,
     tolerance_ms: Annotated[
         float, typer.Option(help="How much earlier or later a decision may be, and still be the same.")
-    ] = 100.0,
+    ] = 5.0,
     json: Json = False,
 ) -> None:
     """Live recorded calls again with today's code and flows, and tell what is decided otherwise.
