@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import cast
 
-from voiceagent.sip.effects import Address, Transport
+from voiceagent.sip.address import Address, Transport
 from voiceagent.sip.net.framing import StreamFramer, Whole
 
 

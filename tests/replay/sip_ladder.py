@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.sip.ladder import OURS, Ladder
 from voiceagent.call.inputs import Inputs
-from voiceagent.call.loop_timers import OWNER
+from voiceagent.call.loop_timers import BEHALF
 from voiceagent.call.recorded_sip import RecordedEndpoint
 from voiceagent.ids import counted_tokens
 from voiceagent.records.journal import Journal, plain
@@ -30,6 +30,7 @@ class RecordedLadder(Ladder):
         self.journal = Journal(None, None, monotonic=lambda: self.now)
         self.journal.tap(self.entries.append)
         self.inputs = Inputs(self.journal, "0123456789abcdef", wall=lambda: self.now)
+        self.inputs.begun()
 
     def take(self, effects: list[SipEffect]) -> list[SipEffect]:
         for one in effects:
@@ -38,11 +39,11 @@ class RecordedLadder(Ladder):
         return super().take(effects)
 
     def invite(self, target: str = "sip:bob@127.0.0.1:5090", **kwargs: Any) -> str:
-        token = OWNER.set(self.inputs)
+        token = BEHALF.set(self.inputs)
         try:
             return super().invite(target, **kwargs)
         finally:
-            OWNER.reset(token)
+            BEHALF.reset(token)
 
     def written(self) -> list[dict[str, Any]]:
         """The journal's entries, as they would be read from a file."""
@@ -58,4 +59,5 @@ class RecordedLadder(Ladder):
 
     def replayed(self) -> SipVerdict:
         """Live it again with the code as it is now."""
-        return sip_again(self.recording(), (), 0.1)
+        recording = self.recording()
+        return sip_again(recording, (), 0.1) if recording.replayable else SipVerdict()

@@ -11,6 +11,7 @@ import pytest
 from tests.kit.service import service, until
 from voiceagent.bench.recorded_calls import SHORT, record_short
 from voiceagent.bench.replay import replay_all
+from voiceagent.cli.explain import show_sip
 from voiceagent.cli.replay import run_replay
 from voiceagent.loops import run_loop
 from voiceagent.phone.phone import Phone
@@ -43,6 +44,12 @@ def test_a_change_of_the_endpoint_fails_the_replay_of_a_call(
     journals = [tmp_path / "journals"]
     run_replay(journals, flows=(), tolerance_ms=100, as_json=False)
     assert re.search(r"decisions and 4 SIP messages in .* s, all as they were", capsys.readouterr().out)
+
+    [journal] = journals[0].glob("*.jsonl")
+    show_sip(journal, as_json=False)
+    ladder = [line.split()[2:5] for line in capsys.readouterr().out.splitlines()]
+    assert [" ".join(words) for words in ladder][:3] == ["▶ INVITE 1", "◀ 100 Trying", "◀ 180 Ringing"]
+    assert sum(words[0] == "▶" for words in ladder) >= 2, "with the ACK"
 
     respond = Core.respond
 

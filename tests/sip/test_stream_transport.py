@@ -17,15 +17,14 @@ from tests.kit.certificates import Authority
 from tests.kit.service import until
 from tests.sip.ladder import ANSWER, OFFER, Phone, message_label
 from voiceagent.errors import ConfigError
+from voiceagent.sip.address import Address, Transport
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import (
-    Address,
     Answered,
     Confirmed,
     Ended,
     InviteReceived,
     SipEvent,
-    Transport,
 )
 from voiceagent.sip.limits import StreamLimits
 from voiceagent.sip.net.framing import StreamFramer, Whole

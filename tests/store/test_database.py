@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -15,11 +17,33 @@ from sqlalchemy import text
 from tests.store.kit import record
 from voiceagent.errors import ConfigError
 from voiceagent.store import Database, DatabaseDown, history
+from voiceagent.store.database import make_engine
 from voiceagent.store.schema import HEAD, alembic_config, version_of
 from voiceagent.store.tables import metadata
 
 
-def test_migrations_make_exactly_the_tables(database: Database) -> None:
+def shape(connection: Any) -> dict[str, str]:
+    """Every table and index, its statement in one spelling."""
+    rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+    return {
+        name: " ".join(sql.replace('"', "").replace("\t", " ").split()).replace("( ", "(").replace(" )", ")")
+        for name, sql in rows
+    }
+
+
+def test_a_fresh_database_is_what_the_migrations_make(database: Database) -> None:
+    migrated = make_engine("sqlite://")
+    with migrated.begin() as connection:
+        command.upgrade(alembic_config(connection), "head")
+        assert shape(connection) == database.run_now(shape)
+        assert version_of(connection) == database.run_now(version_of)
+
+
+def test_migrations_make_exactly_the_tables() -> None:
+    database = Database("sqlite://")
+    database._engine = make_engine("sqlite://")
+    database.run_now(lambda connection: command.upgrade(alembic_config(connection), "head"))
+
     def differences(connection: object) -> list[object]:
         context = MigrationContext.configure(
             connection,  # type: ignore[arg-type]

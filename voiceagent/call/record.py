@@ -31,6 +31,8 @@ def write_offer(call: Call) -> None:
         **call.origin,
         protocol_call_id=info.protocol_call_id,
     )
+    if call.inputs is not None:
+        call.inputs.begun()
 
 
 def said(claims: CallerClaims) -> dict[str, Any]:

@@ -8,6 +8,7 @@ challenge, the INVITE itself) is held until there is one.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,6 +23,7 @@ HELD_CALLS = 64
 HELD_ENTRIES = 12
 HELD_BYTES = 8192
 """Of so many Call-IDs without a call so many entries are held, none of them longer."""
+SECRET_KEPT = 256
 _CALL_ID = re.compile(rb"\n(?:call-id|i)[ \t]*:[ \t]*([^\r\n]+)", re.IGNORECASE)
 
 
@@ -60,6 +62,18 @@ class _Dialog:
     """Stream connections that its messages came by."""
     peers: set[Address] = dataclasses.field(default_factory=set[Address])
     """Where its messages went to."""
+
+    secret: OrderedDict[bytes, None] = dataclasses.field(default_factory=OrderedDict[bytes, None])
+    """Digests of messages that came in secret: they may come again long after (RFC 3261 §17.1.2)."""
+
+    def hides(self, data: bytes) -> bool:
+        """Return whether the keys that this message tells are a secret of the caller's."""
+        digest = hashlib.blake2s(data, digest_size=16).digest()
+        if self.inputs.secret():
+            self.secret[digest] = None
+            if len(self.secret) > SECRET_KEPT:
+                self.secret.popitem(last=False)
+        return digest in self.secret
 
     def write(self, kind: str, at: float, fields: Mapping[str, Any]) -> None:
         if kind == "in.sip" and not self.believed:
@@ -145,10 +159,11 @@ class SipBook:
         dialog = self._dialogs.get(call_id)
         if dialog is not None:
             dialog.flows.add(source.flow)
-            dialog.write("in.sip", now, {**_message(data, source, dialog), **facts})
+            message = _message(data, source, hide_keys=dialog.hides(data))
+            dialog.write("in.sip", now, {**message, **facts})
         elif call_id and sent and len(data) <= HELD_BYTES:
             held = self._held.setdefault(call_id, _Held())
-            held.entries.append(_Entry("in.sip", now, {**_message(data, source, None), **facts}))
+            held.entries.append(_Entry("in.sip", now, {**_message(data, source), **facts}))
             while len(self._held) > HELD_CALLS:
                 self._held.popitem(last=False)
         self.left(sent, now)
@@ -164,9 +179,9 @@ class SipBook:
             dialog = self._dialogs.get(call_id)
             if dialog is not None:
                 dialog.peers.add(place_of(one.destination))
-                dialog.write("sip.sent", now, _message(one.data, one.destination, dialog))
+                dialog.write("sip.sent", now, _message(one.data, one.destination, hide_keys=True))
             elif call_id in self._held:
-                fields = _message(one.data, one.destination, None)
+                fields = _message(one.data, one.destination, hide_keys=True)
                 self._held[call_id].entries.append(_Entry("sip.sent", now, fields))
 
     def ordered(
@@ -176,7 +191,7 @@ class SipBook:
         dialog = self._by_leg.get(leg)
         if dialog is None:
             return
-        hide = order == "send_info" and dialog.inputs.secret()
+        hide = order == "send_info"  # which keys we press is nobody's business: they may be the caller's PIN
         plain = {name: plain_argument(value, hide) for name, value in args.items()}
         other = self._by_leg.get(str(args.get("other", "")))
         if other is not None:
@@ -201,8 +216,8 @@ def place_of(address: Address) -> Address:
     return address._replace(flow=0, name="")
 
 
-def _message(data: bytes, peer: Address, dialog: _Dialog | None) -> dict[str, Any]:
-    text, hidden = shown(data, hide_keys=dialog is not None and dialog.inputs.secret())
+def _message(data: bytes, peer: Address, *, hide_keys: bool = False) -> dict[str, Any]:
+    text, hidden = shown(data, hide_keys=hide_keys)
     return {"peer": list(peer), "message": text, **({"hidden": True} if hidden else {})}
 
 

@@ -13,7 +13,6 @@ from voiceagent.replay.difference import DEFAULT_TOLERANCE_S, Difference, Verdic
 from voiceagent.replay.flow_source import flow_for
 from voiceagent.replay.live_again import Replayed, live_again
 from voiceagent.replay.recording import Entry, Recording, read_recording
-from voiceagent.replay.sip_again import sip_again
 from voiceagent.replay.sip_difference import SipVerdict
 
 SHOWN = 110
@@ -97,7 +96,7 @@ def replay_journal(
         verdict,
         notes,
         "" if first is None else _step_at(recording, first.t),
-        sip_again(recording.sip, recording.late, tolerance_s),
+        _sip_compared(recording, tolerance_s),
     )
 
 
@@ -107,6 +106,14 @@ def _compared(recording: Recording, replayed: Replayed, tolerance_s: float) -> V
     if not recording.ended:
         now = now[: len(then)]  # what was not written down cannot be compared
     return compare(then, now, tolerance_s=tolerance_s, lines=[one.line for one in recording.decisions])
+
+
+def _sip_compared(recording: Recording, tolerance_s: float) -> SipVerdict:
+    if not recording.sip.replayable:
+        return SipVerdict()
+    from voiceagent.replay.sip_again import sip_again  # with the whole endpoint, which most journals need not
+
+    return sip_again(recording.sip, recording.late, tolerance_s)
 
 
 def _notes(recording: Recording) -> list[str]:

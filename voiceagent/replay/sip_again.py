@@ -17,6 +17,7 @@ from voiceagent.errors import SipError
 from voiceagent.ids import seeded_tokens
 from voiceagent.replay.sip_difference import Names, SipVerdict, compare_sip, differing, key_of
 from voiceagent.replay.sip_recording import SipInput, SipMessage, SipRecording, address_of
+from voiceagent.replay.sip_setup import endpoint_config
 from voiceagent.sip.effects import InviteReceived, SendDatagram, SipEffect
 from voiceagent.sip.endpoint import SipEndpoint
 
@@ -45,7 +46,7 @@ class SipAgain:
         self._legs: dict[int, str] = {}
         self._flows: set[int] = set()
         self._at = min([0.0, *(one.at for one in recording.inputs)])
-        self._endpoint = SipEndpoint(recording.config(), self._draw)
+        self._endpoint = SipEndpoint(endpoint_config(recording), self._draw)
 
     def run(self) -> list[SipMessage]:
         """Return what leaves, in order, until the journal ends."""
@@ -161,9 +162,7 @@ class SipAgain:
 
 
 def sip_again(recording: SipRecording, late: Late, tolerance_s: float) -> SipVerdict:
-    """Live the dialogs of a journal again, and compare what leaves. Nothing where there are none."""
-    if not recording.replayable:
-        return SipVerdict()
+    """Live the dialogs of a journal (a replayable one) again, and compare what leaves."""
     life = SipAgain(recording, late)
     now = life.run()
     verdict = compare_sip(recording.sent, now, life.names, life.drawn, tolerance_s)

@@ -6,15 +6,11 @@ is nothing to replay here.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, cast
+from dataclasses import dataclass, field
+from typing import Any
 
 from voiceagent.sip.address import Address
-from voiceagent.sip.config import EndpointConfig
-from voiceagent.sip.timers import TimerValues
-from voiceagent.sip.trunk.trunks import Network, Trunk, TrunkTable
 
 Entry = Mapping[str, Any]
 
@@ -79,48 +75,6 @@ class SipRecording:
         elif not entry.get("early"):  # else it belongs to a challenge, which cannot be answered again
             self.inputs.append(SipInput(float(entry["since"]), kind, entry, len(self.sent)))
         return True
-
-    def config(self) -> EndpointConfig:
-        """Return the settings of an endpoint that lives these dialogs again."""
-        assert self.setup is not None
-        known = {one.name for one in fields(EndpointConfig)}
-        values: dict[str, Any] = {
-            name: tuple(cast("list[Any]", value)) if isinstance(value, list) else value
-            for name, value in self.setup.items()
-            if name in known
-        }
-        values["local"] = address_of(self.setup["local"])
-        values["listeners"] = tuple(address_of(one) for one in self.setup["listeners"])
-        values["timers"] = TimerValues(**self.setup["timers"])
-        if any(one.get("gate") for one in self.dialogs.values()):
-            return EndpointConfig(**values, trunks=self._trunks())
-        return EndpointConfig(**values, accept_source=lambda _: True)
-
-    def _trunks(self) -> TrunkTable:
-        """Return the trunks of these dialogs, as if their peers were proven by their addresses."""
-        trunks: dict[str, Trunk] = {}
-        for number, dialog in self.dialogs.items():
-            told = dialog.get("trunk")
-            if not told or told["name"] in trunks:
-                continue
-            trunks[told["name"]] = Trunk(
-                told["name"],
-                networks=self._networks(number) if dialog["inbound"] else (),
-                methods=tuple(told["methods"]),
-                trust_headers=bool(told["trust_headers"]),
-                servers=tuple(address_of(one) for one in told["servers"]),
-                domain=told["domain"],
-                from_user=told["from_user"],
-                username=told["username"],
-                password="unknown",
-                realm=told["realm"],
-            )
-        return TrunkTable(trunks.values())
-
-    def _networks(self, dialog: int) -> tuple[Network, ...]:
-        entries = [one.entry for one in self.inputs if one.kind == "in.sip" and one.entry["dialog"] == dialog]
-        hosts = {str(one["peer"][0]).partition("%")[0] for one in entries}
-        return tuple(ipaddress.ip_network(host) for host in sorted(hosts))
 
 
 def address_of(value: Any) -> Address:

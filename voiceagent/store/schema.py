@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from voiceagent.errors import ConfigError
+from voiceagent.store.fresh import make_tables
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -30,6 +31,9 @@ def upgrade(connection: Connection, to: str = "head") -> None:
     """
     found = version_of(connection)
     if found == HEAD and to == "head":
+        return
+    if found is None and to == "head":
+        make_tables(connection, HEAD)
         return
     logging.getLogger("alembic").setLevel(logging.WARNING)
     from alembic import command
