@@ -27,6 +27,7 @@ class FakeDirectory:
     """Calls, responses and events that a test moves along by hand."""
 
     def __init__(self) -> None:
+        self.timelines: dict[str, dict[str, Any]] = {}
         self._calls: dict[str, CallView] = {}
         self._keys: dict[tuple[str, str], str] = {}
         self._log: list[LiveEvent] = []
@@ -51,6 +52,9 @@ class FakeDirectory:
 
     def call(self, call_id: str) -> CallView:
         return self._calls[call_id]
+
+    async def timeline(self, call_id: str) -> Mapping[str, Any]:
+        return self.timelines[call_id]
 
     def trigger(
         self, call_id: str, trigger: Trigger, *, idempotency_key: str | None, operator: str

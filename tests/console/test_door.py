@@ -49,6 +49,7 @@ TABLE: dict[tuple[str, str], str] = {
     ("GET", "/v1/calls"): "viewer",
     ("POST", "/v1/calls"): "operator",
     ("GET", "/v1/calls/{call_id}"): "viewer",
+    ("GET", "/v1/calls/{call_id}/timeline"): "viewer",
     ("GET", "/v1/calls/{call_id}/responses"): "viewer",
     ("GET", "/v1/calls/{call_id}/responses/{response_id}"): "viewer",
     ("POST", "/v1/calls/{call_id}/responses"): "operator",

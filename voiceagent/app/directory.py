@@ -6,10 +6,12 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, TypeVar
 
 from voiceagent.app.events import EventHub
 from voiceagent.app.reload import FlowDesk
+from voiceagent.app.timelines import Timelines
 from voiceagent.call.call import Call, CallState
 from voiceagent.call.ledger import LedgerEntry
 from voiceagent.call.outcome import CallOutcome, OutcomeClass
@@ -50,6 +52,7 @@ class NodeDirectory:
         readiness: Callable[[], tuple[bool, Mapping[str, Any]]],
         trunks: Callable[[], Sequence[Mapping[str, Any]]] = lambda: (),
         flows: FlowDesk | None = None,
+        journal_dir: Path | None = None,
     ) -> None:
         self._hub = hub
         self._metrics = metrics
@@ -58,6 +61,7 @@ class NodeDirectory:
         self._readiness = readiness
         self._trunks = trunks
         self._flows = flows
+        self._timelines = Timelines(journal_dir)
         self._live: dict[str, Call] = {}
         self._ended: OrderedDict[str, Call] = OrderedDict()
         self._keys: OrderedDict[tuple[str, str], str] = OrderedDict()
@@ -76,6 +80,9 @@ class NodeDirectory:
 
     def call(self, call_id: str) -> CallView:
         return self._view(self.find(call_id), brief=False)
+
+    async def timeline(self, call_id: str) -> Mapping[str, Any]:
+        return await self._timelines.of(call_id)
 
     def trigger(
         self, call_id: str, trigger: Trigger, *, idempotency_key: str | None, operator: str
@@ -202,6 +209,7 @@ class NodeDirectory:
     def add(self, call: Call) -> None:
         """A call has been offered."""
         self._live[call.id] = call
+        self._timelines.begin(call.id, call.journal)
         self._metrics.call_started()
         self._publish("call.started", call)
 
@@ -245,7 +253,8 @@ class NodeDirectory:
         self._live.pop(call.id, None)
         self._ended[call.id] = call
         while len(self._ended) > ENDED_KEPT:
-            self._ended.popitem(last=False)
+            forgotten, _ = self._ended.popitem(last=False)
+            self._timelines.forget(forgotten)
         self._metrics.call_ended(call.outcome.kind.value if call.outcome else "unknown", call.seconds)
         self._metrics.dead_air(call.watch.longest_gap_s)
         media = call.leg.figures()

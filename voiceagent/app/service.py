@@ -138,6 +138,7 @@ class Service:
             readiness=self._readiness,
             trunks=self._trunks,
             flows=self.desk,
+            journal_dir=Path(settings.journal_dir),
         )
         self._tokens = tokens
         self._nest = TaskNest("service")

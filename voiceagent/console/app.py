@@ -19,6 +19,7 @@ from voiceagent.console import (
     problems,
     responses,
     session,
+    timeline,
     trunks,
     users,
 )
@@ -101,6 +102,7 @@ def create_app(
         actions.router,
         dialling.router,
         responses.router,
+        timeline.router,
         events.router,
         session.router,
         users.router,

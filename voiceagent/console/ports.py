@@ -176,6 +176,13 @@ class Directory(Protocol):
 
     def call(self, call_id: str) -> CallView: ...
 
+    async def timeline(self, call_id: str) -> Mapping[str, Any]:
+        """Who spoke when, as :class:`voiceagent.console.models_timeline.TimelineModel` tells.
+
+        Also of calls that :meth:`call` no longer knows, as long as their journals are kept.
+        """
+        ...
+
     def trigger(
         self, call_id: str, trigger: Trigger, *, idempotency_key: str | None, operator: str
     ) -> ResponseView:

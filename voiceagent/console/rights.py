@@ -84,6 +84,7 @@ RULES: tuple[tuple[str, str, Right], ...] = (
     ("GET", "/v1/flows", Right.VIEW),
     ("GET", "/v1/calls", Right.VIEW),
     ("GET", _CALL, Right.VIEW),
+    ("GET", f"{_CALL}/timeline", Right.VIEW),
     ("GET", f"{_CALL}/responses", Right.VIEW),
     ("GET", f"{_CALL}/responses/{{response_id}}", Right.VIEW),
     # ── acting ──
