@@ -143,6 +143,10 @@ class FakeDirectory:
             return self.change(call_id, held_by=["us"] if held else [], floor="held" if held else "nobody")
         return call
 
+    def tagged(self, call_id: str, tags: Sequence[str], *, operator: str) -> None:
+        if call_id in self._calls:
+            self.change(call_id, tags=tuple(tags))
+
     def events(self, *, after: int | None = None) -> AsyncIterator[LiveEvent]:
         queue: asyncio.Queue[LiveEvent | None] = asyncio.Queue()
         if after is not None:

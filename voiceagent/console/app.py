@@ -16,9 +16,13 @@ from voiceagent.console import (
     events,
     flows,
     health,
+    history,
+    history_export,
+    presets,
     problems,
     responses,
     session,
+    tags,
     trunks,
     users,
 )
@@ -95,12 +99,17 @@ def create_app(
         database=database,
     )
     app.state.keys = responses.KeyMemory()
+    app.state.plays = history.Plays()
     problems.install(app)
     for router in (
         calls.router,
         actions.router,
         dialling.router,
         responses.router,
+        tags.router,
+        history_export.router,  # before /v1/history/{call_id}
+        history.router,
+        presets.router,
         events.router,
         session.router,
         users.router,

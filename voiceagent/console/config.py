@@ -54,6 +54,10 @@ class ConsoleConfig:
     """After one event, those of this time go out together; 0 sends each by itself."""
     max_streams: int = 64
     heartbeat_s: float = 15.0
+    recordings_dir: str = ""
+    """Folder of the recordings that the history plays; empty: there are none."""
+    journal_dir: str = ""
+    """Folder of the journals that the history hands out; empty: there are none."""
     session_s: float = 12 * 3600.0
     """Longest life of a page's session."""
     session_idle_s: float = 30 * 60.0

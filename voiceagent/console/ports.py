@@ -77,6 +77,8 @@ class CallView:
     """What :class:`Act` can do here: hold, transfer, consult, send_digits. Empty once it has ended."""
     transfer: Mapping[str, Any] | None = None
     """The newest transfer: target, attended, state (trying, done, failed), status, reason."""
+    tags: Sequence[str] = ()
+    """Words that operators put on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +208,10 @@ class Directory(Protocol):
         Raises RequestRefused, by ``code``: ``bad_target``; ``denied_target`` and ``target_not_allowed``
         (policy); ``not_answered``, ``handing_over``, ``not_supported`` and ``failed`` (not now, or not here).
         """
+        ...
+
+    def tagged(self, call_id: str, tags: Sequence[str], *, operator: str) -> None:
+        """Know a call's tags, which the database has by now; harmless for a call that is not known here."""
         ...
 
     def events(self, *, after: int | None = None) -> AsyncIterator[LiveEvent]:
