@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.store.kit import record
 from voiceagent.console.history_export import PAGE, defused
-from voiceagent.console.models_history import HistoryPage, KeptCallDetail
+from voiceagent.console.models_history import HistoryPage, KeptCallDetail, PageFilters
 from voiceagent.store import Database, history
 from voiceagent.store.history import LineRecord, ResponseRecord
 
@@ -128,22 +128,7 @@ async def test_a_wrong_filter_is_named_and_never_ignored(
     assert (answer.status_code, answer.json()["field"]) == (422, field)
 
 
-NAMES = [
-    "q",
-    "number",
-    "direction",
-    "flow",
-    "trunk",
-    "outcome",
-    "tag",
-    "since",
-    "until",
-    "min_duration_s",
-    "recorded",
-    "order",
-    "limit",
-    "after",
-]
+NAMES = list(PageFilters.model_fields)
 VALUES = st.text(max_size=40) | st.sampled_from(
     [
         "inbound",

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from voiceagent.call.apology import RESPONSE_ID as APOLOGY
-from voiceagent.call.comfort import COMFORT
-from voiceagent.call.config import CallConfig
 from voiceagent.call.leg import Heard
 from voiceagent.call.local_lines import is_local
+from voiceagent.call.sounds import SOUND
 from voiceagent.ivr.flow import Flow
 from voiceagent.simulate.loop import SimulationLoop, new_runner
 from voiceagent.simulate.scenario import Scenario
@@ -24,7 +23,9 @@ from voiceagent.simulate.sim_call import SimCall
 from voiceagent.simulate.virtual_loop import VirtualDeadlock
 
 BYTES_PER_S = 8000
-COMFORT_AHEAD_S = 0.25
+COMFORT_AHEAD_S = 0.31
+WITH_MUSIC = (APOLOGY, SOUND)
+"""Of our own lines, what may be said to a caller who hears music: it is an answer, no filler."""
 WIRE_S = 0.02
 """After the caller's hang-up: what was already on its way to the provider."""
 
@@ -74,16 +75,13 @@ class Voices:
             hold(on)
 
         async def held_by_us(on: bool) -> bool:
-            entertained(on)
+            if on and not self._held and self._until > self._loop.time() + COMFORT_AHEAD_S:
+                self._fault(f"we hold the caller who hears {self._voice}")
+            self._music = on
             return await ours(on)
 
-        def entertained(on: bool) -> None:
-            if on and not self._held and self._until > self._loop.time() + COMFORT_AHEAD_S:
-                self._fault(f"music begins over {self._voice}")
-            self._music = on
-
         def with_music(on: bool) -> None:
-            entertained(on)
+            self._music = on  # of a queue: it waits for what is heard
             music(on)
 
         def ended(*args: Any) -> None:
@@ -98,7 +96,7 @@ class Voices:
         now = self._loop.time()
         if self._gone_at is not None and now > self._gone_at + WIRE_S:
             self._fault(f"{voice} is played after the end")
-        if self._music and is_local(voice) and voice != APOLOGY:  # the end of music is on its way then
+        if self._music and is_local(voice) and not voice.startswith(WITH_MUSIC):
             self._fault(f"{voice} is played over music")
         left = self._left if self._held else max(0.0, self._until - now)
         if voice != self._voice:
@@ -135,9 +133,9 @@ def may_follow(voice: str, before: str, left_s: float) -> bool:
     Responses are queued one behind the other: the sequencer lets the next one be made while the last one is
     heard. The comfort sound is handed over in small pieces. Nothing else waits behind something else.
     """
-    if COMFORT in (voice[: len(COMFORT)], before[: len(COMFORT)]):
-        return left_s <= COMFORT_AHEAD_S
-    return not is_local(voice) and not is_local(before)
+    if is_local(voice) or is_local(before):
+        return left_s <= COMFORT_AHEAD_S  # a line that began behind the comfort sound ends so much later
+    return True
 
 
 Act = Callable[[SimCall], Awaitable[None]]
@@ -178,7 +176,6 @@ def play_call(
     act: Act,
     *,
     scenario: Scenario | None = None,
-    config: CallConfig | None = None,
     limit_s: float = 400.0,
 ) -> Played:
     """Play one call: the flow, and beside it ``act``. Everything that must hold of every call is checked."""
@@ -186,7 +183,7 @@ def play_call(
     loops: list[SimulationLoop] = []
 
     async def run() -> None:
-        sim = found.sim = SimCall(flow, scenario or Scenario(), config=config)
+        sim = found.sim = SimCall(flow, scenario or Scenario())
         voices = Voices(sim)
         found.faults = voices.faults
         sim.start()

@@ -377,6 +377,18 @@ def test_a_callers_text_gives_a_terminal_no_orders(tmp_path: Path) -> None:
     assert all(one.isprintable() or one == "\n" for one in told)
 
 
+def test_nor_does_a_replay_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "c1.jsonl"
+    entries = [
+        e(0.0, "in.call", inputs=2, call_id="c1", flow={"name": "shop", "file": "\x1b]0;owned\x07.py"}),
+        e(0.0, "call.offered", call_id="c1", caller="\x1b]0;owned\x07", called="100", flow="shop"),
+    ]
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
+    told = CliRunner().invoke(app, ["replay", str(path)]).stdout
+    assert told.startswith("? ")
+    assert all(one.isprintable() or one == "\n" for one in told)
+
+
 def test_a_journal_of_a_call_that_never_ended_has_an_account() -> None:
     told = account(e(0.0, "call.offered", call_id="c1", caller="a", called="b", flow="f"), asked(2.0, 1))
     assert dict(told.summary.lines())["length"] == "0:02.000"

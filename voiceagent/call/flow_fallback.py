@@ -59,6 +59,7 @@ class FlowFallback:
         self._withdraw()
         await self._have_the_line()
         if not self._over and not await self._say() and not self._over:
+            self._give_up_the_session()
             await play_apology(call, failed)
         accepted = self._target is not None and not self._over and await self._transfer(self._target)
         then = "transferred" if accepted else call.ending.afterwards.reason if call.ending.afterwards else ""
@@ -77,6 +78,16 @@ class FlowFallback:
         for entry in self._call.ledger.open():
             if entry.request.origin is Origin.IVR:
                 self._call.withdraw(entry.request.id)
+
+    def _give_up_the_session(self) -> None:
+        """Whoever still wants the model to speak, or waits for it: the recorded apology is the last word."""
+        call = self._call
+        if call.speech is not None:
+            call.speech.closed = True
+        if call.session is not None:
+            for entry in call.ledger.open():
+                call.session.withdraw(entry.request.id)
+        call.watch.close()
 
     async def _have_the_line(self) -> None:
         """Let a transfer under way come to its end, and take a caller back whom the flow put on hold."""

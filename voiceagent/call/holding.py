@@ -102,9 +102,10 @@ class Holding:
         async with self._turn:
             if self.by_us:
                 return True
-            await self._call.stop_voice()
             self.by_us = True
-            self.apply()
+            self.apply()  # first, lest something begins while the voice is being stopped
+            await self._call.stop_voice()
+            self._call.stop_leg()  # also a line of our own, of which the session knows nothing
             agreed = await self._call.leg.hold(True)
             self._call.journal.write("call.held", agreed=agreed)
             return agreed

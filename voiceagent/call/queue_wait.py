@@ -53,11 +53,16 @@ class Queueing:
         if not call.leg.capabilities.can_transfer:
             raise RequestRefused("queue", "this kind of call cannot be handed over", code="not_supported")
         began = _now()
-        entered = await self._outside(port, queue, lambda: room.enter(queue, call.id))
+        try:
+            entered = await self._outside(port, queue, lambda: room.enter(queue, call.id))
+        except asyncio.CancelledError:
+            room.leave(call.id)
+            raise
         times = {name: float(entered.pop(name)) for name in ("ring_s", "announce_every_s", "wait_limit_s")}
         view, reason = QueueView(**entered), "hung_up"
         if not view.position:
             call.journal.write("queue.refused", queue=queue, reason=view.refused)
+            room.leave(call.id)  # nobody asks again why
             return QueueOutcome(view.refused, 0, 0.0)
         call.journal.write("queue.entered", queue=queue, position=view.position, waiting=view.waiting)
         limit_s = min(times["wait_limit_s"], times["wait_limit_s"] if timeout_s is None else timeout_s)
@@ -66,15 +71,24 @@ class Queueing:
         try:
             reason = await wait.run()
         finally:
-            await wait.close()
-            if call.transfers.newest is not None and call.transfers.newest.state == "done":
-                reason = "connected"
-            room.leave(call.id)
-            call.holding.queue(False)
-            waited_s = round(_now() - began, 3)
-            call.journal.write("queue.left", queue=queue, reason=reason, waited_s=waited_s)
-            self.tell("queue.left", queue, room.waiting(queue), reason=reason)
+            try:
+                await wait.close()
+            finally:
+                # Also when the call's end comes into that: who is left behind keeps everybody waiting.
+                waited_s = self._left(queue, reason, began)
         return QueueOutcome(reason, wait.view.position, waited_s)
+
+    def _left(self, queue: str, reason: str, began: float) -> float:
+        """The caller waits no more; return for how many seconds that was."""
+        call, room = self._call, self._room
+        if call.transfers.newest is not None and call.transfers.newest.state == "done":
+            reason = "connected"
+        room.leave(call.id)
+        call.holding.queue(False)
+        waited_s = round(_now() - began, 3)
+        call.journal.write("queue.left", queue=queue, reason=reason, waited_s=waited_s)
+        self.tell("queue.left", queue, room.waiting(queue), reason=reason)
+        return waited_s
 
     async def news(self, port: FlowPort, queue: str, seen: QueueView) -> QueueView:
         """Wait until the queue stands otherwise for this caller."""

@@ -194,8 +194,10 @@ class Recovery:
 
     def _nobody_speaks(self) -> bool:
         call = self._call
-        entertained = call.held or call.holding.in_queue  # music is heard
-        if not call.talking or entertained or call.agent_audible or call.floor == "caller":
+        if not call.talking or call.held or call.holding.in_queue:
+            return False  # music is heard
+        ours = call.agent_audible or call.watch.line_playing or call.sounds.playing
+        if ours or call.floor == "caller":
             return False
         caller = self.model.caller_audio.last(CALLER_WINDOW_MS)
         law = "alaw" if self._law == "audio/pcma" else "ulaw"

@@ -227,8 +227,12 @@ class Vigil:
         return bool(self._asked or self._responses or self._tools)
 
     def line_playing(self, now: float) -> bool:
-        """Return whether a line of our own is being heard."""
-        return now < self._line_until
+        """Return whether a line of our own is being heard, or will be when a hold is over."""
+        return self._line_time(now) < self._line_until
+
+    def _line_time(self, now: float) -> float:
+        """Return the moment at which the line stands: a held one plays nothing and loses nothing."""
+        return now if self._held_at is None else self._held_at
 
     def _since(self) -> float | None:
         """Return since when the caller waits in silence, or will; None when nothing is due."""
@@ -330,12 +334,12 @@ class Vigil:
                 self._line_until = now + event.seconds
             case Flushed():
                 self._voice_until = min(self._voice_until, now)
-                self._line_until = min(self._line_until, now)
+                self._line_until = min(self._line_until, self._line_time(now))
             case Caller():
                 self._lives(now)  # it is the provider that hears the caller
                 if event.speaking and self.line_playing(now):
                     orders.append(StopLine())
-                    self._line_until = now
+                    self._line_until = self._line_time(now)
                 if self._caller and not event.speaking:
                     self._turn_since = now
                 self._caller = event.speaking
@@ -364,7 +368,7 @@ class Vigil:
         orders: list[Order] = []
         if self.line_playing(now):
             orders.append(StopLine())
-            self._line_until = now
+            self._line_until = self._line_time(now)
         self._voice_until = max(self._voice_until, now) + event.ms / 1000
         self._lines, self._told = 0, False
         if event.quiet_ms < event.ms:
@@ -382,7 +386,6 @@ class Vigil:
         if on and self._held_at is None:
             self._held_at = now
         elif not on and self._held_at is not None:
-            # A held line plays nothing and loses nothing.
             if self._voice_until > self._held_at:
                 self._voice_until += now - self._held_at
             if self._line_until > self._held_at:

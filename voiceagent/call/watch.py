@@ -122,6 +122,11 @@ class Watch:
         """True from the caller's beginning to speak to the end of that."""
         return self._speaking
 
+    @property
+    def line_playing(self) -> bool:
+        """True while a line that bridges silence is heard, or about to be."""
+        return self._vigil.line_playing(self._loop.time())
+
     # ── life ────────────────────────────────────────────────────────────────────────────────────
     def start(self) -> None:
         """The call is answered: from now on silence counts."""
@@ -310,6 +315,8 @@ class Watch:
         self._observer.noticed(self._call, RealtimeModelNoticeEvent(code, details=details))
 
     def _play_line(self, order: PlayLine) -> None:
+        if self._call.holding.in_queue:
+            return  # music is heard: nobody waits in silence
         self._lines += 1
         audio = self.line(order.name)
         self._call.journal.write("line.played", line=order.name)

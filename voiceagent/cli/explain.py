@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voiceagent.cli.run import FAILED, fail_with, show_json
+from voiceagent.cli.run import FAILED, fail_with, printable, show_json
 from voiceagent.errors import VoiceAgentError
 
 if TYPE_CHECKING:
@@ -56,11 +56,25 @@ def run_explain(journal: Path, *, check: bool, as_json: bool) -> None:
         raise SystemExit(FAILED)
 
 
+def show_sip(journal: Path, *, as_json: bool) -> None:
+    """Print the SIP messages of the call, one a line."""
+    from voiceagent.replay.sip_story import sip_ladder
+
+    try:
+        lines = [printable(line) for line in sip_ladder(journal)]
+    except VoiceAgentError as error:
+        fail_with(error, as_json=as_json)
+    if as_json:
+        show_json({"sip": lines})
+    else:
+        print("\n".join(lines) or "no SIP messages in this journal")
+
+
 def _print(account: Account) -> None:
     """Print the head, then line by line; in colour where somebody looks at it."""
     lines = [(f"{label:>10}  {text}", "") for label, text in account.summary.lines()]
     lines.append(("", ""))
-    lines = [(_printable(text), style) for text, style in (*lines, *_body(account))]
+    lines = [(printable(text), style) for text, style in (*lines, *_body(account))]
     if not sys.stdout.isatty():
         print("\n".join(text for text, _ in lines))
         return
@@ -73,11 +87,6 @@ def _print(account: Account) -> None:
         shown.stylize("dim" if style else "", 0, 10)
         shown.stylize(style, 12)
         console.print(shown)
-
-
-def _printable(text: str) -> str:
-    """Return a line without what a terminal would obey: callers choose some of its words."""
-    return "".join(one if one.isprintable() else "·" for one in text)
 
 
 def _body(account: Account) -> list[tuple[str, str]]:

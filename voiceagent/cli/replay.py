@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from voiceagent.cli.run import FAILED, show_json
+from voiceagent.cli.run import FAILED, printable, show_json
 from voiceagent.errors import VoiceAgentError
 
 UNREADABLE = 2
@@ -54,4 +54,4 @@ def run_replay(paths: Sequence[Path], *, flows: Sequence[Path], tolerance_ms: fl
 
 def _say(text: str, as_json: bool) -> None:
     if not as_json:
-        print(text, flush=True)
+        print("\n".join(map(printable, text.split("\n"))), flush=True)

@@ -31,6 +31,11 @@ def fail_with(error: VoiceAgentError, *, as_json: bool = False) -> NoReturn:
     fail(str(error), USAGE if error.code == "config" else FAILED, as_json=as_json, code=error.code)
 
 
+def printable(line: str) -> str:
+    """Return a line without what a terminal would obey: callers choose some of its words."""
+    return "".join(one if one.isprintable() else "·" for one in line)
+
+
 def show_json(value: object) -> None:
     """Print one JSON document."""
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))

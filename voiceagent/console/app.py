@@ -18,6 +18,7 @@ from voiceagent.console import (
     health,
     history,
     history_export,
+    listening,
     presets,
     problems,
     responses,
@@ -32,6 +33,7 @@ from voiceagent.console.config import ConsoleConfig
 from voiceagent.console.guard import Guard
 from voiceagent.console.identity import Identity
 from voiceagent.console.limits import RateLimit
+from voiceagent.console.listeners import Listeners
 from voiceagent.console.live import Streams
 from voiceagent.console.models import ProblemModel
 from voiceagent.console.page import page_router
@@ -92,6 +94,7 @@ def create_app(
         identity=Identity(policy, database),
         audit=AuditDesk(database),
         streams=streams,
+        listeners=Listeners(config.max_listeners),
         triggers=RateLimit(config.triggers_per_s, 2 * config.triggers_per_s),
         sign_ins=RateLimit(1.0, 10.0),
         metrics=metrics,
@@ -111,6 +114,7 @@ def create_app(
         history.router,
         presets.router,
         events.router,
+        listening.router,
         session.router,
         users.router,
         audit_log.router,
@@ -147,6 +151,7 @@ def routes_of(app: FastAPI) -> set[tuple[str, str]]:
 
 
 def close_streams(app: FastAPI) -> None:
-    """End every live stream cleanly; the first step of closing the console."""
+    """End every live stream and listening socket cleanly; the first step of closing the console."""
     parts: Parts = app.state.parts
     parts.streams.close()
+    parts.listeners.close()

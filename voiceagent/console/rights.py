@@ -93,6 +93,8 @@ RULES: tuple[tuple[str, str, Right], ...] = (
     ("GET", "/v1/history/{call_id}", Right.VIEW),
     ("GET", "/v1/history/{call_id}/recording", Right.LISTEN),
     ("GET", "/v1/history/{call_id}/journal", Right.MANAGE),
+    # ── listening ──
+    (WEBSOCKET, f"{_CALL}/listen", Right.LISTEN),
     # ── acting ──
     ("POST", "/v1/calls", Right.ACT),
     ("POST", f"{_CALL}/responses", Right.ACT),

@@ -287,6 +287,8 @@ class Talk:
             if not pending.done():
                 pending.cancel()
                 await asyncio.gather(pending, return_exceptions=True)
+            elif not pending.cancelled():
+                pending.exception()  # the call's end: whoever is cancelled meanwhile need not be told
 
     # ── speaking ────────────────────────────────────────────────────────────────────────────────
     def _say(self, line: Line, turn: _Turn | None, spoken: SpokenOn | None = None) -> None:

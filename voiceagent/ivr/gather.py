@@ -196,7 +196,11 @@ class _Listening:
         answer = self._interpreter.said(text)
         meant = answer is not None and answer.kind is AnswerKind.MATCH
         nothing = means_nothing(text, self._language)
-        if nothing and (not meant or self._interpreter.takes_anything) and not self._keys:
+        if self._keys and (nothing or not meant):
+            # Who types answers with keys; the words of a sound before them may come in between.
+            self._deadline = self._now() + self._interpreter.digit_pause_s
+            return None
+        if nothing and (not meant or self._interpreter.takes_anything):
             if prompt.excuse():
                 answer = None
         elif self._early_speech and not meant:
@@ -235,3 +239,5 @@ async def _next(port: CallPort, prompt: asyncio.Task[Outcome], timeout_s: float 
         if not pending.done():
             pending.cancel()
             await asyncio.gather(pending, return_exceptions=True)
+        elif not pending.cancelled():
+            pending.exception()  # the call's end: whoever is cancelled meanwhile need not be told
