@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from voiceagent.app.events import EventHub
 from voiceagent.app.reload import FlowDesk
 from voiceagent.call.call import Call, CallState
 from voiceagent.call.ledger import LedgerEntry
+from voiceagent.call.listening import Listener
 from voiceagent.call.outcome import CallOutcome, OutcomeClass
 from voiceagent.call.transcript import Utterance
 from voiceagent.console.ports import (
@@ -166,6 +168,13 @@ class NodeDirectory:
                 raise
         return self._view(call, brief=False)
 
+    def listen(self, call_id: str, *, operator: str) -> Listener:
+        call = self.find(call_id)
+        if call.state is CallState.ENDED:
+            raise CallEnded("the call has ended", outcome=_outcome_word(call.outcome))
+        # A context of its own: whose timers are the call's is not to be told by a socket's task.
+        return copy_context().run(call.listening.join, operator)
+
     def events(self, *, after: int | None = None) -> AsyncIterator[LiveEvent]:
         return self._hub.watch(after)
 
@@ -285,6 +294,7 @@ class NodeDirectory:
             held_by=call.holding.by,
             abilities=() if call.state is CallState.ENDED else call.operating.abilities,
             transfer=None if call.transfers.newest is None else asdict(call.transfers.newest),
+            listeners=call.listening.names,
             transcript=() if brief else [transcript_line(line) for line in call.transcript.lines],
             responses=() if brief else [response_view(call, entry) for entry in call.ledger],
             figures={

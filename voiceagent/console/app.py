@@ -16,6 +16,7 @@ from voiceagent.console import (
     events,
     flows,
     health,
+    listening,
     problems,
     responses,
     session,
@@ -28,6 +29,7 @@ from voiceagent.console.config import ConsoleConfig
 from voiceagent.console.guard import Guard
 from voiceagent.console.identity import Identity
 from voiceagent.console.limits import RateLimit
+from voiceagent.console.listeners import Listeners
 from voiceagent.console.live import Streams
 from voiceagent.console.models import ProblemModel
 from voiceagent.console.page import page_router
@@ -88,6 +90,7 @@ def create_app(
         identity=Identity(policy, database),
         audit=AuditDesk(database),
         streams=streams,
+        listeners=Listeners(config.max_listeners),
         triggers=RateLimit(config.triggers_per_s, 2 * config.triggers_per_s),
         sign_ins=RateLimit(1.0, 10.0),
         metrics=metrics,
@@ -102,6 +105,7 @@ def create_app(
         dialling.router,
         responses.router,
         events.router,
+        listening.router,
         session.router,
         users.router,
         audit_log.router,
@@ -138,6 +142,7 @@ def routes_of(app: FastAPI) -> set[tuple[str, str]]:
 
 
 def close_streams(app: FastAPI) -> None:
-    """End every live stream cleanly; the first step of closing the console."""
+    """End every live stream and listening socket cleanly; the first step of closing the console."""
     parts: Parts = app.state.parts
     parts.streams.close()
+    parts.listeners.close()

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 
 from voiceagent.console.audit import AuditDesk
@@ -16,6 +17,7 @@ from voiceagent.console.auth import NOBODY, Policy, Visitor
 from voiceagent.console.config import ConsoleConfig
 from voiceagent.console.identity import Identity
 from voiceagent.console.limits import RateLimit
+from voiceagent.console.listeners import Listeners
 from voiceagent.console.live import Streams
 from voiceagent.console.ports import CallView, Directory, Webhooks
 from voiceagent.console.problems import Problem, call_ended, unknown_call
@@ -33,6 +35,7 @@ class Parts:
     identity: Identity
     audit: AuditDesk
     streams: Streams
+    listeners: Listeners
     triggers: RateLimit
     sign_ins: RateLimit
     metrics: Callable[[], str] | None
@@ -47,12 +50,12 @@ class AsciiJson(JSONResponse):
         return json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
-def parts_of(request: Request) -> Parts:
+def parts_of(request: HTTPConnection) -> Parts:
     """Return the console's parts."""
     return cast("Parts", request.app.state.parts)
 
 
-def visitor_of(request: Request) -> Visitor:
+def visitor_of(request: HTTPConnection) -> Visitor:
     """Return who asks, as the guard found them."""
     return cast("Visitor", request.scope.get("state", {}).get("visitor", NOBODY))
 
@@ -92,12 +95,12 @@ def limit(rate: RateLimit, key: str, what: str) -> None:
         )
 
 
-def peer_of(request: Request) -> str:
+def peer_of(request: HTTPConnection) -> str:
     """Return the address that a request comes from."""
     return request.client.host if request.client else ""
 
 
-def audit(request: Request, action: str, target: str = "", **details: Any) -> None:
+def audit(request: HTTPConnection, action: str, target: str = "", **details: Any) -> None:
     """Keep who did what, to what, and from where: one line of the audit log."""
     parts_of(request).audit.note(visitor_of(request), peer_of(request), action, target, **details)
 

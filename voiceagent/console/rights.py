@@ -86,6 +86,8 @@ RULES: tuple[tuple[str, str, Right], ...] = (
     ("GET", _CALL, Right.VIEW),
     ("GET", f"{_CALL}/responses", Right.VIEW),
     ("GET", f"{_CALL}/responses/{{response_id}}", Right.VIEW),
+    # ── listening ──
+    (WEBSOCKET, f"{_CALL}/listen", Right.LISTEN),
     # ── acting ──
     ("POST", "/v1/calls", Right.ACT),
     ("POST", f"{_CALL}/responses", Right.ACT),
