@@ -23,7 +23,6 @@ async def main(folder: Path, want: str = "") -> None:
     fill_floor(directory)
     fill_call(directory)
     server = ConsoleServer(an_app(directory, stream_tick_s=0.05), "127.0.0.1", 0)
-    folder.mkdir(parents=True, exist_ok=True)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         desk = Desk(directory, await server.start(), browser, [])
@@ -44,4 +43,6 @@ async def main(folder: Path, want: str = "") -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), *sys.argv[2:]))
+    where = Path(sys.argv[1])
+    where.mkdir(parents=True, exist_ok=True)
+    asyncio.run(main(where, *sys.argv[2:]))

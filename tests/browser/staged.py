@@ -74,14 +74,15 @@ def fill_call(directory: FakeDirectory, call_id: str = "c1") -> None:
         full = f"{heard} {rest}".strip()
         directory.say(call_id, TranscriptLine(at, speaker, heard, full, f"i{at}", cut))
     now = time.time()
+    done: dict[str, object] = {"kind": "completed", "heard_ms": 3300}
     responses: tuple[tuple[str, str, str, str, dict[str, object] | None], ...] = (
-        ("turn", "", "completed", "", {"kind": "completed", "heard_ms": 2900}),
+        ("turn", "", "completed", "", done),
         ("turn", "", "interrupted", "barge_in", {"kind": "interrupted", "heard_ms": 1800}),
-        ("ivr", "Confirm the order number and say where it is.", "completed", "", {"kind": "completed", "heard_ms": 3300}),
-        ("operator", "Offer free express delivery next time.", "completed", "", {"kind": "completed", "heard_ms": 4100}),
+        ("ivr", "Confirm the order number and say where it is.", "completed", "", done),
+        ("operator", "Offer free express delivery next time.", "completed", "", done),
         ("ivr", "Ask whether there is anything else.", "superseded", "newer_request", {"kind": "superseded"}),
         ("turn", "", "audible", "", None),
-        ("operator", "Say that the parcel arrives on Thursday before noon.", "queued", "caller_speaking", None),
+        ("operator", "Say that it arrives on Thursday before noon.", "queued", "caller_speaking", None),
         ("ivr", "Say goodbye.", "queued", "behind_other", None),
     )  # fmt: skip
     for n, (origin, wish, state, reason, outcome) in enumerate(responses):
