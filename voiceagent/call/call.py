@@ -29,6 +29,7 @@ from voiceagent.call.last_words import last_words
 from voiceagent.call.ledger import Ledger, LedgerEntry
 from voiceagent.call.leg import G711, Leg, LegInfo
 from voiceagent.call.leg_ear import LegEar
+from voiceagent.call.listening import Listening
 from voiceagent.call.model_ear import ModelEar
 from voiceagent.call.observer import CallObserver
 from voiceagent.call.operating import Operating
@@ -47,6 +48,7 @@ from voiceagent.call.settling import Settling
 from voiceagent.call.sounds import Sounds
 from voiceagent.call.speech import CallSpeech
 from voiceagent.call.succession import Succession
+from voiceagent.call.taps import Taps
 from voiceagent.call.transcript import Transcript
 from voiceagent.call.transfers import Dial, Transfers
 from voiceagent.call.triggers import submit_wish
@@ -148,7 +150,9 @@ class Call:
         self.ear = LegEar(self)
         self.holding = Holding(self, observer)
         self.sounds = Sounds(self)
+        self.taps = Taps(self)
         self.recorder = Recorder(self, recordings, observer, config.recording_max_s)
+        self.listening = Listening(self, observer)
         self.queueing = Queueing(self, queues, observer)
         self.transfers = Transfers(self, config.transfer_targets, dial, observer)
         timeout_s = config.transfer_timeout_s
@@ -371,6 +375,7 @@ class Call:
         self._tasks.cancel()
         await self._guarded("leg", self._leave(outcome))
         self.recorder.stop("call_ended")
+        self.listening.close()
         if self.session is not None:
             await self._guarded("session", self.session.close(outcome.reason))
         for stuck in await self._tasks.stop(self._config.flow_cleanup_s):
@@ -448,7 +453,7 @@ class Call:
 
     def use_leg(self, leg: Leg, info: LegInfo) -> None:
         """Go on with ``leg``, which stands; see :mod:`voiceagent.call.succession`."""
-        self.recorder.follow(self.leg, leg)
+        self.taps.follow(self.leg, leg)
         leg.play_music(self.holding.in_queue)
         self.leg, self.info = leg, info
         if self._bridge is not None:

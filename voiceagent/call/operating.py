@@ -34,13 +34,14 @@ class Operating:
 
     @property
     def abilities(self) -> tuple[str, ...]:
-        """What this kind of call can do: hold, transfer, consult (attended transfer), send_digits."""
+        """What this kind of call can do: hold, transfer, consult (attended transfer), send_digits, listen."""
         can = self._call.leg.capabilities
         named = (
             ("hold", can.can_hold),
             ("transfer", can.can_transfer),
             ("consult", can.can_transfer and can.can_consult and self._call.transfers.can_dial),
             ("send_digits", can.can_send_digits),
+            ("listen", self._call.listening.able),
         )
         return tuple(name for name, able in named if able)
 

@@ -218,6 +218,10 @@ class _Life:
                 call.end(entry["reason"], kind=OutcomeClass(entry["kind"]))
             case "cancelled":
                 self._run.cancel()
+            case "listen":
+                self._refusable(call.listening.join, entry["operator"])
+            case "listen_ended":
+                call.listening.leave(entry["listener"], entry["dropped"])
             case "hold":
                 self._wish(call.operating.hold(entry["operator"]))
             case "resume":
@@ -230,6 +234,13 @@ class _Life:
             case _:
                 return False
         return True
+
+    @staticmethod
+    def _refusable(act: Callable[..., object], *given: Any) -> None:
+        try:
+            act(*given)
+        except (CallEnded, RequestRefused):
+            return  # refused then, or now; what the call does about it is compared
 
     def _trigger(self, entry: Entry) -> None:
         options = dict(entry["options"])
