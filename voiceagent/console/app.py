@@ -16,10 +16,15 @@ from voiceagent.console import (
     events,
     flows,
     health,
+    history,
+    history_export,
     listening,
+    presets,
     problems,
     responses,
     session,
+    tags,
+    timeline,
     trunks,
     users,
 )
@@ -98,12 +103,18 @@ def create_app(
         database=database,
     )
     app.state.keys = responses.KeyMemory()
+    app.state.plays = history.Plays()
     problems.install(app)
     for router in (
         calls.router,
         actions.router,
         dialling.router,
         responses.router,
+        timeline.router,
+        tags.router,
+        history_export.router,  # before /v1/history/{call_id}
+        history.router,
+        presets.router,
         events.router,
         listening.router,
         session.router,

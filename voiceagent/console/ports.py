@@ -78,6 +78,8 @@ class CallView:
     """What can be done here: hold, transfer, consult, send_digits, listen. Empty once it has ended."""
     transfer: Mapping[str, Any] | None = None
     """The newest transfer: target, attended, state (trying, done, failed), status, reason."""
+    tags: Sequence[str] = ()
+    """Words that operators put on it."""
     listeners: Sequence[Mapping[str, Any]] = ()
     """Who listens: name, since (Unix time)."""
 
@@ -179,6 +181,13 @@ class Directory(Protocol):
 
     def call(self, call_id: str) -> CallView: ...
 
+    async def timeline(self, call_id: str) -> Mapping[str, Any]:
+        """Who spoke when, as :class:`voiceagent.console.models_timeline.TimelineModel` tells.
+
+        Also of calls that :meth:`call` no longer knows, as long as their journals are kept.
+        """
+        ...
+
     def trigger(
         self, call_id: str, trigger: Trigger, *, idempotency_key: str | None, operator: str
     ) -> ResponseView:
@@ -209,6 +218,10 @@ class Directory(Protocol):
         Raises RequestRefused, by ``code``: ``bad_target``; ``denied_target`` and ``target_not_allowed``
         (policy); ``not_answered``, ``handing_over``, ``not_supported`` and ``failed`` (not now, or not here).
         """
+        ...
+
+    def tagged(self, call_id: str, tags: Sequence[str], *, operator: str) -> None:
+        """Know a call's tags, which the database has by now; harmless for a call that is not known here."""
         ...
 
     def listen(self, call_id: str, *, operator: str) -> Listener:

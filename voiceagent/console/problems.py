@@ -67,6 +67,12 @@ TITLES = {
     "last_admin": "One admin has to stay",
     "wrong_password": "This is not the password",
     "no_password": "A key has no password",
+    "unknown_preset": "No such preset",
+    "not_in_history": "Not in the history yet",
+    "no_recording": "No such recording",
+    "no_journal": "No such journal",
+    "range_not_satisfiable": "The file is shorter than that",
+    "too_many": "There are enough of them",
 }
 
 REMEDIES = {
