@@ -57,6 +57,7 @@ class FakeDirectory:
     """Calls, responses and events that a test moves along by hand."""
 
     def __init__(self) -> None:
+        self.timelines: dict[str, dict[str, Any]] = {}
         self._calls: dict[str, CallView] = {}
         self._keys: dict[tuple[str, str], str] = {}
         self._log: list[LiveEvent] = []
@@ -82,6 +83,9 @@ class FakeDirectory:
 
     def call(self, call_id: str) -> CallView:
         return self._calls[call_id]
+
+    async def timeline(self, call_id: str) -> Mapping[str, Any]:
+        return self.timelines[call_id]
 
     def trigger(
         self, call_id: str, trigger: Trigger, *, idempotency_key: str | None, operator: str
@@ -173,6 +177,10 @@ class FakeDirectory:
             held = act.what == "hold"
             return self.change(call_id, held_by=["us"] if held else [], floor="held" if held else "nobody")
         return call
+
+    def tagged(self, call_id: str, tags: Sequence[str], *, operator: str) -> None:
+        if call_id in self._calls:
+            self.change(call_id, tags=tuple(tags))
 
     def listen(self, call_id: str, *, operator: str) -> FakeListener:
         call = self._calls[call_id]

@@ -7,10 +7,12 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, TypeVar
 
 from voiceagent.app.events import EventHub
 from voiceagent.app.reload import FlowDesk
+from voiceagent.app.timelines import Timelines
 from voiceagent.call.call import Call, CallState
 from voiceagent.call.ledger import LedgerEntry
 from voiceagent.call.listening import Listener
@@ -52,6 +54,7 @@ class NodeDirectory:
         readiness: Callable[[], tuple[bool, Mapping[str, Any]]],
         trunks: Callable[[], Sequence[Mapping[str, Any]]] = lambda: (),
         flows: FlowDesk | None = None,
+        journal_dir: Path | None = None,
     ) -> None:
         self._hub = hub
         self._metrics = metrics
@@ -60,11 +63,13 @@ class NodeDirectory:
         self._readiness = readiness
         self._trunks = trunks
         self._flows = flows
+        self._timelines = Timelines(journal_dir)
         self._live: dict[str, Call] = {}
         self._ended: OrderedDict[str, Call] = OrderedDict()
         self._keys: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._ended_waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._dialled: OrderedDict[str, str] = OrderedDict()
+        self._tags: dict[str, Sequence[str]] = {}
         self.place: Callable[[DialWish], Call] | None = None
         """Places a call; None until calls can be placed."""
         self.ended: Callable[[Call], None] = lambda call: None
@@ -78,6 +83,9 @@ class NodeDirectory:
 
     def call(self, call_id: str) -> CallView:
         return self._view(self.find(call_id), brief=False)
+
+    async def timeline(self, call_id: str) -> Mapping[str, Any]:
+        return await self._timelines.of(call_id)
 
     def trigger(
         self, call_id: str, trigger: Trigger, *, idempotency_key: str | None, operator: str
@@ -168,6 +176,16 @@ class NodeDirectory:
                 raise
         return self._view(call, brief=False)
 
+    def tagged(self, call_id: str, tags: Sequence[str], *, operator: str) -> None:
+        try:
+            call = self.find(call_id)
+        except KeyError:
+            return
+        self._tags[call_id] = tuple(tags)
+        if call.state is not CallState.ENDED:
+            call.journal.write("operator.tag", operator=operator, tags=list(tags))
+        self._publish("call.changed", call)
+
     def listen(self, call_id: str, *, operator: str) -> Listener:
         call = self.find(call_id)
         if call.state is CallState.ENDED:
@@ -211,6 +229,7 @@ class NodeDirectory:
     def add(self, call: Call) -> None:
         """A call has been offered."""
         self._live[call.id] = call
+        self._timelines.begin(call.id, call.journal)
         self._metrics.call_started()
         self._publish("call.started", call)
 
@@ -254,7 +273,9 @@ class NodeDirectory:
         self._live.pop(call.id, None)
         self._ended[call.id] = call
         while len(self._ended) > ENDED_KEPT:
-            self._ended.popitem(last=False)
+            forgotten, _ = self._ended.popitem(last=False)
+            self._tags.pop(forgotten, None)
+            self._timelines.forget(forgotten)
         self._metrics.call_ended(call.outcome.kind.value if call.outcome else "unknown", call.seconds)
         self._metrics.dead_air(call.watch.longest_gap_s)
         media = call.leg.figures()
@@ -293,6 +314,7 @@ class NodeDirectory:
             trunk=call.info.trunk,
             held_by=call.holding.by,
             abilities=() if call.state is CallState.ENDED else call.operating.abilities,
+            tags=self._tags.get(call.id, ()),
             transfer=None if call.transfers.newest is None else asdict(call.transfers.newest),
             listeners=call.listening.names,
             transcript=() if brief else [transcript_line(line) for line in call.transcript.lines],

@@ -362,6 +362,7 @@ class CallModel(BaseModel):
         description="What it takes: hold (and resume), transfer, consult (attended), send_digits, listen."
     )
     transfer: HandingOver | None = Field(description="The newest transfer, whoever asked for it.")
+    tags: list[str] = Field(description="Words that operators put on it.")
     listeners: list[ListenerModel] = Field(description="Who hears this call now, in the order of coming.")
     links: dict[str, str]
 
@@ -477,12 +478,14 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     words = {
         400: "Malformed; `detail` names the part",
         413: "The body is too large",
+        416: "The range begins beyond the end of the file",
         401: "No valid credential",
         403: "Not with this credential, or not from our page",
         404: "Unknown call, response or flow",
         409: "The call has ended, `outcome` says how; or this is not allowed, or not now",
         422: "A part of the request is wrong; `field` names it",
         429: "Too fast; see Retry-After",
+        501: "Not installed here; `remedy` says how",
         503: "Closing, or no place for one more",
     }
     return {status: {"description": words[status], "content": content} for status in statuses}

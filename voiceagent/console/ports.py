@@ -78,6 +78,8 @@ class CallView:
     """What can be done here: hold, transfer, consult, send_digits, listen. Empty once it has ended."""
     transfer: Mapping[str, Any] | None = None
     """The newest transfer: target, attended, state (trying, done, failed), status, reason."""
+    tags: Sequence[str] = ()
+    """Words that operators put on it."""
     listeners: Sequence[Mapping[str, Any]] = ()
     """Who listens: name, since (Unix time)."""
 
@@ -116,6 +118,32 @@ class DialWish:
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     ring_timeout_s: float | None = None
     consent_reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneWish:
+    """A browser's wish to call the agent."""
+
+    sdp: str
+    """Its WebRTC offer."""
+    flow: str = ""
+    """Which flow is to answer; empty: the one that the routes pick for ``to``."""
+    to: str = ""
+    """The number that counts as called."""
+    user: str = ""
+    """Whose limit it counts against."""
+    name: str = ""
+    """Who calls, as shown."""
+    source: str = ""
+    """Address of the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneAnswer:
+    """The call that was begun, and our WebRTC answer."""
+
+    call_id: str
+    sdp: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +194,19 @@ class Webhooks(Protocol):
         ...
 
 
+class Phones(Protocol):
+    """Takes calls from the page."""
+
+    async def call(self, wish: PhoneWish) -> PhoneAnswer:
+        """Begin a call; its audio, keys and captions go over the WebRTC connection.
+
+        Raises RequestRefused, by ``code``: ``bad_sdp``; ``unknown_flow`` and ``no_flow``; ``phone_limit``
+        (this user has as many calls as are allowed); ``draining``, ``capacity`` and ``overload`` (no place);
+        ``not_listening``. MediaError: ``webrtc_missing``, ``no_port``.
+        """
+        ...
+
+
 class Directory(Protocol):
     """The calls of this node.
 
@@ -178,6 +219,13 @@ class Directory(Protocol):
         ...
 
     def call(self, call_id: str) -> CallView: ...
+
+    async def timeline(self, call_id: str) -> Mapping[str, Any]:
+        """Who spoke when, as :class:`voiceagent.console.models_timeline.TimelineModel` tells.
+
+        Also of calls that :meth:`call` no longer knows, as long as their journals are kept.
+        """
+        ...
 
     def trigger(
         self, call_id: str, trigger: Trigger, *, idempotency_key: str | None, operator: str
@@ -209,6 +257,10 @@ class Directory(Protocol):
         Raises RequestRefused, by ``code``: ``bad_target``; ``denied_target`` and ``target_not_allowed``
         (policy); ``not_answered``, ``handing_over``, ``not_supported`` and ``failed`` (not now, or not here).
         """
+        ...
+
+    def tagged(self, call_id: str, tags: Sequence[str], *, operator: str) -> None:
+        """Know a call's tags, which the database has by now; harmless for a call that is not known here."""
         ...
 
     def listen(self, call_id: str, *, operator: str) -> Listener:

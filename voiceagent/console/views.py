@@ -90,6 +90,7 @@ def call_data(view: CallView) -> Json:
         "held_by": list(view.held_by),
         "abilities": list(view.abilities),
         "transfer": plain(view.transfer),
+        "tags": plain(view.tags),
         "listeners": plain(view.listeners),
         "links": {
             "self": f"/v1/calls/{view.id}",
