@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -21,7 +21,6 @@ from .test_page import FAINT, HOSTILE
 pytestmark = [pytest.mark.browser, pytest.mark.loopback, pytest.mark.asyncio(loop_scope="module")]
 
 PASSWORD = "correct horse battery"
-Enter = Callable[..., Awaitable[Page]]
 
 
 async def entered(desk: Desk, name: str = "ann", role: str = "admin", **options: Any) -> Page:
@@ -182,7 +181,7 @@ async def test_a_right_that_is_missing_is_named_with_who_has_it(staffed: Desk) -
     await expect(page.get_by_role("heading", name="Audit log")).to_be_visible()
     await go(page, "#/admin/users")
     notice = page.locator("va-admin-users .state-note")
-    await expect(notice).to_contain_text("needs the right 'admin', which the role admin has; yours is supervisor")
+    await expect(notice).to_contain_text("the right 'admin', which the role admin has; yours is supervisor")
     await expect(notice).to_contain_text("Ask an admin for the role admin")
     await expect(page.get_by_role("button", name="New user")).to_have_count(0)
 
@@ -214,7 +213,7 @@ async def test_hostile_names_and_details_stay_words(staffed: Desk) -> None:
     assert staffed.database is not None
     hostile = [Deed(text, text, text, "call.tag", text, text, text, {text: text}) for text in HOSTILE]
     await staffed.database.run(lambda c: append(c, hostile))
-    people = [{"id": text, "name": text, "role": text, "disabled": True, "created_at": 1.0} for text in HOSTILE]
+    people = [{"id": t, "name": t, "role": t, "disabled": True, "created_at": 1.0} for t in HOSTILE]
     keys = [
         {"id": t, "name": t, "role": t, "created_by": t, "created_at": 1.0}
         | {"expires_at": None, "revoked_at": None, "used_at": None}
