@@ -50,6 +50,7 @@ TABLE: dict[tuple[str, str], str] = {
     ("GET", "/v1/calls"): "viewer",
     ("WS", "/v1/calls/{call_id}/listen"): "supervisor",
     ("POST", "/v1/calls"): "operator",
+    ("POST", "/v1/phone"): "operator",
     ("GET", "/v1/calls/{call_id}"): "viewer",
     ("GET", "/v1/calls/{call_id}/timeline"): "viewer",
     ("GET", "/v1/calls/{call_id}/responses"): "viewer",

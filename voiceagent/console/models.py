@@ -502,6 +502,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         409: "The call has ended, `outcome` says how; or this is not allowed, or not now",
         422: "A part of the request is wrong; `field` names it",
         429: "Too fast, see Retry-After; or too many requests wait in this call, and `before` lists them",
+        501: "Not installed here; `remedy` says how",
         503: "Closing, or no place for one more",
     }
     return {status: {"description": words[status], "content": content} for status in statuses}

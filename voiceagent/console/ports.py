@@ -127,6 +127,32 @@ class DialWish:
 
 
 @dataclass(frozen=True, slots=True)
+class PhoneWish:
+    """A browser's wish to call the agent."""
+
+    sdp: str
+    """Its WebRTC offer."""
+    flow: str = ""
+    """Which flow is to answer; empty: the one that the routes pick for ``to``."""
+    to: str = ""
+    """The number that counts as called."""
+    user: str = ""
+    """Whose limit it counts against."""
+    name: str = ""
+    """Who calls, as shown."""
+    source: str = ""
+    """Address of the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneAnswer:
+    """The call that was begun, and our WebRTC answer."""
+
+    call_id: str
+    sdp: str
+
+
+@dataclass(frozen=True, slots=True)
 class LiveEvent:
     """One entry of the live stream. ``id`` rises by one.
 
@@ -171,6 +197,19 @@ class Webhooks(Protocol):
 
     def take(self, webhook_id: str, timestamp: str, signature: str, body: bytes) -> WebhookTaken:
         """Verify and act. Raises :class:`~voiceagent.realtime.webhook_signature.WebhookRefused`."""
+        ...
+
+
+class Phones(Protocol):
+    """Takes calls from the page."""
+
+    async def call(self, wish: PhoneWish) -> PhoneAnswer:
+        """Begin a call; its audio, keys and captions go over the WebRTC connection.
+
+        Raises RequestRefused, by ``code``: ``bad_sdp``; ``unknown_flow`` and ``no_flow``; ``phone_limit``
+        (this user has as many calls as are allowed); ``draining``, ``capacity`` and ``overload`` (no place);
+        ``not_listening``. MediaError: ``webrtc_missing``, ``no_port``.
+        """
         ...
 
 

@@ -98,6 +98,7 @@ RULES: tuple[tuple[str, str, Right], ...] = (
     (WEBSOCKET, f"{_CALL}/listen", Right.LISTEN),
     # ── acting ──
     ("POST", "/v1/calls", Right.ACT),
+    ("POST", "/v1/phone", Right.ACT),
     ("POST", f"{_CALL}/responses", Right.ACT),
     ("DELETE", f"{_CALL}/responses/{{response_id}}", Right.ACT),
     ("POST", f"{_CALL}/tags", Right.ACT),

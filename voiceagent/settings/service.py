@@ -113,6 +113,9 @@ class ConsoleSettings(Section):
         default=(), description="Further names that the Host header may carry."
     )
     metrics_open: bool = Field(default=False, description="Serve /metrics without a token.")
+    phone_calls_per_user: Annotated[int, Field(ge=0)] = Field(
+        default=2, description="Calls from the page's phone that one user may have at once; 0: no phone."
+    )
 
 
 class JournalSettings(Section):
