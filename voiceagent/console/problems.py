@@ -79,6 +79,8 @@ TITLES = {
     "no_recording": "No such recording",
     "no_journal": "No such journal",
     "range_not_satisfiable": "The file is shorter than that",
+    "queue_full": "Too many requests wait in this call",
+    "not_recording": "This call is not being recorded",
     "too_many": "There are enough of them",
 }
 
@@ -111,6 +113,8 @@ REMEDIES = {
     "internal": "The log of this node has the traceback.",
     "database_down": "Calls go on without it; `voiceagent doctor` says what is wrong.",
     "last_admin": "Make another admin first.",
+    "queue_full": "Withdraw one of `before`, wait for one to end, or raise call.max_waiting.",
+    "not_recording": "Flows begin recordings; the call's `recording` tells its state.",
 }
 
 

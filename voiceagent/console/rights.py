@@ -108,6 +108,9 @@ RULES: tuple[tuple[str, str, Right], ...] = (
     ("POST", f"{_CALL}/actions/resume", Right.ACT),
     ("POST", f"{_CALL}/actions/transfer", Right.ACT),
     ("POST", f"{_CALL}/actions/send_digits", Right.ACT),
+    ("POST", f"{_CALL}/actions/note", Right.ACT),
+    ("POST", f"{_CALL}/actions/pause_recording", Right.ACT),
+    ("POST", f"{_CALL}/actions/resume_recording", Right.ACT),
     # ── managing ──
     ("POST", "/v1/flows/reload", Right.MANAGE),
     ("POST", "/v1/presets", Right.MANAGE),
