@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from voiceagent.console.ports import LiveEvent
@@ -25,6 +25,8 @@ class EventHub:
         self._kept: deque[LiveEvent] = deque(maxlen=KEPT)
         self._watchers: set[asyncio.Queue[LiveEvent | None]] = set()
         self._closed = False
+        self.listeners: list[Callable[[LiveEvent], None]] = []
+        """Called with every event, at once; must not wait and must not raise."""
 
     def publish(self, kind: str, call_id: str, data: Mapping[str, Any]) -> None:
         """Number an event and give it to all; after :meth:`close` nobody is told any more."""
@@ -38,6 +40,8 @@ class EventHub:
                 while not watcher.empty():
                     watcher.get_nowait()
             watcher.put_nowait(event)
+        for listener in self.listeners:
+            listener(event)
 
     async def watch(self, after: int | None = None) -> AsyncIterator[LiveEvent]:
         """Yield events from now on; with ``after``, first the kept ones since that id."""
