@@ -12,7 +12,10 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.console.fake_directory import FakeDirectory
 from tests.console.kit import TOKEN, VIEWER, an_app
+from voiceagent.console.app import create_app
+from voiceagent.console.config import ConsoleConfig
 from voiceagent.console.server import ConsoleServer
+from voiceagent.store import Database, users
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
@@ -92,6 +95,26 @@ async def desk(browser: Browser) -> AsyncIterator[Desk]:
         for context in browser.contexts:
             await context.close()
         await server.close()
+    assert desk.complaints == []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def staffed(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+    """A desk with a database of users, opened for the first time: only the first run's token lets one in."""
+    monkeypatch.setattr(users, "COST", {"time_cost": 1, "memory_cost": 64, "parallelism": 1})
+    database = Database("sqlite://")
+    await database.open()
+    directory = FakeDirectory()
+    config = ConsoleConfig(token=TOKEN, token_is_first_run=True, stream_tick_s=0.05)
+    server = ConsoleServer(create_app(directory, config, database=database), "127.0.0.1", 0)
+    desk = Desk(directory, await server.start(), browser, [])
+    try:
+        yield desk
+    finally:
+        for context in browser.contexts:
+            await context.close()
+        await server.close()
+        await database.close()
     assert desk.complaints == []
 
 

@@ -23,6 +23,36 @@ from voiceagent.errors import CallEnded, RequestRefused
 KEPT = 1000
 
 
+class FakeListener:
+    """One who listens; a test says what there is to hear with ``put``, and when it is over with ``end``."""
+
+    def __init__(self, directory: FakeDirectory, call_id: str, listener_id: str, name: str) -> None:
+        self.id = listener_id
+        self.name = name
+        self.call_id = call_id
+        self.dropped = 0
+        self.ended = ""
+        self.over = asyncio.Event()
+        self._directory = directory
+        self._items: asyncio.Queue[bytes | Mapping[str, Any] | None] = asyncio.Queue()
+
+    async def next(self) -> bytes | Mapping[str, Any] | None:
+        return None if self.ended else await self._items.get()
+
+    def put(self, item: bytes | Mapping[str, Any]) -> None:
+        self._items.put_nowait(item)
+
+    def end(self, reason: str) -> None:
+        self.ended = self.ended or reason
+        self.over.set()
+        self._items.put_nowait(None)
+
+    def leave(self) -> None:
+        if not self.ended:
+            self.end("left")
+            self._directory.show_listeners(self.call_id)
+
+
 class FakeDirectory:
     """Calls, responses and events that a test moves along by hand."""
 
@@ -40,6 +70,7 @@ class FakeDirectory:
         self._dial_keys: dict[str, str] = {}
         self.acts: list[tuple[str, Act, str]] = []
         self._act_keys: set[tuple[str, str, str]] = set()
+        self.listened: list[FakeListener] = []
         self.flow_set = a_flow_set()
         self.refuse_flows: FlowsRefused | None = None
         self.trunk_views: list[dict[str, Any]] = [a_trunk()]
@@ -142,6 +173,25 @@ class FakeDirectory:
             held = act.what == "hold"
             return self.change(call_id, held_by=["us"] if held else [], floor="held" if held else "nobody")
         return call
+
+    def tagged(self, call_id: str, tags: Sequence[str], *, operator: str) -> None:
+        if call_id in self._calls:
+            self.change(call_id, tags=tuple(tags))
+
+    def listen(self, call_id: str, *, operator: str) -> FakeListener:
+        call = self._calls[call_id]
+        if call.state == "ended":
+            raise CallEnded(outcome=str((call.outcome or {}).get("kind")))
+        if self.refuse is not None:
+            raise self.refuse
+        listener = FakeListener(self, call_id, f"{len(self.listened) + 1}", operator)
+        self.listened.append(listener)
+        self.show_listeners(call_id)
+        return listener
+
+    def show_listeners(self, call_id: str) -> None:
+        here = [one for one in self.listened if one.call_id == call_id and not one.ended]
+        self.change(call_id, listeners=[{"name": one.name, "since": 5.0} for one in here])
 
     def events(self, *, after: int | None = None) -> AsyncIterator[LiveEvent]:
         queue: asyncio.Queue[LiveEvent | None] = asyncio.Queue()

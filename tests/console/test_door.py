@@ -24,6 +24,7 @@ from voiceagent.store import Database, users
 
 from .fake_directory import FakeDirectory, a_call
 from .kit import BASE, BEARER, TOKEN, FakeWebhooks, a_client, an_app, streaming
+from .socket_kit import socket
 
 FAR = "192.0.2.7"
 ROLES = [Role.NOBODY, Role.VIEWER, Role.OPERATOR, Role.SUPERVISOR, Role.ADMIN]
@@ -47,6 +48,7 @@ TABLE: dict[tuple[str, str], str] = {
     ("GET", "/v1/flows"): "viewer",
     ("POST", "/v1/flows/reload"): "supervisor",
     ("GET", "/v1/calls"): "viewer",
+    ("WS", "/v1/calls/{call_id}/listen"): "supervisor",
     ("POST", "/v1/calls"): "operator",
     ("GET", "/v1/calls/{call_id}"): "viewer",
     ("GET", "/v1/calls/{call_id}/responses"): "viewer",
@@ -58,6 +60,17 @@ TABLE: dict[tuple[str, str], str] = {
     ("POST", "/v1/calls/{call_id}/actions/resume"): "operator",
     ("POST", "/v1/calls/{call_id}/actions/transfer"): "operator",
     ("POST", "/v1/calls/{call_id}/actions/send_digits"): "operator",
+    ("POST", "/v1/calls/{call_id}/tags"): "operator",
+    ("DELETE", "/v1/calls/{call_id}/tags/{tag}"): "operator",
+    ("GET", "/v1/presets"): "viewer",
+    ("POST", "/v1/presets"): "supervisor",
+    ("PUT", "/v1/presets/{preset_id}"): "supervisor",
+    ("DELETE", "/v1/presets/{preset_id}"): "supervisor",
+    ("GET", "/v1/history"): "viewer",
+    ("GET", "/v1/history/export"): "supervisor",
+    ("GET", "/v1/history/{call_id}"): "viewer",
+    ("GET", "/v1/history/{call_id}/recording"): "supervisor",
+    ("GET", "/v1/history/{call_id}/journal"): "supervisor",
     ("GET", "/v1/audit"): "supervisor",
     ("GET", "/v1/audit/verify"): "supervisor",
     ("GET", "/v1/audit/export"): "supervisor",
@@ -128,6 +141,10 @@ async def status_of(
         cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
         given = {"Authorization": headers.get("Authorization", ""), "Cookie": cookies}
         return await stream_status(app, given)
+    if method == "WS":
+        cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+        async with socket(app, fill(route), headers={**headers, "Cookie": cookies}, peer=FAR) as ws:
+            return ws.status
     sends = method in ("POST", "PUT", "PATCH")
     answer = await client.request(method, fill(route), json={} if sends else None, headers=headers)
     app.state.parts.sign_ins._buckets.clear()

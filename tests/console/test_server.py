@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from voiceagent.console.server import ConsoleServer
 from voiceagent.errors import ConfigError
@@ -113,11 +115,49 @@ async def test_an_oversized_head_is_refused(served: Any) -> None:
     assert answer.status_code == 431
 
 
-async def test_websockets_find_no_door(served: Any) -> None:
-    url, _ = await served(FakeDirectory())
-    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+async def test_a_websocket_meets_the_same_door(served: Any) -> None:
+    directory = FakeDirectory()
+    directory.put_call(a_call("c1"))
+    url, _ = await served(directory)
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
     async with httpx.AsyncClient(base_url=url) as client:
-        assert (await client.get("/v1/events", headers=upgrade)).status_code == 401
+        for path in ("/v1/events", "/v1/calls/c1/listen"):
+            assert (await client.get(path, headers=upgrade)).status_code == 401
+        refused = await client.get("/v1/calls/none/listen", headers={**upgrade, **BEARER})
+        assert (refused.status_code, refused.json()["code"]) == (404, "unknown_call")
+
+
+async def test_a_websocket_is_closed_with_the_console(served: Any) -> None:
+    directory = FakeDirectory()
+    directory.put_call(a_call("c1"))
+    url, server = await served(directory)
+    where = f"{url.replace('http', 'ws', 1)}/v1/calls/c1/listen"
+    async with connect(where, additional_headers=BEARER) as ws:
+        directory.listened[0].put(b"\x00" * 165)
+        assert await ws.recv() == b"\x00" * 165
+        closing = asyncio.create_task(server.close())
+        with pytest.raises(ConnectionClosed):
+            await ws.recv()
+        assert ws.close_code == 1012
+        await closing
+    assert directory.listened[0].ended == "left"
+
+
+async def test_a_message_too_large_for_sound_is_refused(served: Any) -> None:
+    directory = FakeDirectory()
+    directory.put_call(a_call("c1"))
+    url, _ = await served(directory)
+    where = f"{url.replace('http', 'ws', 1)}/v1/calls/c1/listen"
+    async with connect(where, additional_headers=BEARER) as ws:
+        await ws.send(b"\x00" * 5000)
+        with pytest.raises(ConnectionClosed):
+            await ws.recv()
+        assert ws.close_code == 1009
 
 
 async def test_it_closes_twice_and_frees_its_port(served: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.sip.ladder import OURS, Ladder
 from voiceagent.call.inputs import Inputs
-from voiceagent.call.loop_timers import OWNER
+from voiceagent.call.loop_timers import BEHALF
 from voiceagent.call.recorded_sip import RecordedEndpoint
 from voiceagent.ids import counted_tokens
 from voiceagent.records.journal import Journal, plain
@@ -39,11 +39,11 @@ class RecordedLadder(Ladder):
         return super().take(effects)
 
     def invite(self, target: str = "sip:bob@127.0.0.1:5090", **kwargs: Any) -> str:
-        token = OWNER.set(self.inputs)
+        token = BEHALF.set(self.inputs)
         try:
             return super().invite(target, **kwargs)
         finally:
-            OWNER.reset(token)
+            BEHALF.reset(token)
 
     def written(self) -> list[dict[str, Any]]:
         """The journal's entries, as they would be read from a file."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from voiceagent.app.events import EventHub
 from voiceagent.app.reload import FlowDesk
 from voiceagent.call.call import Call, CallState
 from voiceagent.call.ledger import LedgerEntry
+from voiceagent.call.listening import Listener
 from voiceagent.call.outcome import CallOutcome, OutcomeClass
 from voiceagent.call.transcript import Utterance
 from voiceagent.console.ports import (
@@ -63,6 +65,7 @@ class NodeDirectory:
         self._keys: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._ended_waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._dialled: OrderedDict[str, str] = OrderedDict()
+        self._tags: dict[str, Sequence[str]] = {}
         self.place: Callable[[DialWish], Call] | None = None
         """Places a call; None until calls can be placed."""
         self.ended: Callable[[Call], None] = lambda call: None
@@ -166,6 +169,23 @@ class NodeDirectory:
                 raise
         return self._view(call, brief=False)
 
+    def tagged(self, call_id: str, tags: Sequence[str], *, operator: str) -> None:
+        try:
+            call = self.find(call_id)
+        except KeyError:
+            return
+        self._tags[call_id] = tuple(tags)
+        if call.state is not CallState.ENDED:
+            call.journal.write("operator.tag", operator=operator, tags=list(tags))
+        self._publish("call.changed", call)
+
+    def listen(self, call_id: str, *, operator: str) -> Listener:
+        call = self.find(call_id)
+        if call.state is CallState.ENDED:
+            raise CallEnded("the call has ended", outcome=_outcome_word(call.outcome))
+        # A context of its own: whose timers are the call's is not to be told by a socket's task.
+        return copy_context().run(call.listening.join, operator)
+
     def events(self, *, after: int | None = None) -> AsyncIterator[LiveEvent]:
         return self._hub.watch(after)
 
@@ -245,7 +265,7 @@ class NodeDirectory:
         self._live.pop(call.id, None)
         self._ended[call.id] = call
         while len(self._ended) > ENDED_KEPT:
-            self._ended.popitem(last=False)
+            self._tags.pop(self._ended.popitem(last=False)[0], None)
         self._metrics.call_ended(call.outcome.kind.value if call.outcome else "unknown", call.seconds)
         self._metrics.dead_air(call.watch.longest_gap_s)
         media = call.leg.figures()
@@ -284,7 +304,9 @@ class NodeDirectory:
             trunk=call.info.trunk,
             held_by=call.holding.by,
             abilities=() if call.state is CallState.ENDED else call.operating.abilities,
+            tags=self._tags.get(call.id, ()),
             transfer=None if call.transfers.newest is None else asdict(call.transfers.newest),
+            listeners=call.listening.names,
             transcript=() if brief else [transcript_line(line) for line in call.transcript.lines],
             responses=() if brief else [response_view(call, entry) for entry in call.ledger],
             figures={

@@ -330,6 +330,8 @@ class Service:
             token_is_first_run=first_run,
             allowed_hosts=settings.allowed_hosts,
             metrics_open=settings.metrics_open,
+            recordings_dir=self.settings.recordings_dir,
+            journal_dir=self.settings.journal_dir,
         )
         app = create_app(
             self.directory, config, metrics=self.metrics.render, webhooks=self.hosted, database=self.database

@@ -24,11 +24,12 @@ from voiceagent.call.flow_fallback import FlowFallback
 from voiceagent.call.flow_port import FlowPort, facts_of
 from voiceagent.call.flow_run import run_flow
 from voiceagent.call.holding import Holding
-from voiceagent.call.inputs import chance_of, inputs_of, wall_of, write_operator
+from voiceagent.call.inputs import chance_of, inputs_of, of_the_call, wall_of, write_operator
 from voiceagent.call.last_words import last_words
 from voiceagent.call.ledger import Ledger, LedgerEntry
 from voiceagent.call.leg import G711, Leg, LegInfo
 from voiceagent.call.leg_ear import LegEar
+from voiceagent.call.listening import Listening
 from voiceagent.call.model_ear import ModelEar
 from voiceagent.call.observer import CallObserver
 from voiceagent.call.operating import Operating
@@ -47,6 +48,7 @@ from voiceagent.call.settling import Settling
 from voiceagent.call.sounds import Sounds
 from voiceagent.call.speech import CallSpeech
 from voiceagent.call.succession import Succession
+from voiceagent.call.taps import Taps
 from voiceagent.call.transcript import Transcript
 from voiceagent.call.transfers import Dial, Transfers
 from voiceagent.call.triggers import submit_wish
@@ -148,7 +150,9 @@ class Call:
         self.ear = LegEar(self)
         self.holding = Holding(self, observer)
         self.sounds = Sounds(self)
+        self.taps = Taps(self)
         self.recorder = Recorder(self, recordings, observer, config.recording_max_s)
+        self.listening = Listening(self, observer)
         self.queueing = Queueing(self, queues, observer)
         self.transfers = Transfers(self, config.transfer_targets, dial, observer)
         timeout_s = config.transfer_timeout_s
@@ -197,6 +201,11 @@ class Call:
     def seconds(self) -> float:
         """Seconds (loop time) since the call was offered; stands still once it has ended."""
         return (self._loop.time() if self._ended is None else self._ended) - self._started
+
+    @property
+    def began(self) -> float:
+        """When the call was made, by the loop's clock."""
+        return self._started
 
     def wall(self, loop_time: float) -> float:
         """Return the Unix time of a moment of the loop's clock."""
@@ -366,6 +375,7 @@ class Call:
         self._tasks.cancel()
         await self._guarded("leg", self._leave(outcome))
         self.recorder.stop("call_ended")
+        self.listening.close()
         if self.session is not None:
             await self._guarded("session", self.session.close(outcome.reason))
         for stuck in await self._tasks.stop(self._config.flow_cleanup_s):
@@ -417,18 +427,21 @@ class Call:
         speech, session = self.speech, self.session
         if speech is None or session is None or speech.closed or self.state is not CallState.TALKING:
             raise CallEnded(outcome=self.ending.word)
-        return submit_wish(session, speech, self.ledger, instructions, metadata, request_id, **options)
+        with of_the_call(self.journal):
+            return submit_wish(session, speech, self.ledger, instructions, metadata, request_id, **options)
 
     def withdraw(self, request_id: str) -> None:
         """Take a request back; its outcome becomes ``withdrawn`` unless it has ended."""
         write_operator(self.journal, "withdraw", id=request_id)
         if self.session is not None:
-            self.session.withdraw(request_id)
+            with of_the_call(self.journal):
+                self.session.withdraw(request_id)
 
     def end(self, reason: str, *, kind: OutcomeClass = OutcomeClass.SUCCESS) -> None:
         """Have the call end (an operator's hang-up, or the node's)."""
         write_operator(self.journal, "end", reason=reason, kind=kind.value)
-        self.ending.finish(CallOutcome(kind, reason))
+        with of_the_call(self.journal):
+            self.ending.finish(CallOutcome(kind, reason))
 
     def speak_to(self, leg: Leg | None) -> None:
         """Have the model speak to somebody else while the caller is on hold; None: to the caller again."""
@@ -440,7 +453,7 @@ class Call:
 
     def use_leg(self, leg: Leg, info: LegInfo) -> None:
         """Go on with ``leg``, which stands; see :mod:`voiceagent.call.succession`."""
-        self.recorder.follow(self.leg, leg)
+        self.taps.follow(self.leg, leg)
         leg.play_music(self.holding.in_queue)
         self.leg, self.info = leg, info
         if self._bridge is not None:

@@ -50,6 +50,10 @@ def runs_of_sound(audio: bytes, audio_format: str) -> list[tuple[int, bool]]:
     return runs
 
 
+ROUNDING_S = 0.0005
+"""Moments so close are the same one, reckoned in two ways."""
+
+
 class DeadAir:
     """The meter of one call. ``now`` is any monotonic clock, in seconds."""
 
@@ -88,7 +92,7 @@ class DeadAir:
         if ours == self._ours:
             return
         if ours:
-            if now - self._left_at > BLINK_S:
+            if now - self._left_at > BLINK_S + ROUNDING_S:
                 self._silent_from = max(self._silent_from, now)
         else:
             self._left_at = now
@@ -101,7 +105,7 @@ class DeadAir:
         return max(self.longest_s, now - self._silent_from if self._ours else 0.0)
 
     def _advance(self, now: float) -> None:
-        while self._queue and self._queue[0][0] <= now:
+        while self._queue and self._queue[0][0] <= now + ROUNDING_S:
             begins, ends, sound = self._queue.popleft()
             if sound:
                 if self._ours:

@@ -25,6 +25,7 @@ from voiceagent.call.leg import (
     Progress,
     TransferResult,
 )
+from voiceagent.call.loop_timers import beyond
 from voiceagent.errors import ProviderError, SipError
 from voiceagent.realtime.model_events import (
     RealtimeModelEvent,
@@ -81,7 +82,8 @@ class RecordedControl:
 
     async def _answered(self, verb: str, work: Awaitable[Reply]) -> Reply:
         try:
-            reply = await work
+            with beyond(self._inputs):
+                reply = await work
         except ProviderError as error:
             self._inputs.write("rest", verb=verb, error=error_data(error))
             raise

@@ -4,6 +4,9 @@ Entries whose type begins with ``in.`` are inputs; everything else in a journal 
 follows from the inputs. ``g`` is the turn of the event loop in which an input entered (:mod:`.loop_turns`).
 Audio is written as amounts and moments, never as content.
 
+For the call, the clock stands still within a turn of the loop, but for an input that enters in it. ``clock``
+tells what time it was (ms since the call began) in turns in which the call looked and no input says it.
+
 Ids and dice that decisions depend on are drawn from streams of a seed that the journal holds.
 """
 
@@ -13,13 +16,14 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 from zlib import crc32
 
 from voiceagent.call.dead_air import runs_of_sound
-from voiceagent.call.loop_timers import OWNER
-from voiceagent.call.loop_turns import LateListener, turns_of
+from voiceagent.call.loop_timers import OWNER, beyond, owning
+from voiceagent.call.loop_turns import FOLLOWED, LateListener, turns_of
 from voiceagent.errors import SipError, VoiceAgentError
 from voiceagent.ids import Tokens, seeded_chance, seeded_tokens
 from voiceagent.realtime.model_events import RealtimeModelAudioEvent
@@ -27,7 +31,7 @@ from voiceagent.records.journal import Journal
 
 T = TypeVar("T")
 
-INPUTS_VERSION = 2
+INPUTS_VERSION = 3
 """Version of the ``in.*`` entries, in ``in.call``."""
 CALLER_AUDIO_S = 1.0
 """The caller's frames are gathered for so long into one entry."""
@@ -35,6 +39,8 @@ AUDIO_ENTRY_LIMIT = 200
 """Frames of agent audio that one entry holds at most."""
 TIMER_ENTRY_LIMIT = 100
 """Timers that one entry holds at most."""
+CLOCK_LIMIT = 200
+"""Moments of the clock that are gathered at most."""
 SENT_LIMIT = 2048
 """Control frames up to this size are written whole, longer ones as size and checksum."""
 HIDDEN = "•"
@@ -55,7 +61,9 @@ class Inputs:
     def __init__(self, journal: Journal, seed: str, *, wall: Callable[[], float] | None = None) -> None:
         """``wall`` is given in a replay: the time that the call believes it is."""
         self.seed = seed
-        self.wall = wall
+        self.began_at = time.time()
+        """Unix time at which the call's clock stood at 0."""
+        self.wall = wall or self._wall
         self.secret: Callable[[], bool] = lambda: False
         """Whether what the caller keys in now is nobody's business."""
         self.masked: Callable[[str], str] = str
@@ -74,18 +82,27 @@ class Inputs:
         # A replay steers its loop by the turns: counting them there would keep it busy.
         self._turns = turns_of(asyncio.get_running_loop()) if wall is None else None
         self._lateness = LateListener(self._late)
+        self._clock = journal.start
+        self._clock_turn = 0
+        self._wished = 0
+        """Turn of the loop in which an operator's wish was done."""
+        self._moments: list[tuple[int, float]] = []
+        """What time it was in which turn of the loop."""
         if self._turns is not None:
             self._turns.listen(self._lateness)
+            journal.keep_time(self._written)
         self._legs = 0
         self._sockets = 0
         self._sessions = 0
         self._audio: list[float | list[float]] = []
-        self._audio_of: tuple[int, str, str, int, int] | None = None
+        self._audio_turns: list[int] = []
+        self._audio_of: tuple[int, str, str, int] | None = None
         self._audio_from = 0.0
         self._timers: list[tuple[int, float, float, str]] = []
         self._timers_from = 0.0
         self._fired_at = -1.0
         self._caller: dict[int, tuple[float, list[float]]] = {}
+        self._early = False
         journal.inputs = self
 
     # ── streams ─────────────────────────────────────────────────────────────────────────────────
@@ -108,10 +125,60 @@ class Inputs:
         self._sessions += 1
         return self._sessions
 
+    def _wall(self) -> float:
+        """Return Unix time by the call's clock: a replay can know no other."""
+        return self.began_at + self._journal.now
+
+    # ── the clock ───────────────────────────────────────────────────────────────────────────────
+    def time(self) -> float:
+        """Return what time it is for the call: the same within one turn of the loop."""
+        turns = self._turns
+        if turns is None:
+            return asyncio.get_running_loop().time()
+        turn = turns.current()
+        if not turn:
+            return turns.clock()
+        if turn != self._clock_turn:
+            self._clock_turn = turn
+            now = turns.clock()
+            if now != self._clock and not self._over:
+                self._clock = now
+                self._moments.append((turn, _ms(now - self._journal.start)))
+                if len(self._moments) >= CLOCK_LIMIT:
+                    self._write_clock()
+        return self._clock
+
+    def _written(self) -> float:
+        """An entry is written: what an input woke is still at work, so the turns are counted on."""
+        if self._turns is not None:
+            self._turns.stay()
+        return self.time()
+
+    def _look(self) -> float:
+        """Something enters, with the time in its entry: return that."""
+        turns = self._turns
+        if turns is None:
+            return self._journal.now
+        self._clock_turn = turns.current()
+        self._clock = turns.clock()
+        now = self._clock - self._journal.start
+        for leg in [leg for leg, (_, marks) in self._caller.items() if marks[-3] >= now]:
+            self._write_caller(leg)  # where the clock does not tell who was first, the order of entries does
+        return now
+
+    def _write_clock(self) -> None:
+        moments, self._moments = self._moments, []
+        self._journal.write("in.clock", clock=moments)
+
     # ── entries ─────────────────────────────────────────────────────────────────────────────────
     def write(self, kind: str, /, **fields: Any) -> None:
         """Write ``in.<kind>``."""
-        self._journal.write(f"in.{kind}", g=self.turn(), **fields)
+        self._wished = 0
+        turn = self.turn()
+        self._look()
+        if self._moments:
+            fields["clock"], self._moments = self._moments, []
+        self._journal.write(f"in.{kind}", g=turn, **fields)
 
     def write_beside(self, kind: str, when: float, /, **fields: Any) -> None:
         """Write an entry that is no input of the call itself: it counts no turn. ``when``: loop's clock."""
@@ -133,6 +200,12 @@ class Inputs:
     def since(self, turn: int) -> dict[str, bool]:
         """Return ``at_once`` for an entry about what began in ``turn``, if nothing else has run since."""
         return {"at_once": True} if self.turn() == turn else {}
+
+    def wished(self) -> None:
+        """An operator's wish is done: what the call decides in the rest of this turn comes after it."""
+        if self._turns is not None:
+            self._wished = self._turns.current()
+            self.pending = self.pending or bool(self._wished)
 
     def _late(self, since: float, until: float) -> None:
         """The loop did nothing for a while: its timers fired later than they were due."""
@@ -157,28 +230,38 @@ class Inputs:
         """See :class:`~voiceagent.call.loop_timers.TimerOwner`."""
         if self._turns is None or self._over:
             return
+        self._wished = 0
         if self._audio_of is not None or len(self._timers) >= TIMER_ENTRY_LIMIT:
             self.flush()
-        now = self._journal.now
+        # Counting keeps a loop busy, and a virtual clock moves only at rest: not anew at the same moment.
+        if (at := self._turns.clock()) != self._fired_at:
+            self._turns.enter()
+        self._fired_at = at
+        turn, now = self._turns.current(), self._look()
         if not self._timers:
             self._timers_from = now
             self.pending = True
         ms = _ms(now - self._timers_from)
-        # Counting keeps a loop busy, and a virtual clock moves only at rest: not anew at the same moment.
-        turn = self._turns.enter() if now != self._fired_at else self._turns.current()
-        self._fired_at = now
         self._timers.append((turn, ms, _ms(due - self._journal.start), name))
 
     # ── the caller's audio ──────────────────────────────────────────────────────────────────────
     def caller_audio(self, leg: int, frames: int) -> None:
-        """So many of the caller's frames have come now; the entry tells the gaps between them, in ms."""
-        now = self._journal.now
+        """So many of the caller's frames have come now; the entry tells the gaps between them, in ms.
+
+        Where they are more than one, or come while what an input woke may still run: gap, frames, turn.
+        """
+        turns = self._turns
+        if turns is None:
+            return
+        now, turn = turns.clock() - self._journal.start, turns.current()
+        if turn - self._clock_turn > FOLLOWED:
+            turn = 0
         gathered = self._caller.get(leg)
         if gathered is None:
-            self._caller[leg] = gathered = (now, [now, frames])
+            self._caller[leg] = gathered = (now, [now, frames, turn])
             return
         began, marks = gathered
-        marks += (now, frames)
+        marks += (now, frames, turn)
         if now - began >= CALLER_AUDIO_S:
             self._write_caller(leg)
 
@@ -186,14 +269,25 @@ class Inputs:
         began, marks = self._caller.pop(leg)
         gaps: list[Any] = []
         before = began
-        for index in range(0, len(marks), 2):
+        for index in range(0, len(marks), 3):
             gap = _ms(marks[index] - before)
             before = marks[index]
-            frames = int(marks[index + 1])
-            gaps.append(gap if frames == 1 else [gap, frames])
+            frames, turn = int(marks[index + 1]), int(marks[index + 2])
+            gaps.append([gap, frames, turn] if turn else gap if frames == 1 else [gap, frames])
         self._journal.write("in.caller_audio", leg=leg, since=round(began, 6), gaps=gaps)
 
     # ── LinkTap ─────────────────────────────────────────────────────────────────────────────────
+    def beyond(self) -> AbstractContextManager[None]:
+        return beyond(self)
+
+    @contextmanager
+    def early(self) -> Generator[None]:
+        self._early = True
+        try:
+            yield
+        finally:
+            self._early = False
+
     def opening(self) -> int:
         self._sockets += 1
         return self._sockets
@@ -207,18 +301,24 @@ class Inputs:
     def closed(self, socket: int, code: int | None, reason: str, *, ours: bool) -> None:
         self.write("link", socket=socket, state="closed", code=code, reason=reason, ours=ours)
 
+    def gone(self, socket: int, waited: int) -> None:
+        self.write("link", socket=socket, state="gone", **self.since(waited))
+
     def frame(self, socket: int, data: bytes | str) -> None:
         text = data if isinstance(data, str) else bytes(data).decode("utf-8", "backslashreplace")
         if "dtmf" in text and self.secret():
             text = _DIGIT.sub(rf"\1{HIDDEN}\2", text)
-        self.write("frame", socket=socket, frame=text)
+        self.write("frame", socket=socket, frame=text, **({"at_once": True} if self._early else {}))
 
     def audio(self, socket: int, event: RealtimeModelAudioEvent, audio_format: str) -> None:
-        now = self._journal.now
-        turn = 0 if self._turns is None else self._turns.current()
+        self._wished = turn = 0
+        if self._turns is not None:
+            turn = self._turns.current()
+            self._turns.touch()
+        now = self._look()
         if self._timers:
             self.flush()
-        of = (socket, event.response_id, event.item_id, event.content_index, turn)
+        of = (socket, event.response_id, event.item_id, event.content_index)
         if self._audio_of != of or len(self._audio) >= AUDIO_ENTRY_LIMIT:
             self.flush()
             self._audio_of, self._audio_from = of, now
@@ -227,6 +327,7 @@ class Inputs:
             amounts = [len(event.data)]
         else:
             amounts = [size if sound else -size for size, sound in runs_of_sound(event.data, audio_format)]
+        self._audio_turns.append(turn)
         self._audio.append([_ms(now - self._audio_from), *(amounts or [0])])
 
     def sent(self, socket: int, data: bytes) -> None:
@@ -243,16 +344,22 @@ class Inputs:
     def flush(self) -> None:
         """Write the agent's audio, or the timers, that were gathered: what follows may be about it."""
         self.pending = False
+        wished, self._wished = self._wished, 0
+        if wished and self._turns is not None and wished == self._turns.current():
+            self._journal.write("in.amid")
         if self._timers:
             fired, self._timers = self._timers, []
-            self._journal.write("in.timers", since=round(self._timers_from, 6), fired=fired)
+            clock: dict[str, Any] = {"clock": self._moments} if self._moments else {}
+            self._moments = []
+            self._journal.write("in.timers", since=round(self._timers_from, 6), fired=fired, **clock)
         if self._audio_of is None:
             return
-        socket, response, item, index, turn = self._audio_of
+        socket, response, item, index = self._audio_of
+        turns, self._audio_turns = self._audio_turns, []
         audio, self._audio, self._audio_of = self._audio, [], None
         self._journal.write(
             "in.audio",
-            **({"g": turn} if turn else {}),
+            **({"turns": turns} if any(turns) else {}),
             socket=socket,
             response=response,
             item=item,
@@ -266,6 +373,8 @@ class Inputs:
         if self._turns is not None:
             self._turns.forget(self._lateness)
         self.flush()
+        if self._moments:
+            self._write_clock()
         self._over = True
         for leg in list(self._caller):
             self._write_caller(leg)
@@ -283,7 +392,7 @@ def inputs_of(journal: Journal) -> Inputs | None:
 def wall_of(journal: Journal) -> float:
     """Return the Unix time that a journal's call believes it is."""
     inputs = inputs_of(journal)
-    return time.time() if inputs is None or inputs.wall is None else inputs.wall()
+    return time.time() if inputs is None else inputs.wall()
 
 
 def chance_of(journal: Journal, name: str) -> Callable[[], float]:
@@ -296,8 +405,17 @@ def write_operator(journal: Journal, what: str, /, **arguments: Any) -> None:
     """Write down what an operator, or the node, wants of the call; also when it is refused then."""
     inputs = inputs_of(journal)
     if inputs is not None:
-        inputs.own()
         inputs.write("operator", what=what, **arguments)
+
+
+@contextmanager
+def of_the_call(journal: Journal) -> Generator[None]:
+    """What is done within is the call's own doing, whoever has asked for it: so are its timers."""
+    inputs = inputs_of(journal)
+    with owning(inputs):
+        yield
+    if inputs is not None:
+        inputs.wished()
 
 
 def error_data(error: BaseException, mask: Callable[[str], str] = str) -> Mapping[str, Any]:

@@ -1,14 +1,18 @@
-"""Which timers of a loop belong to which call, and when they fired.
+"""Which timers of a loop belong to which call, when they fired, and what time it is for the call.
 
 A timer that decides something (no input, a time limit, a wake-up of the sequencer) fires some milliseconds
 after it is due, and whether an input came before it, no clock tells. So the firing itself is an input. Whose
 a timer is, the context says in which it was armed: tasks and callbacks inherit it.
+
+What a call does within one turn of the loop happens at one moment: ``loop.time()`` does not move while it
+runs in a context of the call, so that all the moments that it sees can be written down.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from contextvars import Context, ContextVar
 from typing import Any, Protocol
 
@@ -20,9 +24,37 @@ class TimerOwner(Protocol):
         """The timer that calls ``name``, due then (loop's clock), fires now."""
         ...
 
+    def time(self) -> float:
+        """Return what time it is for the owner (loop's clock)."""
+        ...
+
 
 OWNER: ContextVar[TimerOwner | None] = ContextVar("timer_owner", default=None)
 """Whose timers are armed in this context."""
+BEHALF: ContextVar[TimerOwner | None] = ContextVar("behalf", default=None)
+"""On whose behalf something beyond a call (its leg, its socket, a tool) is being done in this context."""
+
+
+@contextmanager
+def owning(owner: TimerOwner | None) -> Generator[None]:
+    """Timers that are armed within, by whatever is awaited there, are ``owner``'s."""
+    token = OWNER.set(owner)
+    try:
+        yield
+    finally:
+        OWNER.reset(token)
+
+
+@contextmanager
+def beyond(owner: TimerOwner) -> Generator[None]:
+    """What is awaited within is done for ``owner``, but not by it: there are no timers of its own."""
+    behalf, token = BEHALF.set(owner), OWNER.set(None)
+    try:
+        yield
+    finally:
+        OWNER.reset(token)
+        BEHALF.reset(behalf)
+
 
 _OURS = "voiceagent."
 _OF_CALLS = ("voiceagent.call.", "voiceagent.ivr.", "voiceagent.realtime.")
@@ -58,9 +90,16 @@ def is_uvloop(loop: asyncio.AbstractEventLoop) -> bool:
     return type(loop).__module__.startswith("uvloop")
 
 
-def watch_timers(loop: asyncio.AbstractEventLoop) -> None:
-    """From now on the owners of timers of ``loop`` are told when they fire."""
-    call_at, call_later, soon = loop.call_at, loop.call_later, is_uvloop(loop)
+def watch_timers(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
+    """From now on the owners of timers of ``loop`` are told when they fire, and asked for the time.
+
+    Returns the loop's own clock.
+    """
+    call_at, call_later, clock, soon = loop.call_at, loop.call_later, loop.time, is_uvloop(loop)
+
+    def now() -> float:
+        owner = OWNER.get()
+        return clock() if owner is None else owner.time()
 
     def watched(callback: Callable[..., object], delay: float) -> Callable[..., object]:
         owner = OWNER.get()
@@ -69,12 +108,12 @@ def watch_timers(loop: asyncio.AbstractEventLoop) -> None:
         module = str(getattr(callback, "__module__", ""))
         if module.startswith(_OURS) and not module.startswith(_OF_CALLS):
             return callback  # of a room that all calls share
-        return Fired(owner, callback, loop.time() + delay)
+        return Fired(owner, callback, owner.time() + delay)
 
     def at(
         when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        return call_at(when, watched(callback, when - loop.time()), *args, context=context)
+        return call_at(when, watched(callback, when - now()), *args, context=context)
 
     def later(
         delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -82,7 +121,6 @@ def watch_timers(loop: asyncio.AbstractEventLoop) -> None:
         return call_later(delay, watched(callback, delay), *args, context=context)
 
     # Both kinds of loops make one of the two from the other: what is watched already is left as it is.
-    try:
-        loop.call_at, loop.call_later = at, later
-    except AttributeError:
-        return  # a loop that cannot be watched: a replay guesses by the clock alone
+    with suppress(AttributeError):  # a loop that cannot be watched: a replay guesses by the clock alone
+        loop.call_at, loop.call_later, loop.time = at, later, now
+    return clock

@@ -13,8 +13,8 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from voiceagent.call.loop_timers import watch_timers
 
-FOLLOWED = 24
-"""Turns that are counted after an input: nothing that it woke takes more of them to act."""
+FOLLOWED = 6
+"""Turns that are counted after a sign of life: nothing that was woken takes more of them to give another."""
 REST = 1000
 """So much the number jumps over a rest."""
 BEAT_S = 0.025
@@ -32,7 +32,8 @@ class LoopTurns:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._call_at = loop.call_at
-        watch_timers(loop)
+        self.clock = watch_timers(loop)
+        """The loop's own clock, whoever asks."""
         self._number = 0
         self._left = 0
         self._listeners: WeakSet[LateListener] = WeakSet()
@@ -46,6 +47,18 @@ class LoopTurns:
             self._loop.call_soon(self._next)
         self._left = FOLLOWED
         return self._number
+
+    def touch(self) -> None:
+        """Something that wakes nobody enters: tell this turn from the next one."""
+        if not self._left:
+            self._number += REST
+            self._left = 1
+            self._loop.call_soon(self._next)
+
+    def stay(self) -> None:
+        """A call that was woken is still at work: count on, if it is counted."""
+        if self._left:
+            self._left = FOLLOWED
 
     def current(self) -> int:
         """Return the number of this turn while turns are counted, else 0."""
@@ -69,12 +82,12 @@ class LoopTurns:
         self._listeners.discard(listener)
 
     def _arm(self) -> None:
-        self._due = self._loop.time() + BEAT_S
+        self._due = self.clock() + BEAT_S
         self._beat = self._call_at(self._due, self._look)
 
     def _look(self) -> None:
         self._beat = None
-        now = self._loop.time()
+        now = self.clock()
         if now - self._due > LATE_S:
             for listener in list(self._listeners):
                 listener.late(self._due - BEAT_S, now)

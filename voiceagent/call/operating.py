@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
-from voiceagent.call.inputs import HIDDEN, write_operator
+from voiceagent.call.inputs import HIDDEN, of_the_call, write_operator
 from voiceagent.call.targets import TargetRefused, rules_of
 from voiceagent.errors import CallEnded, MediaError, RequestRefused, SipError
 
@@ -28,19 +28,20 @@ class Operating:
         """``start`` starts a task of the call: what is begun here ends with it."""
         self._call = call
         self._targets = tuple(targets)
-        self._start = start
+        self._start_task = start
         self._timeout_s = transfer_timeout_s
         self._handing: asyncio.Task[Any] | None = None
 
     @property
     def abilities(self) -> tuple[str, ...]:
-        """What this kind of call can do: hold, transfer, consult (attended transfer), send_digits."""
+        """What this kind of call can do: hold, transfer, consult (attended transfer), send_digits, listen."""
         can = self._call.leg.capabilities
         named = (
             ("hold", can.can_hold),
             ("transfer", can.can_transfer),
             ("consult", can.can_transfer and can.can_consult and self._call.transfers.can_dial),
             ("send_digits", can.can_send_digits),
+            ("listen", self._call.listening.able),
         )
         return tuple(name for name, able in named if able)
 
@@ -99,6 +100,10 @@ class Operating:
         begun = self._handing is not None and not self._handing.done()
         if begun or call.transfers.active or call.holding.caller_gone:
             raise RequestRefused("call", "is being handed to somebody else", code="handing_over")
+
+    def _start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        with of_the_call(self._call.journal):  # a task inherits whose it is from where it begins
+            return self._start_task(name, work)
 
     async def _done(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
         """Wait for ``work``, which is the call's and not the asker's. Its failure is an answer, no end."""

@@ -20,7 +20,7 @@ from voiceagent.call.leg import (
     ReferAsked,
     TransferResult,
 )
-from voiceagent.call.loop_timers import OWNER
+from voiceagent.call.loop_timers import OWNER, beyond
 from voiceagent.call.transfers import Dial
 from voiceagent.errors import MediaError, RequestRefused, SipError
 
@@ -104,8 +104,8 @@ class RecordedLeg:
 
     def stop_playing(self) -> Sequence[Heard]:
         stopped = self.inner.stop_playing()
-        if stopped:
-            self._inputs.write("heard", leg=self.number, cut=[asdict(one) for one in stopped])
+        # Also when it was nothing: a replay hands these answers out one after another.
+        self._inputs.write("heard", leg=self.number, cut=[asdict(one) for one in stopped])
         return stopped
 
     # ── inner workings ──────────────────────────────────────────────────────────────────────────
@@ -115,7 +115,8 @@ class RecordedLeg:
         inputs, about = self._inputs, {"leg": self.number, "order": order, "count": count}
         began = inputs.turn()
         try:
-            value = await work
+            with beyond(inputs):  # the leg's own timers are not in a replay
+                value = await work
         except Exception as error:
             inputs.write("leg", **about, **inputs.since(began), error=error_data(error))
             raise

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from voiceagent.call.inputs import Inputs, error_data
+from voiceagent.call.loop_timers import beyond
 from voiceagent.call.outside import Outside, as_json
 from voiceagent.call.tool_runs import output_text
 from voiceagent.media.g711 import Law
@@ -26,7 +27,8 @@ def recorded_outside(outside: Outside, inputs: Inputs | None) -> Outside:
     async def recording(key: str, work: Callable[[], Awaitable[Any]], *, kind: Any = None) -> Any:
         began = inputs.turn()
         try:
-            value = await outside(key, work, kind=kind)
+            with beyond(inputs):
+                value = await outside(key, work, kind=kind)
         except Exception as error:
             inputs.write("outside", key=key, **inputs.since(began), error=error_data(error, inputs.masked))
             raise
@@ -76,6 +78,6 @@ class _RecordedRecordings:
         def news(news: RecordingNews) -> None:
             kind = "failed" if isinstance(news, RecordingFailed) else "finished"
             self._inputs.write("recording", file=file, news=kind, facts=asdict(news))
-            told(news)
+            self._inputs.owned(told, news)
 
         return self._recordings.start(file, law, news)

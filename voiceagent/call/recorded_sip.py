@@ -12,7 +12,7 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 
 from voiceagent.call.inputs import Inputs
-from voiceagent.call.loop_timers import OWNER
+from voiceagent.call.loop_timers import BEHALF
 from voiceagent.call.sip_book import SipBook, place_of, plain_argument
 from voiceagent.errors import SipError
 from voiceagent.ids import Tokens
@@ -68,6 +68,7 @@ class RecordedEndpoint(SipEndpoint):
 
         super().__init__(config, draw)
         self.book = SipBook()
+        self._told: dict[str, Any] | None = None
 
     def follow(self, leg: str, inputs: Inputs, now: float) -> None:
         """Write the dialog of ``leg`` into a journal. Its Call-ID must not be another call's, too."""
@@ -107,7 +108,7 @@ class RecordedEndpoint(SipEndpoint):
         given["headers"] = tuple(given.get("headers", ()))
         self.drawn.clear()
         leg, effects = super().invite(target_uri, now=now, **given)
-        owner = OWNER.get()
+        owner = BEHALF.get()
         if isinstance(owner, Inputs):
             self.follow(leg, owner, now)
             drawn = self.drawn_facts()
@@ -137,11 +138,14 @@ class RecordedEndpoint(SipEndpoint):
         return {"drawn": list(self.drawn)} if self.drawn else {}
 
     def _setup(self) -> dict[str, Any]:
+        if self._told is not None:
+            return self._told
         config = self.config
         found = {one.name: getattr(config, one.name) for one in dataclasses.fields(config)}
         plain = {name: value for name, value in found.items() if name not in _NO_DATA}
         plain["timers"] = dataclasses.asdict(config.timers)
-        return {name: plain_argument(value, False) for name, value in plain.items()}
+        self._told = {name: plain_argument(value, False) for name, value in plain.items()}
+        return self._told
 
     def _trunk_facts(self, name: str) -> dict[str, Any]:
         """What its dialogs depend on; never a password."""

@@ -11,7 +11,6 @@ import asyncio
 import re
 from typing import TYPE_CHECKING
 
-from voiceagent.call.leg import Leg
 from voiceagent.call.observer import CallObserver
 from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.ivr.ports import Recording
@@ -78,7 +77,7 @@ class Recorder:
         self.files.append(file)
         self._now = _Running(self, name, file, call.leg.audio_format == "audio/pcma", self._loop.time())
         self._now.begin(self._to)
-        call.leg.tap(self._now)
+        call.taps.add(self._now)
         self._told("recording.started", self._now)
         for by in sorted(self._gates):
             call.journal.write("recording.paused", name=name, by=by)
@@ -121,15 +120,9 @@ class Recorder:
         one, self._now = self._now, None
         if one is None:
             return None
-        self._call.leg.tap(None)
+        self._call.taps.remove(one)
         one.end(reason)
         return Recording(one.name, one.file, round(one.tracks.seconds, 3))
-
-    def follow(self, former: Leg, leg: Leg) -> None:
-        """Another party is on the line: the recording goes on with it."""
-        if self._now is not None:
-            former.tap(None)
-            leg.tap(self._now)
 
     async def finished(self) -> None:
         """Wait until every file is complete, and the journal knows."""
@@ -153,7 +146,7 @@ class Recorder:
         if isinstance(news, RecordingFailed):
             if one is self._now:
                 self._now = None
-                self._call.leg.tap(None)
+                self._call.taps.remove(one)
             journal.write("recording.failed", name=one.name, file=one.file, error=news.error)
             self._told("recording.failed", one, error=news.error)
             return

@@ -48,8 +48,8 @@ def watched(
     if inputs is None:
         return {"trace": tracer(journal)}
     write_session(inputs, provider=provider, defaults=defaults, place=place, model=model, voice=voice)
-    given: dict[str, Any] = {"trace": tracer(journal), "tap": inputs, "tokens": inputs.tokens("model")}
-    return given if inputs.wall is None else {**given, "wall": inputs.wall}
+    tokens = inputs.tokens("model")
+    return {"trace": tracer(journal), "tap": inputs, "tokens": tokens, "wall": inputs.wall}
 
 
 async def opened(

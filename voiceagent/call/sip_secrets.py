@@ -18,6 +18,8 @@ _PROOFS = re.compile(
 """Headers that prove who somebody is, folded lines included."""
 _LINE = re.compile(r"(?<=\n)([^\s:]+)([ \t]*:)([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)")
 _URI_PASSWORD = re.compile(r"(\bsips?:[^\s:@<>;,\"]+):[^\s@<>;,\"]+@", re.IGNORECASE)
+_MAY_BE_PASSWORD = re.compile(r":[^\s:@<>;,\"]+:[^\s:@<>;,\"]+@")
+"""The same, found ten times faster, and more often than it is one."""
 _MEDIA_KEY = re.compile(
     r"(?<=inline:)[^\s|;]+|(?<=\na=ice-pwd:)[^\r\n]+|(?<=\nk=)[^\r\n]+", re.IGNORECASE
 )  # SDES (RFC 4568), ICE, and k= of RFC 4566
@@ -40,7 +42,9 @@ def shown(data: bytes, *, hide_keys: bool = False) -> tuple[str, bool]:
 
 def shown_head(text: str) -> str:
     """Return header lines, or a URI, without credentials."""
-    return _URI_PASSWORD.sub(r"\1:***@", _PROOFS.sub(rf"\1\2 {HIDDEN}", text))
+    if "auth" in text.lower():
+        text = _PROOFS.sub(rf"\1\2 {HIDDEN}", text)
+    return _URI_PASSWORD.sub(r"\1:***@", text) if _MAY_BE_PASSWORD.search(text) else text
 
 
 def without_claims(text: str) -> str:
@@ -56,7 +60,9 @@ def without_claims(text: str) -> str:
 
 def shown_body(text: str, *, keys: bool = False) -> str:
     """Return a body without the keys of its media; ``keys``: without the pressed keys that it tells, too."""
-    text = _MEDIA_KEY.sub(_hidden, text)
+    low = text.lower()
+    if "inline:" in low or "ice-pwd:" in low or "\nk=" in low:
+        text = _MEDIA_KEY.sub(_hidden, text)
     if not keys:
         return text
     told, signals = _SIGNAL.subn(_hidden, text)

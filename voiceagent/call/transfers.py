@@ -164,7 +164,11 @@ class Transfers:
         """Let the model speak to the target, which is not heard: the conversation is the caller's."""
         call = self._call
         call.speak_to(second.leg)
-        said = asyncio.ensure_future(whisper())
+
+        async def whispered() -> None:
+            await whisper()
+
+        said = asyncio.get_running_loop().create_task(whispered(), name=f"call {call.id}/whisper")
         try:
             await asyncio.wait({said, second.ended}, return_when=asyncio.FIRST_COMPLETED)
             if said.done():

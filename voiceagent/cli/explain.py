@@ -56,6 +56,20 @@ def run_explain(journal: Path, *, check: bool, as_json: bool) -> None:
         raise SystemExit(FAILED)
 
 
+def show_sip(journal: Path, *, as_json: bool) -> None:
+    """Print the SIP messages of the call, one a line."""
+    from voiceagent.replay.sip_story import sip_ladder
+
+    try:
+        lines = [printable(line) for line in sip_ladder(journal)]
+    except VoiceAgentError as error:
+        fail_with(error, as_json=as_json)
+    if as_json:
+        show_json({"sip": lines})
+    else:
+        print("\n".join(lines) or "no SIP messages in this journal")
+
+
 def _print(account: Account) -> None:
     """Print the head, then line by line; in colour where somebody looks at it."""
     lines = [(f"{label:>10}  {text}", "") for label, text in account.summary.lines()]

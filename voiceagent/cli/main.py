@@ -283,14 +283,18 @@ def explain(
     check: Annotated[
         bool, typer.Option("--check", help="Check that the sequencer kept its promises (I1 to I12).")
     ] = False,
+    sip: Annotated[bool, typer.Option("--sip", help="Show the SIP messages of the call instead.")] = False,
     json: Json = False,
 ) -> None:
     """Tell a call's story from its journal: requests, what they waited for, cuts, outcomes.
 
     With --check: verify invariants I1 to I12 on it; exit status 1, with line numbers, if one was broken.
     """
-    from voiceagent.cli.explain import run_explain
+    from voiceagent.cli.explain import run_explain, show_sip
 
+    if sip:
+        show_sip(journal, as_json=json)
+        return
     run_explain(journal, check=check, as_json=json)
 
 
@@ -303,7 +307,7 @@ def replay(
     ] = None,
     tolerance_ms: Annotated[
         float, typer.Option(help="How much earlier or later a decision may be, and still be the same.")
-    ] = 100.0,
+    ] = 5.0,
     json: Json = False,
 ) -> None:
     """Live recorded calls again with today's code and flows, and tell what is decided otherwise.

@@ -16,9 +16,14 @@ from voiceagent.console import (
     events,
     flows,
     health,
+    history,
+    history_export,
+    listening,
+    presets,
     problems,
     responses,
     session,
+    tags,
     trunks,
     users,
 )
@@ -28,6 +33,7 @@ from voiceagent.console.config import ConsoleConfig
 from voiceagent.console.guard import Guard
 from voiceagent.console.identity import Identity
 from voiceagent.console.limits import RateLimit
+from voiceagent.console.listeners import Listeners
 from voiceagent.console.live import Streams
 from voiceagent.console.models import ProblemModel
 from voiceagent.console.page import page_router
@@ -88,6 +94,7 @@ def create_app(
         identity=Identity(policy, database),
         audit=AuditDesk(database),
         streams=streams,
+        listeners=Listeners(config.max_listeners),
         triggers=RateLimit(config.triggers_per_s, 2 * config.triggers_per_s),
         sign_ins=RateLimit(1.0, 10.0),
         metrics=metrics,
@@ -95,13 +102,19 @@ def create_app(
         database=database,
     )
     app.state.keys = responses.KeyMemory()
+    app.state.plays = history.Plays()
     problems.install(app)
     for router in (
         calls.router,
         actions.router,
         dialling.router,
         responses.router,
+        tags.router,
+        history_export.router,  # before /v1/history/{call_id}
+        history.router,
+        presets.router,
         events.router,
+        listening.router,
         session.router,
         users.router,
         audit_log.router,
@@ -138,6 +151,7 @@ def routes_of(app: FastAPI) -> set[tuple[str, str]]:
 
 
 def close_streams(app: FastAPI) -> None:
-    """End every live stream cleanly; the first step of closing the console."""
+    """End every live stream and listening socket cleanly; the first step of closing the console."""
     parts: Parts = app.state.parts
     parts.streams.close()
+    parts.listeners.close()

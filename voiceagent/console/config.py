@@ -53,7 +53,13 @@ class ConsoleConfig:
     stream_tick_s: float = 0.05
     """After one event, those of this time go out together; 0 sends each by itself."""
     max_streams: int = 64
+    max_listeners: int = 32
+    """Sockets on which calls are heard, on all calls together."""
     heartbeat_s: float = 15.0
+    recordings_dir: str = ""
+    """Folder of the recordings that the history plays; empty: there are none."""
+    journal_dir: str = ""
+    """Folder of the journals that the history hands out; empty: there are none."""
     session_s: float = 12 * 3600.0
     """Longest life of a page's session."""
     session_idle_s: float = 30 * 60.0
@@ -98,6 +104,7 @@ class ConsoleConfig:
             "triggers_per_s",
             "stream_queue",
             "max_streams",
+            "max_listeners",
             "heartbeat_s",
             "session_s",
             "session_idle_s",

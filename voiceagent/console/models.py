@@ -331,6 +331,13 @@ class HandingOver(BaseModel):
     reason: str
 
 
+class ListenerModel(BaseModel):
+    """One who listens to a call."""
+
+    name: str
+    since: float = Field(description="Unix time.")
+
+
 class CallModel(BaseModel):
     """A call in the list."""
 
@@ -352,9 +359,11 @@ class CallModel(BaseModel):
     figures: dict[str, float | None]
     held_by: list[str] = Field(description="us: the caller hears music; caller: it does not hear us.")
     abilities: list[str] = Field(
-        description="What it takes: hold (and resume), transfer, consult (attended), send_digits."
+        description="What it takes: hold (and resume), transfer, consult (attended), send_digits, listen."
     )
     transfer: HandingOver | None = Field(description="The newest transfer, whoever asked for it.")
+    tags: list[str] = Field(description="Words that operators put on it.")
+    listeners: list[ListenerModel] = Field(description="Who hears this call now, in the order of coming.")
     links: dict[str, str]
 
 
@@ -469,6 +478,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     words = {
         400: "Malformed; `detail` names the part",
         413: "The body is too large",
+        416: "The range begins beyond the end of the file",
         401: "No valid credential",
         403: "Not with this credential, or not from our page",
         404: "Unknown call, response or flow",

@@ -6,9 +6,10 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 
 from voiceagent.console.audit import AuditDesk
@@ -16,11 +17,17 @@ from voiceagent.console.auth import NOBODY, Policy, Visitor
 from voiceagent.console.config import ConsoleConfig
 from voiceagent.console.identity import Identity
 from voiceagent.console.limits import RateLimit
+from voiceagent.console.listeners import Listeners
 from voiceagent.console.live import Streams
 from voiceagent.console.ports import CallView, Directory, Webhooks
 from voiceagent.console.problems import Problem, call_ended, unknown_call
 from voiceagent.errors import CallEnded
 from voiceagent.store import Database, DatabaseDown
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,7 @@ class Parts:
     identity: Identity
     audit: AuditDesk
     streams: Streams
+    listeners: Listeners
     triggers: RateLimit
     sign_ins: RateLimit
     metrics: Callable[[], str] | None
@@ -47,12 +55,12 @@ class AsciiJson(JSONResponse):
         return json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
-def parts_of(request: Request) -> Parts:
+def parts_of(request: HTTPConnection) -> Parts:
     """Return the console's parts."""
     return cast("Parts", request.app.state.parts)
 
 
-def visitor_of(request: Request) -> Visitor:
+def visitor_of(request: HTTPConnection) -> Visitor:
     """Return who asks, as the guard found them."""
     return cast("Visitor", request.scope.get("state", {}).get("visitor", NOBODY))
 
@@ -81,7 +89,7 @@ def ended(directory: Directory, call_id: str, error: CallEnded) -> Problem:
 
 def limit(rate: RateLimit, key: str, what: str) -> None:
     """Raise the 429 when ``key`` is too fast."""
-    wait = rate.take(key, asyncio.get_running_loop().time())
+    wait = rate.take(key, loop_time())
     if wait > 0:
         seconds = max(1, round(wait + 0.5))
         raise Problem(
@@ -92,12 +100,17 @@ def limit(rate: RateLimit, key: str, what: str) -> None:
         )
 
 
-def peer_of(request: Request) -> str:
+def loop_time() -> float:
+    """Return the time of the loop's clock, in seconds."""
+    return asyncio.get_running_loop().time()
+
+
+def peer_of(request: HTTPConnection) -> str:
     """Return the address that a request comes from."""
     return request.client.host if request.client else ""
 
 
-def audit(request: Request, action: str, target: str = "", **details: Any) -> None:
+def audit(request: HTTPConnection, action: str, target: str = "", **details: Any) -> None:
     """Keep who did what, to what, and from where: one line of the audit log."""
     parts_of(request).audit.note(visitor_of(request), peer_of(request), action, target, **details)
 
@@ -105,3 +118,11 @@ def audit(request: Request, action: str, target: str = "", **details: Any) -> No
 def database_down(down: DatabaseDown) -> Problem:
     """Return the 503 for what needs the database while it is away."""
     return Problem(503, "database_down", f"{down}.", headers={"Retry-After": "5"})
+
+
+async def ask_database(parts: Parts, work: Callable[[Connection], Result]) -> Result:
+    """Do ``work`` with the database; raises the 503 while it is away, and what ``work`` raises."""
+    try:
+        return await parts.identity.read(work)
+    except DatabaseDown as down:
+        raise database_down(down) from None

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from voiceagent.console.ports_listen import Listener
 from voiceagent.errors import Fault, VoiceAgentError
 
 
@@ -74,9 +75,13 @@ class CallView:
     held_by: Sequence[str] = ()
     """Who holds whom: us (the caller hears music), caller (it does not hear us)."""
     abilities: Sequence[str] = ()
-    """What :class:`Act` can do here: hold, transfer, consult, send_digits. Empty once it has ended."""
+    """What can be done here: hold, transfer, consult, send_digits, listen. Empty once it has ended."""
     transfer: Mapping[str, Any] | None = None
     """The newest transfer: target, attended, state (trying, done, failed), status, reason."""
+    tags: Sequence[str] = ()
+    """Words that operators put on it."""
+    listeners: Sequence[Mapping[str, Any]] = ()
+    """Who listens: name, since (Unix time)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +210,17 @@ class Directory(Protocol):
 
         Raises RequestRefused, by ``code``: ``bad_target``; ``denied_target`` and ``target_not_allowed``
         (policy); ``not_answered``, ``handing_over``, ``not_supported`` and ``failed`` (not now, or not here).
+        """
+        ...
+
+    def tagged(self, call_id: str, tags: Sequence[str], *, operator: str) -> None:
+        """Know a call's tags, which the database has by now; harmless for a call that is not known here."""
+        ...
+
+    def listen(self, call_id: str, *, operator: str) -> Listener:
+        """Let one more hear both sides, who is shown to others from now on.
+
+        Raises RequestRefused, by ``code``: ``not_answered``, ``not_supported``, ``too_many_listeners``.
         """
         ...
 

@@ -47,6 +47,7 @@ TITLES = {
     "csrf": "The request did not come from our page",
     "too_many_requests": "Too many requests",
     "too_many_streams": "Too many live streams",
+    "too_many_listeners": "Too many listen already",
     "head_too_large": "The headers are too large",
     "body_too_large": "The body is too large",
     "body_too_slow": "The body came too slowly",
@@ -66,6 +67,12 @@ TITLES = {
     "last_admin": "One admin has to stay",
     "wrong_password": "This is not the password",
     "no_password": "A key has no password",
+    "unknown_preset": "No such preset",
+    "not_in_history": "Not in the history yet",
+    "no_recording": "No such recording",
+    "no_journal": "No such journal",
+    "range_not_satisfiable": "The file is shorter than that",
+    "too_many": "There are enough of them",
 }
 
 REMEDIES = {
@@ -80,6 +87,7 @@ REMEDIES = {
     "csrf": "Send the header X-Voiceagent-CSRF: 1 and an Origin, or use a bearer token.",
     "too_many_requests": "Wait for Retry-After seconds.",
     "too_many_streams": "Close another stream, or raise console.max_streams.",
+    "too_many_listeners": "Wait until one of them leaves; the calls' `listeners` tell who they are.",
     "webhook_signature": "Set hosted.webhook_secrets to the secret that the provider shows for it.",
     "webhook_timestamp": "Set the clocks; at most 300 s of difference are allowed.",
     "target_not_allowed": "Add it to outbound.allowed; it is empty by default.",

@@ -76,6 +76,12 @@ def check_pairs(metadata: Mapping[str, str]) -> None:
             raise RequestRefused(f"metadata.{key}", f"keys beginning with {OUR_PREFIX} are reserved")
 
 
+def check_text(field: str, text: str) -> None:
+    """Refuse what JSON can spell and UTF-8 cannot. Raises RequestRefused."""
+    if plain(text) != text:
+        raise RequestRefused(field, "holds half a character (a lone surrogate)")
+
+
 @router.post(
     "/v1/calls/{call_id}/responses",
     status_code=202,

@@ -86,10 +86,21 @@ RULES: tuple[tuple[str, str, Right], ...] = (
     ("GET", _CALL, Right.VIEW),
     ("GET", f"{_CALL}/responses", Right.VIEW),
     ("GET", f"{_CALL}/responses/{{response_id}}", Right.VIEW),
+    ("GET", "/v1/presets", Right.VIEW),
+    # The first line that fits counts: the export is no call.
+    ("GET", "/v1/history/export", Right.MANAGE),
+    ("GET", "/v1/history", Right.VIEW),
+    ("GET", "/v1/history/{call_id}", Right.VIEW),
+    ("GET", "/v1/history/{call_id}/recording", Right.LISTEN),
+    ("GET", "/v1/history/{call_id}/journal", Right.MANAGE),
+    # ── listening ──
+    (WEBSOCKET, f"{_CALL}/listen", Right.LISTEN),
     # ── acting ──
     ("POST", "/v1/calls", Right.ACT),
     ("POST", f"{_CALL}/responses", Right.ACT),
     ("DELETE", f"{_CALL}/responses/{{response_id}}", Right.ACT),
+    ("POST", f"{_CALL}/tags", Right.ACT),
+    ("DELETE", f"{_CALL}/tags/{{tag}}", Right.ACT),
     ("POST", f"{_CALL}/actions/hangup", Right.ACT),
     ("POST", f"{_CALL}/actions/hold", Right.ACT),
     ("POST", f"{_CALL}/actions/resume", Right.ACT),
@@ -97,6 +108,9 @@ RULES: tuple[tuple[str, str, Right], ...] = (
     ("POST", f"{_CALL}/actions/send_digits", Right.ACT),
     # ── managing ──
     ("POST", "/v1/flows/reload", Right.MANAGE),
+    ("POST", "/v1/presets", Right.MANAGE),
+    ("PUT", "/v1/presets/{preset_id}", Right.MANAGE),
+    ("DELETE", "/v1/presets/{preset_id}", Right.MANAGE),
     ("GET", "/v1/audit", Right.MANAGE),
     ("GET", "/v1/audit/export", Right.MANAGE),
     ("GET", "/v1/audit/verify", Right.MANAGE),

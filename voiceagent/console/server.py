@@ -21,6 +21,8 @@ from voiceagent.tasks import TaskNest
 
 _log = logging.getLogger("voiceagent.console")
 
+WS_MESSAGE = 4096
+"""Largest message taken from a WebSocket; frames of sound have 160 bytes."""
 GRACE_S = 3
 """How long answers under way may take to finish when the console closes."""
 
@@ -46,7 +48,9 @@ class ConsoleServer:
         config = uvicorn.Config(
             self._app,
             http=_protocol(parts.config.header_deadline_s),
-            ws="none",
+            ws="auto",
+            ws_max_size=WS_MESSAGE,
+            ws_per_message_deflate=False,
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -90,11 +90,14 @@ def call_data(view: CallView) -> Json:
         "held_by": list(view.held_by),
         "abilities": list(view.abilities),
         "transfer": plain(view.transfer),
+        "tags": plain(view.tags),
+        "listeners": plain(view.listeners),
         "links": {
             "self": f"/v1/calls/{view.id}",
             "responses": f"/v1/calls/{view.id}/responses",
             "hangup": f"/v1/calls/{view.id}/actions/hangup",
             "actions": f"/v1/calls/{view.id}/actions",
+            "listen": f"/v1/calls/{view.id}/listen",
         },
     }
 

@@ -6,7 +6,8 @@ A tap costs the audio lane nothing: frames of that lane pass untouched.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 from voiceagent.errors import VoiceAgentError
 from voiceagent.realtime.frames import FrameListener, FrameTransport
@@ -18,6 +19,18 @@ class LinkTap(Protocol):
 
     def opening(self) -> int:
         """A socket is being opened; return its number."""
+        ...
+
+    def beyond(self) -> AbstractContextManager[None]:
+        """What is done within is the transport's doing, not the session's."""
+        ...
+
+    def early(self) -> AbstractContextManager[None]:
+        """Frames that come within had come before anybody listened."""
+        ...
+
+    def owned(self, work: Callable[..., Any], /, *args: Any) -> Any:
+        """Do what the transport brings about on behalf of the session."""
         ...
 
     def opened(self, socket: int) -> None:
@@ -40,6 +53,14 @@ class LinkTap(Protocol):
         """It is gone; ``ours``: we had begun to close it."""
         ...
 
+    def turn(self) -> int:
+        """Return where the event loop is: see :meth:`gone`."""
+        ...
+
+    def gone(self, socket: int, waited: int) -> None:
+        """Somebody has waited for its end since the turn ``waited``."""
+        ...
+
     def sent(self, socket: int, data: bytes) -> None:
         """A control frame of ours leaves."""
         ...
@@ -59,25 +80,32 @@ class TappedTransport:
         self._closing = False
         self._listener: FrameListener | None = None
         self._frame: Callable[[bytes | str], None] = _nobody
+        self._owned = tap.owned
         self.send_audio = inner.send_audio
-        self.wait_closed = inner.wait_closed
 
     def listen(self, listener: FrameListener) -> None:
         self._listener = listener
         self._frame = listener.frame_received
-        self._inner.listen(self)
+        with self._tap.early():
+            self._inner.listen(self)
 
     def frame_received(self, data: bytes | str) -> None:
-        self._frame(data)
+        self._owned(self._frame, data)
 
     def transport_closed(self, code: int | None, reason: str) -> None:
         self._tap.closed(self.socket, code, reason, ours=self._closing)
         if self._listener is not None:
-            self._listener.transport_closed(code, reason)
+            self._owned(self._listener.transport_closed, code, reason)
 
     def send(self, data: bytes) -> None:
         self._tap.sent(self.socket, data)
         self._inner.send(data)
+
+    async def wait_closed(self) -> None:
+        waited = self._tap.turn()
+        with self._tap.beyond():
+            await self._inner.wait_closed()
+        self._tap.gone(self.socket, waited)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         self._closing = True
@@ -105,9 +133,10 @@ async def open_tapped(
     """Open a socket and tell ``tap`` about it."""
     socket = tap.opening()
     try:
-        opened = await open_transport(
-            url, headers, timeout_s=timeout_s, max_bytes=max_bytes, audio_limit=audio_limit
-        )
+        with tap.beyond():
+            opened = await open_transport(
+                url, headers, timeout_s=timeout_s, max_bytes=max_bytes, audio_limit=audio_limit
+            )
     except VoiceAgentError as error:
         tap.failed(socket, error)
         raise

@@ -21,6 +21,8 @@ from typing import IO, Any, Protocol
 
 FORMAT_VERSION = 1
 QUEUE_LIMIT = 20_000
+BATCH_S = 0.02
+"""Entries of so long are written together: waking the thread for each costs more than writing it."""
 
 
 class Gathered(Protocol):
@@ -69,6 +71,10 @@ class Journal:
     def now(self) -> float:
         """Seconds since the call began: the ``t`` of an entry that is written now."""
         return self._monotonic() - self._start
+
+    def keep_time(self, monotonic: Callable[[], float]) -> None:
+        """Take ``t`` from another reading of the same clock."""
+        self._monotonic = monotonic
 
     def tap(self, tap: Callable[[Mapping[str, Any]], None]) -> None:
         """Have ``tap`` called with every entry, synchronously, before it is written."""
@@ -119,7 +125,8 @@ class JournalWriter:
         self.folder = folder
         self._tap = tap
         self.dropped = 0
-        self._queue: queue.Queue[tuple[Path, dict[str, Any] | None] | None] = queue.Queue()
+        self._queue: queue.SimpleQueue[tuple[Path, dict[str, Any] | None] | None] = queue.SimpleQueue()
+        self._closing = threading.Event()
         self._files: dict[Path, IO[str]] = {}
         self.failed: str | None = None
         """The last error of the disk, for readiness and alarms; calls go on regardless."""
@@ -139,10 +146,11 @@ class JournalWriter:
         if entry is not None and self._queue.qsize() >= QUEUE_LIMIT:
             self.dropped += 1
         else:
-            self._queue.put_nowait((path, entry))
+            self._queue.put((path, entry))
 
     def close(self) -> None:
         """Write what is queued, close all files and end the thread."""
+        self._closing.set()
         self._queue.put(None)
         self._thread.join()
 
@@ -150,6 +158,7 @@ class JournalWriter:
         while True:
             touched: set[Path] = set()
             entry = self._queue.get()
+            self._closing.wait(BATCH_S)
             while entry is not None:
                 path, line = entry
                 self._write(path, line, touched)

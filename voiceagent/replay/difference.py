@@ -13,7 +13,8 @@ from voiceagent.records.journal import plain
 Entry = Mapping[str, Any]
 Kind = Literal["missing", "extra", "changed", "time"]
 
-DEFAULT_TOLERANCE_S = 0.1
+DEFAULT_TOLERANCE_S = 0.005
+"""A replay of unchanged code sees the recorded clock: to the millisecond that clocks are read in."""
 CONTEXT = 3
 """Decisions before the first difference that are shown with it."""
 ALIGN_LIMIT = 4000

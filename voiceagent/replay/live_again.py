@@ -98,6 +98,7 @@ class _Life:
     async def live(self) -> Replayed:
         script, made = self._script, self._made
         journal = Journal(None, None, monotonic=self._loop.time)
+        self._loop.set_clock(round(self._recording.loop_start + float(made["made"]), 6))
         journal.tap(script.tap)
         inputs = Inputs(journal, str(made["seed"]), wall=self._wall)
         legs = ReplayLegs(script)
@@ -140,7 +141,7 @@ class _Life:
         return Replayed(script.decisions, script.untaken, stood_still and self._recording.ended)
 
     def _wall(self) -> float:
-        return float(self._made["started_at"]) + self._loop.time() - self._recording.loop_start
+        return float(self._made["began_at"]) + self._loop.time() - self._recording.loop_start
 
     # ── the two ends ────────────────────────────────────────────────────────────────────────────
     def _first_leg(self, legs: ReplayLegs) -> Leg:
@@ -217,6 +218,10 @@ class _Life:
                 call.end(entry["reason"], kind=OutcomeClass(entry["kind"]))
             case "cancelled":
                 self._run.cancel()
+            case "listen":
+                self._refusable(call.listening.join, entry["operator"])
+            case "listen_ended":
+                call.listening.leave(entry["listener"], entry["dropped"])
             case "hold":
                 self._wish(call.operating.hold(entry["operator"]))
             case "resume":
@@ -229,6 +234,13 @@ class _Life:
             case _:
                 return False
         return True
+
+    @staticmethod
+    def _refusable(act: Callable[..., object], *given: Any) -> None:
+        try:
+            act(*given)
+        except (CallEnded, RequestRefused):
+            return  # refused then, or now; what the call does about it is compared
 
     def _trigger(self, entry: Entry) -> None:
         options = dict(entry["options"])
@@ -246,7 +258,7 @@ class _Life:
             except (CallEnded, RequestRefused):
                 return
 
-        task = asyncio.ensure_future(asked())
+        task = self._loop.begin(asked())
         self._wishes.add(task)
         task.add_done_callback(self._wishes.discard)
 

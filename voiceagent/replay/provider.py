@@ -41,6 +41,7 @@ class ReplaySocket:
     def listen(self, listener: FrameListener) -> None:
         self._listener = listener
         early, self._early = self._early, []
+        early += [_data(entry) for entry in self._script.pull_frames(self.number)]
         for data in early:
             listener.frame_received(data)
 
@@ -59,7 +60,11 @@ class ReplaySocket:
             self._loop.call_soon(self._end, left["code"], left["reason"])
 
     async def wait_closed(self) -> None:
-        await asyncio.shield(self._gone)
+        key = ("gone", self.number)
+        if self._script.knows(key, self._is_gone):
+            await self._script.answered(key)
+        else:
+            await asyncio.shield(self._gone)
 
     # ── the recording speaks ────────────────────────────────────────────────────────────────────
     def frame(self, data: bytes) -> bool:
@@ -84,6 +89,9 @@ class ReplaySocket:
         self._gone.set_result(None)
         if self._listener is not None:
             self._listener.transport_closed(code, reason)
+
+    def _is_gone(self, one: Input) -> bool:
+        return one.entry.get("socket") == self.number and one.entry.get("state") == "gone"
 
     def _is_end(self, one: Input) -> bool:
         return one.entry.get("socket") == self.number and one.entry.get("state") == "closed"
@@ -119,10 +127,11 @@ class ReplayProvider:
     def _link(self, entry: Mapping[str, Any]) -> bool:
         if entry["state"] == "closed":
             return self._socket(entry["socket"]).closed(entry)
-        return self._script.answer(("socket", entry["socket"]), entry)
+        name = "gone" if entry["state"] == "gone" else "socket"
+        return self._script.answer((name, entry["socket"]), entry)
 
     def _frame(self, entry: Mapping[str, Any]) -> bool:
-        return self._socket(entry["socket"]).frame(entry["frame"].encode("utf-8", "surrogatepass"))
+        return self._socket(entry["socket"]).frame(_data(entry))
 
     def _audio(self, entry: Mapping[str, Any]) -> bool:
         frame = _AUDIO % (
@@ -132,6 +141,10 @@ class ReplayProvider:
             _sound(self._format, tuple(entry["amounts"])),
         )
         return self._socket(entry["socket"]).frame(frame.encode())
+
+
+def _data(entry: Mapping[str, Any]) -> bytes:
+    return entry["frame"].encode("utf-8", "surrogatepass")
 
 
 _AUDIO = (

@@ -20,7 +20,9 @@ Entry = Mapping[str, Any]
 
 PULLED = frozenset({"in.call", "in.session", "in.dial", "in.heard"})
 """Inputs that the call asks for: they are handed out when it does, at no time of their own."""
-NOT_COMPARED = frozenset({"operator.trigger", "operator.withdraw", "operator.hang_up", "operator.dial"})
+NOT_COMPARED = frozenset(
+    {"operator.trigger", "operator.withdraw", "operator.hang_up", "operator.dial", "operator.tag"}
+)
 """Written by whoever took an operator's wish, beside the call: the wish itself is an input."""
 
 
@@ -41,6 +43,8 @@ class Input:
     turn: int = 0
     """Turn of the loop in which it entered; 0: the loop was at rest before."""
     line: int = 0
+    amid: bool = False
+    """Others of the call ran after it, in the same turn of the loop."""
 
     @property
     def kind(self) -> str:
@@ -74,6 +78,8 @@ class Recording:
     """Entries that were dropped when the disk could not follow."""
     ended: bool = False
     """False: the journal was torn off before the call's end."""
+    clock: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
+    """What time it was (seconds since the call began) in which turn of the loop."""
     late: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     """From when to when the loop did nothing: timers that were due then fired after it."""
     sip: SipRecording = field(default_factory=SipRecording)
@@ -131,6 +137,7 @@ def read_recording(path: Path) -> Recording:
         )
     found.decisions, found.sip = decisions, sip
     found.missing = missing
+    found.clock.sort()
     found.inputs.sort(key=lambda one: one.at)  # stable: what entered at the same time keeps its order
     return found
 
@@ -157,34 +164,31 @@ def _number(line: int, entry: Entry, name: str) -> float:
     return float(value)
 
 
-_IN_TASKS = ("hold", "resume", "transfer", "send_digits")
-"""Wishes of operators that a task carries out."""
-
-
 def _awaited(kind: str, entry: Entry) -> bool:
     """Return whether an input is the answer that somebody of ours was waiting for."""
     return (
         kind in ("in.outside", "in.rest")
         or (kind == "in.leg" and "count" in entry)
         or (kind == "in.link" and entry.get("state") != "closed")
-        or (kind == "in.operator" and entry.get("what") in _IN_TASKS)
     )
 
 
 def _take(found: Recording, line: int, entry: Entry, t: float, before: int) -> None:
     kind = str(entry["type"])
     turn = int(entry.get("g", 0))
+    found.clock += [(int(number), round(float(ms) / 1000, 6)) for number, ms in entry.get("clock", ())]
     if kind == "in.caller_audio":
         at = float(entry["since"])
         gaps: list[Any] = entry["gaps"]
         for gap in gaps:
-            ms, frames = cast("list[float]", gap) if isinstance(gap, list) else (gap, 1)
+            ms, frames, *more = cast("list[float]", gap) if isinstance(gap, list) else (gap, 1)
             at += ms / 1000
             one = {"type": "in.caller_frames", "leg": entry["leg"], "frames": int(frames)}
-            found.inputs.append(Input(round(at, 6), one, None, 0, line))
+            found.inputs.append(Input(round(at, 6), one, None, int(more[0]) if more else 0, line))
     elif kind == "in.audio":
         since = float(entry["since"])
-        for delta in entry["deltas"]:
+        turns: list[int] = entry.get("turns") or [0] * len(entry["deltas"])
+        for turn, delta in zip(turns, entry["deltas"], strict=True):
             at = round(since + delta[0] / 1000, 6)
             found.inputs.append(Input(at, {**entry, "amounts": delta[1:]}, before, turn, line))
     elif kind == "in.timers":
@@ -193,6 +197,14 @@ def _take(found: Recording, line: int, entry: Entry, t: float, before: int) -> N
             one = {"type": "in.timer", "due": round(float(due) / 1000, 6), "name": str(name)}
             at = round(float(entry["since"]) + float(ms) / 1000, 6)
             found.inputs.append(Input(at, one, before, int(turn), line))
+    elif kind == "in.clock":
+        return
+    elif kind == "in.amid":
+        last = found.inputs[-1]
+        for one in reversed(found.inputs):
+            if (one.kind, one.turn) != ("operator", last.turn):
+                break
+            one.amid = True
     elif kind == "in.late":
         found.late.append((float(entry["since"]), float(entry["until"])))
     else:

@@ -4,10 +4,11 @@
 """An event loop that lives through a recording: its clock jumps, and inputs enter where they once did.
 
 A real loop is late: a timer fires some milliseconds after it is due, and what arrives meanwhile may be
-handled first. The recording says which it was: it counts the decisions before every input. So a timer that is
-due just before an input waits until after it when the recording shows no further decision before that input,
-and fires before it when it does. What an input woke runs for as many turns of the loop as it did until the
-next input came. Nothing else is left to the clock.
+handled first. The recording says which it was: the timers that fired are inputs themselves, every input
+counts the decisions before it and names the turn of the loop in which it entered, and what time it was in the
+turns between is written down. So what an input woke runs for as many turns as it did until the next input
+came, and sees the same clock. Only a timer of which the recording knows nothing (in unchanged code, one that
+was cancelled before it fired) is left to the clock.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ import heapq
 import math
 import selectors
 from bisect import bisect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextvars import Context
 from typing import Any, Protocol
 
 from voiceagent.call.loop_timers import at_once, timer_name
-from voiceagent.call.loop_turns import FOLLOWED, REST
+from voiceagent.call.loop_turns import REST
 from voiceagent.replay.timers import is_timer
 from voiceagent.simulate.inner_selector import InnerSelector
 from voiceagent.simulate.virtual_loop import VirtualDeadlock
@@ -34,13 +35,12 @@ SAME_MOMENT_S = 0.0015
 NEXT_STALL_S = 0.05
 """A stall that begins so soon after another one is part of the same trouble."""
 FOLLOWING_STALLS = 3
-LAST_STALL_S = 0.5
 TINY_S = 1e-6
 MOST_SPINS = 100_000
 """Turns in a row in which something is ready, until timers fire all the same: somebody waits by spinning."""
 
-Following = tuple[float, int, int]
-"""The next input: time (loop's clock), decisions before it, turn of the loop."""
+Following = tuple[float, int, int, int]
+"""The next input: time (loop's clock), decisions before it, turn of the loop, line of the journal."""
 
 
 class Script(Protocol):
@@ -52,6 +52,14 @@ class Script(Protocol):
 
     def enter(self) -> None:
         """Let the next input enter, synchronously."""
+        ...
+
+    def enters_amid(self) -> bool:
+        """Return whether the next input entered before others ran in the same turn of the loop."""
+        ...
+
+    def moment(self, turn: int) -> float | None:
+        """Return what time it was in that turn of the loop; None if that is not known."""
         ...
 
     def next_timer(self) -> tuple[str, float] | None:
@@ -66,8 +74,8 @@ class Script(Protocol):
         """Return whether the recording says when this timer fires."""
         ...
 
-    def next_frames(self) -> float | None:
-        """Return the time of the next input for which only time counts."""
+    def next_frames(self) -> Following | None:
+        """Return the next input for which only time counts, and its turn where there is one."""
         ...
 
     def enter_frames(self) -> None:
@@ -77,10 +85,6 @@ class Script(Protocol):
     @property
     def decided(self) -> int:
         """Decisions made so far."""
-        ...
-
-    def recorded_time(self) -> float | None:
-        """Return when the next decision was made in the recording (loop's clock)."""
         ...
 
     def stands_still(self) -> None:
@@ -170,6 +174,25 @@ class ReplayLoop(asyncio.SelectorEventLoop):
         finally:
             self.threads_at_work -= 1
 
+    def begin(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start a task whose first step runs now: whose task it was then, was at work already."""
+        task = self.create_task(work)
+        self._ready.pop()._run()  # type: ignore[attr-defined]
+        return task
+
+    def _run_once(self) -> None:
+        """Asyncio's own, but that inputs may enter between two callbacks of one turn."""
+        if self.script is None or self.threads_at_work:
+            super()._run_once()  # type: ignore[misc]
+            return
+        self.turn()
+        ready: Any = self._ready  # type: ignore[attr-defined]
+        for _ in range(len(ready)):
+            self._enter_amid()
+            handle = ready.popleft()
+            if not handle.cancelled():
+                handle._run()
+
     # ── steering ────────────────────────────────────────────────────────────────────────────────
     def turn(self) -> None:
         """Decide what happens in this turn: an input enters, timers fire, or only what is ready runs."""
@@ -180,9 +203,10 @@ class ReplayLoop(asyncio.SelectorEventLoop):
             self._spins += 1
             following = script.next_input() if script is not None else None
             if script is not None:
+                self._frames_of_turn(script, following)
                 if following is not None and self._is_its_turn(script, following):
                     self._enter(script, following)
-                self._catch_up(script)
+                self._set_moment(script)
             return
         self._spins = 0
         if script is None:
@@ -190,41 +214,66 @@ class ReplayLoop(asyncio.SelectorEventLoop):
             return
         while not self._step(script):
             pass
+        self._set_moment(script)
+
+    @property
+    def _running(self) -> int:
+        """The turn of the recorded loop in which ran what runs in this turn, after inputs have entered."""
+        return self._turn + self._turns - self._entered + 1
+
+    def _set_moment(self, script: Script) -> None:
+        """Set the clock to what it was in this turn."""
+        following = script.next_input()
+        if following is not None and 0 < following[2] < self._running - 1:
+            return  # today's code takes more turns
+        moment = script.moment(self._running)
+        if moment is not None:
+            self._now = max(self._now, moment)
+
+    def _enter_amid(self) -> None:
+        """Let inputs enter that entered before what is still to run in this turn."""
+        script = self.script
+        while script is not None and script.enters_amid():
+            following = script.next_input()
+            assert following is not None
+            at, before, turn, _ = following
+            if not self._follows(turn) or self._running < turn or script.decided < before:
+                return
+            self._entered, self._turn = self._turns + 1, turn
+            self._now = max(self._now, at)
+            self._do(script.enter)
 
     def _is_its_turn(self, script: Script, following: Following) -> bool:
         """Return whether an input enters while what the one before has woken is still running."""
-        at, before, turn = following
+        at, before, turn, _ = following
         if self._follows(turn):
             return self._turns - self._entered >= turn - self._turn and script.decided >= before
         return turn == 0 and at <= self._now + SAME_MOMENT_S and script.decided >= before
 
     def _follows(self, turn: int) -> bool:
         """Return whether the loop did not rest between the last input and this one."""
-        return turn > 0 and -1 <= turn - self._turn <= FOLLOWED
+        return turn > 0 and -1 <= turn - self._turn < REST
 
     def _step(self, script: Script) -> bool:
         """Let one thing happen; True when the loop has something to do then."""
         following, due = script.next_input(), self._due()
         frames = script.next_frames()
         enters = following is not None and self._is_first(script, following, due)
-        moment = following[0] if enters and following is not None else due
-        if frames is not None and (moment is None or frames <= moment):
-            self._now = max(self._now, frames)
-            self._do(script.enter_frames)
+        first = enters and following is not None and _earlier(frames, following)
+        if frames is not None and (first or (not enters and (due is None or frames[0] <= due))):
+            self._enter_frames(script, frames)
         elif enters and following is not None:
             self._enter(script, following)
-            self._catch_up(script)
         elif due is None or max(due, self._now) > self._until:
             script.stands_still()
             return True
         else:
-            self._now = max(self._now, self._when_recorded(script, following, due))
             self._fire_due(due)
         return self.busy
 
     def _is_first(self, script: Script, following: Following, due: float | None) -> bool:
         """Return whether the next input enters before the next timer fires."""
-        at, before, _ = following
+        at, before, _, _ = following
         if due is None or due > at + self._late_s:
             return True
         if due <= at - self._lateness(due):
@@ -246,44 +295,37 @@ class ReplayLoop(asyncio.SelectorEventLoop):
             end = until  # the turns that followed were slow ones, too
         return end - due + self._late_s
 
-    def _when_recorded(self, script: Script, following: Following | None, due: float) -> float:
-        """Return when this timer fired in the recording, as far as its next decision tells."""
-        if following is not None and script.decided >= following[1]:
-            return due
-        then = script.recorded_time()
-        return then if then is not None and due < then <= due + self._lateness(due) else due
-
-    def _catch_up(self, script: Script) -> None:
-        """What an input, or a timer, has woken took its time: the next decision before the next input tells.
-
-        After the last input only a stall is believed, not a pause.
-        """
-        following, then = script.next_input(), script.recorded_time()
-        if then is None:
-            return
-        if following is not None and script.decided < following[1]:
-            self._now = max(self._now, min(then, following[0]))
-        elif following is None and then <= self._now + LAST_STALL_S:
-            self._now = max(self._now, then)
-
     def _enter(self, script: Script, following: Following | None) -> None:
         """Let an input enter, and all that entered in the same turn of the loop."""
         turn = 0 if following is None else following[2]
         if turn:
             self._entered, self._turn = self._turns, turn
         while following is not None:
+            self._frames_before(script, following)
             self._now = max(self._now, following[0])
-            self._frames_before(script, following[0])
             self._do(script.enter if script.next_timer() is None else self._fire_recorded)
             following = script.next_input()
             if not turn or following is None or following[2] != turn or script.decided < following[1]:
                 return
 
-    def _frames_before(self, script: Script, at: float) -> None:
+    def _frames_before(self, script: Script, following: Following) -> None:
         frames = script.next_frames()
-        while frames is not None and frames <= at:
-            self._do(script.enter_frames)
+        while frames is not None and _earlier(frames, following):
+            self._enter_frames(script, frames)
             frames = script.next_frames()
+
+    def _frames_of_turn(self, script: Script, following: Following | None) -> None:
+        """Let frames enter that came while what an input had woken was still running."""
+        frames = script.next_frames()
+        while frames is not None and 0 < frames[2] < self._running and self._follows(frames[2]):
+            if following is not None and not _earlier(frames, following):
+                return
+            self._enter_frames(script, frames)
+            frames = script.next_frames()
+
+    def _enter_frames(self, script: Script, frames: Following) -> None:
+        self._now = max(self._now, frames[0])
+        self._do(script.enter_frames)
 
     def _do(self, work: Callable[[], None]) -> None:
         try:
@@ -330,7 +372,7 @@ class ReplayLoop(asyncio.SelectorEventLoop):
         alive: list[Any] = [
             one
             for one in self._scheduled  # type: ignore[attr-defined]
-            if not one.cancelled() and _name(one) == name and is_timer(one.when(), due, self._now)
+            if not one.cancelled() and _name(one) == name and is_timer(one.when(), due)
         ]
         script.forget_timer()
         if alive:
@@ -371,6 +413,11 @@ class ReplayLoop(asyncio.SelectorEventLoop):
         """Have asyncio fire the timers up to ``horizon``, whatever the clock says; None: none of them."""
         # It fires what is due before time() + _clock_resolution: the one knob that it leaves.
         self._clock_resolution = -math.inf if horizon is None else horizon - self._now + TINY_S
+
+
+def _earlier(one: Following | None, other: Following) -> bool:
+    """Return whether one input entered before another one."""
+    return one is not None and (one[0], one[3]) < (other[0], other[3])
 
 
 def _name(handle: Any) -> str:

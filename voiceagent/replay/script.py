@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from voiceagent.replay.recording import Decision, Input, Recording, compared
+from voiceagent.replay.recording import Input, Recording, compared
 from voiceagent.replay.replay_loop import Following
 from voiceagent.replay.timers import is_timer
 
 PULL_WINDOW_S = 0.5
 """How far from its recorded moment a result may be handed out that the call asks for at once."""
+
+Moment = tuple[int, float]
+"""What time (loop's clock) it was in which turn of the loop."""
 
 
 @dataclass(slots=True)
@@ -44,19 +47,17 @@ class ReplayScript:
         """``stop`` is called when nothing can happen any more."""
         self._start = recording.loop_start
         self._stop = stop
-        self._recorded: list[Decision] = recording.decisions
         self._inputs = deque(one for one in recording.inputs if one.before is not None)
         self._frames = deque(one for one in recording.inputs if one.before is None)
         self._pulled: dict[str, list[Input]] = {}
         for one in recording.pulled:
             self._pulled.setdefault(one.kind, []).append(one)
         self._answers: dict[tuple[Any, ...], Answer] = {}
-        self._timers: dict[str, list[tuple[float, float]]] = {}
-        """Recorded timers that are still to fire, by name: when they were due, when they fired."""
+        self._timers: dict[str, list[float]] = {}
+        """When recorded timers are due that are still to fire, by name."""
         for one in self._inputs:
             if one.kind == "timer":
-                fired = (self._start + one.entry["due"], self._start + one.at)
-                self._timers.setdefault(one.entry["name"], []).append(fired)
+                self._timers.setdefault(one.entry["name"], []).append(self._start + one.entry["due"])
         self.clock: Callable[[float], None] = lambda to: None
         """Moves the loop's clock forward."""
         self.anchor: Callable[[int], None] = lambda turn: None
@@ -68,24 +69,36 @@ class ReplayScript:
         """Every decision of the replay, in order."""
         self.over = False
         self._torn = None if recording.ended else recording.last
+        self._moments = deque((turn, round(self._start + at, 6)) for turn, at in recording.clock)
 
     # ── Script ──────────────────────────────────────────────────────────────────────────────────
     def next_input(self) -> Following | None:
         if not self._inputs:
             return None
         one = self._inputs[0]
-        return round(self._start + one.at, 6), one.before or 0, one.turn
+        return round(self._start + one.at, 6), one.before or 0, one.turn, one.line
 
     def enter(self) -> None:
         self._take(self._inputs.popleft())
         if self._torn is not None and not self._inputs:
             self.stands_still()  # the recording says no more: whatever comes now cannot be compared
 
-    def next_frames(self) -> float | None:
-        return round(self._start + self._frames[0].at, 6) if self._frames else None
+    def moment(self, turn: int) -> float | None:
+        """Return what time it was in that turn of the loop, or in the last one before it that tells."""
+        moments, found = self._moments, None
+        while moments and moments[0][0] <= turn:
+            found = moments.popleft()[1]
+        return found
+
+    def next_frames(self) -> Following | None:
+        one = self._frames[0] if self._frames else None
+        return None if one is None else (round(self._start + one.at, 6), 0, one.turn, one.line)
 
     def enter_frames(self) -> None:
         self._take(self._frames.popleft())
+
+    def enters_amid(self) -> bool:
+        return bool(self._inputs) and self._inputs[0].amid
 
     def next_timer(self) -> tuple[str, float] | None:
         one = self._inputs[0] if self._inputs else None
@@ -100,7 +113,7 @@ class ReplayScript:
             self.stands_still()
 
     def fires_later(self, name: str, due: float) -> bool:
-        return any(is_timer(due, *then) for then in self._timers.get(name, ()))
+        return any(is_timer(due, then) for then in self._timers.get(name, ()))
 
     def _take(self, one: Input) -> None:
         taker = self.takers.get(one.kind)
@@ -110,10 +123,6 @@ class ReplayScript:
     @property
     def decided(self) -> int:
         return len(self.decisions)
-
-    def recorded_time(self) -> float | None:
-        count = len(self.decisions)
-        return round(self._start + self._recorded[count].t, 6) if count < len(self._recorded) else None
 
     def stands_still(self) -> None:
         self.over = True
@@ -147,10 +156,20 @@ class ReplayScript:
                 return None
             if fits(one):
                 self._inputs.remove(one)
-                if one.kind == "answering":
-                    self.clock(self._start + one.at)
+                self.clock(self._start + one.at)
                 return one
         return None
+
+    def pull_frames(self, socket: int) -> list[Mapping[str, Any]]:
+        """Take the frames that had come before anybody listened to this socket."""
+        found: list[Mapping[str, Any]] = []
+        while self._inputs:
+            one = self._inputs[0]
+            if one.kind != "frame" or one.entry["socket"] != socket or not one.entry.get("at_once"):
+                break
+            found.append(self._inputs.popleft().entry)
+            self.clock(self._start + one.at)
+        return found
 
     def expects(self, fits: Callable[[Input], bool]) -> bool:
         """Return whether such an input is still to come."""
@@ -200,4 +219,6 @@ def _key_of(entry: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return under which key an answer is waited for."""
     if entry["type"] == "in.outside":
         return ("outside", entry["key"])
+    if entry["type"] == "in.link":
+        return ("gone", entry["socket"])
     return (entry.get("leg"), entry.get("order"), entry.get("count"))

@@ -86,8 +86,7 @@ class SimCall:
         journal.tap(self._journalled)
         self._inputs = Inputs(journal, SEED) if inputs else None
         if self._inputs is not None:
-            # Set afterwards: given at once, it would be a replay's, which does not count the loop's turns.
-            self._inputs.wall = lambda: EPOCH + self._loop.time()
+            self._inputs.began_at = EPOCH + journal.start
         self.call = Call(
             CALL_ID,
             self.leg,

@@ -1,0 +1,156 @@
+"""Real calls, heard by WebSocket clients while they go on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from tests.kit.frequency import loud, strongest
+from tests.kit.service import operator, service, until
+from voiceagent.app.service import Service
+from voiceagent.call.listening import QUEUE
+from voiceagent.media import live_track
+from voiceagent.media.tones import sine
+from voiceagent.phone.phone import Phone, PhoneCall
+
+pytestmark = pytest.mark.loopback
+
+AGENT_HZ = 440
+"""The voice of the test's provider."""
+
+FLOW = """
+import asyncio
+from voiceagent.ivr import Call, flow
+
+@flow("talker", numbers=["100"])
+async def talker(call: Call) -> None:
+    await call.say("One two three four five.")
+    await asyncio.Event().wait()
+"""
+
+
+@pytest.fixture
+def flows(tmp_path: Path) -> list[str]:
+    path = tmp_path / "flows.py"
+    path.write_text(FLOW, encoding="utf-8")
+    return [str(path)]
+
+
+@asynccontextmanager
+async def ear(running: Service, call_id: str) -> AsyncIterator[ClientConnection]:
+    assert running.addresses is not None
+    assert running.addresses.console is not None
+    where = running.addresses.console.replace("http", "ws", 1) + f"/v1/calls/{call_id}/listen"
+    headers = {"Authorization": f"Bearer {running.addresses.console_token}"}
+    async with connect(where, additional_headers=headers) as ws:
+        yield ws
+
+
+@asynccontextmanager
+async def a_call(running: Service, phone: Phone) -> AsyncIterator[tuple[PhoneCall, str]]:
+    """A call of the phone's that talks, and its id."""
+    assert running.addresses is not None
+    call = phone.dial(f"sip:100@{running.addresses.sip}")
+    await call.answered()
+    yield call, next(iter(running.directory.live)).id
+    call.hang_up()
+    await call.over()
+
+
+class Heard:
+    """What has come down one socket."""
+
+    def __init__(self, ws: ClientConnection) -> None:
+        self.sides = {live_track.CALLER: b"", live_track.AGENT: b""}
+        self.states: list[Any] = []
+        self._ws = ws
+
+    async def until_loud(self, track: int, seconds: float) -> bytes:
+        """Read on until so much sound of a side was heard; return it without its silence."""
+        async with asyncio.timeout(20):
+            while len(found := loud(self.sides[track])) < seconds * 8000:
+                item = await self._ws.recv()
+                if isinstance(item, str):
+                    self.states.append(json.loads(item))
+                    continue
+                number, _, audio = live_track.split(item)
+                self.sides[number] += audio
+        return found
+
+
+@pytest.mark.parametrize("codec", ["PCMU", "PCMA"])
+async def test_both_sides_of_a_real_call_are_heard_at_their_frequencies(
+    tmp_path: Path, flows: list[str], codec: str
+) -> None:
+    async with (
+        service(tmp_path, flows=flows) as running,
+        Phone(codecs=(codec,)) as phone,
+        a_call(running, phone) as (call, call_id),
+        ear(running, call_id) as ws,
+    ):
+        heard = Heard(ws)
+        assert strongest(await heard.until_loud(live_track.AGENT, 0.3)) == AGENT_HZ
+        playing = asyncio.create_task(call.play(call.encode(sine(700, 1000))))
+        assert strongest(await heard.until_loud(live_track.CALLER, 0.5)) == 700
+        await playing
+        assert heard.states[0]["listeners"][0]["name"] == "first run via api"
+        async with operator(running) as client:
+            [shown] = (await client.get("/v1/calls")).json()["calls"]
+            assert shown["listeners"] == heard.states[0]["listeners"]
+            assert "listen" in shown["abilities"]
+
+
+async def test_listeners_come_and_go_and_the_end_of_the_call_is_told(
+    tmp_path: Path, flows: list[str]
+) -> None:
+    async with service(tmp_path, flows=flows) as running, Phone() as phone:
+        async with a_call(running, phone) as (_, call_id):
+            async with ear(running, call_id) as first, ear(running, call_id) as second:
+                await Heard(first).until_loud(live_track.AGENT, 0.1)
+                await Heard(second).until_loud(live_track.AGENT, 0.1)
+                assert len(running.directory.find(call_id).listening.names) == 2
+            await until(lambda: not running.directory.find(call_id).listening.names)
+            last = ear(running, call_id)
+            ws = await last.__aenter__()
+        with pytest.raises(ConnectionClosed):
+            while True:
+                await asyncio.wait_for(ws.recv(), 10)
+        assert (ws.close_code, ws.close_reason) == (1000, "call_ended")
+        await last.__aexit__(None, None, None)
+        await until(lambda: not running.directory.live)
+        with pytest.raises(InvalidStatus) as refused:
+            async with ear(running, call_id):
+                pass
+        assert refused.value.response.status_code == 409
+
+
+async def test_a_listener_who_takes_nothing_does_not_touch_the_calls_pacing(
+    tmp_path: Path, flows: list[str]
+) -> None:
+    async with (
+        service(tmp_path, flows=flows) as running,
+        Phone() as phone,
+        a_call(running, phone) as (call, call_id),
+        ear(running, call_id) as ws,
+    ):
+        ws.transport.pause_reading()
+        listening = running.directory.find(call_id).listening
+        [listener] = listening.of("first run via api")
+        for _ in range(1000):  # more than the sockets between us can hold
+            for _ in range(QUEUE):
+                listener.put(b"\x01" * live_track.FRAME_SIZE)
+            await asyncio.sleep(0)
+        assert listener.dropped > 1000
+        before = running.directory.find(call_id).leg.figures()
+        await call.play(call.encode(sine(700, 1000)))
+        after = running.directory.find(call_id).leg.figures()
+        assert after.sent - before.sent > 40
+        assert after.details["skipped_frames"] - before.details["skipped_frames"] < 5
