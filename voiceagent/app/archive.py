@@ -1,7 +1,7 @@
 """What is on its way into the database: in order, however long it is away; no call waits for it.
 
-Ended calls, and events that webhooks are to tell. The end of a call and the event that tells it are written in
-one transaction: whoever hears of the end finds the call, and no end is untold.
+Ended calls, and events that webhooks are to tell. The end of a call and the event that tells it are written
+in one transaction: whoever hears of the end finds the call, and no end is untold.
 """
 
 from __future__ import annotations

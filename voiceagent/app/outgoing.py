@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import structlog
 
@@ -111,13 +111,14 @@ class Outgoing:
         if isinstance(value, str):
             return value if name in _OPEN else hide_secret_values(self._masked(call_id, value))
         if isinstance(value, Mapping):
-            return {key: self._clean(call_id, item, str(key)) for key, item in value.items()}
+            items = cast("Mapping[str, Any]", value).items()
+            return {key: self._clean(call_id, item, key) for key, item in items}
         if isinstance(value, list | tuple):
-            return [self._clean(call_id, item, name) for item in value]
+            return [self._clean(call_id, item, name) for item in cast("Sequence[Any]", value)]
         return value
 
     # ── tasks ───────────────────────────────────────────────────────────────────────────────────
-    async def open(self, nest: TaskNest) -> None:
+    def open(self, nest: TaskNest) -> None:
         """Begin to deliver; what an earlier process left is taken up."""
         self._archive.put, self._archive.events_dropped = self.written, self.dropped
         for name, courier in self.couriers.items():
@@ -145,8 +146,7 @@ class Outgoing:
                         )
                     )
                     swept_at = loop.time()
-                counts = await self._database.run(outbox.counts)
-                self._metrics.webhook_backlog(counts.get("waiting", 0))
+                self._metrics.webhook_backlog(await self._database.run(outbox.waiting))
             except DatabaseDown:
                 pass
             await asyncio.sleep(BACKLOG_S)

@@ -12,6 +12,7 @@ from voiceagent.console import (
     actions,
     audit_log,
     calls,
+    deliveries,
     dialling,
     events,
     flows,
@@ -39,6 +40,7 @@ from voiceagent.console.models import ProblemModel
 from voiceagent.console.page import page_router
 from voiceagent.console.parts import Parts
 from voiceagent.console.ports import Directory, Webhooks
+from voiceagent.console.ports_notify import OutgoingWebhooks
 from voiceagent.console.rights import WEBSOCKET, without_rule
 from voiceagent.errors import ConfigError
 from voiceagent.store import Database
@@ -56,10 +58,13 @@ def create_app(
     metrics: Callable[[], str] | None = None,
     webhooks: Webhooks | None = None,
     database: Database | None = None,
+    outgoing: OutgoingWebhooks | None = None,
 ) -> FastAPI:
     """Return the console for these calls. ``metrics`` renders the Prometheus text for ``/metrics``.
 
     ``webhooks`` takes the provider's call offers; without it there is no ``/webhooks/realtime``.
+
+    ``outgoing`` delivers our own webhooks.
 
     ``database`` has users, keys and the audit log; without it the settings' tokens are the only way in.
 
@@ -100,6 +105,7 @@ def create_app(
         metrics=metrics,
         webhooks=webhooks,
         database=database,
+        outgoing=outgoing,
     )
     app.state.keys = responses.KeyMemory()
     app.state.plays = history.Plays()
@@ -113,6 +119,7 @@ def create_app(
         history_export.router,  # before /v1/history/{call_id}
         history.router,
         presets.router,
+        deliveries.router,
         events.router,
         listening.router,
         session.router,

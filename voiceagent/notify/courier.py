@@ -82,7 +82,7 @@ class Courier:
 
     async def run(self) -> None:
         """Deliver whatever comes, until cancelled."""
-        self.disabled = await self._keep(partial(outbox.is_gone, endpoint=self.endpoint.name))
+        await self.open()
         while True:
             self._news.clear()
             wait = await self.round()
@@ -94,6 +94,10 @@ class Courier:
             except TimeoutError:
                 pass
 
+    async def open(self) -> None:
+        """Learn what earlier processes knew."""
+        self.disabled = await self._keep(partial(outbox.is_gone, endpoint=self.endpoint.name))
+
     async def round(self) -> float:
         """Try what is due; return after how many seconds to look again (0: at once)."""
         name, now = self.endpoint.name, self._clock()
@@ -102,7 +106,7 @@ class Courier:
         found = await self._keep(lambda c: outbox.due(c, name, now=now, first=FIRST, retries=RETRIES))
         for delivery in found:
             await self._attempt(delivery)
-            if self._clock() < self._paused_until:
+            if self.disabled or self._clock() < self._paused_until:
                 break
         if found:
             return 0

@@ -162,6 +162,14 @@ def retry(connection: Connection, n: int, *, at: float) -> Delivery:
     return _delivery(connection.execute(select(outbox).where(outbox.c.n == n)).one())
 
 
+def get(connection: Connection, n: int) -> Delivery:
+    """Return one. Raises KeyError."""
+    row = connection.execute(select(outbox).where(outbox.c.n == n)).one_or_none()
+    if row is None:
+        raise KeyError(n)
+    return _delivery(row)
+
+
 def page(
     connection: Connection, *, state: str | None = None, before: int | None = None, limit: int = 100
 ) -> Sequence[Delivery]:
@@ -174,15 +182,10 @@ def page(
     return [_delivery(row) for row in connection.execute(wanted)]
 
 
-def counts_by_endpoint(connection: Connection) -> dict[str, dict[str, int]]:
-    """Return how many there are of each state, by endpoint."""
-    found: dict[str, dict[str, int]] = {}
-    rows = connection.execute(
-        select(outbox.c.endpoint, outbox.c.state, func.count()).group_by(outbox.c.endpoint, outbox.c.state)
-    )
-    for endpoint, state, count in rows:
-        found.setdefault(endpoint, {})[state] = count
-    return found
+def waiting(connection: Connection) -> int:
+    """Return how many wait."""
+    found = connection.execute(select(func.count()).where(outbox.c.state == "waiting")).scalar()
+    return found or 0
 
 
 def counts(connection: Connection) -> dict[str, int]:
