@@ -20,6 +20,7 @@ import structlog
 
 import voiceagent
 from voiceagent.app.archive import Archive
+from voiceagent.app.browser_phone import BrowserDesk
 from voiceagent.app.call_limits import call_config
 from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.events import EventHub
@@ -140,8 +141,16 @@ class Service:
             readiness=self._readiness,
             trunks=self._trunks,
             flows=self.desk,
+            journal_dir=Path(settings.journal_dir),
         )
         self._tokens = tokens
+        self.phones = BrowserDesk(
+            flows=lambda: self.flows,
+            hub=self.hub,
+            metrics=self.metrics,
+            tokens=tokens,
+            per_user=settings.console.phone_calls_per_user,
+        )
         self._nest = TaskNest("service")
         self._idle = asyncio.Event()
         self._idle.set()
@@ -250,7 +259,8 @@ class Service:
             on_idle=self._idle.set,
             record_inputs=settings.journal.inputs,
         )
-        bound = await self._start_sip(table)
+        bound, media = await self._start_sip(table)
+        self.phones.open(self._reception, media)
         self._open_dialling(self._reception)
         if self.hosted is not None:
             self.hosted.open(self._reception)
@@ -351,6 +361,7 @@ class Service:
             config,
             metrics=self.metrics.render,
             webhooks=self.hosted,
+            phones=self.phones,
             database=self.database,
             outgoing=self.outgoing,
         )
@@ -358,7 +369,7 @@ class Service:
         self._console = ConsoleServer(app, settings.host, settings.port)
         return await self._console.start(), token
 
-    async def _start_sip(self, table: TrunkTable) -> tuple[Address, ...]:
+    async def _start_sip(self, table: TrunkTable) -> tuple[tuple[Address, ...], DirectMedia]:
         settings, media = self.settings.sip, self.settings.media
         media_host = media.host or settings.first_host
         advertised = self.settings.media_told
@@ -418,7 +429,7 @@ class Service:
         self.trunks.open()
         self._nest.start("trunk names", self.trunks.keep_found(self.resolver))
         self._routes = Routes(table, self.resolver, self.trunks.status)
-        return bound
+        return bound, direct
 
     def _open_dialling(self, reception: Reception) -> None:
         from voiceagent.app.outbound import Dialler

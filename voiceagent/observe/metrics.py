@@ -76,6 +76,9 @@ class Metrics:
         self._responses = counter(
             "responses", "Response requests that ended, by origin and outcome.", "origin", "outcome"
         )
+        self._queue_full = counter(
+            "response_queue_full", "Operators' requests refused because call.max_waiting of them waited."
+        )
         self._queue = gauge("response_queue_depth", "Response requests that wait, over all calls.")
         self._to_speech = histogram(
             "response_to_speech_seconds",
@@ -234,6 +237,10 @@ class Metrics:
     def response_ended(self, origin: str, kind: str) -> None:
         """A response request has its outcome."""
         self._responses.labels(_of(ORIGINS, origin), _of(OUTCOMES, kind)).inc()
+
+    def queue_full(self) -> None:
+        """An operator's request found no place in its call's queue."""
+        self._queue_full.inc()
 
     def turn_answered(self, seconds: float) -> None:
         """The caller got an answer ``seconds`` after the end of speech."""
