@@ -82,6 +82,7 @@ RULES: tuple[tuple[str, str, Right], ...] = (
     ("GET", "/v1/events", Right.VIEW),
     ("GET", "/v1/trunks", Right.VIEW),
     ("GET", "/v1/flows", Right.VIEW),
+    ("GET", "/v1/deliveries", Right.VIEW),
     ("GET", "/v1/calls", Right.VIEW),
     ("GET", _CALL, Right.VIEW),
     ("GET", f"{_CALL}/timeline", Right.VIEW),
@@ -98,6 +99,7 @@ RULES: tuple[tuple[str, str, Right], ...] = (
     (WEBSOCKET, f"{_CALL}/listen", Right.LISTEN),
     # ── acting ──
     ("POST", "/v1/calls", Right.ACT),
+    ("POST", "/v1/phone", Right.ACT),
     ("POST", f"{_CALL}/responses", Right.ACT),
     ("DELETE", f"{_CALL}/responses/{{response_id}}", Right.ACT),
     ("POST", f"{_CALL}/tags", Right.ACT),
@@ -107,8 +109,12 @@ RULES: tuple[tuple[str, str, Right], ...] = (
     ("POST", f"{_CALL}/actions/resume", Right.ACT),
     ("POST", f"{_CALL}/actions/transfer", Right.ACT),
     ("POST", f"{_CALL}/actions/send_digits", Right.ACT),
+    ("POST", f"{_CALL}/actions/note", Right.ACT),
+    ("POST", f"{_CALL}/actions/pause_recording", Right.ACT),
+    ("POST", f"{_CALL}/actions/resume_recording", Right.ACT),
     # ── managing ──
     ("POST", "/v1/flows/reload", Right.MANAGE),
+    ("POST", "/v1/deliveries/{n}/retry", Right.MANAGE),
     ("POST", "/v1/presets", Right.MANAGE),
     ("PUT", "/v1/presets/{preset_id}", Right.MANAGE),
     ("DELETE", "/v1/presets/{preset_id}", Right.MANAGE),
