@@ -14,8 +14,9 @@ from voiceagent.app.events import EventHub
 from voiceagent.app.reload import FlowDesk
 from voiceagent.app.timelines import Timelines
 from voiceagent.call.call import Call, CallState
-from voiceagent.call.ledger import LedgerEntry
+from voiceagent.call.ledger import NOTED, LedgerEntry
 from voiceagent.call.listening import Listener
+from voiceagent.call.notes import take_note
 from voiceagent.call.outcome import CallOutcome, OutcomeClass
 from voiceagent.call.transcript import Utterance
 from voiceagent.console.ports import (
@@ -99,19 +100,29 @@ class NodeDirectory:
         if call.state is CallState.ENDED:
             raise CallEnded("the call has ended", outcome=_outcome_word(call.outcome))
         request_id = f"req_{self._tokens()}"
+        if trigger.note_only:
+            noted = take_note(call, trigger.instructions or "", operator, request_id, trigger.metadata)
+            if idempotency_key is not None:
+                remember(self._keys, (call_id, idempotency_key), request_id)
+            return response_view(call, noted)
         deadline_s = None if trigger.deadline_ms is None else trigger.deadline_ms / 1000
         try:
             when = When(trigger.when)
         except ValueError:
             raise RequestRefused("when", f"must be one of {', '.join(When)}") from None
-        entry = call.trigger(
-            trigger.instructions,
-            trigger.metadata,
-            request_id=request_id,
-            when=when,
-            deadline_s=deadline_s,
-            coalesce=trigger.coalesce,
-        )
+        try:
+            entry = call.trigger(
+                trigger.instructions,
+                trigger.metadata,
+                request_id=request_id,
+                when=when,
+                deadline_s=deadline_s,
+                coalesce=trigger.coalesce,
+            )
+        except RequestRefused as error:
+            if error.code == "queue_full":
+                self._metrics.queue_full()
+            raise
         if idempotency_key is not None:
             remember(self._keys, (call_id, idempotency_key), request_id)
         call.journal.write(
@@ -170,7 +181,7 @@ class NodeDirectory:
                     self._keys, place, act.what
                 )  # before it is done: who repeats it now must not do it twice
             try:
-                await _act(call, act, operator)
+                await _act(call, act, operator, self._tokens)
             except BaseException:
                 self._keys.pop(place, None)
                 raise
@@ -233,6 +244,15 @@ class NodeDirectory:
         self._metrics.call_started()
         self._publish("call.started", call)
 
+    def summary(self, call: Call) -> Mapping[str, Any]:
+        """Return a call as the list and the live events show it."""
+        return call_data(self._view(call, brief=True))
+
+    def masked(self, call_id: str, text: str) -> str:
+        """Return ``text`` without what that call's caller has typed in secret."""
+        call = self._live.get(call_id) or self._ended.get(call_id)
+        return text if call is None else call.secrecy.masked(text)
+
     # ── calls report (CallObserver) ─────────────────────────────────────────────────────────────
     def call_changed(self, call: Call) -> None:
         if call.id in self._live:
@@ -240,6 +260,8 @@ class NodeDirectory:
 
     def response_changed(self, call: Call, entry: LedgerEntry) -> None:
         self._hub.publish("response.state", call.id, response_data(response_view(call, entry)))
+        if entry.state == NOTED:
+            return
         origin = entry.request.origin.value
         if entry.state == "audible":
             self._metrics.response_audible(origin, entry.timings["audible"])
@@ -268,6 +290,8 @@ class NodeDirectory:
         elif kind in ("recording.started", "recording.finished", "recording.failed"):
             self._metrics.recording(kind.removeprefix("recording."))
         self._hub.publish(kind, call.id, dict(facts))
+        if kind.startswith("recording."):
+            self.call_changed(call)
 
     def call_ended(self, call: Call) -> None:
         self._live.pop(call.id, None)
@@ -315,6 +339,7 @@ class NodeDirectory:
             held_by=call.holding.by,
             abilities=() if call.state is CallState.ENDED else call.operating.abilities,
             tags=self._tags.get(call.id, ()),
+            recording={"state": call.recorder.state, "files": list(call.recorder.files)},
             transfer=None if call.transfers.newest is None else asdict(call.transfers.newest),
             listeners=call.listening.names,
             transcript=() if brief else [transcript_line(line) for line in call.transcript.lines],
@@ -333,7 +358,7 @@ class NodeDirectory:
         )
 
 
-async def _act(call: Call, act: Act, operator: str) -> None:
+async def _act(call: Call, act: Act, operator: str, tokens: Tokens) -> None:
     hand = call.operating
     match act.what:
         case "hold":
@@ -344,6 +369,12 @@ async def _act(call: Call, act: Act, operator: str) -> None:
             await hand.transfer(act.target, operator, attended=act.attended)
         case "send_digits":
             await hand.send_digits(act.digits, operator)
+        case "note":
+            take_note(call, act.text, operator, f"req_{tokens()}")
+        case "pause_recording":
+            hand.pause_recording(operator)
+        case "resume_recording":
+            hand.resume_recording(operator)
 
 
 def remember(known: OrderedDict[Key, str], key: Key, value: str) -> None:

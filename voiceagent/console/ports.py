@@ -20,7 +20,7 @@ class TranscriptLine:
     at: float
     """Seconds since the call began."""
     speaker: str
-    """caller, agent, operator, system."""
+    """caller, agent, operator, system; note: what the agent was told and nobody heard."""
     text: str
     full_text: str = ""
     item_id: str = ""
@@ -37,7 +37,7 @@ class ResponseView:
     instructions: str | None
     metadata: Mapping[str, str]
     state: str
-    """queued, sent, started, audible, generated, played, or the outcome's kind."""
+    """queued, sent, started, audible, generated, played, or the outcome's kind; noted: nothing is spoken."""
     reason: str
     """Why it waits, or how it ended: a stable code and words, e.g. ``caller_speaking``."""
     submitted_at: float
@@ -80,6 +80,8 @@ class CallView:
     """The newest transfer: target, attended, state (trying, done, failed), status, reason."""
     tags: Sequence[str] = ()
     """Words that operators put on it."""
+    recording: Mapping[str, Any] = field(default_factory=lambda: {"state": "", "files": []})
+    """state: running, paused, or empty while nothing is recorded; files: names of what was begun."""
     listeners: Sequence[Mapping[str, Any]] = ()
     """Who listens: name, since (Unix time)."""
 
@@ -88,10 +90,12 @@ class CallView:
 class Act:
     """What an operator does to a call beside making it speak and ending it."""
 
-    what: Literal["hold", "resume", "transfer", "send_digits"]
+    what: Literal["hold", "resume", "transfer", "send_digits", "note", "pause_recording", "resume_recording"]
     target: str = ""
     attended: bool = False
     digits: str = ""
+    text: str = ""
+    """Of a note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,8 @@ class Trigger:
     when: str = "idle"
     deadline_ms: int | None = None
     coalesce: str | None = None
+    note_only: bool = False
+    """Add the instructions to the conversation, and ask for no response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +239,8 @@ class Directory(Protocol):
         """Accept a wish once. The same key on the same call returns the same request, spoken once.
 
         That holds after the call has ended, too: a retry must learn what became of its request.
+
+        Raises RequestRefused with the code ``queue_full`` when too many wait in this call.
         """
         ...
 
@@ -255,7 +263,8 @@ class Directory(Protocol):
         """Do it, once for a key on a call; returns the call as it stands then. A transfer is only begun.
 
         Raises RequestRefused, by ``code``: ``bad_target``; ``denied_target`` and ``target_not_allowed``
-        (policy); ``not_answered``, ``handing_over``, ``not_supported`` and ``failed`` (not now, or not here).
+        (policy); ``not_answered``, ``handing_over``, ``not_supported``, ``not_recording`` and ``failed`` (not
+        now, or not here).
         """
         ...
 

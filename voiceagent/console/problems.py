@@ -79,6 +79,8 @@ TITLES = {
     "no_recording": "No such recording",
     "no_journal": "No such journal",
     "range_not_satisfiable": "The file is shorter than that",
+    "queue_full": "Too many requests wait in this call",
+    "not_recording": "This call is not being recorded",
     "too_many": "There are enough of them",
 }
 
@@ -111,6 +113,8 @@ REMEDIES = {
     "internal": "The log of this node has the traceback.",
     "database_down": "Calls go on without it; `voiceagent doctor` says what is wrong.",
     "last_admin": "Make another admin first.",
+    "queue_full": "Withdraw one of `before`, wait for one to end, or raise call.max_waiting.",
+    "not_recording": "Flows begin recordings; the call's `recording` tells its state.",
 }
 
 
@@ -177,7 +181,7 @@ def too_low(role: Role, needed: Right) -> Problem:
     return Problem(
         403,
         "forbidden",
-        f"This needs the right {needed.value!r}, which a {least.value} has; you are a {role.value}.",
+        f"This needs the right {needed.value!r}, which the role {least.value} has; yours is {role.value}.",
         remedy=f"Ask an admin for the role {least.value}, or use such a key.",
         extra={"needs": needed.value, "role": role.value, "least_role": least.value},
     )

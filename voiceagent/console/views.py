@@ -91,6 +91,7 @@ def call_data(view: CallView) -> Json:
         "abilities": list(view.abilities),
         "transfer": plain(view.transfer),
         "tags": plain(view.tags),
+        "recording": plain(view.recording),
         "listeners": plain(view.listeners),
         "links": {
             "self": f"/v1/calls/{view.id}",

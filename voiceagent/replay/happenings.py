@@ -249,6 +249,12 @@ class Happenings:
                 took = clock(float(entry.get("seconds") or 0.0))
                 lost = f", {entry['dropped_s']} s of it lost" if entry.get("dropped_s") else ""
                 return Told(t, f"the recording {entry.get('name')} ends: {took}{lost}", "note", _facts(entry))
+            case "operator.note":
+                text = f"{entry.get('operator')} tells the agent: {quote(str(entry.get('text') or ''))}"
+                return Told(t, text, "operator", {"request_id": entry.get("request_id")})
+            case "operator.tag":
+                tags = ", ".join(str(tag) for tag in entry.get("tags") or ())
+                return Told(t, f"{entry.get('operator')} tags the call: {tags or 'no tag'}", "operator")
             case "line.played":
                 return Told(t, f"a recorded line is played: {entry.get('line')}", "agent")
             case "line.resumed":

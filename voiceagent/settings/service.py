@@ -46,6 +46,9 @@ class CallSettings(Section):
     fallback_target: str | None = Field(
         default=None, description="Whom such a caller is handed to then: one of call.transfer_targets."
     )
+    max_waiting: Annotated[int, Field(ge=1, le=24)] = Field(
+        default=16, description="Operators' requests that may wait in one call; one more gets 429."
+    )
     hold_music: str | None = Field(
         default=None, description="WAV file that callers on hold hear; default: a soft melody."
     )
