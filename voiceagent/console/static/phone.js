@@ -2,6 +2,7 @@
 import { ask } from "./api.js";
 import { fill, h, setText } from "./dom.js";
 import { clock, words } from "./format.js";
+import { keysAreOn } from "./help.js";
 import { Line } from "./phone-line.js";
 import { callAddress, style } from "./router.js";
 import "./transcript.js";
@@ -66,7 +67,8 @@ class Phone extends HTMLElement {
       h("section", { class: "said-here", "aria-label": "Captions" }, h("div", { class: "line head" }, h("h2", null, "Captions"), h("span", { class: "grow" }), this.link), this.words),
     );
     this.onKey = (/** @type {KeyboardEvent} */ event) => this.typed(event);
-    document.addEventListener("keydown", this.onKey);
+    // Before the frame's: in a call 2 is a key, not the second page.
+    document.addEventListener("keydown", this.onKey, true);
     this.onLeave = () => this.line?.hangUp();
     window.addEventListener("pagehide", this.onLeave);
     this.clear();
@@ -85,7 +87,7 @@ class Phone extends HTMLElement {
 
   leave() {
     this.line?.hangUp();
-    document.removeEventListener("keydown", /** @type {any} */ (this.onKey));
+    document.removeEventListener("keydown", /** @type {any} */ (this.onKey), true);
     window.removeEventListener("pagehide", /** @type {any} */ (this.onLeave));
   }
 
@@ -187,13 +189,13 @@ class Phone extends HTMLElement {
 
   /** Digits anywhere on the page press keys in a call; M mutes. @param {KeyboardEvent} event */
   typed(event) {
-    const field = event.target instanceof Element && event.target.closest("input, select, textarea");
-    if (this.hidden || !this.line || field || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    const field = event.target instanceof Element && event.target.closest("input, select, textarea, dialog");
+    if (this.hidden || !this.line || field || !keysAreOn() || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     if (KEYS.includes(event.key)) this.press(event.key);
     else if (event.key.toLowerCase() === "m") this.mute();
     else return;
     event.preventDefault();
-    event.stopImmediatePropagation();
+    event.stopPropagation();
   }
 
   /** @param {string} [state] */
