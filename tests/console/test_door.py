@@ -60,6 +60,8 @@ TABLE: dict[tuple[str, str], str] = {
     ("POST", "/v1/calls/{call_id}/actions/resume"): "operator",
     ("POST", "/v1/calls/{call_id}/actions/transfer"): "operator",
     ("POST", "/v1/calls/{call_id}/actions/send_digits"): "operator",
+    ("POST", "/v1/calls/{call_id}/actions/take_over"): "operator",
+    ("POST", "/v1/calls/{call_id}/actions/hand_back"): "operator",
     ("GET", "/v1/audit"): "supervisor",
     ("GET", "/v1/audit/verify"): "supervisor",
     ("GET", "/v1/audit/export"): "supervisor",

@@ -295,6 +295,7 @@ class NodeDirectory:
             abilities=() if call.state is CallState.ENDED else call.operating.abilities,
             transfer=None if call.transfers.newest is None else asdict(call.transfers.newest),
             listeners=call.listening.names,
+            taken_over_by=call.take_over.operator,
             transcript=() if brief else [transcript_line(line) for line in call.transcript.lines],
             responses=() if brief else [response_view(call, entry) for entry in call.ledger],
             figures={
@@ -318,6 +319,10 @@ async def _act(call: Call, act: Act, operator: str) -> None:
             await hand.hold(operator)
         case "resume":
             await hand.resume(operator)
+        case "take_over":
+            await hand.take_over(operator)
+        case "hand_back":
+            await hand.hand_back(operator)
         case "transfer":
             await hand.transfer(act.target, operator, attended=act.attended)
         case "send_digits":

@@ -125,7 +125,12 @@ class Listening:
             "rate": RATE,
             "muted": self._muted,
             "listeners": list(self.names),
+            "taken_over_by": self._call.take_over.operator,
         }
+
+    def voice(self, listener: Listener, frame: bytes) -> None:
+        """A listener's microphone."""
+        self._call.take_over.voice(listener, frame)
 
     # ── LegTap ──────────────────────────────────────────────────────────────────────────────────
     def caller_audio(self, audio: bytes) -> None:
@@ -136,7 +141,7 @@ class Listening:
         self._give(AGENT, audio, self._mute())
 
     def _mute(self) -> bool:
-        deaf = self._call.secrecy.deaf
+        deaf = self._call.secrecy.deaf and not self._call.take_over.on
         if deaf != self._muted:
             self._muted = deaf
             for one in self._all.values():
@@ -195,6 +200,10 @@ class Listener:
                 return self._frames.popleft()
             self._wake.clear()
             await self._wake.wait()
+
+    def voice(self, frame: bytes) -> None:
+        """20 ms of µ-law from this one's microphone: heard by the caller while this one has the call."""
+        self._house.voice(self, frame)
 
     def leave(self) -> None:
         """Listen no more."""

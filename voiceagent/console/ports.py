@@ -75,18 +75,20 @@ class CallView:
     held_by: Sequence[str] = ()
     """Who holds whom: us (the caller hears music), caller (it does not hear us)."""
     abilities: Sequence[str] = ()
-    """What can be done here: hold, transfer, consult, send_digits, listen. Empty once it has ended."""
+    """What can be done here: hold, transfer, consult, send_digits, listen, take_over. Empty at the end."""
     transfer: Mapping[str, Any] | None = None
     """The newest transfer: target, attended, state (trying, done, failed), status, reason."""
     listeners: Sequence[Mapping[str, Any]] = ()
     """Who listens: name, since (Unix time)."""
+    taken_over_by: str = ""
+    """Who speaks with the caller in the agent's place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
     """What an operator does to a call beside making it speak and ending it."""
 
-    what: Literal["hold", "resume", "transfer", "send_digits"]
+    what: Literal["hold", "resume", "transfer", "send_digits", "take_over", "hand_back"]
     target: str = ""
     attended: bool = False
     digits: str = ""
@@ -207,7 +209,8 @@ class Directory(Protocol):
         """Do it, once for a key on a call; returns the call as it stands then. A transfer is only begun.
 
         Raises RequestRefused, by ``code``: ``bad_target``; ``denied_target`` and ``target_not_allowed``
-        (policy); ``not_answered``, ``handing_over``, ``not_supported`` and ``failed`` (not now, or not here).
+        (policy); ``not_answered``, ``handing_over``, ``not_supported`` and ``failed`` (not now, or not here);
+        ``not_listening``, ``taken_over``, ``secret`` and ``in_queue`` (of a take-over).
         """
         ...
 

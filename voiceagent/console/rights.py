@@ -97,6 +97,8 @@ RULES: tuple[tuple[str, str, Right], ...] = (
     ("POST", f"{_CALL}/actions/resume", Right.ACT),
     ("POST", f"{_CALL}/actions/transfer", Right.ACT),
     ("POST", f"{_CALL}/actions/send_digits", Right.ACT),
+    ("POST", f"{_CALL}/actions/take_over", Right.ACT),
+    ("POST", f"{_CALL}/actions/hand_back", Right.ACT),
     # ── managing ──
     ("POST", "/v1/flows/reload", Right.MANAGE),
     ("GET", "/v1/audit", Right.MANAGE),

@@ -91,6 +91,7 @@ def call_data(view: CallView) -> Json:
         "abilities": list(view.abilities),
         "transfer": plain(view.transfer),
         "listeners": plain(view.listeners),
+        "taken_over_by": plain(view.taken_over_by),
         "links": {
             "self": f"/v1/calls/{view.id}",
             "responses": f"/v1/calls/{view.id}/responses",
