@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from tests.interop.matrix import Matrix
+from voiceagent.observe.logs import CHATTY
 
 # Without this, the first look at "the current event loop" makes one that nobody closes; the first
 # asyncio.run() of a test drops it, and whichever test runs at the next garbage collection is blamed.
@@ -24,6 +27,20 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 pytest_plugins = ["voiceagent.simulate.pytest_plugin"]
 
 _MATRIX = Matrix()
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """Commands within a test configure the logs of the process; the next test finds them as they were."""
+    root, known, config = logging.getLogger(), logging.getLogger().handlers[:], structlog.get_config()
+    levels = {name: logging.getLogger(name).level for name in ("", *CHATTY)}
+    yield
+    structlog.configure(**config)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    for handler in root.handlers[:]:
+        if handler not in known and getattr(handler, "_voiceagent_handler", False):
+            root.removeHandler(handler)
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:

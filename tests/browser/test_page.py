@@ -115,6 +115,7 @@ async def test_hanging_up_asks_first(desk: Desk) -> None:
 async def test_signing_in_by_hand_and_out_again(desk: Desk) -> None:
     page = await desk.page()
     await page.goto(desk.url)
+    await page.get_by_role("button", name="Use a key or token instead").click()
     token = page.get_by_label("Token")
     await token.fill("not the token at all")
     await page.get_by_role("button", name="Sign in").click()

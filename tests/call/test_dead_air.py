@@ -33,7 +33,7 @@ def test_digital_silence_is_silence_in_both_laws() -> None:
 
 def test_runs() -> None:
     audio = tone(-20, 0.04) + b"\xff" * 480 + tone(-20) + b"\xff" * 10
-    assert runs_of_sound(audio, "audio/pcmu") == [(320, True), (480, False), (160, True), (10, False)]
+    assert runs_of_sound(audio, "audio/pcmu") == ((320, True), (480, False), (160, True), (10, False))
 
 
 def test_silence_before_and_between() -> None:

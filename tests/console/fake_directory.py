@@ -61,6 +61,7 @@ class FakeDirectory:
     """Calls, responses and events that a test moves along by hand."""
 
     def __init__(self) -> None:
+        self.timelines: dict[str, dict[str, Any]] = {}
         self._calls: dict[str, CallView] = {}
         self._keys: dict[tuple[str, str], str] = {}
         self._log: list[LiveEvent] = []
@@ -69,6 +70,7 @@ class FakeDirectory:
         self.spoken: list[tuple[str, Trigger, str]] = []
         self.hung_up: list[tuple[str, str]] = []
         self.is_ready = True
+        self.most_waiting = 10_000
         self.refuse: RequestRefused | None = None
         self.dialled: list[tuple[DialWish, str]] = []
         self._dial_keys: dict[str, str] = {}
@@ -87,6 +89,9 @@ class FakeDirectory:
     def call(self, call_id: str) -> CallView:
         return self._calls[call_id]
 
+    async def timeline(self, call_id: str) -> Mapping[str, Any]:
+        return self.timelines[call_id]
+
     def trigger(
         self, call_id: str, trigger: Trigger, *, idempotency_key: str | None, operator: str
     ) -> ResponseView:
@@ -97,6 +102,9 @@ class FakeDirectory:
             raise CallEnded(outcome=str((call.outcome or {}).get("kind", "unknown")))
         if self.refuse is not None:
             raise self.refuse
+        waiting = sum(one.state == "queued" and one.origin == "operator" for one in call.responses)
+        if waiting >= self.most_waiting and not trigger.note_only:
+            raise RequestRefused("call", f"{waiting} requests wait already", code="queue_full")
         self.spoken.append((call_id, trigger, operator))
         view = ResponseView(
             id=f"req{len(self.spoken)}",
@@ -110,6 +118,10 @@ class FakeDirectory:
         )
         if idempotency_key is not None:
             self._keys[call_id, idempotency_key] = view.id
+        if trigger.note_only:
+            ending = {"kind": "completed", "heard_ms": 0, "heard_text": "", "reason": "noted"}
+            view = replace(view, state="noted", reason="noted", outcome=ending)
+            self.say(call_id, TranscriptLine(12.0, "note", trigger.instructions or "", item_id=view.id))
         self.put_response(view)
         return view
 
@@ -175,10 +187,22 @@ class FakeDirectory:
             return self.change(call_id, transfer={**begun, "status": None, "reason": ""})
         if act.what in ("take_over", "hand_back"):
             return self.change(call_id, taken_over_by=operator if act.what == "take_over" else "")
+        if act.what == "note":
+            self.say(call_id, TranscriptLine(12.0, "note", act.text, item_id=f"note{len(self.acts)}"))
+            return self._calls[call_id]
+        if act.what.endswith("_recording"):
+            if not call.recording["state"]:
+                raise RequestRefused("call", "is not being recorded", code="not_recording")
+            state = "paused" if act.what == "pause_recording" else "running"
+            return self.change(call_id, recording={**call.recording, "state": state})
         if act.what in ("hold", "resume"):
             held = act.what == "hold"
             return self.change(call_id, held_by=["us"] if held else [], floor="held" if held else "nobody")
         return call
+
+    def tagged(self, call_id: str, tags: Sequence[str], *, operator: str) -> None:
+        if call_id in self._calls:
+            self.change(call_id, tags=tuple(tags))
 
     def listen(self, call_id: str, *, operator: str) -> FakeListener:
         call = self._calls[call_id]

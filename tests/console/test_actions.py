@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from typing import Any
+
 import httpx
 import pytest
 
-from voiceagent.console.models import CallDetail
+from voiceagent.console.models import Accepted, CallDetail
 from voiceagent.console.ports import Act
 from voiceagent.errors import RequestRefused
 
@@ -176,3 +180,67 @@ async def test_acts_that_come_too_fast_are_held_back(directory: FakeDirectory) -
     assert answers[-1].status_code == 429
     assert int(answers[-1].headers["retry-after"]) >= 1
     assert len(directory.acts) < 4
+
+
+async def test_a_note_stands_in_the_transcript_and_nothing_is_said(
+    client: httpx.AsyncClient, directory: FakeDirectory
+) -> None:
+    answer = await client.post(f"{ACTIONS}/note", json={"text": "The parcel is late."})
+    assert answer.status_code == 200
+    said = CallDetail.model_validate(answer.json()).transcript
+    assert [(line.speaker, line.text) for line in said] == [("note", "The parcel is late.")]
+    assert directory.acts[0][1] == Act("note", text="The parcel is late.")
+    assert directory.spoken == []
+
+
+@pytest.mark.parametrize("body", [{}, {"text": ""}, {"text": 5}, {"text": "x" * 16_385}, {"text": "\ud800"}])
+async def test_what_is_no_note_is_refused(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
+    content = json.dumps(body).encode()
+    answer = await client.post(
+        f"{ACTIONS}/note", content=content, headers={"Content-Type": "application/json"}
+    )
+    assert (answer.status_code, answer.json()["field"]) == (422, "text")
+
+
+async def test_a_recording_is_paused_and_resumed(client: httpx.AsyncClient, directory: FakeDirectory) -> None:
+    refused = await client.post(f"{ACTIONS}/pause_recording")
+    assert (refused.status_code, refused.json()["code"]) == (409, "not_recording")
+    directory.change("c1", recording={"state": "running", "files": ["c1.wav"]})
+    paused = await client.post(f"{ACTIONS}/pause_recording")
+    assert paused.json()["recording"] == {"state": "paused", "files": ["c1.wav"]}
+    assert (await client.post(f"{ACTIONS}/resume_recording")).json()["recording"]["state"] == "running"
+
+
+async def test_a_dry_note_is_complete_at_once(client: httpx.AsyncClient, directory: FakeDirectory) -> None:
+    path = "/v1/calls/c1/responses"
+    answer = await client.post(path, json={"instructions": "He is cross.", "note_only": True})
+    noted = Accepted.model_validate(answer.json())
+    assert (answer.status_code, noted.state, noted.ended) == (202, "noted", True)
+    assert directory.spoken[0][1].note_only
+    empty = await client.post(path, json={"note_only": True})
+    assert (empty.status_code, empty.json()["field"]) == (422, "instructions")
+
+
+async def test_a_full_queue_names_what_stands_before(
+    client: httpx.AsyncClient, directory: FakeDirectory
+) -> None:
+    directory.most_waiting = 2
+    path = "/v1/calls/c1/responses"
+    for _ in range(2):
+        await client.post(path, json={"instructions": "Speak."})
+    running = replace(directory.response("c1", "req2"), id="turn", origin="turn", state="audible", reason="")
+    directory.put_response(running)
+    over = replace(running, id="old", state="completed", outcome={"kind": "completed"})
+    directory.put_response(over)
+    answer = await client.post(path, json={"instructions": "Speak."}, headers={"Idempotency-Key": "k"})
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (429, "queue_full")
+    assert "call.max_waiting" in problem["remedy"]
+    assert problem["before"] == [
+        {"id": "turn", "origin": "turn", "state": "audible", "reason": ""},
+        {"id": "req1", "origin": "operator", "state": "queued", "reason": "caller_speaking"},
+        {"id": "req2", "origin": "operator", "state": "queued", "reason": "caller_speaking"},
+    ]
+    directory.settle("c1", "req1", "withdrawn")
+    again = await client.post(path, json={"instructions": "Speak."}, headers={"Idempotency-Key": "k"})
+    assert again.status_code == 202, "a refused request has used up no key"

@@ -122,7 +122,7 @@ async def test_taking_over_and_handing_back_are_acts_with_their_refusals(store: 
         assert (taken.status_code, taken.json()["taken_over_by"]) == (200, "console.token via api")
         back = await client.post(f"{actions}/hand_back", json={})
         assert (back.status_code, back.json()["taken_over_by"]) == (200, "")
-        for code in ("not_listening", "taken_over", "secret", "in_queue", "not_supported"):
+        for code in ("listen_first", "taken_over", "secret", "in_queue", "not_supported"):
             directory.refuse = RequestRefused("call", "cannot be had", code=code)
             refused = await client.post(f"{actions}/take_over", json={})
             assert (refused.status_code, refused.json()["code"]) == (409, code)

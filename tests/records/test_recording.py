@@ -158,9 +158,11 @@ async def test_what_is_open_at_the_end_is_completed_and_told(tmp_path: Path) -> 
     assert not (tmp_path / "never").exists(), "without a recording there is neither thread nor folder"
 
 
-def test_a_recording_that_nobody_keeps_knows_its_length() -> None:
+async def test_a_recording_that_nobody_keeps_knows_its_length() -> None:
     news: list[RecordingNews] = []
     sink = Unkept().start("x.wav", "ulaw", news.append)
     sink.write(LEFT, RIGHT)
     sink.finish()
+    assert news == [], "told later, as by a writer"
+    await asyncio.sleep(0)
     assert news == [RecordingFinished(len(LEFT) / 8000, 0, "", 0.0)]

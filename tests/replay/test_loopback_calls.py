@@ -8,16 +8,34 @@ from typing import Any
 
 import pytest
 
-from tests.kit.service import service, until
+from tests.kit.service import operator, service, until
 from voiceagent.bench.recorded_calls import SHORT, record_short
 from voiceagent.bench.replay import replay_all
 from voiceagent.cli.explain import show_sip
 from voiceagent.cli.replay import run_replay
 from voiceagent.loops import run_loop
-from voiceagent.phone.phone import Phone
+from voiceagent.phone.phone import Phone, PhoneCall
 from voiceagent.records.journal import read_journal
+from voiceagent.replay.sip_story import sip_ladder
 from voiceagent.sip.endpoint_core import Core
 
+KINDS = """
+import asyncio
+from voiceagent.ivr import Call, flow
+
+@flow("talk", numbers=["100"])
+async def talk(call: Call) -> None:
+    await call.say("One two three four five six seven eight nine ten.")
+    await asyncio.sleep(60)
+
+@flow("sender", numbers=["200"])
+async def sender(call: Call) -> None:
+    await call.transfer("sip:desk@127.0.0.1:5999")
+
+@flow("short")
+async def short(call: Call) -> None:
+    await call.hangup("Bye.")
+"""
 FLOW = """
 from voiceagent.ivr import Call, flow
 
@@ -63,6 +81,75 @@ def test_a_change_of_the_endpoint_fails_the_replay_of_a_call(
     told = capsys.readouterr().out
     assert "sip: we sent 182 Queued (INVITE) where the recording has 180 Ringing (INVITE)" in told
     assert "first difference" not in told, "the call itself decides as it did"
+
+
+def test_sip_of_calls_of_every_kind_is_the_same_again(tmp_path: Path) -> None:
+    run_loop(lambda: _every_kind(tmp_path))
+    figures = replay_all(tmp_path / "journals")
+    assert figures["differences"] == {}
+    assert figures["calls"] == 5
+
+    [hung_up, cancelled, held, transferred, placed] = (
+        [line.split()[2:4] for line in sip_ladder(path)] for path in _in_order(tmp_path / "journals")
+    )
+    assert ["▶", "BYE"] in hung_up
+    assert ["▶", "CANCEL"] in cancelled
+    assert ["◀", "487"] in cancelled
+    assert held.count(["▶", "INVITE"]) == 3, "with hold and resume"
+    assert ["◀", "REFER"] in transferred
+    assert ["◀", "INVITE"] in placed
+
+
+def _in_order(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.jsonl"), key=lambda path: next(read_journal(path))["at"])
+
+
+async def _every_kind(folder: Path) -> None:
+    """The caller hangs up, gives up, holds; we transfer; we call."""
+    flows = folder / "flows.py"
+    flows.write_text(KINDS, encoding="utf-8")
+    given_up: list[PhoneCall] = []
+    settings: dict[str, Any] = {
+        "outbound__allowed": ("sip:*@127.0.0.1:*",),
+        "call__transfer_targets": ["sip:desk@*"],
+    }
+    async with (
+        service(folder, flows=[str(flows)], **settings) as running,
+        Phone(transfer_status=200) as phone,
+        Phone(note=lambda _, __, label: given_up[0].hang_up() if label[:3] == "180" else None) as impatient,
+        Phone(answer=lambda call: call.pick_up()) as callee,
+    ):
+        assert running.addresses is not None
+
+        async def rest() -> None:
+            await until(lambda: not running.admission.live)
+
+        call = phone.dial(f"sip:100@{running.addresses.sip}")
+        await call.answered()
+        call.hang_up()
+        await rest()
+        given_up.append(impatient.dial(f"sip:100@{running.addresses.sip}"))
+        await given_up[0].over(20)
+        await rest()
+        call = phone.dial(f"sip:100@{running.addresses.sip}")
+        await call.answered()
+        await call.ear.until_speaking(10)
+        live = running.directory.live[0]
+        call.hold(True)
+        await until(lambda: live.held)
+        call.hold(False)
+        await until(lambda: not live.held)
+        call.hang_up()
+        await rest()
+        call = phone.dial(f"sip:200@{running.addresses.sip}")
+        await call.over(20)
+        await rest()
+        async with operator(running) as client:
+            to = f"sip:callee@127.0.0.1:{callee.address.port}"
+            placed = await client.post("/v1/calls", json={"to": to, "flow": "short"})
+            assert placed.status_code == 202, placed.text
+        await until(lambda: running.admission.live)
+        await rest()
 
 
 def test_journals_without_inputs_hold_no_sip(tmp_path: Path) -> None:

@@ -11,8 +11,11 @@ import pytest
 
 from tests.kit.recorded import RecordedStory, record_story
 from tests.kit.scripted_provider import Reply
+from voiceagent.call.notes import take_note
+from voiceagent.errors import RequestRefused
 from voiceagent.media import g711
 from voiceagent.media.tones import sine
+from voiceagent.replay.explain import explain_journal
 from voiceagent.replay.replay import in_words, replay_journal
 
 FLOW = '''
@@ -91,3 +94,44 @@ def test_a_call_that_was_listened_to_is_lived_again(tmp_path: Path) -> None:
     report = replay_journal(journal)
     assert report.same, in_words(report)
     assert report.verdict.compared > 20
+
+
+NOTES = '''
+from voiceagent.ivr import Call, flow
+
+@flow("shop")
+async def shop(call: Call) -> None:
+    """You are a shop."""
+    await call.record()
+    await call.respond("Greet the caller.")
+    await call.respond("Tell a story.")
+    await call.hangup("Goodbye.")
+'''
+
+
+async def noted(story: RecordedStory) -> None:
+    story.provider.default = Reply(text="Well then.", audio_ms=3000)
+    with pytest.raises(RequestRefused):
+        take_note(story.call, "Too early.", "ann", "n0")
+    await story.agent_speaks()
+    take_note(story.call, "The parcel is late.", "ann", "n1", {"desk": "1"})
+    story.call.operating.pause_recording("ann")
+    await asyncio.sleep(1.0)
+    story.call.operating.resume_recording("ann")
+    take_note(story.call, "He is cross.", "ben", "n2")
+
+
+def test_a_call_with_notes_and_pauses_is_lived_again(tmp_path: Path) -> None:
+    journal = record_story(tmp_path, NOTES, noted)
+    assert types(journal).count("operator.note") == 2
+    assert types(journal).count("recording.paused") == 1
+    report = replay_journal(journal)
+    assert report.same, in_words(report)
+    told = [one.text for one in explain_journal(journal)]
+    assert any(one.startswith("ann tells the agent: ") and "parcel is late" in one for one in told)
+
+
+def test_a_note_that_is_not_taken_again_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = record_story(tmp_path, NOTES, noted)
+    monkeypatch.setattr("voiceagent.replay.live_again.take_note", lambda *_: None)
+    assert not replay_journal(journal).same

@@ -17,6 +17,7 @@ from voiceagent.call.sip_secrets import shown
 from voiceagent.errors import SipError
 from voiceagent.records.journal import Journal
 from voiceagent.replay.sip_again import SipAgain, sip_again
+from voiceagent.replay.trace import JournalError
 from voiceagent.sip.address import Address
 from voiceagent.sip.dialogs.dialog import Dialog
 from voiceagent.sip.effects import InfoReceived, InviteReceived, SipEffect
@@ -276,6 +277,25 @@ def test_a_fault_of_the_endpoint_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
     verdict = ladder.replayed()
     assert "the endpoint failed: ZeroDivisionError: planted" in verdict.lines()[0]
     assert not verdict.same
+
+
+def test_a_fault_of_a_timer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    ladder = nobody_is_there()
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setattr(Wire, "repeat", broken)
+    verdict = ladder.replayed()
+    assert "the endpoint failed: ZeroDivisionError: planted, at 0.500 s" in verdict.lines()[0]
+    assert verdict.differences, "and nothing was repeated"
+
+
+def test_a_set_up_of_another_version_is_said_to_be_one() -> None:
+    recording = we_hang_up().recording()
+    recording.setup = {name: value for name, value in (recording.setup or {}).items() if name != "local"}
+    with pytest.raises(JournalError, match="another version"):
+        sip_again(recording, (), 0.1)
 
 
 # ── clocks ──────────────────────────────────────────────────────────────────────────────────────

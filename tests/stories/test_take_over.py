@@ -264,7 +264,7 @@ async def test_who_does_not_listen_and_a_secret_cannot_be_taken_over() -> None:
     await eventually(lambda: scene.call.state == "talking")
     with pytest.raises(RequestRefused) as refusal:
         await scene.call.operating.take_over("ann")
-    assert refusal.value.code == "not_listening"
+    assert refusal.value.code == "listen_first"
     await scene.begins()
     await eventually(lambda: scene.call.secret_open)
     with pytest.raises(RequestRefused) as refusal:

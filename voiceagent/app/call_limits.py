@@ -16,6 +16,7 @@ def call_config(settings: Settings) -> CallConfig:
         no_input_s=call.no_input_s,
         transfer_timeout_s=call.transfer_timeout_s,
         transfer_targets=call.transfer_targets,
+        max_waiting=call.max_waiting,
         recording_max_s=settings.recording.max_minutes * 60,
         prompts_dir=call.prompts_dir,
         fallback_sentence=call.fallback_sentence,

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextvars import copy_context
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, TypeVar
 
 from voiceagent.app.events import EventHub
 from voiceagent.app.reload import FlowDesk
+from voiceagent.app.timelines import Timelines
 from voiceagent.call.call import Call, CallState
-from voiceagent.call.ledger import LedgerEntry
+from voiceagent.call.ledger import NOTED, LedgerEntry
 from voiceagent.call.listening import Listener
+from voiceagent.call.notes import take_note
 from voiceagent.call.outcome import CallOutcome, OutcomeClass
 from voiceagent.call.transcript import Utterance
 from voiceagent.console.ports import (
@@ -52,6 +54,7 @@ class NodeDirectory:
         readiness: Callable[[], tuple[bool, Mapping[str, Any]]],
         trunks: Callable[[], Sequence[Mapping[str, Any]]] = lambda: (),
         flows: FlowDesk | None = None,
+        journal_dir: Path | None = None,
     ) -> None:
         self._hub = hub
         self._metrics = metrics
@@ -60,11 +63,13 @@ class NodeDirectory:
         self._readiness = readiness
         self._trunks = trunks
         self._flows = flows
+        self._timelines = Timelines(journal_dir)
         self._live: dict[str, Call] = {}
         self._ended: OrderedDict[str, Call] = OrderedDict()
         self._keys: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._ended_waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._dialled: OrderedDict[str, str] = OrderedDict()
+        self._tags: dict[str, Sequence[str]] = {}
         self.place: Callable[[DialWish], Call] | None = None
         """Places a call; None until calls can be placed."""
         self.ended: Callable[[Call], None] = lambda call: None
@@ -79,6 +84,9 @@ class NodeDirectory:
     def call(self, call_id: str) -> CallView:
         return self._view(self.find(call_id), brief=False)
 
+    async def timeline(self, call_id: str) -> Mapping[str, Any]:
+        return await self._timelines.of(call_id)
+
     def trigger(
         self, call_id: str, trigger: Trigger, *, idempotency_key: str | None, operator: str
     ) -> ResponseView:
@@ -91,19 +99,29 @@ class NodeDirectory:
         if call.state is CallState.ENDED:
             raise CallEnded("the call has ended", outcome=_outcome_word(call.outcome))
         request_id = f"req_{self._tokens()}"
+        if trigger.note_only:
+            noted = take_note(call, trigger.instructions or "", operator, request_id, trigger.metadata)
+            if idempotency_key is not None:
+                remember(self._keys, (call_id, idempotency_key), request_id)
+            return response_view(call, noted)
         deadline_s = None if trigger.deadline_ms is None else trigger.deadline_ms / 1000
         try:
             when = When(trigger.when)
         except ValueError:
             raise RequestRefused("when", f"must be one of {', '.join(When)}") from None
-        entry = call.trigger(
-            trigger.instructions,
-            trigger.metadata,
-            request_id=request_id,
-            when=when,
-            deadline_s=deadline_s,
-            coalesce=trigger.coalesce,
-        )
+        try:
+            entry = call.trigger(
+                trigger.instructions,
+                trigger.metadata,
+                request_id=request_id,
+                when=when,
+                deadline_s=deadline_s,
+                coalesce=trigger.coalesce,
+            )
+        except RequestRefused as error:
+            if error.code == "queue_full":
+                self._metrics.queue_full()
+            raise
         if idempotency_key is not None:
             remember(self._keys, (call_id, idempotency_key), request_id)
         call.journal.write(
@@ -162,18 +180,27 @@ class NodeDirectory:
                     self._keys, place, act.what
                 )  # before it is done: who repeats it now must not do it twice
             try:
-                await _act(call, act, operator)
+                await _act(call, act, operator, self._tokens)
             except BaseException:
                 self._keys.pop(place, None)
                 raise
         return self._view(call, brief=False)
 
+    def tagged(self, call_id: str, tags: Sequence[str], *, operator: str) -> None:
+        try:
+            call = self.find(call_id)
+        except KeyError:
+            return
+        self._tags[call_id] = tuple(tags)
+        if call.state is not CallState.ENDED:
+            call.journal.write("operator.tag", operator=operator, tags=list(tags))
+        self._publish("call.changed", call)
+
     def listen(self, call_id: str, *, operator: str) -> Listener:
         call = self.find(call_id)
         if call.state is CallState.ENDED:
             raise CallEnded("the call has ended", outcome=_outcome_word(call.outcome))
-        # A context of its own: whose timers are the call's is not to be told by a socket's task.
-        return copy_context().run(call.listening.join, operator)
+        return call.listening.join(operator)
 
     def events(self, *, after: int | None = None) -> AsyncIterator[LiveEvent]:
         return self._hub.watch(after)
@@ -211,8 +238,18 @@ class NodeDirectory:
     def add(self, call: Call) -> None:
         """A call has been offered."""
         self._live[call.id] = call
+        self._timelines.begin(call.id, call.journal)
         self._metrics.call_started()
         self._publish("call.started", call)
+
+    def summary(self, call: Call) -> Mapping[str, Any]:
+        """Return a call as the list and the live events show it."""
+        return call_data(self._view(call, brief=True))
+
+    def masked(self, call_id: str, text: str) -> str:
+        """Return ``text`` without what that call's caller has typed in secret."""
+        call = self._live.get(call_id) or self._ended.get(call_id)
+        return text if call is None else call.secrecy.masked(text)
 
     # ── calls report (CallObserver) ─────────────────────────────────────────────────────────────
     def call_changed(self, call: Call) -> None:
@@ -221,6 +258,8 @@ class NodeDirectory:
 
     def response_changed(self, call: Call, entry: LedgerEntry) -> None:
         self._hub.publish("response.state", call.id, response_data(response_view(call, entry)))
+        if entry.state == NOTED:
+            return
         origin = entry.request.origin.value
         if entry.state == "audible":
             self._metrics.response_audible(origin, entry.timings["audible"])
@@ -249,12 +288,16 @@ class NodeDirectory:
         elif kind in ("recording.started", "recording.finished", "recording.failed"):
             self._metrics.recording(kind.removeprefix("recording."))
         self._hub.publish(kind, call.id, dict(facts))
+        if kind.startswith("recording."):
+            self.call_changed(call)
 
     def call_ended(self, call: Call) -> None:
         self._live.pop(call.id, None)
         self._ended[call.id] = call
         while len(self._ended) > ENDED_KEPT:
-            self._ended.popitem(last=False)
+            forgotten, _ = self._ended.popitem(last=False)
+            self._tags.pop(forgotten, None)
+            self._timelines.forget(forgotten)
         self._metrics.call_ended(call.outcome.kind.value if call.outcome else "unknown", call.seconds)
         self._metrics.dead_air(call.watch.longest_gap_s)
         media = call.leg.figures()
@@ -293,6 +336,8 @@ class NodeDirectory:
             trunk=call.info.trunk,
             held_by=call.holding.by,
             abilities=() if call.state is CallState.ENDED else call.operating.abilities,
+            tags=self._tags.get(call.id, ()),
+            recording={"state": call.recorder.state, "files": list(call.recorder.files)},
             transfer=None if call.transfers.newest is None else asdict(call.transfers.newest),
             listeners=call.listening.names,
             taken_over_by=call.take_over.operator,
@@ -312,7 +357,7 @@ class NodeDirectory:
         )
 
 
-async def _act(call: Call, act: Act, operator: str) -> None:
+async def _act(call: Call, act: Act, operator: str, tokens: Tokens) -> None:
     hand = call.operating
     match act.what:
         case "hold":
@@ -327,6 +372,12 @@ async def _act(call: Call, act: Act, operator: str) -> None:
             await hand.transfer(act.target, operator, attended=act.attended)
         case "send_digits":
             await hand.send_digits(act.digits, operator)
+        case "note":
+            take_note(call, act.text, operator, f"req_{tokens()}")
+        case "pause_recording":
+            hand.pause_recording(operator)
+        case "resume_recording":
+            hand.resume_recording(operator)
 
 
 def remember(known: OrderedDict[Key, str], key: Key, value: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from voiceagent.console.ports import LiveEvent
@@ -24,7 +24,18 @@ class EventHub:
         self._next = 1
         self._kept: deque[LiveEvent] = deque(maxlen=KEPT)
         self._watchers: set[asyncio.Queue[LiveEvent | None]] = set()
+        self._followers: dict[str, Callable[[LiveEvent], None]] = {}
         self._closed = False
+        self.listeners: list[Callable[[LiveEvent], None]] = []
+        """Called with every event, at once; must not wait and must not raise."""
+
+    def follow(self, call_id: str, tell: Callable[[LiveEvent], None]) -> None:
+        """Have ``tell`` called at once with every event of one call; it must neither wait nor raise."""
+        self._followers[call_id] = tell
+
+    def unfollow(self, call_id: str) -> None:
+        """Tell the follower of this call no more; harmless when there is none."""
+        self._followers.pop(call_id, None)
 
     def publish(self, kind: str, call_id: str, data: Mapping[str, Any]) -> None:
         """Number an event and give it to all; after :meth:`close` nobody is told any more."""
@@ -33,11 +44,16 @@ class EventHub:
         event = LiveEvent(self._next, kind, call_id, data)
         self._next += 1
         self._kept.append(event)
+        follower = self._followers.get(call_id)
+        if follower is not None:
+            follower(event)
         for watcher in self._watchers:
             if watcher.qsize() >= QUEUE:
                 while not watcher.empty():
                     watcher.get_nowait()
             watcher.put_nowait(event)
+        for listener in self.listeners:
+            listener(event)
 
     async def watch(self, after: int | None = None) -> AsyncIterator[LiveEvent]:
         """Yield events from now on; with ``after``, first the kept ones since that id."""

@@ -111,6 +111,17 @@ class Reception:
         with self._place_kept():
             return self._start(make_leg(), flow, None, metadata=metadata, over=over)
 
+    def accept(self, leg: Leg, picked: Picked, *, over: Callable[[], None]) -> Call | Refusal:
+        """Start a call whose caller waits for our word elsewhere than on the leg, if there is a place for it.
+
+        ``over`` is called when it has ended. Whoever asked tells, and counts, a refusal.
+        """
+        refusal = self._admission.enter()
+        if refusal is not None:
+            return refusal
+        with self._place_kept():
+            return self._start(leg, picked.flow, None, picked=picked, over=over)
+
     @contextmanager
     def _place_kept(self) -> Generator[None]:
         """A call that does not come about gives its place back."""

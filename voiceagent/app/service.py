@@ -20,11 +20,13 @@ import structlog
 
 import voiceagent
 from voiceagent.app.archive import Archive
+from voiceagent.app.browser_phone import BrowserDesk
 from voiceagent.app.call_limits import call_config
 from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.events import EventHub
 from voiceagent.app.gauges import guard_against_overload, keep_figures
 from voiceagent.app.incoming import Reception
+from voiceagent.app.outgoing import Outgoing
 from voiceagent.app.provider import SessionFactory
 from voiceagent.app.reload import FlowDesk
 from voiceagent.app.routes import Routes
@@ -59,6 +61,7 @@ from voiceagent.records.journal import JournalWriter
 from voiceagent.records.recording import RecordingWriter
 from voiceagent.settings import MediaSettings, Settings
 from voiceagent.settings.queues import queue_configs
+from voiceagent.settings.webhooks import webhook_endpoints
 from voiceagent.sip.address import Address
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Dropped, Retransmitted, SipEvent, TrunkJudged, TrunkState
@@ -138,8 +141,16 @@ class Service:
             readiness=self._readiness,
             trunks=self._trunks,
             flows=self.desk,
+            journal_dir=Path(settings.journal_dir),
         )
         self._tokens = tokens
+        self.phones = BrowserDesk(
+            flows=lambda: self.flows,
+            hub=self.hub,
+            metrics=self.metrics,
+            tokens=tokens,
+            per_user=settings.console.phone_calls_per_user,
+        )
         self._nest = TaskNest("service")
         self._idle = asyncio.Event()
         self._idle.set()
@@ -149,6 +160,16 @@ class Service:
         self.database = Database(settings.database_url)
         self.archive = Archive(self.database, provider=settings.provider, node="local")
         self.directory.ended = self.archive.keep
+        self.outgoing = Outgoing(
+            webhook_endpoints(settings.webhooks),
+            self.database,
+            self.archive,
+            self.metrics,
+            tokens,
+            masked=self.directory.masked,
+        )
+        self.hub.listeners.append(self.outgoing.on_event)
+        self.archive.announce = lambda call: self.outgoing.ended(call.id, self.directory.summary(call))
         self._engine: RunningEngine | None = None
         self._warmth = "ok"
         """Of the embedded provider: warming up, ok, or why it failed."""
@@ -200,6 +221,7 @@ class Service:
             ) from None
         await self.database.open()
         self._nest.start("archive", self.archive.run())
+        self.outgoing.open(self._nest)
         # Files and names first: a mistake in them is told before a port is opened.
         check_files(tls_of(settings.sip))
         self._music = hold_music(settings.call.hold_music)
@@ -237,7 +259,8 @@ class Service:
             on_idle=self._idle.set,
             record_inputs=settings.journal.inputs,
         )
-        bound = await self._start_sip(table)
+        bound, media = await self._start_sip(table)
+        self.phones.open(self._reception, media)
         self._open_dialling(self._reception)
         if self.hosted is not None:
             self.hosted.open(self._reception)
@@ -330,15 +353,23 @@ class Service:
             token_is_first_run=first_run,
             allowed_hosts=settings.allowed_hosts,
             metrics_open=settings.metrics_open,
+            recordings_dir=self.settings.recordings_dir,
+            journal_dir=self.settings.journal_dir,
         )
         app = create_app(
-            self.directory, config, metrics=self.metrics.render, webhooks=self.hosted, database=self.database
+            self.directory,
+            config,
+            metrics=self.metrics.render,
+            webhooks=self.hosted,
+            phones=self.phones,
+            database=self.database,
+            outgoing=self.outgoing,
         )
         self.metrics.watch_streams(lambda: len(app.state.parts.streams))
         self._console = ConsoleServer(app, settings.host, settings.port)
         return await self._console.start(), token
 
-    async def _start_sip(self, table: TrunkTable) -> tuple[Address, ...]:
+    async def _start_sip(self, table: TrunkTable) -> tuple[tuple[Address, ...], DirectMedia]:
         settings, media = self.settings.sip, self.settings.media
         media_host = media.host or settings.first_host
         advertised = self.settings.media_told
@@ -398,7 +429,7 @@ class Service:
         self.trunks.open()
         self._nest.start("trunk names", self.trunks.keep_found(self.resolver))
         self._routes = Routes(table, self.resolver, self.trunks.status)
-        return bound
+        return bound, direct
 
     def _open_dialling(self, reception: Reception) -> None:
         from voiceagent.app.outbound import Dialler

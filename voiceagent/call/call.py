@@ -26,7 +26,7 @@ from voiceagent.call.flow_run import run_flow
 from voiceagent.call.holding import Holding
 from voiceagent.call.inputs import chance_of, inputs_of, of_the_call, wall_of, write_operator
 from voiceagent.call.last_words import last_words
-from voiceagent.call.ledger import Ledger, LedgerEntry
+from voiceagent.call.ledger import NOTED, Ledger, LedgerEntry
 from voiceagent.call.leg import G711, Leg, LegInfo
 from voiceagent.call.leg_ear import LegEar
 from voiceagent.call.listening import Listening
@@ -52,7 +52,7 @@ from voiceagent.call.take_over import TakeOver
 from voiceagent.call.taps import Taps
 from voiceagent.call.transcript import Transcript
 from voiceagent.call.transfers import Dial, Transfers
-from voiceagent.call.triggers import submit_wish
+from voiceagent.call.triggers import check_room, submit_wish
 from voiceagent.call.watch import Watch
 from voiceagent.errors import CallEnded, MediaError, ProviderError, RequestRefused, SipError
 from voiceagent.ids import Tokens
@@ -435,6 +435,7 @@ class Call:
         speech, session = self.speech, self.session
         if speech is None or session is None or speech.closed or self.state is not CallState.TALKING:
             raise CallEnded(outcome=self.ending.word)
+        check_room(self.ledger, self._config.max_waiting)
         with of_the_call(self.journal):
             return submit_wish(session, speech, self.ledger, instructions, metadata, request_id, **options)
 
@@ -562,5 +563,6 @@ class Call:
         self._observer.tool_ended(self, name, ok, seconds)
 
     def _response_changed(self, entry: LedgerEntry) -> None:
-        self.watch.request_changed(entry)
+        if entry.state != NOTED:
+            self.watch.request_changed(entry)
         self._observer.response_changed(self, entry)

@@ -61,6 +61,8 @@ class CallConfig:
     """How long the caller may wait in silence, and the provider be silent."""
     survival: SurvivalConfig = field(default_factory=SurvivalConfig)
     """What happens when the provider is lost."""
+    max_waiting: int = 16
+    """Wishes of operators that may wait in one call; one more is refused."""
     recording_max_s: float = 7200.0
     """Longest recording."""
     prompts_dir: str | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from functools import lru_cache
 
 from voiceagent.media.g711 import ALAW_TO_LINEAR, ULAW_TO_LINEAR
 
@@ -35,10 +36,11 @@ def is_sound(audio: bytes, audio_format: str) -> bool:
     return math.fsum([squares[code] for code in few]) >= _LEAST_SQUARE * len(few)
 
 
-def runs_of_sound(audio: bytes, audio_format: str) -> list[tuple[int, bool]]:
+@lru_cache(maxsize=64)  # the journal asks first, and then the meter
+def runs_of_sound(audio: bytes, audio_format: str) -> tuple[tuple[int, bool], ...]:
     """Return the 20 ms frames of ``audio`` as runs: (bytes, sound?)."""
     if audio and audio.count(audio[0]) == len(audio):
-        return [(len(audio), is_sound(audio[:FRAME], audio_format))]  # digital silence, or a test's tone
+        return ((len(audio), is_sound(audio[:FRAME], audio_format)),)  # digital silence, or a test's tone
     runs: list[tuple[int, bool]] = []
     for at in range(0, len(audio), FRAME):
         frame = audio[at : at + FRAME]
@@ -47,7 +49,7 @@ def runs_of_sound(audio: bytes, audio_format: str) -> list[tuple[int, bool]]:
             runs[-1] = (runs[-1][0] + len(frame), sound)
         else:
             runs.append((len(frame), sound))
-    return runs
+    return tuple(runs)
 
 
 ROUNDING_S = 0.0005

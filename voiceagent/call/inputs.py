@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 INPUTS_VERSION = 3
 """Version of the ``in.*`` entries, in ``in.call``."""
-CALLER_AUDIO_S = 1.0
+CALLER_AUDIO_S = 2.0
 """The caller's frames are gathered for so long into one entry."""
 AUDIO_ENTRY_LIMIT = 200
 """Frames of agent audio that one entry holds at most."""
@@ -103,7 +103,8 @@ class Inputs:
         self._timers: list[tuple[int, float, float, str]] = []
         self._timers_from = 0.0
         self._fired_at = -1.0
-        self._caller: dict[int, tuple[float, list[float]]] = {}
+        self._caller: dict[int, list[float]] = {}
+        """By leg: when (loop's clock), how many frames, in which turn; and so on."""
         self._early = False
         journal.inputs = self
 
@@ -163,10 +164,10 @@ class Inputs:
             return self._journal.now
         self._clock_turn = turns.current()
         self._clock = turns.clock()
-        now = self._clock - self._journal.start
-        for leg in [leg for leg, (_, marks) in self._caller.items() if marks[-3] >= now]:
-            self._write_caller(leg)  # where the clock does not tell who was first, the order of entries does
-        return now
+        for leg, marks in list(self._caller.items()):
+            if marks[-3] >= self._clock:
+                self._write_caller(leg)  # the clock does not tell who was first: the order of entries does
+        return self._clock - self._journal.start
 
     def _write_clock(self) -> None:
         moments, self._moments = self._moments, []
@@ -255,22 +256,22 @@ class Inputs:
         turns = self._turns
         if turns is None:
             return
-        now, turn = turns.clock() - self._journal.start, turns.current()
+        now, turn = turns.clock(), turns.current()
         if turn - self._clock_turn > FOLLOWED:
             turn = 0
-        gathered = self._caller.get(leg)
-        if gathered is None:
-            self._caller[leg] = gathered = (now, [now, frames, turn])
+        marks = self._caller.get(leg)
+        if marks is None:
+            self._caller[leg] = [now, frames, turn]
             return
-        began, marks = gathered
         marks += (now, frames, turn)
-        if now - began >= CALLER_AUDIO_S:
+        if now - marks[0] >= CALLER_AUDIO_S:
             self._write_caller(leg)
 
     def _write_caller(self, leg: int) -> None:
-        began, marks = self._caller.pop(leg)
+        marks = self._caller.pop(leg)
         gaps: list[Any] = []
-        before = began
+        began = marks[0] - self._journal.start
+        before = marks[0]
         for index in range(0, len(marks), 3):
             gap = _ms(marks[index] - before)
             before = marks[index]

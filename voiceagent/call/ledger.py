@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from voiceagent.realtime.requests import Outcome, Progress, ResponseRequest
+from voiceagent.realtime.requests import Origin, Outcome, OutcomeKind, Progress, ResponseRequest
 
 KEPT = 200
 """Ended requests kept per call; older ones live on in the journal only."""
+NOTED = "noted"
+"""State of what was added to the conversation and asked for no response."""
 
 
 @dataclass(slots=True)
@@ -41,6 +43,11 @@ class Ledger:
         """Return the requests that have not ended."""
         return [entry for entry in self._entries.values() if entry.outcome is None]
 
+    def waiting(self, origin: Origin) -> int:
+        """Return how many requests of this origin wait to be sent."""
+        queued = Progress.QUEUED.value
+        return sum(one.request.origin is origin and one.state == queued for one in self.open())
+
     def get(self, request_id: str) -> LedgerEntry | None:
         """Return the entry, or None for an unknown request."""
         return self._entries.get(request_id)
@@ -53,6 +60,17 @@ class Ledger:
         if entry is None:
             entry = self._entries[request.id] = LedgerEntry(request, now, line, metadata)
             self._trim()
+        self._changed(entry)
+        return entry
+
+    def noted(
+        self, request: ResponseRequest, line: str, metadata: Mapping[str, str], now: float
+    ) -> LedgerEntry:
+        """Add what is complete as soon as it is taken: nothing is spoken for it."""
+        entry = LedgerEntry(request, now, line, metadata, state=NOTED, reason=NOTED)
+        entry.outcome = Outcome(OutcomeKind.COMPLETED, reason=NOTED)
+        self._entries[request.id] = entry
+        self._trim()
         self._changed(entry)
         return entry
 

@@ -48,7 +48,7 @@ class LegInfo:
     """Who calls whom. Everything here but ``id`` is a claim of the caller's side: data, never trusted."""
 
     id: str
-    kind: Literal["direct", "hosted"]
+    kind: Literal["direct", "hosted", "browser"]
     caller: str
     """User part (or URI) of From, as claimed."""
     called: str

@@ -20,8 +20,8 @@ class Operating:
     """An operator's hand on one call.
 
     Everything here raises CallEnded, or RequestRefused with a ``code``: ``not_answered``, ``handing_over``,
-    ``not_supported`` and ``failed`` (the call does not allow it, or not now); ``bad_target``,
-    ``denied_target`` and ``target_not_allowed``.
+    ``not_supported``, ``not_recording`` and ``failed`` (the call does not allow it, or not now);
+    ``bad_target``, ``denied_target`` and ``target_not_allowed``.
     """
 
     def __init__(self, call: Call, targets: Sequence[str], start: Start, transfer_timeout_s: float) -> None:
@@ -72,18 +72,39 @@ class Operating:
     async def take_over(self, operator: str) -> None:
         """Speak with the caller in the agent's place, on the socket on which ``operator`` listens.
 
-        Refusals besides: ``not_listening``, ``taken_over`` (by somebody else), ``secret`` and ``in_queue``.
+        Refusals besides: ``listen_first``, ``taken_over`` (by somebody else), ``secret`` and ``in_queue``.
         """
         self._asked("take_over", operator)
         self._check("take_over", "call")
-        self._call.take_over.begin(operator)
+        with of_the_call(self._call.journal):
+            self._call.take_over.begin(operator)
 
     async def hand_back(self, operator: str) -> None:
         """Let the agent speak again, and wait until it may. A call that nobody has taken is left alone."""
         self._asked("hand_back", operator)
         if self._call.take_over.on:
-            self._call.take_over.leave(operator)
+            with of_the_call(self._call.journal):
+                self._call.take_over.leave(operator)
             await self._call.take_over.until_back()
+
+    def pause_recording(self, operator: str) -> None:
+        """Keep what is heard out of the recording, and out of those that are begun later. Twice is once."""
+        self._asked("pause_recording", operator)
+        self._check_standing()
+        recorder = self._call.recorder
+        if not recorder.state:
+            raise RequestRefused("call", "is not being recorded", code="not_recording")
+        self._call.journal.write("operator.pause_recording", operator=operator)
+        with of_the_call(self._call.journal):
+            recorder.gate("operator", True)
+
+    def resume_recording(self, operator: str) -> None:
+        """Take an operator's pause back; where the flow, a secret or hold has another, it stays paused."""
+        self._asked("resume_recording", operator)
+        self._check_standing()
+        self._call.journal.write("operator.resume_recording", operator=operator)
+        with of_the_call(self._call.journal):
+            self._call.recorder.gate("operator", False)
 
     async def transfer(self, target: str, operator: str, *, attended: bool) -> None:
         """Begin to hand the caller to ``target``. What became of it: ``call.transfers.newest``."""
@@ -108,13 +129,16 @@ class Operating:
     def _asked(self, what: str, operator: str, **arguments: Any) -> None:
         write_operator(self._call.journal, what, operator=operator, **arguments)
 
-    def _check(self, ability: str, field: str) -> None:
-        call = self._call
-        word = call.ending.word
+    def _check_standing(self) -> None:
+        word = self._call.ending.word
         if word in ("offered", "dialling", "ringing"):
             raise RequestRefused("call", "is not answered yet", code="not_answered")
         if word != "talking":
             raise CallEnded(outcome=word)
+
+    def _check(self, ability: str, field: str) -> None:
+        call = self._call
+        self._check_standing()
         if ability not in self.abilities:
             words = f"this call ({call.info.kind}) does not support it"
             raise RequestRefused(field, words, code="not_supported")

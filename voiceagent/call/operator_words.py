@@ -12,8 +12,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from voiceagent.call.inputs import write_operator
-from voiceagent.media.g711 import Law, ulaw_to_alaw
+from voiceagent.call.inputs import of_the_call, write_operator
+from voiceagent.media.g711 import ulaw_to_alaw
 from voiceagent.media.utterances import Utterances
 
 if TYPE_CHECKING:
@@ -83,8 +83,9 @@ class OperatorWords:
             return
         at, audio = round(session.audio_ms), self._ready.popleft()
         write_operator(self._call.journal, "words", at=at, ms=len(audio) // PER_MS)
-        law: Law = "alaw" if self._call.leg.audio_format == "audio/pcma" else "ulaw"
-        self.put(at, audio if law == "ulaw" else ulaw_to_alaw(audio))
+        with of_the_call(self._call.journal):
+            alaw = self._call.leg.audio_format == "audio/pcma"
+            self.put(at, ulaw_to_alaw(audio) if alaw else audio)
 
     def put(self, at: int, audio: bytes) -> None:
         """``audio`` (G.711 of the line) goes into the session, ``at`` ms of what it has heard so far."""

@@ -99,8 +99,8 @@ class Recorder:
     def gate(self, by: str, shut: bool) -> None:
         """Keep what is heard out of the recording while ``shut``: silence stands in its place.
 
-        ``by`` says for whom (``flow``, ``secret``, ``hold``); it is recorded while no gate is shut. Gates
-        shut and open also while nothing is recorded.
+        ``by`` says for whom (``flow``, ``secret``, ``hold``, ``operator``); it is recorded while no gate is
+        shut. Gates shut and open also while nothing is recorded.
         """
         if shut == (by in self._gates):
             return

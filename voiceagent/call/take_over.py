@@ -9,11 +9,11 @@ socket is gone, or stands still) is waited for with the sound of waiting, and th
 from __future__ import annotations
 
 import asyncio
-from contextvars import Context, copy_context
+from contextvars import Context
 from typing import TYPE_CHECKING
 
 from voiceagent.call.comfort import comfort_sound
-from voiceagent.call.inputs import write_operator
+from voiceagent.call.inputs import of_the_call, write_operator
 from voiceagent.call.leg import Leg
 from voiceagent.call.operator_words import OperatorWords
 from voiceagent.call.triggers import submit_wish
@@ -76,7 +76,7 @@ class TakeOver:
 
     def begin(self, operator: str) -> None:
         """From now on ``operator`` speaks. Raises RequestRefused (taken_over, secret, in_queue,
-        not_listening)."""
+        listen_first)."""
         call = self._call
         if self.on:
             if operator == self.operator:
@@ -87,7 +87,7 @@ class TakeOver:
         if call.holding.in_queue:
             raise RequestRefused("call", "waits in a queue just now", code="in_queue")
         if not call.listening.of(operator):
-            raise RequestRefused("call", "is not being listened to by you", code="not_listening")
+            raise RequestRefused("call", "is not being listened to by you", code="listen_first")
         self.on, self.operator, self.last = True, operator, operator
         self._began, self._leave_by, self._source = self._loop.time(), 0.0, None
         self._times += 1
@@ -186,7 +186,7 @@ class TakeOver:
             return ulaw_to_alaw(frame) if alaw else frame
         starved_s = self._microphone.starved / SLOTS_PER_S
         if starved_s >= (LOST_S if self._heard else FIRST_S):
-            copy_context().run(self.voice_lost)
+            self.voice_lost()
         elif starved_s >= COMFORT_AFTER_S:
             return self._waiting()
         return self._silence
@@ -195,7 +195,8 @@ class TakeOver:
         """The microphone has been silent for too long: the agent is back."""
         if self.operator:
             write_operator(self._call.journal, "voice_lost")
-            self.leave(self.operator, "voice_lost")
+            with of_the_call(self._call.journal):
+                self.leave(self.operator, "voice_lost")
 
     # ── every 20 ms of the caller's ─────────────────────────────────────────────────────────────
     def tick(self) -> None:
@@ -204,14 +205,14 @@ class TakeOver:
             return
         self.words.pass_on()
         if self._leave_by and (not self.words.busy or self._loop.time() >= self._leave_by):
-            write_operator(self._call.journal, "handed_back")
-            self.finish()
+            self._end()
 
     def _look(self, times: int) -> None:
         """Nothing of the caller's comes: end the handing back without it."""
         if self._leave_by and times == self._times:
-            copy_context().run(self._end_late)
+            self._end()
 
-    def _end_late(self) -> None:
+    def _end(self) -> None:
         write_operator(self._call.journal, "handed_back")
-        self.finish()
+        with of_the_call(self._call.journal):
+            self.finish()

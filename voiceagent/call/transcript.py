@@ -13,7 +13,7 @@ class Utterance:
     key: str
     at: float
     speaker: str
-    """caller, agent, operator, system."""
+    """caller, agent, operator, system; note: what the agent was told and nobody heard."""
     text: str
     full_text: str = ""
     cut: bool = False
@@ -47,8 +47,9 @@ class Transcript:
 
     @property
     def last_words(self) -> str:
-        """The newest line, as "speaker: text"."""
-        return f"{self.lines[-1].speaker}: {self.lines[-1].text}" if self.lines else ""
+        """The newest line that was spoken, as "speaker: text"."""
+        spoken = next((line for line in reversed(self.lines) if line.speaker != "note"), None)
+        return "" if spoken is None else f"{spoken.speaker}: {spoken.text}"
 
     def _put(
         self, key: str, at: float, speaker: str, text: str, *, full_text: str = "", cut: bool = False

@@ -7,8 +7,15 @@ from typing import Any
 
 from voiceagent.call.ledger import Ledger, LedgerEntry
 from voiceagent.call.speech import CallSpeech
+from voiceagent.errors import RequestRefused
 from voiceagent.realtime.requests import Origin
 from voiceagent.realtime.session import RealtimeSession
+
+
+def check_room(ledger: Ledger, most: int) -> None:
+    """Raise RequestRefused (``queue_full``) when ``most`` wishes of operators wait in this call."""
+    if ledger.waiting(Origin.OPERATOR) >= most:
+        raise RequestRefused("call", f"{most} requests wait already", code="queue_full")
 
 
 def submit_wish(

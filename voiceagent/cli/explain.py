@@ -41,7 +41,8 @@ def run_explain(journal: Path, *, check: bool, as_json: bool) -> None:
             account = explain(journal)
             if as_json:
                 told = [one.plain() for one in account.told]
-                show_json({"summary": account.summary.plain(), "told": told})
+                timeline = account.timeline.plain()
+                show_json({"summary": account.summary.plain(), "told": told, "timeline": timeline})
             else:
                 _print(account)
             return

@@ -22,7 +22,7 @@ def flow_route(
     number: Annotated[str, typer.Argument(help="The called number, or user.")],
     caller: Annotated[str, typer.Option(help="Who calls; empty: somebody who does not say.")] = "",
     trunk: Annotated[str, typer.Option(help="Trunk over which the call comes.")] = "default",
-    kind: Annotated[str, typer.Option(help="direct, or hosted.")] = "direct",
+    kind: Annotated[str, typer.Option(help="direct, hosted, or browser.")] = "direct",
     header: Annotated[
         list[str] | None, typer.Option(help="Header of the INVITE: 'X-Campaign: spring'; may be repeated.")
     ] = None,
@@ -43,7 +43,7 @@ def flow_route(
     """
     from voiceagent.cli.flow_route import Asked, run_route
 
-    over = "" if kind == "hosted" else trunk
+    over = "" if kind in ("hosted", "browser") else trunk
     asked = Asked(number, caller, over, kind, header or (), at, call_id)
     run_route(asked, [str(path) for path in flows or ()], config, overrides or [], as_json=json)
 

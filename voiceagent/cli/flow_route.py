@@ -13,6 +13,7 @@ from voiceagent.errors import ConfigError
 
 if TYPE_CHECKING:
     from voiceagent.ivr.routing import Arrival, Decision
+    from voiceagent.ivr.routing.conditions import Kind
 
 BECAUSE = {
     "hosted.numbers": "by hosted.numbers",
@@ -89,8 +90,9 @@ def _lines(decision: Decision, arrival: Arrival) -> list[str]:
 def _arrival(asked: Asked) -> Arrival:
     from voiceagent.ivr.routing import Arrival
 
-    if asked.kind not in ("direct", "hosted"):
-        fail(f"--kind {asked.kind}: must be direct or hosted", USAGE)
+    kinds: dict[str, Kind] = {"direct": "direct", "hosted": "hosted", "browser": "browser"}
+    if asked.kind not in kinds:
+        fail(f"--kind {asked.kind}: must be one of {', '.join(kinds)}", USAGE)
     try:
         at = datetime.fromisoformat(asked.at) if asked.at else datetime.now(UTC)
     except ValueError:
@@ -100,7 +102,7 @@ def _arrival(asked: Asked) -> Arrival:
         at=at,
         caller=asked.caller,
         trunk=asked.trunk,
-        kind="hosted" if asked.kind == "hosted" else "direct",
+        kind=kinds[asked.kind],
         headers=[_header(one) for one in asked.headers],
         protocol_call_id=asked.protocol_call_id,
     )

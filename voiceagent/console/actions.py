@@ -1,4 +1,4 @@
-"""``/v1/calls/{call}/actions/…``: hold a call, take it back, hand it to somebody, press keys in it."""
+"""``/v1/calls/{call}/actions/…``: hold a call, hand it over, press keys, tell its agent, record it or not."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request
 
 from voiceagent.console.models import CallDetail, DigitsBody, TransferBody, problems
+from voiceagent.console.models_notes import NoteBody
 from voiceagent.console.parts import AsciiJson, Parts, PartsIn, audit, ended, limit, visitor_of
 from voiceagent.console.ports import Act
 from voiceagent.console.problems import refused, unknown_call
-from voiceagent.console.responses import KeyMemory, checked_key
+from voiceagent.console.responses import KeyMemory, check_text, checked_key
 from voiceagent.console.views import call_detail
 from voiceagent.errors import CallEnded, RequestRefused
 
@@ -22,8 +23,9 @@ STATUSES = {
     "not_answered": 409,
     "handing_over": 409,
     "not_supported": 409,
+    "not_recording": 409,
     "failed": 409,
-    "not_listening": 409,
+    "listen_first": 409,
     "taken_over": 409,
     "secret": 409,
     "in_queue": 409,
@@ -85,6 +87,34 @@ async def hand_back(
     return await _act(call_id, Act("hand_back"), request, parts, idempotency_key)
 
 
+@router.post("/v1/calls/{call_id}/actions/note", responses=_ANSWERS)
+async def note(
+    call_id: str, body: NoteBody, request: Request, parts: PartsIn, idempotency_key: KeyIn = None
+) -> AsciiJson:
+    """Tell the agent something that nobody hears: it joins the conversation, and stands in the transcript."""
+    try:
+        check_text("text", body.text)
+    except RequestRefused as error:
+        raise refused(error) from None
+    return await _act(call_id, Act("note", text=body.text), request, parts, idempotency_key)
+
+
+@router.post("/v1/calls/{call_id}/actions/pause_recording", responses=_ANSWERS)
+async def pause_recording(
+    call_id: str, request: Request, parts: PartsIn, idempotency_key: KeyIn = None
+) -> AsciiJson:
+    """Keep what is heard out of the recording: silence stands in its place, until it is resumed."""
+    return await _act(call_id, Act("pause_recording"), request, parts, idempotency_key)
+
+
+@router.post("/v1/calls/{call_id}/actions/resume_recording", responses=_ANSWERS)
+async def resume_recording(
+    call_id: str, request: Request, parts: PartsIn, idempotency_key: KeyIn = None
+) -> AsciiJson:
+    """Take an operator's pause back. While the flow or hold pauses the recording, it stays paused."""
+    return await _act(call_id, Act("resume_recording"), request, parts, idempotency_key)
+
+
 async def _act(
     call_id: str, act: Act, request: Request, parts: Parts, key: str | None, status: int = 200
 ) -> AsciiJson:
@@ -109,5 +139,6 @@ async def _act(
     except KeyError:
         raise unknown_call(call_id) from None
     memory.note(place, key, printed)
-    audit(request, f"call.{act.what}", view.id, **({"to": act.target} if act.target else {}))
+    told = {"to": act.target, "text": act.text}
+    audit(request, f"call.{act.what}", view.id, **{name: words for name, words in told.items() if words})
     return AsciiJson(call_detail(view), status)

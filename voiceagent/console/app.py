@@ -12,14 +12,21 @@ from voiceagent.console import (
     actions,
     audit_log,
     calls,
+    deliveries,
     dialling,
     events,
     flows,
     health,
+    history,
+    history_export,
     listening,
+    phone,
+    presets,
     problems,
     responses,
     session,
+    tags,
+    timeline,
     trunks,
     users,
 )
@@ -34,7 +41,8 @@ from voiceagent.console.live import Streams
 from voiceagent.console.models import ProblemModel
 from voiceagent.console.page import page_router
 from voiceagent.console.parts import Parts
-from voiceagent.console.ports import Directory, Webhooks
+from voiceagent.console.ports import Directory, Phones, Webhooks
+from voiceagent.console.ports_notify import OutgoingWebhooks
 from voiceagent.console.rights import WEBSOCKET, without_rule
 from voiceagent.errors import ConfigError
 from voiceagent.store import Database
@@ -51,11 +59,17 @@ def create_app(
     *,
     metrics: Callable[[], str] | None = None,
     webhooks: Webhooks | None = None,
+    phones: Phones | None = None,
     database: Database | None = None,
+    outgoing: OutgoingWebhooks | None = None,
 ) -> FastAPI:
     """Return the console for these calls. ``metrics`` renders the Prometheus text for ``/metrics``.
 
     ``webhooks`` takes the provider's call offers; without it there is no ``/webhooks/realtime``.
+
+    ``outgoing`` delivers our own webhooks.
+
+    ``phones`` takes calls from the page; without it they get 503.
 
     ``database`` has users, keys and the audit log; without it the settings' tokens are the only way in.
 
@@ -95,15 +109,25 @@ def create_app(
         sign_ins=RateLimit(1.0, 10.0),
         metrics=metrics,
         webhooks=webhooks,
+        phones=phones,
         database=database,
+        outgoing=outgoing,
     )
     app.state.keys = responses.KeyMemory()
+    app.state.plays = history.Plays()
     problems.install(app)
     for router in (
         calls.router,
         actions.router,
         dialling.router,
+        phone.router,
         responses.router,
+        timeline.router,
+        tags.router,
+        history_export.router,  # before /v1/history/{call_id}
+        history.router,
+        presets.router,
+        deliveries.router,
         events.router,
         listening.router,
         session.router,

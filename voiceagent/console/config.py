@@ -56,6 +56,10 @@ class ConsoleConfig:
     max_listeners: int = 32
     """Sockets on which calls are heard, on all calls together."""
     heartbeat_s: float = 15.0
+    recordings_dir: str = ""
+    """Folder of the recordings that the history plays; empty: there are none."""
+    journal_dir: str = ""
+    """Folder of the journals that the history hands out; empty: there are none."""
     session_s: float = 12 * 3600.0
     """Longest life of a page's session."""
     session_idle_s: float = 30 * 60.0

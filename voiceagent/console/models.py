@@ -23,7 +23,8 @@ class TriggerBody(BaseModel):
                     "metadata": {"purpose": "appointment"},
                     "when": "idle",
                     "deadline_ms": 30_000,
-                }
+                },
+                {"instructions": "The caller's parcel is at the depot.", "note_only": True},
             ]
         },
     )
@@ -46,6 +47,11 @@ class TriggerBody(BaseModel):
     )
     coalesce: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
         default=None, description="A newer waiting request with the same word supersedes this one."
+    )
+    note_only: bool = Field(
+        default=False,
+        description="Add `instructions` to the conversation for the agent to know, and say nothing. It never "
+        "waits: `when`, `deadline_ms` and `coalesce` do not matter, and the state is `noted` at once.",
     )
 
 
@@ -287,7 +293,9 @@ class Line(BaseModel):
     """One utterance. ``text`` is what was heard; ``full_text`` is what was generated."""
 
     at: float = Field(description="Seconds since the call began.")
-    speaker: str = Field(description="caller, agent, operator or system.")
+    speaker: str = Field(
+        description="caller, agent, operator or system; note: what the agent was told and nobody heard."
+    )
     text: str
     full_text: str
     item_id: str
@@ -304,7 +312,8 @@ class ResponseModel(BaseModel):
     metadata: dict[str, str]
     state: str = Field(
         description="queued, sent, started, audible, generated, played; then the outcome's kind: completed, "
-        "interrupted, satisfied, superseded, withdrawn, expired, rejected, failed or lost."
+        "interrupted, satisfied, superseded, withdrawn, expired, rejected, failed or lost. `noted`: it was a "
+        "note, and is complete."
     )
     ended: bool
     reason: str = Field(description="Why it waits, or how it ended.")
@@ -338,6 +347,13 @@ class ListenerModel(BaseModel):
     since: float = Field(description="Unix time.")
 
 
+class RecordingState(BaseModel):
+    """Whether a call is recorded."""
+
+    state: str = Field(description="running, paused, or empty while nothing is recorded.")
+    files: list[str] = Field(description="Names of the recordings that were begun.")
+
+
 class CallModel(BaseModel):
     """A call in the list."""
 
@@ -363,6 +379,8 @@ class CallModel(BaseModel):
         "take_over (and hand_back)."
     )
     transfer: HandingOver | None = Field(description="The newest transfer, whoever asked for it.")
+    tags: list[str] = Field(description="Words that operators put on it.")
+    recording: RecordingState
     listeners: list[ListenerModel] = Field(description="Who hears this call now, in the order of coming.")
     taken_over_by: str = Field(description="Who speaks with the caller in the agent's place, or nobody.")
     links: dict[str, str]
@@ -479,12 +497,14 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     words = {
         400: "Malformed; `detail` names the part",
         413: "The body is too large",
+        416: "The range begins beyond the end of the file",
         401: "No valid credential",
         403: "Not with this credential, or not from our page",
         404: "Unknown call, response or flow",
         409: "The call has ended, `outcome` says how; or this is not allowed, or not now",
         422: "A part of the request is wrong; `field` names it",
-        429: "Too fast; see Retry-After",
+        429: "Too fast, see Retry-After; or too many requests wait in this call, and `before` lists them",
+        501: "Not installed here; `remedy` says how",
         503: "Closing, or no place for one more",
     }
     return {status: {"description": words[status], "content": content} for status in statuses}

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
@@ -19,10 +19,16 @@ from voiceagent.console.identity import Identity
 from voiceagent.console.limits import RateLimit
 from voiceagent.console.listeners import Listeners
 from voiceagent.console.live import Streams
-from voiceagent.console.ports import CallView, Directory, Webhooks
+from voiceagent.console.ports import CallView, Directory, Phones, Webhooks
+from voiceagent.console.ports_notify import OutgoingWebhooks
 from voiceagent.console.problems import Problem, call_ended, unknown_call
 from voiceagent.errors import CallEnded
 from voiceagent.store import Database, DatabaseDown
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,9 @@ class Parts:
     sign_ins: RateLimit
     metrics: Callable[[], str] | None
     webhooks: Webhooks | None = None
+    phones: Phones | None = None
     database: Database | None = None
+    outgoing: OutgoingWebhooks | None = None
 
 
 class AsciiJson(JSONResponse):
@@ -84,7 +92,7 @@ def ended(directory: Directory, call_id: str, error: CallEnded) -> Problem:
 
 def limit(rate: RateLimit, key: str, what: str) -> None:
     """Raise the 429 when ``key`` is too fast."""
-    wait = rate.take(key, asyncio.get_running_loop().time())
+    wait = rate.take(key, loop_time())
     if wait > 0:
         seconds = max(1, round(wait + 0.5))
         raise Problem(
@@ -93,6 +101,11 @@ def limit(rate: RateLimit, key: str, what: str) -> None:
             f"Too many {what}; try again in {seconds} s.",
             headers={"Retry-After": str(seconds)},
         )
+
+
+def loop_time() -> float:
+    """Return the time of the loop's clock, in seconds."""
+    return asyncio.get_running_loop().time()
 
 
 def peer_of(request: HTTPConnection) -> str:
@@ -108,3 +121,11 @@ def audit(request: HTTPConnection, action: str, target: str = "", **details: Any
 def database_down(down: DatabaseDown) -> Problem:
     """Return the 503 for what needs the database while it is away."""
     return Problem(503, "database_down", f"{down}.", headers={"Retry-After": "5"})
+
+
+async def ask_database(parts: Parts, work: Callable[[Connection], Result]) -> Result:
+    """Do ``work`` with the database; raises the 503 while it is away, and what ``work`` raises."""
+    try:
+        return await parts.identity.read(work)
+    except DatabaseDown as down:
+        raise database_down(down) from None

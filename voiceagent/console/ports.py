@@ -20,7 +20,7 @@ class TranscriptLine:
     at: float
     """Seconds since the call began."""
     speaker: str
-    """caller, agent, operator, system."""
+    """caller, agent, operator, system; note: what the agent was told and nobody heard."""
     text: str
     full_text: str = ""
     item_id: str = ""
@@ -37,7 +37,7 @@ class ResponseView:
     instructions: str | None
     metadata: Mapping[str, str]
     state: str
-    """queued, sent, started, audible, generated, played, or the outcome's kind."""
+    """queued, sent, started, audible, generated, played, or the outcome's kind; noted: nothing is spoken."""
     reason: str
     """Why it waits, or how it ended: a stable code and words, e.g. ``caller_speaking``."""
     submitted_at: float
@@ -78,6 +78,10 @@ class CallView:
     """What can be done here: hold, transfer, consult, send_digits, listen, take_over. Empty at the end."""
     transfer: Mapping[str, Any] | None = None
     """The newest transfer: target, attended, state (trying, done, failed), status, reason."""
+    tags: Sequence[str] = ()
+    """Words that operators put on it."""
+    recording: Mapping[str, Any] = field(default_factory=lambda: {"state": "", "files": []})
+    """state: running, paused, or empty while nothing is recorded; files: names of what was begun."""
     listeners: Sequence[Mapping[str, Any]] = ()
     """Who listens: name, since (Unix time)."""
     taken_over_by: str = ""
@@ -88,10 +92,22 @@ class CallView:
 class Act:
     """What an operator does to a call beside making it speak and ending it."""
 
-    what: Literal["hold", "resume", "transfer", "send_digits", "take_over", "hand_back"]
+    what: Literal[
+        "hold",
+        "resume",
+        "transfer",
+        "send_digits",
+        "note",
+        "pause_recording",
+        "resume_recording",
+        "take_over",
+        "hand_back",
+    ]
     target: str = ""
     attended: bool = False
     digits: str = ""
+    text: str = ""
+    """Of a note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +119,8 @@ class Trigger:
     when: str = "idle"
     deadline_ms: int | None = None
     coalesce: str | None = None
+    note_only: bool = False
+    """Add the instructions to the conversation, and ask for no response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +136,32 @@ class DialWish:
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     ring_timeout_s: float | None = None
     consent_reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneWish:
+    """A browser's wish to call the agent."""
+
+    sdp: str
+    """Its WebRTC offer."""
+    flow: str = ""
+    """Which flow is to answer; empty: the one that the routes pick for ``to``."""
+    to: str = ""
+    """The number that counts as called."""
+    user: str = ""
+    """Whose limit it counts against."""
+    name: str = ""
+    """Who calls, as shown."""
+    source: str = ""
+    """Address of the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneAnswer:
+    """The call that was begun, and our WebRTC answer."""
+
+    call_id: str
+    sdp: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +212,19 @@ class Webhooks(Protocol):
         ...
 
 
+class Phones(Protocol):
+    """Takes calls from the page."""
+
+    async def call(self, wish: PhoneWish) -> PhoneAnswer:
+        """Begin a call; its audio, keys and captions go over the WebRTC connection.
+
+        Raises RequestRefused, by ``code``: ``bad_sdp``; ``unknown_flow`` and ``no_flow``; ``phone_limit``
+        (this user has as many calls as are allowed); ``draining``, ``capacity`` and ``overload`` (no place);
+        ``not_listening``. MediaError: ``webrtc_missing``, ``no_port``.
+        """
+        ...
+
+
 class Directory(Protocol):
     """The calls of this node.
 
@@ -181,12 +238,21 @@ class Directory(Protocol):
 
     def call(self, call_id: str) -> CallView: ...
 
+    async def timeline(self, call_id: str) -> Mapping[str, Any]:
+        """Who spoke when, as :class:`voiceagent.console.models_timeline.TimelineModel` tells.
+
+        Also of calls that :meth:`call` no longer knows, as long as their journals are kept.
+        """
+        ...
+
     def trigger(
         self, call_id: str, trigger: Trigger, *, idempotency_key: str | None, operator: str
     ) -> ResponseView:
         """Accept a wish once. The same key on the same call returns the same request, spoken once.
 
         That holds after the call has ended, too: a retry must learn what became of its request.
+
+        Raises RequestRefused with the code ``queue_full`` when too many wait in this call.
         """
         ...
 
@@ -209,9 +275,13 @@ class Directory(Protocol):
         """Do it, once for a key on a call; returns the call as it stands then. A transfer is only begun.
 
         Raises RequestRefused, by ``code``: ``bad_target``; ``denied_target`` and ``target_not_allowed``
-        (policy); ``not_answered``, ``handing_over``, ``not_supported`` and ``failed`` (not now, or not here);
-        ``not_listening``, ``taken_over``, ``secret`` and ``in_queue`` (of a take-over).
+        (policy); ``not_answered``, ``handing_over``, ``not_supported``, ``not_recording`` and ``failed`` (not
+        now, or not here); ``listen_first``, ``taken_over``, ``secret`` and ``in_queue`` (of a take-over).
         """
+        ...
+
+    def tagged(self, call_id: str, tags: Sequence[str], *, operator: str) -> None:
+        """Know a call's tags, which the database has by now; harmless for a call that is not known here."""
         ...
 
     def listen(self, call_id: str, *, operator: str) -> Listener:

@@ -48,7 +48,7 @@ TITLES = {
     "too_many_requests": "Too many requests",
     "too_many_streams": "Too many live streams",
     "too_many_listeners": "Too many listen already",
-    "not_listening": "You do not listen to this call",
+    "listen_first": "You do not listen to this call",
     "taken_over": "Somebody speaks in the agent's place",
     "secret": "A secret is being taken",
     "in_queue": "The caller waits in a queue",
@@ -64,6 +64,13 @@ TITLES = {
     "webhook_body": "The webhook is malformed",
     "not_taking_calls": "No new calls are taken",
     "internal": "Our fault",
+    "bad_sdp": "The WebRTC offer cannot be answered",
+    "no_flow": "No flow answers this number",
+    "phone_limit": "You have as many calls from the page as are allowed",
+    "overload": "The node is too busy for one more call",
+    "not_listening": "The service is not up yet",
+    "webrtc_missing": "The browser phone is not installed here",
+    "no_port": "No port can be opened for the audio",
     "database_down": "The database cannot be asked",
     "unknown_user": "No such user",
     "unknown_key": "No such key",
@@ -71,6 +78,14 @@ TITLES = {
     "last_admin": "One admin has to stay",
     "wrong_password": "This is not the password",
     "no_password": "A key has no password",
+    "unknown_preset": "No such preset",
+    "not_in_history": "Not in the history yet",
+    "no_recording": "No such recording",
+    "no_journal": "No such journal",
+    "range_not_satisfiable": "The file is shorter than that",
+    "queue_full": "Too many requests wait in this call",
+    "not_recording": "This call is not being recorded",
+    "too_many": "There are enough of them",
 }
 
 REMEDIES = {
@@ -85,7 +100,7 @@ REMEDIES = {
     "csrf": "Send the header X-Voiceagent-CSRF: 1 and an Origin, or use a bearer token.",
     "too_many_requests": "Wait for Retry-After seconds.",
     "too_many_streams": "Close another stream, or raise console.max_streams.",
-    "not_listening": "Open WS /v1/calls/{call}/listen first: your microphone goes up that socket.",
+    "listen_first": "Open WS /v1/calls/{call}/listen first: your microphone goes up that socket.",
     "taken_over": "The call's `taken_over_by` tells who; they hand back with actions/hand_back.",
     "secret": "Try again when the caller has typed it; nobody may hear that.",
     "too_many_listeners": "Wait until one of them leaves; the calls' `listeners` tell who they are.",
@@ -99,9 +114,14 @@ REMEDIES = {
     "not_supported": "The call's `abilities` name what it takes.",
     "no_consent": "Send consent_reference, or unset outbound.require_reference.",
     "flows_refused": "Correct what `errors` names and reload again; `voiceagent flow check` finds it, too.",
+    "bad_sdp": "Offer one audio section (sendrecv, PCMU or PCMA) and one data channel, as the page does.",
+    "phone_limit": "End one of them first, or raise console.phone_calls_per_user.",
+    "webrtc_missing": "pip install 'voiceagent[webrtc]', and start the service again.",
     "internal": "The log of this node has the traceback.",
     "database_down": "Calls go on without it; `voiceagent doctor` says what is wrong.",
     "last_admin": "Make another admin first.",
+    "queue_full": "Withdraw one of `before`, wait for one to end, or raise call.max_waiting.",
+    "not_recording": "Flows begin recordings; the call's `recording` tells its state.",
 }
 
 
@@ -168,7 +188,7 @@ def too_low(role: Role, needed: Right) -> Problem:
     return Problem(
         403,
         "forbidden",
-        f"This needs the right {needed.value!r}, which a {least.value} has; you are a {role.value}.",
+        f"This needs the right {needed.value!r}, which the role {least.value} has; yours is {role.value}.",
         remedy=f"Ask an admin for the role {least.value}, or use such a key.",
         extra={"needs": needed.value, "role": role.value, "least_role": least.value},
     )

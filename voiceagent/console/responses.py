@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Request
 
 from voiceagent.console.models import Accepted, ResponseList, ResponseModel, TriggerBody, problems
 from voiceagent.console.parts import AsciiJson, PartsIn, VisitorIn, audit, call_or_404, ended, limit
-from voiceagent.console.ports import Trigger
+from voiceagent.console.ports import Directory, Trigger
 from voiceagent.console.problems import Problem, refused, unknown_call, unknown_response
 from voiceagent.console.views import plain, response_data
 from voiceagent.errors import CallEnded, RequestRefused
@@ -76,6 +76,12 @@ def check_pairs(metadata: Mapping[str, str]) -> None:
             raise RequestRefused(f"metadata.{key}", f"keys beginning with {OUR_PREFIX} are reserved")
 
 
+def check_text(field: str, text: str) -> None:
+    """Refuse what JSON can spell and UTF-8 cannot. Raises RequestRefused."""
+    if plain(text) != text:
+        raise RequestRefused(field, "holds half a character (a lone surrogate)")
+
+
 @router.post(
     "/v1/calls/{call_id}/responses",
     status_code=202,
@@ -102,10 +108,14 @@ async def trigger(
         check_metadata(metadata, reserve=RESERVED_KEYS)
         check_pairs(metadata)
         memory.check(call_id, idempotency_key, printed)
-        wish = Trigger(body.instructions, metadata, body.when, body.deadline_ms, body.coalesce)
+        if body.note_only and body.instructions is None:
+            raise RequestRefused("instructions", "are the note; they are needed with note_only")
+        wish = Trigger(
+            body.instructions, metadata, body.when, body.deadline_ms, body.coalesce, body.note_only
+        )
         view = parts.directory.trigger(call_id, wish, idempotency_key=idempotency_key, operator=visitor.name)
     except RequestRefused as error:
-        raise refused(error) from None
+        raise _refused(parts.directory, call_id, error) from None
     except CallEnded as error:
         raise ended(parts.directory, call_id, error) from None
     except KeyError:
@@ -113,7 +123,7 @@ async def trigger(
     memory.note(call_id, idempotency_key, printed)
     audit(
         request,
-        "call.respond",
+        "call.note" if body.note_only else "call.respond",
         view.call_id,
         response=view.id,
         when=body.when,
@@ -122,6 +132,20 @@ async def trigger(
     )
     data = response_data(view)
     return AsciiJson({"request_id": view.id, **data}, 202, {"Location": data["links"]["self"]})
+
+
+def _refused(directory: Directory, call_id: str, error: RequestRefused) -> Problem:
+    """Return the 422; for a full queue the 429 with what stands before the request: what runs, what waits."""
+    problem = refused(error)
+    if error.code == "queue_full":
+        problem.status = 429
+        alive = [one for one in directory.call(call_id).responses if one.outcome is None]
+        alive.sort(key=lambda one: (one.state == "queued", one.origin != "safety"))
+        problem.extra["before"] = [
+            {"id": one.id, "origin": one.origin, "state": one.state, "reason": plain(one.reason)}
+            for one in alive
+        ]
+    return problem
 
 
 @router.get("/v1/calls/{call_id}/responses", responses={200: {"model": ResponseList}, **problems(401, 404)})

@@ -90,6 +90,8 @@ def call_data(view: CallView) -> Json:
         "held_by": list(view.held_by),
         "abilities": list(view.abilities),
         "transfer": plain(view.transfer),
+        "tags": plain(view.tags),
+        "recording": plain(view.recording),
         "listeners": plain(view.listeners),
         "taken_over_by": plain(view.taken_over_by),
         "links": {

@@ -189,7 +189,7 @@ class JournalWriter:
                 file = self._files[path] = path.open(
                     "a", encoding="utf-8", errors="backslashreplace"
                 )  # half a surrogate pair becomes its own JSON escape
-            file.write(json.dumps(line, default=plain, ensure_ascii=False, separators=(",", ":")) + "\n")
+            file.write(_encode(line) + "\n")
             touched.add(path)
 
         self._guard(append)
@@ -219,6 +219,9 @@ def plain(value: object) -> object:
     if isinstance(value, bytes):
         return f"<{len(value)} bytes>"
     return str(value)
+
+
+_encode = json.JSONEncoder(default=plain, ensure_ascii=False, separators=(",", ":")).encode
 
 
 def read_journal(path: Path) -> Iterator[dict[str, Any]]:

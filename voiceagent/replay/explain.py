@@ -11,6 +11,7 @@ from voiceagent.replay.asked import Requests
 from voiceagent.replay.happenings import Happenings
 from voiceagent.replay.summary import Summary
 from voiceagent.replay.telling import Told
+from voiceagent.replay.timeline import Timeline
 from voiceagent.replay.trace import read_lines
 from voiceagent.replay.turns import Line
 
@@ -21,11 +22,12 @@ class Account:
 
     summary: Summary
     told: list[Told]
+    timeline: Timeline
 
 
 def account_of(entries: Iterable[Mapping[str, Any]]) -> Account:
     """Return the account of a call from its journal's entries."""
-    line, happenings = Line(), Happenings()
+    line, happenings, timeline = Line(), Happenings(), Timeline()
     requests = Requests(line)
     told: list[Told] = []
     offer: Mapping[str, Any] = {}
@@ -36,6 +38,7 @@ def account_of(entries: Iterable[Mapping[str, Any]]) -> Account:
         if not isinstance(kind, str):
             continue
         t = float(entry.get("t", 0.0))
+        timeline.take(entry)
         event = str(entry.get("event", ""))
         body: Mapping[str, Any] = (entry.get("body") or {}) if kind == "sequencer" else {}
         told.extend(line.take(kind, event, body, t))
@@ -59,7 +62,7 @@ def account_of(entries: Iterable[Mapping[str, Any]]) -> Account:
             requests.closing = True
         for one in happenings.take(entry, t):
             _add(told, one)
-    return Account(Summary(offer, end, t, line, requests, happenings), told)
+    return Account(Summary(offer, end, t, line, requests, happenings), told, timeline)
 
 
 def _add(told: list[Told], one: Told) -> None:

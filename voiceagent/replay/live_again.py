@@ -13,6 +13,7 @@ from voiceagent.call.hosted_leg import HostedLeg
 from voiceagent.call.inputs import Inputs
 from voiceagent.call.ledger import LedgerEntry
 from voiceagent.call.leg import G711, Leg
+from voiceagent.call.notes import take_note
 from voiceagent.call.outcome import OutcomeClass
 from voiceagent.call.session_opening import opened, watched
 from voiceagent.call.session_setup import SessionDefaults, session_config
@@ -232,6 +233,13 @@ class _Life:
                 call.take_over.words.put_silence(entry["at"], entry["ms"])
             case "handed_back":
                 call.take_over.finish()
+            case "note":
+                told = entry["text"], entry["operator"], entry["id"], entry["metadata"]
+                self._refusable(take_note, call, *told)
+            case "pause_recording":
+                self._refusable(call.operating.pause_recording, entry["operator"])
+            case "resume_recording":
+                self._refusable(call.operating.resume_recording, entry["operator"])
             case "hold":
                 self._wish(call.operating.hold(entry["operator"]))
             case "resume":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any
 
 from voiceagent.replay.recording import Input, Recording, compared
 from voiceagent.replay.replay_loop import Following
-from voiceagent.replay.timers import is_timer
+from voiceagent.replay.timers import TIMER_S, is_timer
 
 PULL_WINDOW_S = 0.5
 """How far from its recorded moment a result may be handed out that the call asks for at once."""
@@ -47,6 +48,7 @@ class ReplayScript:
         """``stop`` is called when nothing can happen any more."""
         self._start = recording.loop_start
         self._stop = stop
+        self._recorded = recording.decisions
         self._inputs = deque(one for one in recording.inputs if one.before is not None)
         self._frames = deque(one for one in recording.inputs if one.before is None)
         self._pulled: dict[str, list[Input]] = {}
@@ -54,10 +56,12 @@ class ReplayScript:
             self._pulled.setdefault(one.kind, []).append(one)
         self._answers: dict[tuple[Any, ...], Answer] = {}
         self._timers: dict[str, list[float]] = {}
-        """When recorded timers are due that are still to fire, by name."""
+        """When recorded timers are due that are still to fire, by name; sorted."""
         for one in self._inputs:
             if one.kind == "timer":
                 self._timers.setdefault(one.entry["name"], []).append(self._start + one.entry["due"])
+        for dues in self._timers.values():
+            dues.sort()
         self.clock: Callable[[float], None] = lambda to: None
         """Moves the loop's clock forward."""
         self.anchor: Callable[[int], None] = lambda turn: None
@@ -108,12 +112,15 @@ class ReplayScript:
 
     def forget_timer(self) -> None:
         one = self._inputs.popleft()
-        self._timers[one.entry["name"]].pop(0)
+        dues = self._timers[one.entry["name"]]
+        del dues[bisect_left(dues, self._start + one.entry["due"])]
         if self._torn is not None and not self._inputs:
             self.stands_still()
 
     def fires_later(self, name: str, due: float) -> bool:
-        return any(is_timer(due, then) for then in self._timers.get(name, ()))
+        dues = self._timers.get(name, [])
+        first = bisect_left(dues, due - TIMER_S)
+        return first < len(dues) and is_timer(due, dues[first])
 
     def _take(self, one: Input) -> None:
         taker = self.takers.get(one.kind)
@@ -123,6 +130,10 @@ class ReplayScript:
     @property
     def decided(self) -> int:
         return len(self.decisions)
+
+    def recorded_time(self) -> float | None:
+        count = len(self.decisions)
+        return round(self._start + self._recorded[count].t, 6) if count < len(self._recorded) else None
 
     def stands_still(self) -> None:
         self.over = True

@@ -8,8 +8,8 @@ stood still then, or the recording has something that came just before it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 from voiceagent.call.inputs import HIDDEN
 from voiceagent.call.sip_secrets import bytes_of
@@ -18,8 +18,11 @@ from voiceagent.ids import seeded_tokens
 from voiceagent.replay.sip_difference import Names, SipVerdict, compare_sip, differing, key_of
 from voiceagent.replay.sip_recording import SipInput, SipMessage, SipRecording, address_of
 from voiceagent.replay.sip_setup import endpoint_config
+from voiceagent.replay.trace import JournalError
 from voiceagent.sip.effects import InviteReceived, SendDatagram, SipEffect
 from voiceagent.sip.endpoint import SipEndpoint
+
+T = TypeVar("T")
 
 BASE_S = 1000.0
 """The endpoint's clock when the call begins."""
@@ -54,10 +57,7 @@ class SipAgain:
             self._wait(one.at, one.before)
             self._at = max(self._at, one.at)
             self._given = deque(cast("list[str]", one.entry.get("drawn", ())))
-            try:
-                self._take(one)
-            except Exception as error:  # as the transport does: one message is lost by it
-                self.faults.append(f"{type(error).__name__}: {error}, at {one.at:.3f} s")
+            self._note(self._guarded(self._take, one))
             self._given.clear()
         self._wait(self._recording.last, len(self._recording.sent))
         return self.sent
@@ -78,26 +78,34 @@ class SipAgain:
             if at > until or (at > until - SLACK_S and len(self.sent) >= before):
                 return
             self._at = at
-            self._note(self._endpoint.wake(max(due, BASE_S + at)))
+            self._note(self._guarded(self._endpoint.wake, max(due, BASE_S + at)))
 
     def _woken(self, due: float) -> float:
         """Return when a timer fires that is due then."""
         return max([due, *(until for since, until in self._late if since <= due < until)])
 
+    def _guarded(self, work: Callable[[T], list[SipEffect]], given: T) -> list[SipEffect]:
+        """Return what ``work`` does. A fault costs one message or timer, as it does in a service."""
+        try:
+            return work(given)
+        except Exception as error:
+            self.faults.append(f"{type(error).__name__}: {error}, at {self._at:.3f} s")
+            return []
+
     # ── what happens ────────────────────────────────────────────────────────────────────────────
-    def _take(self, one: SipInput) -> None:
+    def _take(self, one: SipInput) -> list[SipEffect]:
         entry, now = one.entry, BASE_S + self._at
         match one.kind:
             case "in.sip":
-                self._note(self._receive(entry, now))
+                return self._receive(entry, now)
             case "in.sip_order":
-                self._note(self._order(entry, now))
+                return self._order(entry, now)
             case "in.sip_lost":
                 peer = address_of(entry["peer"])
                 tell = self._endpoint.flow_closed if peer.flow > 0 else self._endpoint.transport_failed
-                self._note(tell(peer, now, str(entry["reason"])))
+                return tell(peer, now, str(entry["reason"]))
             case _:
-                return
+                return []
 
     def _receive(self, entry: Mapping[str, Any], now: float) -> list[SipEffect]:
         peer = address_of(entry["peer"])
@@ -162,8 +170,14 @@ class SipAgain:
 
 
 def sip_again(recording: SipRecording, late: Late, tolerance_s: float) -> SipVerdict:
-    """Live the dialogs of a journal (a replayable one) again, and compare what leaves."""
-    life = SipAgain(recording, late)
+    """Live the dialogs of a journal (a replayable one) again, and compare what leaves.
+
+    Raises :class:`JournalError` where what the endpoint was set up with cannot be read.
+    """
+    try:
+        life = SipAgain(recording, late)
+    except (KeyError, TypeError, ValueError) as error:
+        raise JournalError(f"the SIP of this journal is of another version ({error!r})") from None
     now = life.run()
     verdict = compare_sip(recording.sent, now, life.names, life.drawn, tolerance_s)
     verdict.faults = life.faults

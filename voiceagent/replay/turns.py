@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -61,16 +62,53 @@ class Gap:
     whose: str
 
 
+class Turns:
+    """The turns of the caller that were replied to. ``keep`` is how many, the newest ones; None keeps all."""
+
+    def __init__(self, keep: int | None = None) -> None:
+        self.ended: deque[Turn] = deque(maxlen=keep)
+        self._open: Turn | None = None
+        self._said: float | None = None
+
+    def begun(self) -> None:
+        """The caller speaks, or is put on hold: no reply is awaited now."""
+        self._open = None
+
+    def stopped(self, t: float) -> None:
+        """The caller stopped: the wait begins."""
+        self._open, self._said = Turn(t), None
+
+    def said(self, t: float) -> None:
+        """The words of the turn are known."""
+        self._said = t if self._said is None else self._said
+
+    def reply(self, t: float, name: str, submitted: float, created: float) -> Turn | None:
+        """A reply is heard: return the turn that it answers, None where it answers none."""
+        turn, self._open = self._open, None
+        if turn is None:
+            return None
+        turn.heard, turn.request = t, name
+        points = [("", turn.stopped)]
+        if self._said is not None and self._said <= submitted:
+            points.append(("transcript", self._said))
+        points += [("flow", submitted), ("queue", created), ("model", t)]
+        reached = turn.stopped
+        for (_, _), (part, at) in pairwise(points):
+            turn.parts[part] = max(at - reached, 0.0)
+            reached = max(at, reached)
+        self.ended.append(turn)
+        return turn
+
+
 class Line:
     """Who is heard on the line. Feed it every entry, in order."""
 
     def __init__(self) -> None:
-        self.turns: list[Turn] = []
+        self._turns = Turns()
+        self.reply = self._turns.reply
         self.gaps: list[Gap] = []
         self._playing: set[str] = set()
         self._speaking = False
-        self._open: Turn | None = None
-        self._said: float | None = None
         self._silent_since: float | None = None
         self._ours = False
         """Somebody waits for us."""
@@ -78,6 +116,11 @@ class Line:
         self._ours_s = 0.0
         """So much of the present silence was ours."""
         self._held = 0
+
+    @property
+    def turns(self) -> deque[Turn]:
+        """The turns that were replied to, in order."""
+        return self._turns.ended
 
     def take(self, kind: str, event: str, body: Mapping[str, Any], t: float) -> Iterator[Told]:
         """Take one entry; yield the silence that it ends, if that was long."""
@@ -96,19 +139,22 @@ class Line:
                 self._turn_to(False, t)
             case "caller.speech_started", _:
                 yield from self._sound(t)
-                self._speaking, self._open = True, None
+                self._speaking = True
+                self._turns.begun()
             case "caller.speech_stopped", _:
-                self._speaking, self._open, self._said = False, Turn(t), None
+                self._speaking = False
+                self._turns.stopped(t)
                 self._quiet(t)
                 self._turn_to(True, t)
             case "caller.said", _:
-                self._said = t if self._said is None else self._said
+                self._turns.said(t)
             case "caller.digit" | "line.played" | "apology", _:
                 yield from self._sound(t)
                 self._quiet(t)
             case "call.held" | "caller.held" | "queue.entered", _:
                 self._held += 1
-                self._silent_since, self._open = None, None
+                self._silent_since = None
+                self._turns.begun()
             case "call.resumed" | "caller.resumed" | "queue.left", _:
                 self._held = max(self._held - 1, 0)
                 self._quiet(t)
@@ -116,23 +162,6 @@ class Line:
                 yield from self._sound(t)
             case _:
                 pass
-
-    def reply(self, t: float, name: str, submitted: float, created: float) -> Turn | None:
-        """A reply is heard: return the turn that it answers, None where it answers none."""
-        turn, self._open = self._open, None
-        if turn is None:
-            return None
-        turn.heard, turn.request = t, name
-        points = [("", turn.stopped)]
-        if self._said is not None and self._said <= submitted:
-            points.append(("transcript", self._said))
-        points += [("flow", submitted), ("queue", created), ("model", t)]
-        reached = turn.stopped
-        for (_, _), (part, at) in pairwise(points):
-            turn.parts[part] = max(at - reached, 0.0)
-            reached = max(at, reached)
-        self.turns.append(turn)
-        return turn
 
     def _sound(self, t: float) -> Iterator[Told]:
         self._turn_to(self._ours, t)

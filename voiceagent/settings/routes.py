@@ -73,8 +73,9 @@ class RouteSettings(Section):
         description="Called numbers: exact, or with `*` any run, `?` one character, `[0-9]` one of a set.",
     )
     trunk: Several = Field(default=(), description="Trunks over which it comes. Hosted calls come over none.")
-    kind: Literal["direct", "hosted"] | None = Field(
-        default=None, description="direct: we terminate the call; hosted: the provider does."
+    kind: Literal["direct", "hosted", "browser"] | None = Field(
+        default=None,
+        description="direct: we terminate the call; hosted: the provider does; browser: the page calls.",
     )
     caller: Several = Field(
         default=(), description="Who calls, written as number; a claim of the caller's side, never a proof."

@@ -46,6 +46,9 @@ class CallSettings(Section):
     fallback_target: str | None = Field(
         default=None, description="Whom such a caller is handed to then: one of call.transfer_targets."
     )
+    max_waiting: Annotated[int, Field(ge=1, le=24)] = Field(
+        default=16, description="Operators' requests that may wait in one call; one more gets 429."
+    )
     hold_music: str | None = Field(
         default=None, description="WAV file that callers on hold hear; default: a soft melody."
     )
@@ -110,6 +113,9 @@ class ConsoleSettings(Section):
         default=(), description="Further names that the Host header may carry."
     )
     metrics_open: bool = Field(default=False, description="Serve /metrics without a token.")
+    phone_calls_per_user: Annotated[int, Field(ge=0)] = Field(
+        default=2, description="Calls from the page's phone that one user may have at once; 0: no phone."
+    )
 
 
 class JournalSettings(Section):

@@ -68,6 +68,8 @@ class Database:
 
         A caller that is cancelled leaves the work to its end.
         """
+        if self._engine is None:
+            raise DatabaseDown("the database is closed")
         return await asyncio.get_running_loop().run_in_executor(self._thread, self.run_now, work)
 
     def run_now(self, work: Work[Result]) -> Result:

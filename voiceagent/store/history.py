@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -318,9 +319,12 @@ def _said(dialect: str, words: Sequence[str]) -> Any:
 def _cursor(cursor: str) -> tuple[float, str]:
     value, _, call_id = cursor.partition("~")
     try:
-        return float(value), call_id
+        number = float(value)
     except ValueError:
-        raise RequestRefused("after", "is no cursor of ours; take `next` of the page before") from None
+        number = math.nan
+    if not math.isfinite(number) or not call_id:
+        raise RequestRefused("after", "is no cursor of ours; take `next` of the page before")
+    return number, call_id
 
 
 def _tags(connection: Connection, ids: Sequence[str]) -> dict[str, list[str]]:

@@ -21,7 +21,7 @@ export class Problem extends Error {
  * @param {Record<string, string>} [headers]
  * @returns {Promise<any>}
  */
-async function ask(method, path, body, headers = {}) {
+export async function ask(method, path, body, headers = {}) {
   /** @type {Record<string, string>} */
   const sent = { Accept: "application/json", ...headers };
   if (method !== "GET") sent["X-Voiceagent-CSRF"] = "1";
@@ -49,6 +49,10 @@ export const api = {
   session: () => ask("GET", "/v1/session"),
   /** @param {string} token */
   signIn: (token) => ask("POST", "/v1/session", { token }),
+  /** @param {string} name @param {string} password */
+  signInByName: (name, password) => ask("POST", "/v1/session", { name, password }),
+  /** @param {{name: string, password: string, role: string}} user */
+  addUser: (user) => ask("POST", "/v1/users", user),
   signOut: () => ask("DELETE", "/v1/session"),
   ready: () =>
     ask("GET", "/readyz").catch((/** @type {Problem} */ problem) => ({ ready: false, reached: problem.status !== 0 })),

@@ -1,23 +1,14 @@
 // @ts-check
-// The page: sign in, follow the live stream, show the floor and one call.
+// The page: sign in, follow the live stream, show what the address names.
 import { api } from "./api.js";
-import { fill, h, setText } from "./dom.js";
+import { fill } from "./dom.js";
+import { tokenFromAddress } from "./router.js";
 import { Store } from "./store.js";
-import "./call-page.js";
-import "./floor-list.js";
-import "./sign-in.js";
-import "./trunk-list.js";
-
-/** Read a token from `#token=…` and take it out of the address and the history at once. */
-function tokenFromAddress() {
-  const found = new URLSearchParams(location.hash.replace(/^#\/?/, "")).get("token");
-  if (found !== null) history.replaceState(null, "", location.pathname);
-  return found;
-}
+import "./frame.js";
 
 class Console extends HTMLElement {
   connectedCallback() {
-    window.addEventListener("hashchange", () => this.route());
+    window.addEventListener("hashchange", () => this.go());
     void this.enter();
   }
 
@@ -25,114 +16,73 @@ class Console extends HTMLElement {
   async enter() {
     const token = tokenFromAddress();
     try {
-      this.start(token ? await api.signIn(token) : await api.session());
+      await this.welcome(token ? await api.signIn(token) : await api.session());
     } catch {
-      this.askToken();
+      await this.ask();
     }
   }
 
   stop() {
+    this.frame?.leave();
     this.store?.disconnect();
     clearInterval(this.clock);
     clearInterval(this.health);
     this.store = undefined;
+    this.frame = undefined;
   }
 
-  askToken() {
+  async ask() {
     this.stop();
+    await import("./sign-in.js");
     const form = document.createElement("va-sign-in");
-    form.addEventListener("signed-in", (event) => this.start(/** @type {CustomEvent} */ (event).detail));
+    form.addEventListener("signed-in", (event) => void this.welcome(/** @type {CustomEvent} */ (event).detail));
     fill(this, form);
     document.title = "voiceagent console";
   }
 
-  /** @param {{role: string, name: string, rights: string[]}} session */
+  /** Whoever comes by the token of the first run is offered an account of their own. @param {any} session */
+  async welcome(session) {
+    if (!session.first_run || !session.rights.includes("admin")) return this.start(session);
+    this.stop();
+    await import("./first-run.js");
+    const card = document.createElement("va-first-run");
+    card.addEventListener("signed-in", (event) => this.start(/** @type {CustomEvent} */ (event).detail));
+    card.addEventListener("later", () => this.start(session));
+    fill(this, card);
+  }
+
+  /** @param {import("./store.js").Session} session */
   start(session) {
     this.stop();
-    const store = new Store(api);
+    const store = new Store(api, session);
+    const frame = /** @type {any} */ (document.createElement("va-frame"));
     this.store = store;
-    store.rights = session.rights;
-    this.list = /** @type {any} */ (document.createElement("va-floor-list"));
-    this.trunks = /** @type {any} */ (document.createElement("va-trunk-list"));
-    this.page = /** @type {any} */ (document.createElement("va-call-page"));
-    this.link = h("span", { class: "link", role: "status" });
-    this.ready = h("span", { class: "link", hidden: true });
-    const leave = h("button", { type: "button", class: "small", onclick: () => void this.leave() }, "Sign out");
-    fill(
-      this,
-      h("a", { class: "skip", href: "#main", onclick: (/** @type {Event} */ e) => this.skip(e) }, "Skip to the call"),
-      h(
-        "header",
-        { class: "top" },
-        h("a", { href: "#/", class: "brand" }, h("img", { src: "/static/icon.svg", alt: "", width: 22, height: 22 }), "voiceagent"),
-        h("span", { class: "grow" }),
-        h("span", { class: "quiet who-am-i" }, `${session.name} (${session.role})`),
-        this.ready,
-        this.link,
-        leave,
-      ),
-      h("div", { class: "frame" }, h("nav", { "aria-label": "Calls" }, this.trunks, this.list), h("main", { id: "main", tabindex: -1 }, this.page)),
-    );
-    store.addEventListener("change", () => this.show());
-    store.addEventListener("signed-out", () => this.askToken());
-    this.clock = setInterval(() => this.tick(), 1000);
+    this.frame = frame;
+    fill(this, frame);
+    frame.begin(store, () => void this.leave());
+    store.addEventListener("change", () => frame.update());
+    store.addEventListener("signed-out", () => void this.ask());
+    this.clock = setInterval(() => frame.tick(), 1000);
     this.health = setInterval(() => void this.feel(), 15000);
     store.connect();
-    this.route();
+    this.go();
     void this.feel();
   }
 
   async leave() {
     await api.signOut().catch(() => undefined);
-    this.askToken();
+    await this.ask();
   }
 
-  /** @param {Event} event */
-  skip(event) {
-    event.preventDefault();
-    document.getElementById("main")?.focus();
-  }
-
-  route() {
-    if (location.hash.includes("token=")) {
-      void this.enter();
-      return;
-    }
-    const found = /^#\/calls\/([^/]+)$/.exec(location.hash);
-    let id = null;
-    try {
-      id = found ? decodeURIComponent(found[1]) : null;
-    } catch {
-      id = null;
-    }
-    if (this.store && id !== this.store.openId) this.store.open(id);
-    this.classList.toggle("has-call", id !== null);
+  go() {
+    if (location.hash.includes("token=")) void this.enter();
+    else void this.frame?.route();
   }
 
   async feel() {
     void this.store?.loadTrunks();
-    const { ready, parts } = await api.ready();
-    if (!this.ready) return;
-    this.ready.hidden = ready;
-    this.ready.dataset.link = "lost";
-    setText(this.ready, parts?.draining ? "draining" : "takes no new calls");
-  }
-
-  show() {
-    const store = this.store;
-    if (!store || !this.link) return;
-    this.trunks.update(store);
-    this.list.update(store);
-    this.page.update(store);
-    this.link.dataset.link = store.link;
-    setText(this.link, { live: "live", lost: "reconnecting", connecting: "connecting" }[store.link]);
-    const live = [...store.calls.values()].filter((call) => call.state !== "ended").length;
-    document.title = live ? `(${live}) voiceagent console` : "voiceagent console";
-  }
-
-  tick() {
-    this.list?.tick?.();
-    this.page?.tick?.();
+    const health = await api.ready();
+    this.frame?.feel(health);
   }
 }
 customElements.define("va-console", Console);

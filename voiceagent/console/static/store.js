@@ -2,16 +2,18 @@
 // What the page knows: calls, the one that is open, and how fresh all of it is.
 
 /** @typedef {Record<string, any>} Call */
+/** @typedef {{name: string, kind: string, role: string, rights: string[], first_run: boolean}} Session */
 
 const TYPES = ["snapshot", "call.started", "call.changed", "call.ended", "transcript.line", "response.state", "trunk.changed", "bye"];
 const ENDED_KEPT = 60;
 const TRUNKS_MS = 3000;
 
 export class Store extends EventTarget {
-  /** @param {typeof import("./api.js").api} api */
-  constructor(api) {
+  /** @param {typeof import("./api.js").api} api @param {Session} session who is signed in */
+  constructor(api, session) {
     super();
     this.api = api;
+    this.session = session;
     /** @type {Map<string, Call>} */
     this.calls = new Map();
     /** @type {string | null} */
@@ -24,8 +26,8 @@ export class Store extends EventTarget {
     this.trunksDue = false;
     /** connecting, live or lost */
     this.link = "connecting";
-    /** @type {string[]} What the one who is signed in may do: view, act, listen, manage, admin. */
-    this.rights = [];
+    /** What the one who is signed in may do: view, act, listen, manage, admin. */
+    this.rights = session.rights;
     /** @type {EventSource | null} */
     this.source = null;
     this.told = false;

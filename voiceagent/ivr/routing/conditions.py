@@ -17,7 +17,7 @@ NOBODY = frozenset({"", "anonymous", "unavailable"})
 """Callers who do not say who they are (RFC 3323, 3GPP TS 24.229)."""
 SHOWN_CHARS = 64
 
-Kind = Literal["direct", "hosted"]
+Kind = Literal["direct", "hosted", "browser"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Trunk:
 
 @dataclass(frozen=True, slots=True)
 class OfKind:
-    """The call is terminated by us (direct), or by the provider (hosted)."""
+    """The call is terminated by us (direct, browser), or by the provider (hosted)."""
 
     kind: Kind
 

@@ -1,0 +1,48 @@
+"""Take the pictures of the manual: ``python -m tests.browser.screenshots docs/images``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from playwright.async_api import async_playwright
+
+from tests.browser.conftest import CHROMIUM, FLAGS, Desk
+from tests.browser.staged import fill_call, fill_floor
+from tests.console.fake_directory import FakeDirectory
+from tests.console.kit import an_app
+from voiceagent.console.server import ConsoleServer
+
+SIZES = ((1440, 900), (1024, 768), (360, 740))
+
+
+async def main(folder: Path, want: str = "") -> None:
+    """Write one PNG for every page, size and scheme whose name holds ``want``."""
+    directory = FakeDirectory()
+    fill_floor(directory)
+    fill_call(directory)
+    server = ConsoleServer(an_app(directory, stream_tick_s=0.05), "127.0.0.1", 0)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        desk = Desk(directory, await server.start(), browser, [])
+        for width, height in SIZES:
+            for scheme in ("light", "dark"):
+                for name, address in (("floor", "#/"), ("call", "#/calls/c1")):
+                    file = f"console-{name}-{width}-{scheme}.png"
+                    if want not in file:
+                        continue
+                    page = await desk.signed_in(width=width, height=height, scheme=scheme)
+                    await page.evaluate("(to) => { location.hash = to }", address)
+                    await page.wait_for_timeout(700)
+                    await page.screenshot(path=folder / file)
+                    await page.context.close()
+        await browser.close()
+        print(desk.complaints)
+    await server.close()
+
+
+if __name__ == "__main__":
+    where = Path(sys.argv[1])
+    where.mkdir(parents=True, exist_ok=True)
+    asyncio.run(main(where, *sys.argv[2:]))

@@ -1,0 +1,110 @@
+"""A floor as it is on a busy morning, for pictures and for tests of the look."""
+
+from __future__ import annotations
+
+import time
+
+from tests.console.fake_directory import FakeDirectory, a_call, a_trunk
+from voiceagent.console.ports import ResponseView, TranscriptLine
+
+STEPS = ("greeting", "identify", "order", "address", "payment", "goodbye")
+FLOWS = ("front-desk", "orders", "clinic")
+WORDS = (
+    "Good morning, Albion Books. How can I help you?",
+    "I ordered a bike lock last week and it has not come.",
+    "Could you tell me the postcode, please?",
+    "It's S, W, one, A, two, A, A.",
+    "Let me look that up for you, one moment.",
+    "That would be lovely, thank you.",
+    "I'd rather speak to a person, if I may.",
+)
+FLOORS = ("agent", "caller", "nobody", "agent", "caller", "agent", "held")
+
+
+def fill_floor(directory: FakeDirectory, calls: int = 30) -> None:
+    """Put ``calls`` live calls there, three ended ones, and three trunks."""
+    now = time.time()
+    directory.trunk_views = [
+        a_trunk("carrier-a", up=True, registration="registered", detail="", calls=17, max_calls=30),
+        a_trunk("carrier-b", calls=0),
+        a_trunk("office", up=True, registration="off", detail="", calls=13),
+    ]
+    for n in range(calls):
+        outbound = n % 7 == 3
+        age = 7 + (n * 37) % 290 + n * 4
+        directory.put_call(
+            a_call(
+                f"c{n}",
+                caller="+442079460018" if outbound else f"+4477009{n * 7919 % 100000:05d}",
+                called=f"+4420794{n * 104729 % 100000:05d}" if outbound else "+442079460018",
+                direction="outbound" if outbound else "inbound",
+                trunk=("carrier-a", "office")[n % 2],
+                flow=FLOWS[n % 3],
+                step=STEPS[(n * 5) % 6],
+                floor="nobody" if n == 10 else FLOORS[n % 7],
+                held_by=["us"] if n % 7 == 6 else [],
+                state="ringing" if n == 10 else "talking",
+                last_words="" if n == 10 else WORDS[(n * 3) % 7],
+                started_at=now - age,
+                duration_s=float(age),
+                provider="openai",
+            )
+        )
+    for n, kind in enumerate(("caller_hung_up", "we_hung_up", "transferred")):
+        directory.put_call(
+            a_call(f"e{n}", caller=f"+44770090{n}0{n}1", floor="nobody", started_at=now - 600 - 90 * n)
+        )
+        directory.end_call(f"e{n}", kind)
+
+
+def fill_call(directory: FakeDirectory, call_id: str = "c1") -> None:
+    """Let a conversation take place in ``call_id``: with a cut line, tools, and a full queue."""
+    lines = (
+        (1.2, "agent", "Good morning, Albion Books. How can I help you?", "", False),
+        (5.1, "caller", "Hello, I ordered a bike lock last week and it has not come.", "", False),
+        (8.4, "agent", "I am sorry to hear that. Could you tell me", "your order number, please?", True),
+        (10.9, "caller", "Yes, it's four four one seven.", "", False),
+        (12.0, "system", "lookup_order(4417) → shipped, due Thursday", "", False),
+        (13.3, "agent", "Thank you. Your lock left our warehouse yesterday.", "", False),
+        (17.8, "operator", "The courier was late; offer free express next time.", "", False),
+        (20.2, "agent", "The courier was late, I'm afraid, so the next express is on us.", "", False),
+        (26.0, "caller", "That would be lovely, thank you. When will it be here?", "", False),
+    )
+    for at, speaker, heard, rest, cut in lines:
+        full = f"{heard} {rest}".strip()
+        directory.say(call_id, TranscriptLine(at, speaker, heard, full, f"i{at}", cut))
+    now = time.time()
+    done: dict[str, object] = {"kind": "completed", "heard_ms": 3300}
+    responses: tuple[tuple[str, str, str, str, dict[str, object] | None], ...] = (
+        ("turn", "", "completed", "", done),
+        ("turn", "", "interrupted", "barge_in", {"kind": "interrupted", "heard_ms": 1800}),
+        ("ivr", "Confirm the order number and say where it is.", "completed", "", done),
+        ("operator", "Offer free express delivery next time.", "completed", "", done),
+        ("ivr", "Ask whether there is anything else.", "superseded", "newer_request", {"kind": "superseded"}),
+        ("turn", "", "audible", "", None),
+        ("operator", "Say that it arrives on Thursday before noon.", "queued", "caller_speaking", None),
+        ("ivr", "Say goodbye.", "queued", "behind_other", None),
+    )  # fmt: skip
+    for n, (origin, wish, state, reason, outcome) in enumerate(responses):
+        directory.put_response(
+            ResponseView(
+                f"req{n}",
+                call_id,
+                origin,
+                wish or None,
+                {"purpose": "status"} if origin == "operator" else {},
+                state,
+                reason,
+                now - 4.0,
+                outcome,
+            )
+        )
+    figures = {
+        "turns": 4,
+        "barge_ins": 1,
+        "latency_p50_ms": 640,
+        "latency_p95_ms": 910,
+        "rtp_lost": 2,
+        "jitter_ms": 3.4,
+    }
+    directory.change(call_id, figures=figures, last_words=lines[-1][2], floor="caller")

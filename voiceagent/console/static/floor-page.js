@@ -1,0 +1,38 @@
+// @ts-check
+import { fill, h } from "./dom.js";
+import "./call-page.js";
+import "./floor-list.js";
+import "./trunk-list.js";
+
+/** Every call, and beside them the one that is open. */
+class FloorPage extends HTMLElement {
+  /** @param {{store: import("./store.js").Store}} given */
+  enter({ store }) {
+    this.store = store;
+    this.trunks = /** @type {any} */ (document.createElement("va-trunk-list"));
+    this.list = /** @type {any} */ (document.createElement("va-floor-list"));
+    this.page = /** @type {any} */ (document.createElement("va-call-page"));
+    this.pane = h("section", { class: "pane", "aria-label": "Calls" }, this.trunks, this.list);
+    fill(this, this.pane, this.page);
+  }
+
+  /** @param {import("./router.js").Route} route */
+  show(route) {
+    const id = route.path[0] ?? null;
+    this.toggleAttribute("data-open", id !== null);
+    if (this.store && id !== this.store.openId) this.store.open(id);
+  }
+
+  /** @param {import("./store.js").Store} store */
+  update(store) {
+    this.trunks?.update(store);
+    this.list?.update(store);
+    this.page?.update(store);
+  }
+
+  tick() {
+    this.list?.tick();
+    this.page?.tick();
+  }
+}
+customElements.define("va-floor-page", FloorPage);

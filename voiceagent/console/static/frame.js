@@ -1,0 +1,133 @@
+// @ts-check
+import { fill, h, setText } from "./dom.js";
+import { PAGES, parse } from "./router.js";
+
+/** What stands around every page: brand, navigation, how fresh all of it is, who one is. */
+class Frame extends HTMLElement {
+  /** @param {import("./store.js").Store} store @param {() => void} signOut */
+  begin(store, signOut) {
+    this.store = store;
+    /** @type {Map<string, any>} pages that were asked for, by name */
+    this.pages = new Map();
+    this.link = h("span", { class: "link", role: "status" });
+    this.ready = h("span", { class: "link", "data-link": "lost", hidden: true });
+    this.title_ = h("h1", { class: "visually-hidden" });
+    this.main = h("main", { id: "main", tabindex: -1 });
+    const offered = PAGES.filter((page) => store.rights.includes(page.right));
+    this.links = offered.map((page) => h("a", { href: page.href, "data-page": page.name }, page.label));
+    const { name, role } = store.session;
+    fill(
+      this,
+      h("a", { class: "skip", href: "#main", onclick: (/** @type {Event} */ event) => this.skip(event) }, "Skip to the page"),
+      h(
+        "header",
+        { class: "top" },
+        h("a", { href: "#/", class: "brand" }, h("img", { src: "/static/icon.svg", alt: "", width: 22, height: 22 }), h("span", null, "voiceagent")),
+        h("nav", { class: "pages", "aria-label": "Pages" }, this.links),
+        h("span", { class: "grow" }),
+        this.ready,
+        this.link,
+        h("span", { class: "quiet who-am-i", title: `${name} (${role})` }, h("bdi", null, name), h("span", null, ` ${role}`)),
+        h("button", { type: "button", class: "small", onclick: signOut }, "Sign out"),
+      ),
+      this.title_,
+      this.main,
+    );
+  }
+
+  /** Show the page of the address. */
+  async route() {
+    const route = parse(location.hash);
+    const page = PAGES.find((one) => one.name === route.page);
+    if (!page || !this.main || !this.pages || !this.store) return;
+    this.current = route.page;
+    this.dataset.page = route.page;
+    this.toggleAttribute("data-open", route.page === "floor" && route.path.length > 0);
+    for (const link of this.links ?? []) {
+      if (link.dataset.page === route.page) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+    if (this.title_) setText(this.title_, page.label);
+    for (const [name, element] of this.pages) {
+      if (name === route.page || element.hidden) continue;
+      element.hidden = true;
+      element.hide?.();
+    }
+    let element = this.pages.get(page.name);
+    if (!element) {
+      element = await this.make(page);
+      if (!element) return;
+    }
+    // Somebody may have gone on while the page was fetched.
+    element.hidden = this.current !== page.name;
+    if (element.hidden) return;
+    element.show?.(route);
+    this.update();
+  }
+
+  /** @param {import("./router.js").Page} page */
+  async make(page) {
+    try {
+      await page.load();
+    } catch {
+      if (this.current === page.name) this.miss(page);
+      return null;
+    }
+    const known = this.pages?.get(page.name);
+    if (known || !this.isConnected) return known;
+    const element = /** @type {any} */ (document.createElement(page.tag));
+    element.classList.add("page");
+    this.pages?.set(page.name, element);
+    this.main?.querySelector(":scope > .missing")?.remove();
+    this.main?.append(element);
+    element.enter?.({ store: this.store, session: this.store?.session });
+    return element;
+  }
+
+  /** @param {import("./router.js").Page} page */
+  miss(page) {
+    this.main?.querySelector(":scope > .missing")?.remove();
+    const again = h("button", { type: "button", onclick: () => void this.route() }, "Try again");
+    const place = /** @type {any} */ (
+      h("div", { class: "empty missing" }, h("p", null, `${page.label} cannot be loaded.`), h("p", { class: "quiet" }, "The console does not answer, or does not have this page."), again)
+    );
+    this.main?.append(place);
+    this.pages?.set(`missing ${page.name}`, place);
+  }
+
+  /** @param {Event} event */
+  skip(event) {
+    event.preventDefault();
+    this.main?.focus();
+  }
+
+  update() {
+    const store = this.store;
+    if (!store || !this.link) return;
+    this.shown()?.update?.(store);
+    this.link.dataset.link = store.link;
+    setText(this.link, { live: "live", lost: "reconnecting", connecting: "connecting" }[store.link]);
+    const live = [...store.calls.values()].filter((call) => call.state !== "ended").length;
+    document.title = live ? `(${live}) voiceagent console` : "voiceagent console";
+  }
+
+  /** Say whether new calls are taken. @param {{ready: boolean, parts?: any}} health */
+  feel({ ready, parts }) {
+    if (!this.ready) return;
+    this.ready.hidden = ready;
+    setText(this.ready, parts?.draining ? "draining" : "takes no new calls");
+  }
+
+  tick() {
+    this.shown()?.tick?.();
+  }
+
+  leave() {
+    for (const element of this.pages?.values() ?? []) element.leave?.();
+  }
+
+  shown() {
+    return this.pages?.get(this.current ?? "");
+  }
+}
+customElements.define("va-frame", Frame);
