@@ -6,6 +6,7 @@ import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
@@ -40,6 +41,20 @@ class Desk:
     url: str
     browser: Browser
     complaints: list[str]
+    database: Database | None = None
+
+    async def make_user(self, name: str, password: str, role: str, *, disabled: bool = False) -> None:
+        """Make somebody who may sign in by name."""
+        assert self.database is not None
+        hashed = users.hash_password(password)
+        made = await self.database.run(lambda c: users.add_user(c, name, role, hashed))
+        if disabled:
+            await self.database.run(lambda c: users.change_user(c, made.id, disabled=True))
+
+    async def status_with(self, key: str, path: str) -> int:
+        """Return the status that a program with ``key`` gets."""
+        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {key}"}) as program:
+            return (await program.get(self.url + path)).status_code
 
     async def page(self, *, width: int = 1280, height: int = 800, scheme: str = "light") -> Page:
         """Open a page that notes every script error, refusal of the content policy, and outside request."""
@@ -107,7 +122,7 @@ async def staffed(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     directory = FakeDirectory()
     config = ConsoleConfig(token=TOKEN, token_is_first_run=True, stream_tick_s=0.05)
     server = ConsoleServer(create_app(directory, config, database=database), "127.0.0.1", 0)
-    desk = Desk(directory, await server.start(), browser, [])
+    desk = Desk(directory, await server.start(), browser, [], database)
     try:
         yield desk
     finally:

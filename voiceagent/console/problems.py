@@ -181,7 +181,7 @@ def too_low(role: Role, needed: Right) -> Problem:
     return Problem(
         403,
         "forbidden",
-        f"This needs the right {needed.value!r}, which a {least.value} has; you are a {role.value}.",
+        f"This needs the right {needed.value!r}, which the role {least.value} has; yours is {role.value}.",
         remedy=f"Ask an admin for the role {least.value}, or use such a key.",
         extra={"needs": needed.value, "role": role.value, "least_role": least.value},
     )
