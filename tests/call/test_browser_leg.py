@@ -217,6 +217,19 @@ async def test_music_of_a_hold_is_heard_and_ends() -> None:
         await browser.until(lambda: browser.heard[-3:] == [b"\xff" * 160] * 3)
 
 
+async def test_a_live_voice_is_heard_under_a_hold_the_music() -> None:
+    async with browser_peer() as browser, a_leg(browser) as (leg, _):
+        await leg.answer()
+        leg.speak_live(lambda: b"\x11" * 160)
+        await browser.until(lambda: browser.heard[-3:] == [b"\x11" * 160] * 3)
+        await leg.hold(True)
+        await browser.until(lambda: browser.heard[-1] not in (b"\x11" * 160, b"\xff" * 160))
+        await leg.hold(False)
+        await browser.until(lambda: browser.heard[-3:] == [b"\x11" * 160] * 3)
+        leg.speak_live(None)
+        await browser.until(lambda: browser.heard[-3:] == [b"\xff" * 160] * 3)
+
+
 async def test_keys_of_ours_are_tones() -> None:
     async with browser_peer() as browser, a_leg(browser) as (leg, _):
         await leg.answer()
