@@ -406,6 +406,7 @@ class ReplayLoop(asyncio.SelectorEventLoop):
             heapq.heapify(heap)
             timer._scheduled = False
             self._ready.append(timer)  # type: ignore[attr-defined]
+            self._now = max(self._now, when)  # it was waited for by spinning: the clock went on meanwhile
         return timer
 
     def _jump(self, due: float | None) -> None:
