@@ -138,6 +138,19 @@ def test_each_turn_says_how_long_the_caller_waited_and_for_what() -> None:
     assert told["latency"] == {"p50_ms": 500.0, "p95_ms": 500.0}
 
 
+def test_a_caller_on_hold_waits_for_no_reply() -> None:
+    stopped = turn(1, 2.0, 9.0)
+    told = lanes([*stopped[:2], e(3.0, "call.held", agreed=True), e(8.0, "call.resumed"), *stopped[2:]])
+    assert told["turns"] == []
+
+
+def test_what_was_audible_once_answers_no_later_turn() -> None:
+    first, later = turn(1, 2.0, 2.5), turn(2, 5.0, 5.9)
+    again = s(5.5, "Progressed", request_id="r1", progress="audible")
+    told = lanes([*first[:-1], *later[:5], again, *later[5:]])
+    assert [(one["at"], one["response_id"]) for one in told["turns"]] == [(2.0, "p1"), (5.0, "p2")]
+
+
 def test_percentiles_are_those_of_the_turns() -> None:
     entries = [one for n in range(20) for one in turn(n, n * 10.0 + 5, n * 10.0 + 5.2 + n / 10)]
     assert lanes(entries)["latency"] == {"p50_ms": 1150.0, "p95_ms": 2000.0}

@@ -123,8 +123,6 @@ class Marks:
         if known is None:
             if kind.startswith("operator."):
                 self._operator(kind.removeprefix("operator."), entry, t)
-            elif kind == "secret.closed":
-                self._secret = None
             return
         match kind:
             case "caller.digit":

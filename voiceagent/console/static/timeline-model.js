@@ -61,7 +61,9 @@ export function replyWords(one, line) {
   if (!heard) return `${clock(one.from)} agent: ${made} generated, nothing of it heard`;
   const part = seconds((heard.to - heard.from) * 1000);
   if (line.live && heard.to >= line.duration_s - 0.01) return `${clock(one.from)} agent: speaks`;
-  return heard.cut ? `${clock(one.from)} agent: heard ${part} of ${made}, then cut` : `${clock(one.from)} agent: heard ${part}`;
+  // Where the provider plays the sound, how much of it there was is not known.
+  const of = one.to - heard.to > 0.05 ? ` of ${made}` : "";
+  return `${clock(one.from)} agent: heard ${part}${heard.cut ? `${of}, then cut` : ""}`;
 }
 
 /** @param {[number, number]} one @param {Timeline} line */
