@@ -37,8 +37,8 @@ COLOUR = """([seconds, row]) => {
 CALLER, AGENT = 36, 66
 
 
-def near(value: float, *, abs: float = 0.01) -> Any:
-    return pytest.approx(value, abs=abs)  # pyright: ignore[reportUnknownMemberType]
+def near(value: float, within: float = 0.01) -> Any:
+    return pytest.approx(value, abs=within)  # pyright: ignore[reportUnknownMemberType]
 
 
 BLUE, TEAL = "29,79,196", "15,118,110"
@@ -123,11 +123,11 @@ async def test_a_dark_scheme_has_its_own_colours_and_a_dense_screen_its_own_pixe
     wide = await page.evaluate(
         "(() => { const c = document.querySelector('canvas'); return c.width / c.clientWidth })()"
     )
-    assert wide == near(3, abs=0.01)
+    assert wide == near(3)
 
 
 async def test_pointing_at_a_mark_a_bar_or_a_wait_tells_what_it_is(desk: Desk) -> None:
-    page = await shown(desk)
+    page = await shown(desk, a_line(operator=[[52.0, 58.0]]))
     label = page.locator(".tl-label")
     stage = page.locator(".tl-stage")
 
@@ -147,7 +147,9 @@ async def test_pointing_at_a_mark_a_bar_or_a_wait_tells_what_it_is(desk: Desk) -
     await expect(label).to_have_text("0:19 caller: spoke for 2.0 s")
     await at(13.0, 92)
     await expect(label).to_have_text("0:11 waited 1.3 s for the reply (800 ms transcript, 500 ms model)")
-    await at(55, 12)
+    await at(55, AGENT)
+    await expect(label).to_have_text("0:52 operator: spoke instead of the agent for 6.0 s")
+    await at(46, 12)
     await expect(label).to_be_hidden()
 
 
@@ -233,7 +235,7 @@ async def test_a_live_line_grows_by_itself_and_is_drawn_four_times_a_second_at_m
     await page.evaluate("clearInterval(window.many)")
     await page.clock.run_for(5000)
     now = await page.evaluate("document.getElementById('shown').now()")
-    assert now["duration_s"] == near(25, abs=0.1)
+    assert now["duration_s"] == near(25, 0.1)
     assert now["caller"] == [[10.0, 11.0], [19.0, now["duration_s"]]]
     # Nobody tells any more: it does not go on for ever.
     await page.clock.run_for(60_000)

@@ -111,6 +111,16 @@ def test_what_is_open_in_a_live_call_grows_and_ends_with_the_call() -> None:
     assert told["heard"][0]["to"] == 3.0
 
 
+def test_who_took_over_stands_there_until_the_call_is_handed_back() -> None:
+    taken = [e(2.0, "operator.take_over", operator="kim")]
+    assert lanes(taken, 3.0)["operator"] == [[2.0, 3.0]]
+    back = e(5.0, "operator.hand_back", operator="kim", reason="voice_lost", seconds=3.0)
+    told = lanes([*taken, back, e(9.0, "call.ended")])
+    assert told["operator"] == [[2.0, 5.0]]
+    assert told["marks"][1]["text"] == "the call goes back to the agent: voice lost"
+    assert lanes([*taken, e(9.0, "call.ended")])["operator"] == [[2.0, 9.0]]
+
+
 # ── turns ────────────────────────────────────────────────────────────────────────────────────────
 def turn(number: int, stopped: float, heard: float) -> list[Entry]:
     request = {"id": f"r{number}", "origin": "turn"}
