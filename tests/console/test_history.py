@@ -160,6 +160,13 @@ async def test_whatever_stands_in_the_filters_is_data(
         assert answer.json()["field"] in filters
 
 
+async def test_an_address_with_a_nul_is_nowhere(client: httpx.AsyncClient) -> None:
+    for path in ("/v1/history/a%00", "/v1/history/%00/journal", "/v1/calls/%00"):
+        assert (await client.get(path)).json()["code"] == "not_found"
+    answer = await client.get("/v1/audit", params={"actor": "\x00"})
+    assert (answer.status_code, answer.json()["field"]) == (422, "actor")
+
+
 async def test_one_call_has_what_was_said_and_asked_in_the_shape_of_a_live_one(
     client: httpx.AsyncClient, store: Database
 ) -> None:
