@@ -47,6 +47,8 @@ TABLE: dict[tuple[str, str], str] = {
     ("GET", "/v1/trunks"): "viewer",
     ("GET", "/v1/flows"): "viewer",
     ("POST", "/v1/flows/reload"): "supervisor",
+    ("GET", "/v1/deliveries"): "viewer",
+    ("POST", "/v1/deliveries/{n}/retry"): "supervisor",
     ("GET", "/v1/calls"): "viewer",
     ("WS", "/v1/calls/{call_id}/listen"): "supervisor",
     ("POST", "/v1/calls"): "operator",

@@ -244,6 +244,15 @@ class NodeDirectory:
         self._metrics.call_started()
         self._publish("call.started", call)
 
+    def summary(self, call: Call) -> Mapping[str, Any]:
+        """Return a call as the list and the live events show it."""
+        return call_data(self._view(call, brief=True))
+
+    def masked(self, call_id: str, text: str) -> str:
+        """Return ``text`` without what that call's caller has typed in secret."""
+        call = self._live.get(call_id) or self._ended.get(call_id)
+        return text if call is None else call.secrecy.masked(text)
+
     # ── calls report (CallObserver) ─────────────────────────────────────────────────────────────
     def call_changed(self, call: Call) -> None:
         if call.id in self._live:

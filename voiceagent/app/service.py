@@ -26,6 +26,7 @@ from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.events import EventHub
 from voiceagent.app.gauges import guard_against_overload, keep_figures
 from voiceagent.app.incoming import Reception
+from voiceagent.app.outgoing import Outgoing
 from voiceagent.app.provider import SessionFactory
 from voiceagent.app.reload import FlowDesk
 from voiceagent.app.routes import Routes
@@ -60,6 +61,7 @@ from voiceagent.records.journal import JournalWriter
 from voiceagent.records.recording import RecordingWriter
 from voiceagent.settings import MediaSettings, Settings
 from voiceagent.settings.queues import queue_configs
+from voiceagent.settings.webhooks import webhook_endpoints
 from voiceagent.sip.address import Address
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Dropped, Retransmitted, SipEvent, TrunkJudged, TrunkState
@@ -158,6 +160,16 @@ class Service:
         self.database = Database(settings.database_url)
         self.archive = Archive(self.database, provider=settings.provider, node="local")
         self.directory.ended = self.archive.keep
+        self.outgoing = Outgoing(
+            webhook_endpoints(settings.webhooks),
+            self.database,
+            self.archive,
+            self.metrics,
+            tokens,
+            masked=self.directory.masked,
+        )
+        self.hub.listeners.append(self.outgoing.on_event)
+        self.archive.announce = lambda call: self.outgoing.ended(call.id, self.directory.summary(call))
         self._engine: RunningEngine | None = None
         self._warmth = "ok"
         """Of the embedded provider: warming up, ok, or why it failed."""
@@ -209,6 +221,7 @@ class Service:
             ) from None
         await self.database.open()
         self._nest.start("archive", self.archive.run())
+        self.outgoing.open(self._nest)
         # Files and names first: a mistake in them is told before a port is opened.
         check_files(tls_of(settings.sip))
         self._music = hold_music(settings.call.hold_music)
@@ -350,6 +363,7 @@ class Service:
             webhooks=self.hosted,
             phones=self.phones,
             database=self.database,
+            outgoing=self.outgoing,
         )
         self.metrics.watch_streams(lambda: len(app.state.parts.streams))
         self._console = ConsoleServer(app, settings.host, settings.port)

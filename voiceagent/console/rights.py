@@ -82,6 +82,7 @@ RULES: tuple[tuple[str, str, Right], ...] = (
     ("GET", "/v1/events", Right.VIEW),
     ("GET", "/v1/trunks", Right.VIEW),
     ("GET", "/v1/flows", Right.VIEW),
+    ("GET", "/v1/deliveries", Right.VIEW),
     ("GET", "/v1/calls", Right.VIEW),
     ("GET", _CALL, Right.VIEW),
     ("GET", f"{_CALL}/timeline", Right.VIEW),
@@ -113,6 +114,7 @@ RULES: tuple[tuple[str, str, Right], ...] = (
     ("POST", f"{_CALL}/actions/resume_recording", Right.ACT),
     # ── managing ──
     ("POST", "/v1/flows/reload", Right.MANAGE),
+    ("POST", "/v1/deliveries/{n}/retry", Right.MANAGE),
     ("POST", "/v1/presets", Right.MANAGE),
     ("PUT", "/v1/presets/{preset_id}", Right.MANAGE),
     ("DELETE", "/v1/presets/{preset_id}", Right.MANAGE),
