@@ -9,6 +9,8 @@ const OUTCOMES = [["", "any"], ["success", "success"], ["caller", "caller's side
 /** @type {[string, string][]} */
 const ORDERS = [["", "newest first"], ["oldest", "oldest first"], ["longest", "longest first"]];
 
+const FIRST_ROW = ["q", "direction", "outcome", "order"];
+
 /** @param {string} unix seconds @returns {string} the day, as a date field has it */
 export function dayOf(unix) {
   const date = new Date(Number(unix) * 1000);
@@ -61,9 +63,7 @@ export class Filters {
           field("Since", since, "since"),
           field("Until", until, "until"),
           field("Number", number, "number"),
-          field("Direction", direction, "direction"),
           field("Flow", flow, "flow"),
-          field("Ending", outcome, "outcome"),
           field("Trunk", trunk, "trunk"),
           field("Tag", tag, "tag"),
           field("At least", min_duration_s, "min_duration_s"),
@@ -77,7 +77,7 @@ export class Filters {
     this.element = h(
       "form",
       { class: "history-filters", role: "search", "aria-label": "Ended calls", onsubmit: (/** @type {Event} */ event) => event.preventDefault() },
-      h("div", { class: "filters" }, field("Search", q, "q"), field("Order", order, "order")),
+      h("div", { class: "filters" }, field("Search", q, "q"), field("Direction", direction, "direction"), field("Ending", outcome, "outcome"), field("Order", order, "order")),
       this.more,
       this.clear,
     );
@@ -115,7 +115,7 @@ export class Filters {
   }
 
   tell() {
-    const set = [...this.values().keys()].filter((name) => name !== "q" && name !== "order").length;
+    const set = [...this.values().keys()].filter((name) => !FIRST_ROW.includes(name)).length;
     setText(this.set, set ? `${set} set` : "");
     this.clear.hidden = [...this.values().keys()].every((name) => name === "order");
   }

@@ -72,7 +72,7 @@ class HistoryList extends Section {
     const refused = (/** @type {import("./api.js").Problem} */ problem) => {
       if (this.count) setText(this.count, "");
       if (problem.status !== 422 || !filters.fields[problem.field]) return false;
-      filters.more.open ||= problem.field !== "q";
+      filters.more.open ||= filters.more.contains(filters.fields[problem.field]);
       showProblem(filters.element, problem, filters.fields);
       fill(list);
       return true;
