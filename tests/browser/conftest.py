@@ -102,7 +102,9 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def desk(browser: Browser) -> AsyncIterator[Desk]:
     directory = FakeDirectory()
-    server = ConsoleServer(an_app(directory, stream_tick_s=0.05), "127.0.0.1", 0)
+    database = Database("sqlite://")
+    await database.open()
+    server = ConsoleServer(an_app(directory, stream_tick_s=0.05, database=database), "127.0.0.1", 0)
     desk = Desk(directory, await server.start(), browser, [])
     try:
         yield desk
@@ -110,6 +112,7 @@ async def desk(browser: Browser) -> AsyncIterator[Desk]:
         for context in browser.contexts:
             await context.close()
         await server.close()
+        await database.close()
     assert desk.complaints == []
 
 
