@@ -1,15 +1,18 @@
 // @ts-check
 import { ask } from "./api.js";
 import { fill, h, setText } from "./dom.js";
-import { party, showWay } from "./floor-list.js";
+import { party, showWay } from "./floor-row.js";
 import { clock, figure, seconds, words } from "./format.js";
+import { keysAreOn } from "./help.js";
 import { toneOf } from "./history-list.js";
 import { Playhead } from "./history-playhead.js";
 import { nothing, Section, when } from "./parts.js";
 import { style } from "./router.js";
 import "./player.js";
 import "./queue.js";
+import "./tags.js";
 import "./transcript.js";
+import "./turns.js";
 
 /** What has keys of its own. */
 const BUSY = "input, select, textarea, button, a, summary, dialog, .tl-stage, .tl-rows";
@@ -22,7 +25,7 @@ class HistoryCall extends Section {
     fill(this, this.back, this.place);
     this.onKey = (/** @type {KeyboardEvent} */ event) => {
       const target = /** @type {Element} */ (event.target);
-      if (event.defaultPrevented || target.closest?.(BUSY)) return;
+      if (event.defaultPrevented || target.closest?.(BUSY) || !keysAreOn()) return;
       if (this.player?.key(event)) event.preventDefault();
     };
   }
@@ -67,6 +70,8 @@ class HistoryCall extends Section {
     this.line = h("div", { class: "pad" }, h("p", { class: "quiet" }, "Loading…"));
     const lines = this.lines(call);
     const asked = /** @type {any} */ (document.createElement("va-queue"));
+    const turns = /** @type {any} */ (h("va-turns", { class: "panel", hidden: true }));
+    this.turns = turns;
     fill(
       this.place,
       this.head(call),
@@ -76,10 +81,12 @@ class HistoryCall extends Section {
         "div",
         { class: "columns" },
         h("section", { class: "panel" }, h("h3", null, "Transcript"), lines),
-        h("section", { class: "panel" }, h("h3", null, "Responses"), asked),
+        h("div", { class: "aside" }, turns, h("section", { class: "panel" }, h("h3", null, "Responses"), asked)),
       ),
     );
     asked.update({ ...call, state: "ended" }, false);
+    this.tagsWere = String(call.tags);
+    this.tags?.update(call, this.may("act"));
     if (this.player) {
       const parts = call.recordings.map((/** @type {string} */ name, /** @type {number} */ at) => ({
         name,
@@ -90,6 +97,11 @@ class HistoryCall extends Section {
       this.player.addEventListener("moved", () => this.mark());
     }
     void this.fetchLine(call);
+  }
+
+  /** Whether the list that one came from shows other tags. */
+  get retagged() {
+    return this.call !== undefined && String(this.call.tags) !== this.tagsWere;
   }
 
   /** @param {any} call */
@@ -105,7 +117,7 @@ class HistoryCall extends Section {
       h("h2", null, way, " ", h("bdi", null, party(call))),
       h("span", { class: "num quiet length" }, clock(call.duration_s)),
       h("span", { class: "mark", "data-mark": toneOf(call.outcome) }, words(call.reason || call.outcome)),
-      call.tags.map((/** @type {string} */ tag) => h("span", { class: "tag" }, tag)),
+      (this.tags = /** @type {any} */ (document.createElement("va-tags"))),
       h("span", { class: "grow" }),
       links,
     );
@@ -186,6 +198,7 @@ class HistoryCall extends Section {
       const element = /** @type {any} */ (document.createElement("va-timeline"));
       fill(line, element);
       element.update(told);
+      this.turns?.update(told);
       this.playhead = new Playhead(element, this.player, (at) => this.play(at));
       if (this.player) this.playhead.start();
     } catch (error) {

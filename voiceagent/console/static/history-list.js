@@ -1,7 +1,7 @@
 // @ts-check
 import { ask } from "./api.js";
 import { fill, h, setText } from "./dom.js";
-import { party, showWay } from "./floor-list.js";
+import { party, showWay } from "./floor-row.js";
 import { clock, words } from "./format.js";
 import { Filters } from "./history-filters.js";
 import { nothing, Section, settled, trouble, when } from "./parts.js";
@@ -91,7 +91,7 @@ class HistoryList extends Section {
       return;
     }
     const body = h("tbody", null);
-    const more = /** @type {HTMLButtonElement} */ (h("button", { type: "button", class: "more" }, "Show more"));
+    const more = /** @type {HTMLButtonElement} */ (h("button", { type: "button", class: "show-more" }, "Show more"));
     const place = h("div", null);
     let next = "";
     const add = (/** @type {{calls: any[], next: string}} */ found) => {

@@ -25,6 +25,7 @@ class History extends HTMLElement {
     const id = route.path[0];
     if (id === undefined) {
       const back = call.hidden === false;
+      if (call.retagged) list.asked = undefined;
       call.hide();
       call.hidden = true;
       list.hidden = false;
