@@ -17,7 +17,7 @@ from voiceagent.cli.main import app
 from voiceagent.console.app import create_app
 from voiceagent.console.config import ConsoleConfig
 from voiceagent.ivr import Call
-from voiceagent.settings import RouteSettings, Settings, TrunkSettings, load_settings
+from voiceagent.settings import RouteSettings, Settings, TrunkSettings, WebhookSettings, load_settings
 from voiceagent.settings.queues import QueueSettings
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +49,7 @@ def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str,
 
 
 def test_the_guide_lists_every_setting_with_its_default_and_meaning() -> None:
-    told = re.findall(r"^\| `([a-z_.]+)` \| `([^`]*)` \| (.*) \|$", GUIDE, re.MULTILINE)
+    told = re.findall(r"^\| `([a-z0-9_.]+)` \| `([^`]*)` \| (.*) \|$", GUIDE, re.MULTILINE)
     assert told == list(settings_of(Settings))
 
 
@@ -68,6 +68,13 @@ def test_the_page_on_flows_lists_every_setting_of_a_route() -> None:
     assert told == [
         (name, "–" if default in nothing else default, text)
         for name, default, text in settings_of(RouteSettings)
+    ]
+
+
+def test_the_guide_lists_every_setting_of_a_webhook() -> None:
+    told = re.findall(r"^\| `webhooks\.NAME\.([a-z_]+)` \| `([^`]*)` \| (.*) \|$", GUIDE, re.MULTILINE)
+    assert [(name, text) for name, _, text in told] == [
+        (name, text) for name, _, text in settings_of(WebhookSettings)
     ]
 
 

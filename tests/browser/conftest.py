@@ -6,6 +6,7 @@ import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
@@ -40,6 +41,20 @@ class Desk:
     url: str
     browser: Browser
     complaints: list[str]
+    database: Database | None = None
+
+    async def make_user(self, name: str, password: str, role: str, *, disabled: bool = False) -> None:
+        """Make somebody who may sign in by name."""
+        assert self.database is not None
+        hashed = users.hash_password(password)
+        made = await self.database.run(lambda c: users.add_user(c, name, role, hashed))
+        if disabled:
+            await self.database.run(lambda c: users.change_user(c, made.id, disabled=True))
+
+    async def status_with(self, key: str, path: str) -> int:
+        """Return the status that a program with ``key`` gets."""
+        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {key}"}) as program:
+            return (await program.get(self.url + path)).status_code
 
     async def page(self, *, width: int = 1280, height: int = 800, scheme: str = "light") -> Page:
         """Open a page that notes every script error, refusal of the content policy, and outside request."""
@@ -87,7 +102,9 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def desk(browser: Browser) -> AsyncIterator[Desk]:
     directory = FakeDirectory()
-    server = ConsoleServer(an_app(directory, stream_tick_s=0.05), "127.0.0.1", 0)
+    database = Database("sqlite://")
+    await database.open()
+    server = ConsoleServer(an_app(directory, stream_tick_s=0.05, database=database), "127.0.0.1", 0)
     desk = Desk(directory, await server.start(), browser, [])
     try:
         yield desk
@@ -95,6 +112,7 @@ async def desk(browser: Browser) -> AsyncIterator[Desk]:
         for context in browser.contexts:
             await context.close()
         await server.close()
+        await database.close()
     assert desk.complaints == []
 
 
@@ -107,7 +125,7 @@ async def staffed(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     directory = FakeDirectory()
     config = ConsoleConfig(token=TOKEN, token_is_first_run=True, stream_tick_s=0.05)
     server = ConsoleServer(create_app(directory, config, database=database), "127.0.0.1", 0)
-    desk = Desk(directory, await server.start(), browser, [])
+    desk = Desk(directory, await server.start(), browser, [], database)
     try:
         yield desk
     finally:
@@ -116,6 +134,21 @@ async def staffed(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
         await server.close()
         await database.close()
     assert desk.complaints == []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def bare(browser: Browser) -> AsyncIterator[Desk]:
+    """A desk whose database cannot be asked; what the browser notes of that is no complaint."""
+    directory = FakeDirectory()
+    server = ConsoleServer(an_app(directory, stream_tick_s=0.05), "127.0.0.1", 0)
+    desk = Desk(directory, await server.start(), browser, [])
+    try:
+        yield desk
+    finally:
+        for context in browser.contexts:
+            await context.close()
+        await server.close()
+    assert [one for one in desk.complaints if "status of 503" not in one] == []
 
 
 __all__ = ["VIEWER", "Desk"]

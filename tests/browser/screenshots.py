@@ -9,10 +9,11 @@ from pathlib import Path
 from playwright.async_api import async_playwright
 
 from tests.browser.conftest import CHROMIUM, FLAGS, Desk
-from tests.browser.staged import fill_call, fill_floor
+from tests.browser.staged import fill_call, fill_floor, fill_presets, serve_parts
 from tests.console.fake_directory import FakeDirectory
-from tests.console.kit import an_app
+from tests.console.kit import TOKEN, an_app
 from voiceagent.console.server import ConsoleServer
+from voiceagent.store import Database
 
 SIZES = ((1440, 900), (1024, 768), (360, 740))
 
@@ -22,7 +23,10 @@ async def main(folder: Path, want: str = "") -> None:
     directory = FakeDirectory()
     fill_floor(directory)
     fill_call(directory)
-    server = ConsoleServer(an_app(directory, stream_tick_s=0.05), "127.0.0.1", 0)
+    database = Database("sqlite://")
+    await database.open()
+    await database.run(fill_presets)
+    server = ConsoleServer(an_app(directory, stream_tick_s=0.05, database=database), "127.0.0.1", 0)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         desk = Desk(directory, await server.start(), browser, [])
@@ -32,7 +36,10 @@ async def main(folder: Path, want: str = "") -> None:
                     file = f"console-{name}-{width}-{scheme}.png"
                     if want not in file:
                         continue
-                    page = await desk.signed_in(width=width, height=height, scheme=scheme)
+                    page = await desk.page(width=width, height=height, scheme=scheme)
+                    await serve_parts(page)
+                    await page.goto(f"{desk.url}/#token={TOKEN}")
+                    await page.locator(".link[data-link=live]").wait_for()
                     await page.evaluate("(to) => { location.hash = to }", address)
                     await page.wait_for_timeout(700)
                     await page.screenshot(path=folder / file)
@@ -40,6 +47,7 @@ async def main(folder: Path, want: str = "") -> None:
         await browser.close()
         print(desk.complaints)
     await server.close()
+    await database.close()
 
 
 if __name__ == "__main__":

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING, Any
+
+from playwright.async_api import Page
 
 from tests.console.fake_directory import FakeDirectory, a_call, a_trunk
 from voiceagent.console.ports import ResponseView, TranscriptLine
+from voiceagent.store import presets
+from voiceagent.store.presets import Preset
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 STEPS = ("greeting", "identify", "order", "address", "payment", "goodbye")
 FLOWS = ("front-desk", "orders", "clinic")
@@ -108,3 +116,68 @@ def fill_call(directory: FakeDirectory, call_id: str = "c1") -> None:
         "jitter_ms": 3.4,
     }
     directory.change(call_id, figures=figures, last_words=lines[-1][2], floor="caller")
+    directory.change(call_id, tags=("vip", "late parcel"), listeners=[{"name": "ann", "since": now - 20.0}])
+
+
+def fill_presets(connection: Connection) -> None:
+    """Keep two triggers at hand."""
+    for name, when in (("Apologise for the wait", "now"), ("Offer a person", "idle")):
+        presets.save_preset(
+            connection, Preset(name, f"{name}, in one sentence.", {"purpose": "care"}, when), by="ann"
+        )
+
+
+def some_alerts() -> list[dict[str, Any]]:
+    """Return what needs help: two calls and a trunk."""
+    now = time.time()
+    found = (
+        ("a1", "dead_air", "c4", "Nobody has spoken for 12 s.", 12.0),
+        ("a2", "latency_over_budget", "c7", "Answers take 1.9 s at p95; the budget is 1.2 s.", 41.0),
+        ("a3", "trunk_down", None, "carrier-b: 403 Forbidden", 95.0),
+    )
+    return [
+        {"id": one, "kind": kind, "call_id": call, "text": text, "since": now - age, "cleared_at": None}
+        for one, kind, call, text, age in found
+    ]
+
+
+def a_timeline() -> dict[str, Any]:
+    """Return the time line of the call of :func:`fill_call`."""
+    turns = ((1.2, 410, 260), (8.4, 640, 520), (13.3, 910, 770), (20.2, 560, 430))
+    return {
+        "duration_s": 31.0,
+        "caller": [[5.1, 8.0], [9.9, 12.0], [26.0, 29.0]],
+        "generated": [
+            {"from": 1.2, "to": 4.1, "response_id": "req0"},
+            {"from": 8.4, "to": 12.2, "response_id": "req1"},
+            {"from": 13.3, "to": 16.6, "response_id": "req2"},
+            {"from": 20.2, "to": 24.3, "response_id": "req3"},
+        ],
+        "heard": [
+            {"from": 1.2, "to": 4.1, "response_id": "req0", "cut": False},
+            {"from": 8.4, "to": 10.2, "response_id": "req1", "cut": True},
+            {"from": 13.3, "to": 16.6, "response_id": "req2", "cut": False},
+            {"from": 20.2, "to": 24.3, "response_id": "req3", "cut": False},
+        ],
+        "marks": [
+            {"at": 10.2, "kind": "barge_in", "text": "the caller spoke"},
+            {"at": 12.0, "kind": "tool", "text": "lookup_order"},
+            {"at": 17.8, "kind": "operator", "text": "ann: offer free express"},
+        ],
+        "turns": [
+            {
+                "at": at,
+                "response_id": f"req{n}",
+                "latency_ms": ms,
+                "parts": {"model": model, "playout": ms - model},
+            }
+            for n, (at, ms, model) in enumerate(turns)
+        ],
+        "latency": {"p50_ms": 640, "p95_ms": 910},
+    }
+
+
+async def serve_parts(page: Page) -> None:
+    """Answer for alerts and the time line, which the calls of a fake directory do not have."""
+    await page.route("**/v1/alerts", lambda route: route.fulfill(json={"alerts": some_alerts()}))
+    await page.route("**/v1/calls/*/timeline", lambda route: route.fulfill(json=a_timeline()))

@@ -49,6 +49,7 @@ async def test_an_operator_follows_a_call_and_makes_the_agent_speak(desk: Desk) 
     await expect(row).to_contain_text("caller speaks")
 
     await page.get_by_label("Instructions").fill("Tell the caller that it arrives on Thursday.")
+    await page.get_by_text("Deadline, replacing, metadata").click()
     await page.get_by_role("button", name="+ Metadata").click()
     await page.get_by_label("Metadata key").fill("purpose")
     await page.get_by_label("Metadata value").fill("status")
@@ -80,13 +81,16 @@ async def test_a_refusal_stands_beside_its_field_and_a_waiting_wish_can_be_cance
     await page.get_by_role("link", name="+447700900123").click()
     await page.get_by_label("Instructions").fill("x" * 16_385)
     await page.get_by_role("button", name="Send").click()
-    await expect(page.locator("[data-problem=instructions]")).to_contain_text("at most 16384 characters")
+    await expect(page.locator(".trigger [data-problem=instructions]")).to_contain_text(
+        "at most 16384 characters"
+    )
     await expect(page.get_by_label("Instructions")).to_have_attribute("aria-invalid", "true")
     await page.get_by_label("Instructions").fill("Say hello.")
+    await page.get_by_text("Deadline, replacing, metadata").click()
     await page.get_by_role("button", name="+ Metadata").click()
     await page.get_by_label("Metadata key").fill("va.req")
     await page.get_by_role("button", name="Send").click()
-    await expect(page.locator("[data-problem=metadata]")).to_contain_text("metadata.va.req")
+    await expect(page.locator(".trigger [data-problem=metadata]")).to_contain_text("metadata.va.req")
     assert desk.directory.spoken == []
     await page.get_by_role("button", name="Remove this pair").click()
     await page.get_by_label("Instructions").press("Control+Enter")

@@ -30,10 +30,19 @@ def an_app(directory: FakeDirectory, **settings: Any) -> FastAPI:
     metrics = settings.pop("metrics", None)
     webhooks = settings.pop("webhooks", None)
     database = settings.pop("database", None)
+    outgoing = settings.pop("outgoing", None)
     phones = settings.pop("phones", None)
     settings.setdefault("stream_tick_s", 0.0)
     config = ConsoleConfig(token=TOKEN, viewer_token=VIEWER, **settings)
-    return create_app(directory, config, metrics=metrics, webhooks=webhooks, phones=phones, database=database)
+    return create_app(
+        directory,
+        config,
+        metrics=metrics,
+        webhooks=webhooks,
+        phones=phones,
+        database=database,
+        outgoing=outgoing,
+    )
 
 
 @dataclass

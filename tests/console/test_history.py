@@ -173,13 +173,18 @@ async def test_one_call_has_what_was_said_and_asked_in_the_shape_of_a_live_one(
     lines = [LineRecord(0.5, "agent", "Hello", "Hello there", True)]
     ending = {"kind": "completed", "heard_ms": 900}
     asked = [ResponseRecord("req_1", "operator", "Say hi", {"a": "b"}, 1002.5, "completed", "", ending)]
-    call = record("call_1", figures={"recordings": ["call_1.wav", "b.wav"]}, recording="call_1.wav")
+    call = record(
+        "call_1",
+        figures={"recordings": ["call_1.wav", "b.wav"], "recordings_at": [2.5]},
+        recording="call_1.wav",
+    )
     await store.run(lambda c: history.write(c, call, lines, asked))
     answer = await client.get("/v1/history/call_1")
     shown = KeptCallDetail.model_validate(answer.json())
     assert (shown.transcript[0].text, shown.transcript[0].full_text) == ("Hello", "Hello there")
     assert (shown.responses[0].ended, shown.responses[0].outcome) == (True, ending)
     assert shown.recordings == ["call_1.wav", "b.wav"]
+    assert shown.recordings_at == [2.5, 0.0]
     assert shown.links["recording"] == "/v1/history/call_1/recording"
 
 

@@ -15,9 +15,10 @@ import httpx
 import pytest
 
 from tests.kit.certificates import Authority
+from voiceagent import egress
+from voiceagent.egress import Resolve, is_public
 from voiceagent.ivr.modules import FlowModules
 from voiceagent.ivr.toml import endpoints
-from voiceagent.ivr.toml.addresses import Resolve, is_public
 from voiceagent.ivr.toml.endpoints import EndpointFailed, EndpointRules, ask_endpoint, prepare
 from voiceagent.ivr.toml.load import flow_of
 from voiceagent.ivr.toml.read import parse_toml_flow
@@ -198,7 +199,7 @@ async def test_a_name_is_asked_at_the_very_address_that_was_looked_at(
         return ours
 
     monkeypatch.setattr(endpoints, "prepared", trusting)
-    monkeypatch.setattr(endpoints, "is_public", lambda address: True)  # there is no other address here
+    monkeypatch.setattr(egress, "is_public", lambda address: True)  # there is no other address here
     seen: list[bytes] = []
     asked: list[tuple[str, int]] = []
     async with server(http(b"7"), seen, theirs) as url:

@@ -1,3 +1,4 @@
+# pyright: reportPrivateUsage=false
 """Planted changes of code and flow: each is found, as the first difference that it makes, with status 1."""
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Ended calls on their way into the database: in order, however long it is away; no call waits for it."""
+"""What is on its way into the database: in order, however long it is away; no call waits for it.
+
+Ended calls, and events that webhooks are to tell. The end of a call and the event that tells it are written
+in one transaction: whoever hears of the end finds the call, and no end is untold.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +10,60 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
 from voiceagent.call.call import Call
-from voiceagent.store import Database, DatabaseDown
+from voiceagent.notify.message import Message
+from voiceagent.store import Database, DatabaseDown, outbox
 from voiceagent.store.history import CallRecord, LineRecord, ResponseRecord, write
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 _log = structlog.get_logger("voiceagent.archive")
 
 WAITING_MOST = 10_000
 """Ended calls kept in memory while the database is away; beyond it, the oldest have their journals only."""
+EVENTS_MOST = 10_000
+"""Events kept there; further ones are counted and forgotten."""
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 Entry = tuple[CallRecord, list[LineRecord], list[ResponseRecord]]
+
+
+class Waiting(NamedTuple):
+    """A call, an event, or both."""
+
+    entry: Entry | None
+    message: Message | None
+
+    @property
+    def name(self) -> str:
+        """What it is called in the log."""
+        return self.entry[0].id if self.entry else self.message.id if self.message else ""
+
+
+def keep(connection: Connection, waiting: Waiting) -> None:
+    """Write it. Done again, it changes nothing."""
+    if waiting.entry is not None:
+        write(connection, *waiting.entry)
+    put(connection, waiting.message)
+
+
+def put(connection: Connection, message: Message | None) -> None:
+    """Have ``message`` delivered."""
+    if message is not None:
+        outbox.put(
+            connection,
+            message.endpoints,
+            event_id=message.id,
+            kind=message.type,
+            call_id=message.call_id,
+            payload=message.body,
+            at=message.at,
+        )
 
 
 class Archive:
@@ -29,7 +73,8 @@ class Archive:
         self._database = database
         self._provider = provider
         self._node = node
-        self._waiting: deque[Entry] = deque()
+        self._waiting: deque[Waiting] = deque()
+        self._calls = self._events = 0
         self._news = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -37,18 +82,48 @@ class Archive:
         """Calls that found no place here; their journals hold them."""
         self.told: Callable[[str], None] = lambda call_id: None
         """Called with the id of every call that has been written."""
+        self.announce: Callable[[Call], Message | None] = lambda call: None
+        """Returns the event that tells the end of a call; None when nobody asked for it."""
+        self.put: Callable[[Message], None] = lambda message: None
+        """Called with every event that has been written."""
+        self.events_dropped: Callable[[Message], None] = lambda message: None
+        """Called with every event that found no place here."""
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def keep(self, call: Call) -> None:
         """Take an ended call. Does not wait."""
-        self._waiting.append(entry_of(call, self._provider, self._node))
-        if len(self._waiting) > WAITING_MOST:
-            self._waiting.popleft()
-            self.dropped += 1
+        self._add(Waiting(entry_of(call, self._provider, self._node), self.announce(call)))
+        if self._calls > WAITING_MOST:
+            self._drop_oldest_call()
+
+    def keep_event(self, message: Message) -> None:
+        """Take an event that is to be delivered. Does not wait."""
+        if self._events >= EVENTS_MOST:
+            self.events_dropped(message)
+            return
+        self._add(Waiting(None, message))
+
+    def _add(self, waiting: Waiting) -> None:
+        self._waiting.append(waiting)
+        self._count(waiting, 1)
         self._empty.clear()
         self._news.set()
+
+    def _count(self, waiting: Waiting, by: int) -> None:
+        if waiting.entry is None:
+            self._events += by
+        else:
+            self._calls += by
+
+    def _drop_oldest_call(self) -> None:
+        oldest = next(one for one in self._waiting if one.entry is not None)
+        self._waiting.remove(oldest)
+        self._count(oldest, -1)
+        self.dropped += 1
+        if oldest.message is not None:
+            self.events_dropped(oldest.message)
 
     async def run(self) -> None:
         """Write whatever comes, until cancelled."""
@@ -57,24 +132,35 @@ class Archive:
             await self._news.wait()
             self._news.clear()
             while self._waiting:
-                entry = self._waiting[0]
-                call_id = entry[0].id
+                waiting = self._waiting[0]
                 try:
-                    await self._database.run(lambda c, entry=entry: write(c, *entry))
+                    await self._write(waiting)
                 except DatabaseDown as down:
                     if not failures:
                         _log.warning("ended calls wait for the database", error=str(down))
                     await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
                     failures += 1
                     continue
-                except Exception:
-                    # One call that cannot be written must not keep the others out.
-                    _log.exception("a call could not be kept", call_id=call_id)
                 failures = 0
-                if self._waiting and self._waiting[0] is entry:
+                if self._waiting and self._waiting[0] is waiting:
                     self._waiting.popleft()
-                self.told(call_id)
+                    self._count(waiting, -1)
+                if waiting.entry is not None:
+                    self.told(waiting.entry[0].id)
+                if waiting.message is not None:
+                    self.put(waiting.message)
             self._empty.set()
+
+    async def _write(self, waiting: Waiting) -> None:
+        try:
+            await self._database.run(lambda c: keep(c, waiting))
+        except DatabaseDown:
+            raise
+        except Exception:
+            # One call that cannot be written must not keep the others out, nor its own end untold.
+            _log.exception("this could not be kept", what=waiting.name)
+            if waiting.entry is not None and waiting.message is not None:
+                await self._write(Waiting(None, waiting.message))
 
     async def flush(self, limit_s: float) -> bool:
         """Wait until all is written; False when the limit came first."""
@@ -82,9 +168,7 @@ class Archive:
             async with asyncio.timeout(limit_s):
                 await self._empty.wait()
         except TimeoutError:
-            _log.warning(
-                "ended calls were not written; voiceagent db rebuild finds them", calls=len(self._waiting)
-            )
+            _log.warning("ended calls were not written; voiceagent db rebuild finds them", calls=self._calls)
             return False
         return True
 
@@ -120,6 +204,7 @@ def entry_of(call: Call, provider: str, node: str) -> Entry:
             "late": leg.late,
             **leg.details,
             "recordings": list(call.recorder.files),
+            "recordings_at": list(call.recorder.begun),
         },
     )
     said = [

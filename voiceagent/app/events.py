@@ -26,6 +26,8 @@ class EventHub:
         self._watchers: set[asyncio.Queue[LiveEvent | None]] = set()
         self._followers: dict[str, Callable[[LiveEvent], None]] = {}
         self._closed = False
+        self.listeners: list[Callable[[LiveEvent], None]] = []
+        """Called with every event, at once; must not wait and must not raise."""
 
     def follow(self, call_id: str, tell: Callable[[LiveEvent], None]) -> None:
         """Have ``tell`` called at once with every event of one call; it must neither wait nor raise."""
@@ -50,6 +52,8 @@ class EventHub:
                 while not watcher.empty():
                     watcher.get_nowait()
             watcher.put_nowait(event)
+        for listener in self.listeners:
+            listener(event)
 
     async def watch(self, after: int | None = None) -> AsyncIterator[LiveEvent]:
         """Yield events from now on; with ``after``, first the kept ones since that id."""

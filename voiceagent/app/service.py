@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 import voiceagent
+from voiceagent.app.alarms import Alarms
 from voiceagent.app.archive import Archive
 from voiceagent.app.browser_phone import BrowserDesk
 from voiceagent.app.call_limits import call_config
@@ -26,6 +27,7 @@ from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.events import EventHub
 from voiceagent.app.gauges import guard_against_overload, keep_figures
 from voiceagent.app.incoming import Reception
+from voiceagent.app.outgoing import Outgoing
 from voiceagent.app.provider import SessionFactory
 from voiceagent.app.reload import FlowDesk
 from voiceagent.app.routes import Routes
@@ -59,7 +61,9 @@ from voiceagent.realtime.webhook_signature import PREFIX
 from voiceagent.records.journal import JournalWriter
 from voiceagent.records.recording import RecordingWriter
 from voiceagent.settings import MediaSettings, Settings
+from voiceagent.settings.alerts import alert_config
 from voiceagent.settings.queues import queue_configs
+from voiceagent.settings.webhooks import webhook_endpoints
 from voiceagent.sip.address import Address
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Dropped, Retransmitted, SipEvent, TrunkJudged, TrunkState
@@ -131,6 +135,9 @@ class Service:
             ),
             dice=secrets.randbelow,
         )
+        self.alarms = Alarms(
+            alert_config(settings.alerts), self.hub, self.metrics, tokens, provider=settings.provider
+        )
         self.directory = NodeDirectory(
             self.hub,
             self.metrics,
@@ -140,6 +147,7 @@ class Service:
             trunks=self._trunks,
             flows=self.desk,
             journal_dir=Path(settings.journal_dir),
+            alarms=self.alarms,
         )
         self._tokens = tokens
         self.phones = BrowserDesk(
@@ -158,6 +166,16 @@ class Service:
         self.database = Database(settings.database_url)
         self.archive = Archive(self.database, provider=settings.provider, node="local")
         self.directory.ended = self.archive.keep
+        self.outgoing = Outgoing(
+            webhook_endpoints(settings.webhooks),
+            self.database,
+            self.archive,
+            self.metrics,
+            tokens,
+            masked=self.directory.masked,
+        )
+        self.hub.listeners.append(self.outgoing.on_event)
+        self.archive.announce = lambda call: self.outgoing.ended(call.id, self.directory.summary(call))
         self._engine: RunningEngine | None = None
         self._warmth = "ok"
         """Of the embedded provider: warming up, ok, or why it failed."""
@@ -209,6 +227,7 @@ class Service:
             ) from None
         await self.database.open()
         self._nest.start("archive", self.archive.run())
+        self.outgoing.open(self._nest)
         # Files and names first: a mistake in them is told before a port is opened.
         check_files(tls_of(settings.sip))
         self._music = hold_music(settings.call.hold_music)
@@ -254,6 +273,7 @@ class Service:
             if self._engine is not None:
                 self._engine.offer_calls_to(f"{console_url}/webhooks/realtime")
         self._nest.start("figures", keep_figures(self))
+        self._nest.start("alerts", self.alarms.run(lambda: self.directory.live, self.admission, self._trunks))
         self._nest.start("overload guard", guard_against_overload(self))
         quiet_collector()
         hosted_sip = (self._engine.sip if self._engine is not None else "") or None
@@ -303,6 +323,7 @@ class Service:
             _log.error("the embedded provider did not get ready", error=str(error))
         else:
             self._warmth = "ok"
+            self.metrics.provider_up(self.settings.provider, True)
 
     def _engine_takes_calls(self) -> EngineHostedConfig | None:
         """The embedded provider's own SIP side, where calls are to be offered to us."""
@@ -350,6 +371,7 @@ class Service:
             webhooks=self.hosted,
             phones=self.phones,
             database=self.database,
+            outgoing=self.outgoing,
         )
         self.metrics.watch_streams(lambda: len(app.state.parts.streams))
         self._console = ConsoleServer(app, settings.host, settings.port)

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from voiceagent.call.loop_timers import watch_timers
 
-FOLLOWED = 6
+FOLLOWED = 24
 """Turns that are counted after a sign of life: nothing that was woken takes more of them to give another."""
 REST = 1000
 """So much the number jumps over a rest."""

@@ -10,8 +10,10 @@ from fastapi import FastAPI
 
 from voiceagent.console import (
     actions,
+    alerts,
     audit_log,
     calls,
+    deliveries,
     dialling,
     events,
     flows,
@@ -41,6 +43,7 @@ from voiceagent.console.models import ProblemModel
 from voiceagent.console.page import page_router
 from voiceagent.console.parts import Parts
 from voiceagent.console.ports import Directory, Phones, Webhooks
+from voiceagent.console.ports_notify import OutgoingWebhooks
 from voiceagent.console.rights import WEBSOCKET, without_rule
 from voiceagent.errors import ConfigError
 from voiceagent.store import Database
@@ -59,10 +62,13 @@ def create_app(
     webhooks: Webhooks | None = None,
     phones: Phones | None = None,
     database: Database | None = None,
+    outgoing: OutgoingWebhooks | None = None,
 ) -> FastAPI:
     """Return the console for these calls. ``metrics`` renders the Prometheus text for ``/metrics``.
 
     ``webhooks`` takes the provider's call offers; without it there is no ``/webhooks/realtime``.
+
+    ``outgoing`` delivers our own webhooks.
 
     ``phones`` takes calls from the page; without it they get 503.
 
@@ -106,6 +112,7 @@ def create_app(
         webhooks=webhooks,
         phones=phones,
         database=database,
+        outgoing=outgoing,
     )
     app.state.keys = responses.KeyMemory()
     app.state.plays = history.Plays()
@@ -121,6 +128,8 @@ def create_app(
         history_export.router,  # before /v1/history/{call_id}
         history.router,
         presets.router,
+        deliveries.router,
+        alerts.router,
         events.router,
         listening.router,
         session.router,

@@ -95,6 +95,9 @@ class KeptCallDetail(KeptCall):
     """An ended call with all that was said and asked, in the shape of a live one."""
 
     recordings: list[str] = Field(description="Names of all recordings, for `?file=` of the recording.")
+    recordings_at: list[float] = Field(
+        description="When each of them begins, in seconds since the call began: as the times of its lines."
+    )
     transcript: list[Line]
     responses: list[ResponseModel]
 

@@ -20,6 +20,7 @@ from voiceagent.console.limits import RateLimit
 from voiceagent.console.listeners import Listeners
 from voiceagent.console.live import Streams
 from voiceagent.console.ports import CallView, Directory, Phones, Webhooks
+from voiceagent.console.ports_notify import OutgoingWebhooks
 from voiceagent.console.problems import Problem, call_ended, unknown_call
 from voiceagent.errors import CallEnded
 from voiceagent.store import Database, DatabaseDown
@@ -47,6 +48,7 @@ class Parts:
     webhooks: Webhooks | None = None
     phones: Phones | None = None
     database: Database | None = None
+    outgoing: OutgoingWebhooks | None = None
 
 
 class AsciiJson(JSONResponse):

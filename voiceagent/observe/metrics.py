@@ -179,6 +179,15 @@ class Metrics:
             "flows_reloads", "Reloads of the flows, by what became of them: done, refused.", "result"
         )
         self._flows_version = gauge("flows_version", "Version of the flows in force; rises with each reload.")
+        self._deliveries = counter(
+            "webhook_deliveries",
+            "Attempts to deliver outgoing webhooks: delivered, failed, dead (the last one), gone (410), and "
+            "dropped (events that found no place while the database was away).",
+            "endpoint",
+            "result",
+        )
+        self._alerts = gauge("alerts", "Alerts that last, by kind.", "kind")
+        self._backlog = gauge("webhook_backlog", "Outgoing webhooks that wait.")
         self._draining = gauge("draining", "1 while no new calls are taken.")
         self._limit = gauge("limit", "Configured limits.", "name")
         self._limit_reached = counter("limit_reached", "Times that a limit turned something away.", "name")
@@ -326,6 +335,18 @@ class Metrics:
     def webhook_accepted(self, seconds: float) -> None:
         """A call was accepted so long after its offer was verified."""
         self._accept.observe(max(0.0, seconds))
+
+    def webhook_delivery(self, endpoint: str, result: str) -> None:
+        """An attempt to deliver an outgoing webhook has ended."""
+        self._deliveries.labels(self._code("endpoint", endpoint), self._code("delivery", result)).inc()
+
+    def alerts(self, kind: str, count: int) -> None:
+        """So many alerts of a kind last."""
+        self._alerts.labels(self._code("alert", kind)).set(count)
+
+    def webhook_backlog(self, count: int) -> None:
+        """So many outgoing webhooks wait."""
+        self._backlog.set(count)
 
     def loop_lagged(self, seconds: float) -> None:
         """The event loop woke a sleeper ``seconds`` late."""

@@ -63,12 +63,18 @@ def clean_text(text: str, *, numbers: bool = True) -> str:
     if len(encoded) > FIELD_BYTES:
         cut = len(encoded) - FIELD_BYTES
         text = encoded[:FIELD_BYTES].decode("utf-8", "ignore")
-    for pattern, replacement in _SECRET_TEXT:
-        text = pattern.sub(replacement, text)
+    text = hide_secret_values(text)
     if numbers:
         text = _NUMBER.sub(_mask_match, text)
     text = _CONTROL.sub(_escape, text)
     return f"{text}…[{cut} bytes more]" if cut else text
+
+
+def hide_secret_values(text: str) -> str:
+    """Return ``text`` without what looks like a password, a token or a key."""
+    for pattern, replacement in _SECRET_TEXT:
+        text = pattern.sub(replacement, text)
+    return text
 
 
 def redact(name: str, value: object, *, depth: int = 0) -> Any:

@@ -87,6 +87,10 @@ class Script(Protocol):
         """Decisions made so far."""
         ...
 
+    def recorded_time(self) -> float | None:
+        """Return when the next decision was made in the recording (loop's clock)."""
+        ...
+
     def stands_still(self) -> None:
         """Nothing can happen any more, or the recording is long over: end it."""
         ...
@@ -302,7 +306,9 @@ class ReplayLoop(asyncio.SelectorEventLoop):
             self._entered, self._turn = self._turns, turn
         while following is not None:
             self._frames_before(script, following)
-            self._now = max(self._now, following[0])
+            then = script.recorded_time()
+            late = then is not None and following[0] < then <= following[0] + SAME_MOMENT_S
+            self._now = max(self._now, then if late and then is not None else following[0])
             self._do(script.enter if script.next_timer() is None else self._fire_recorded)
             following = script.next_input()
             if not turn or following is None or following[2] != turn or script.decided < following[1]:
@@ -400,6 +406,7 @@ class ReplayLoop(asyncio.SelectorEventLoop):
             heapq.heapify(heap)
             timer._scheduled = False
             self._ready.append(timer)  # type: ignore[attr-defined]
+            self._now = max(self._now, when)  # it was waited for by spinning: the clock went on meanwhile
         return timer
 
     def _jump(self, due: float | None) -> None:

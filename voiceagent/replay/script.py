@@ -48,6 +48,7 @@ class ReplayScript:
         """``stop`` is called when nothing can happen any more."""
         self._start = recording.loop_start
         self._stop = stop
+        self._recorded = recording.decisions
         self._inputs = deque(one for one in recording.inputs if one.before is not None)
         self._frames = deque(one for one in recording.inputs if one.before is None)
         self._pulled: dict[str, list[Input]] = {}
@@ -129,6 +130,10 @@ class ReplayScript:
     @property
     def decided(self) -> int:
         return len(self.decisions)
+
+    def recorded_time(self) -> float | None:
+        count = len(self.decisions)
+        return round(self._start + self._recorded[count].t, 6) if count < len(self._recorded) else None
 
     def stands_still(self) -> None:
         self.over = True

@@ -22,6 +22,7 @@ from voiceagent.settings.telephony import MediaSettings, SipSettings
 from voiceagent.settings.transport import StreamSettings, TlsSettings
 from voiceagent.settings.tree import Settings, bare_settings, load_settings
 from voiceagent.settings.trunks import TrunkSettings
+from voiceagent.settings.webhooks import WebhookSettings
 
 __all__ = [
     "CallSettings",
@@ -42,6 +43,7 @@ __all__ = [
     "SurvivalSettings",
     "TlsSettings",
     "TrunkSettings",
+    "WebhookSettings",
     "bare_settings",
     "load_settings",
 ]

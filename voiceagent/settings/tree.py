@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from voiceagent.errors import ConfigError
 from voiceagent.media.codecs import demand
 from voiceagent.media.srtp import HOW_TO_INSTALL, srtp_available
+from voiceagent.settings.alerts import AlertSettings
 from voiceagent.settings.outbound import OutboundSettings
 from voiceagent.settings.provider import EngineSettings, HostedSettings, RealtimeSettings, SurvivalSettings
 from voiceagent.settings.queues import QueueSettings, check_queues, read_queues
@@ -39,6 +40,7 @@ from voiceagent.settings.service import (
 )
 from voiceagent.settings.telephony import MediaSettings, SipSettings
 from voiceagent.settings.trunks import TrunkSettings, read_trunks
+from voiceagent.settings.webhooks import WebhookSettings, read_webhooks
 from voiceagent.sip.net.listen import parse_listen
 from voiceagent.sip.trunk import DEFAULT_TRUNK
 from voiceagent.text_files import UnreadableFile, read_text
@@ -82,6 +84,10 @@ class Settings(BaseSettings):
     survival: SurvivalSettings = Field(default_factory=SurvivalSettings)
     console: ConsoleSettings = Field(default_factory=ConsoleSettings)
     hosted: HostedSettings = Field(default_factory=HostedSettings)
+    alerts: AlertSettings = Field(default_factory=AlertSettings)
+    webhooks: tuple[WebhookSettings, ...] = Field(
+        default=(), description="Who is told what happens, by signed webhooks: see Webhooks below."
+    )
     log: LogSettings = Field(default_factory=LogSettings)
 
     @field_validator("routes", mode="before")
@@ -98,6 +104,11 @@ class Settings(BaseSettings):
     @classmethod
     def _trunks(cls, value: Any) -> tuple[TrunkSettings, ...]:
         return read_trunks(value)
+
+    @field_validator("webhooks", mode="before")
+    @classmethod
+    def _webhooks(cls, value: Any) -> tuple[WebhookSettings, ...]:
+        return read_webhooks(value)
 
     @property
     def media_told(self) -> str:

@@ -48,8 +48,10 @@ def put(
     payload: str,
     at: float,
 ) -> None:
-    """Keep an event for each endpoint."""
-    if endpoints:
+    """Keep an event for each endpoint. Done again (a commit whose answer was lost), it changes nothing."""
+    known = set(connection.execute(select(outbox.c.endpoint).where(outbox.c.id == event_id)).scalars())
+    missing = [endpoint for endpoint in endpoints if endpoint not in known]
+    if missing:
         connection.execute(
             insert(outbox),
             [
@@ -65,19 +67,26 @@ def put(
                     "next_at": at,
                     "error": "",
                 }
-                for endpoint in endpoints
+                for endpoint in missing
             ],
         )
 
 
-def due(connection: Connection, endpoint: str, *, now: float, limit: int = 20) -> Sequence[Delivery]:
-    """Return what is to be tried now at an endpoint, the oldest first."""
-    rows = connection.execute(
-        select(outbox)
-        .where(outbox.c.endpoint == endpoint, outbox.c.state == "waiting", outbox.c.next_at <= now)
-        .order_by(outbox.c.n)
-        .limit(limit)
-    )
+def due(
+    connection: Connection, endpoint: str, *, now: float, first: int = 20, retries: int = 20
+) -> Sequence[Delivery]:
+    """Return what is to be tried now at an endpoint.
+
+    First what was never tried, in the order of the events, then what failed, the longest overdue first: an
+    endpoint that was away long hears of new events in their order all the same.
+    """
+    waiting = select(outbox).where(outbox.c.endpoint == endpoint, outbox.c.state == "waiting")
+    new = waiting.where(outbox.c.attempts == 0).order_by(outbox.c.n).limit(first)
+    old = waiting.where(outbox.c.attempts > 0, outbox.c.next_at <= now)
+    rows = [
+        *connection.execute(new),
+        *connection.execute(old.order_by(outbox.c.next_at, outbox.c.n).limit(retries)),
+    ]
     return [_delivery(row) for row in rows]
 
 
@@ -115,6 +124,32 @@ def failed(
     connection.execute(update(outbox).where(outbox.c.n == n).values(**values))
 
 
+def give_up(connection: Connection, endpoint: str, *, error: str, at: float) -> int:
+    """Nothing that waits for an endpoint is tried any more; returns how many that were."""
+    return connection.execute(
+        update(outbox)
+        .where(outbox.c.endpoint == endpoint, outbox.c.state == "waiting")
+        .values(state="dead", ended_at=at, error=error[:500])
+    ).rowcount
+
+
+def give_up_strangers(connection: Connection, endpoints: Sequence[str], *, error: str, at: float) -> int:
+    """… for endpoints that are none of these; returns how many that were."""
+    return connection.execute(
+        update(outbox)
+        .where(outbox.c.endpoint.not_in(list(endpoints)), outbox.c.state == "waiting")
+        .values(state="dead", ended_at=at, error=error[:500])
+    ).rowcount
+
+
+def is_gone(connection: Connection, endpoint: str) -> bool:
+    """Return whether an endpoint has answered 410 Gone, and has taken nothing since."""
+    newest = select(func.max(outbox.c.ended_at)).where(outbox.c.endpoint == endpoint)
+    gone = connection.execute(newest.where(outbox.c.state == "dead", outbox.c.status == 410)).scalar()
+    taken = connection.execute(newest.where(outbox.c.state == "delivered")).scalar()
+    return gone is not None and (taken is None or taken < gone)
+
+
 def retry(connection: Connection, n: int, *, at: float) -> Delivery:
     """Try a dead one again from the start. Raises KeyError for one that is not dead."""
     changed = connection.execute(
@@ -127,6 +162,14 @@ def retry(connection: Connection, n: int, *, at: float) -> Delivery:
     return _delivery(connection.execute(select(outbox).where(outbox.c.n == n)).one())
 
 
+def get(connection: Connection, n: int) -> Delivery:
+    """Return one. Raises KeyError."""
+    row = connection.execute(select(outbox).where(outbox.c.n == n)).one_or_none()
+    if row is None:
+        raise KeyError(n)
+    return _delivery(row)
+
+
 def page(
     connection: Connection, *, state: str | None = None, before: int | None = None, limit: int = 100
 ) -> Sequence[Delivery]:
@@ -137,6 +180,12 @@ def page(
     if before is not None:
         wanted = wanted.where(outbox.c.n < before)
     return [_delivery(row) for row in connection.execute(wanted)]
+
+
+def waiting(connection: Connection) -> int:
+    """Return how many wait."""
+    found = connection.execute(select(func.count()).where(outbox.c.state == "waiting")).scalar()
+    return found or 0
 
 
 def counts(connection: Connection) -> dict[str, int]:

@@ -11,6 +11,8 @@ export class Problem extends Error {
     this.field = body?.field ?? "";
     this.errors = body?.errors ?? [];
     this.remedy = body?.remedy ?? "";
+    /** What stands before a wish that found the queue full. @type {any[]} */
+    this.before = body?.before ?? [];
   }
 }
 
@@ -42,6 +44,27 @@ export async function ask(method, path, body, headers = {}) {
   return found;
 }
 
+/** @type {Set<string>} Parts that this console does not have; asking again would only fill its log. */
+const absent = new Set();
+
+/**
+ * Ask for a part that not every console has.
+ * @param {string} path
+ * @returns {Promise<any>} null where there is no such part
+ */
+async function offered(path) {
+  const part = path.split("/").at(-1) ?? "";
+  if (absent.has(part)) return null;
+  try {
+    return await ask("GET", path);
+  } catch (problem) {
+    const { status, code } = /** @type {Problem} */ (problem);
+    if (status !== 404 || code.startsWith("unknown_")) throw problem;
+    absent.add(part);
+    return null;
+  }
+}
+
 /** @param {string} id */
 const call = (id) => `/v1/calls/${encodeURIComponent(id)}`;
 
@@ -62,6 +85,24 @@ export const api = {
   trigger: (id, wish, key) => ask("POST", `${call(id)}/responses`, wish, { "Idempotency-Key": key }),
   /** @param {string} id @param {string} response */
   withdraw: (id, response) => ask("DELETE", `${call(id)}/responses/${encodeURIComponent(response)}`),
+  alerts: () => offered("/v1/alerts"),
+  /** @param {string} id */
+  timeline: (id) => offered(`${call(id)}/timeline`),
+  presets: () => offered("/v1/presets"),
+  /** @param {any} preset */
+  savePreset: (preset) => ask("POST", "/v1/presets", preset),
+  /** @param {string} id */
+  removePreset: (id) => ask("DELETE", `/v1/presets/${encodeURIComponent(id)}`),
+  /** @param {string} id @param {string} tag */
+  addTag: (id, tag) => ask("POST", `${call(id)}/tags`, { tag }),
+  /** @param {string} id @param {string} tag */
+  removeTag: (id, tag) => ask("DELETE", `${call(id)}/tags/${encodeURIComponent(tag)}`),
+  /** @param {string} id @param {string} text */
+  note: (id, text) => ask("POST", `${call(id)}/actions/note`, { text }),
+  /** @param {string} id */
+  pauseRecording: (id) => ask("POST", `${call(id)}/actions/pause_recording`, {}),
+  /** @param {string} id */
+  resumeRecording: (id) => ask("POST", `${call(id)}/actions/resume_recording`, {}),
   trunks: () => ask("GET", "/v1/trunks"),
   /** @param {string} id */
   hold: (id) => ask("POST", `${call(id)}/actions/hold`, {}),

@@ -1,137 +1,110 @@
 // @ts-check
 import { fill, h, reconcile, setText } from "./dom.js";
-import { clock, words } from "./format.js";
-import { talkTime } from "./store.js";
+import { party, stage } from "./floor-row.js";
+import "./floor-summary.js";
 
-/** One call in the list: a link, so that the keyboard, the history and new tabs work as everywhere. */
-class FloorRow extends HTMLElement {
-  constructor() {
-    super();
-    this.way = h("span", { class: "way", role: "img" });
-    this.who = h("span", { class: "who" });
-    this.time = h("span", { class: "num time" });
-    this.where = h("span", { class: "where" });
-    this.state = h("span", { class: "state" });
-    this.words = h("span", { class: "words" });
-    this.link = h(
-      "a",
-      { class: "row" },
-      h("span", { class: "line" }, this.way, this.who, this.state, this.time),
-      this.where,
-      this.words,
-    );
-  }
-
-  connectedCallback() {
-    if (!this.firstChild) this.append(this.link);
-    this.setAttribute("role", "listitem");
-  }
-
-  /** @param {any} call */
-  update(call) {
-    this.call = call;
-    this.link.setAttribute("href", `#/calls/${encodeURIComponent(call.id)}`);
-    this.link.toggleAttribute("aria-current", call.open);
-    this.link.dataset.floor = stage(call);
-    showWay(this.way, call);
-    setText(this.who, party(call));
-    const over = call.trunk && call.trunk !== "default" ? call.trunk : "";
-    const flow = [call.flow, call.step].filter(Boolean).join(" · ");
-    setText(this.where, [[ourNumber(call), over].filter(Boolean).join(" · "), flow].filter(Boolean).join("  →  "));
-    setText(this.state, call.state === "ended" ? words(call.outcome?.kind ?? "ended") : stateWords(call));
-    setText(this.words, call.last_words || "");
-    this.words.hidden = !call.last_words;
-    this.tick();
-  }
-
-  tick() {
-    if (this.call) setText(this.time, clock(talkTime(this.call)));
-  }
-}
-
-/** What goes on, in two words. @param {any} call */
-export function stateWords(call) {
-  if (call.state !== "talking") return words(call.state);
-  if (call.held_by?.includes("us")) return "on hold";
-  if (call.held_by?.length) return "holds us";
-  if (call.floor === "caller") return "caller speaks";
-  if (call.floor === "agent") return "agent speaks";
-  return "listening";
-}
-
-/** Whom we speak with. @param {any} call */
-export function party(call) {
-  return (call.direction === "outbound" ? call.called : call.caller) || "unknown caller";
-}
-
-/** The number of ours that was called, or that we call as. @param {any} call */
-function ourNumber(call) {
-  return call.direction === "outbound" ? call.caller : call.called;
-}
-
-/** What to colour a call by. @param {any} call */
-export function stage(call) {
-  if (["dialling", "ringing"].includes(call.state)) return "ringing";
-  return call.state === "ended" ? "ended" : (call.floor ?? "nobody");
-}
-
-/** An arrow from who calls. @param {Element} element @param {any} call */
-export function showWay(element, call) {
-  const outbound = call.direction === "outbound";
-  setText(element, outbound ? "→" : "←");
-  element.setAttribute("aria-label", outbound ? "outbound" : "inbound");
-}
-
-/** Every call of the node: live ones first, the newest on top. */
+/** Every call: those that need help first, then the newest; those that have ended below. */
 class FloorList extends HTMLElement {
   connectedCallback() {
     if (this.live) return;
+    this.summary = /** @type {any} */ (document.createElement("va-floor-summary"));
+    this.filter = /** @type {HTMLInputElement} */ (
+      h("input", { type: "search", class: "filter", placeholder: "Filter by number, step, words, tag", "aria-label": "Filter calls" })
+    );
+    this.filter.addEventListener("input", () => this.store && this.update(this.store));
     this.live = h("div", { role: "list", "aria-label": "Live calls" });
     this.done = h("div", { role: "list", "aria-label": "Ended calls" });
-    this.empty = h(
-      "div",
-      { class: "empty" },
-      h("p", null, "No live calls."),
-      h("p", { class: "quiet" }, "Calls appear here the moment they are offered."),
-    );
+    this.emptyTitle = h("p");
+    this.emptyText = h("p", { class: "quiet" });
+    this.empty = h("div", { class: "empty" }, this.emptyTitle, this.emptyText);
     this.liveTitle = h("h2", null, "Live");
     this.doneTitle = h("h2", null, "Ended");
-    fill(this, this.liveTitle, this.empty, this.live, this.doneTitle, this.done);
+    this.heads = h(
+      "div",
+      { class: "heads", "aria-hidden": "true" },
+      ["", "Caller", "State", "Step", "Last words", "Tags", "Called over", "Time"].map((name) => h("span", null, name)),
+    );
+    fill(
+      this,
+      h("div", { class: "floor-top" }, h("div", { class: "line" }, this.liveTitle, this.filter), this.summary),
+      this.heads,
+      this.empty,
+      this.live,
+      this.doneTitle,
+      this.done,
+    );
+    this.summary.addEventListener("pick", () => this.store && this.update(this.store));
     this.addEventListener("keydown", (event) => this.move(event));
   }
 
   /** @param {import("./store.js").Store} store */
   update(store) {
-    const all = [...store.calls.values()].map((call) => ({ ...call, open: call.id === store.openId }));
-    const newest = (/** @type {any} */ a, /** @type {any} */ b) => b.started_at - a.started_at;
-    const live = all.filter((call) => call.state !== "ended").sort(newest);
-    const done = all.filter((call) => call.state === "ended").sort(newest);
-    const make = () => /** @type {FloorRow} */ (document.createElement("va-floor-row"));
-    const key = (/** @type {any} */ call) => call.id;
-    if (!this.live || !this.done || !this.empty || !this.liveTitle || !this.doneTitle) return;
-    reconcile(this.live, live, key, make);
-    reconcile(this.done, done, key, make);
-    setText(this.liveTitle, `Live ${live.length}`);
-    setText(this.doneTitle, `Ended ${done.length}`);
-    this.empty.hidden = live.length > 0 || store.link === "connecting";
-    this.doneTitle.hidden = done.length === 0;
+    this.store = store;
+    if (!this.live || !this.done || !this.empty || !this.liveTitle || !this.doneTitle || !this.filter || !this.heads) return;
+    const alerts = store.alertsByCall();
+    const all = [...store.calls.values()].map((call) => ({ ...call, open: call.id === store.openId, alerts: alerts.get(call.id) ?? [] }));
+    const order = (/** @type {any} */ a, /** @type {any} */ b) =>
+      Number(b.alerts.length > 0) - Number(a.alerts.length > 0) || b.started_at - a.started_at;
+    const live = all.filter((call) => call.state !== "ended").sort(order);
+    const done = all.filter((call) => call.state === "ended").sort(order);
+    this.summary.update(live);
+    const wanted = this.filter.value.trim().toLowerCase();
+    const picked = this.summary.picked;
+    const fits = (/** @type {any} */ call) => holds(call, wanted) && (!picked || (picked === "alarm" ? call.alerts.length > 0 : stage(call) === picked));
+    const shownLive = live.filter(fits);
+    const shownDone = picked ? [] : done.filter(fits);
+    const make = () => /** @type {any} */ (document.createElement("va-floor-row"));
+    reconcile(this.live, shownLive, (call) => call.id, make);
+    reconcile(this.done, shownDone, (call) => call.id, make);
+    const narrowed = Boolean(wanted || picked);
+    setText(this.liveTitle, narrowed ? `Live ${shownLive.length} of ${live.length}` : `Live ${live.length}`);
+    setText(this.doneTitle, `Ended ${shownDone.length}`);
+    this.heads.hidden = shownLive.length === 0;
+    this.filter.hidden = all.length === 0;
+    this.say(store, shownLive.length, narrowed && live.length > 0);
+    this.doneTitle.hidden = shownDone.length === 0;
+  }
+
+  /** What stands where no call does. @param {import("./store.js").Store} store @param {number} shown @param {boolean} narrowed */
+  say(store, shown, narrowed) {
+    if (!this.empty || !this.emptyTitle || !this.emptyText) return;
+    this.empty.hidden = shown > 0;
+    if (!store.known) {
+      const lost = store.link === "lost";
+      setText(this.emptyTitle, lost ? "The console does not answer." : "Fetching the calls …");
+      setText(this.emptyText, lost ? "It is tried again by itself." : "");
+      return;
+    }
+    setText(this.emptyTitle, narrowed ? "No call fits." : "No live calls.");
+    setText(this.emptyText, narrowed ? "Change the filter to see the others." : "Calls appear here the moment they are offered.");
   }
 
   tick() {
-    for (const row of this.live?.children ?? []) /** @type {FloorRow} */ (row).tick();
+    for (const row of this.live?.children ?? []) /** @type {any} */ (row).tick();
   }
 
   /** Arrow keys walk the list. @param {KeyboardEvent} event */
   move(event) {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step) return;
-    const links = /** @type {HTMLElement[]} */ ([...this.querySelectorAll("a.row")]);
+    const links = this.links();
     const at = links.indexOf(/** @type {HTMLElement} */ (document.activeElement));
     const next = links[at + step];
     if (at < 0 || !next) return;
     event.preventDefault();
     next.focus();
   }
+
+  /** @returns {HTMLElement[]} the calls in their order */
+  links() {
+    return [...this.querySelectorAll("a.row")].map((link) => /** @type {HTMLElement} */ (link));
+  }
 }
-customElements.define("va-floor-row", FloorRow);
+
+/** @param {any} call @param {string} wanted in lower case */
+function holds(call, wanted) {
+  if (!wanted) return true;
+  const fields = [party(call), call.caller, call.called, call.flow, call.step, call.last_words, call.trunk, call.id, ...(call.tags ?? [])];
+  return fields.some((field) => String(field ?? "").toLowerCase().includes(wanted));
+}
 customElements.define("va-floor-list", FloorList);

@@ -30,6 +30,30 @@ class FloorPage extends HTMLElement {
     this.page?.update(store);
   }
 
+  /** A key of the keyboard that stands for a deed. @param {string} key */
+  key(key) {
+    if (key === "/") {
+      this.list.filter.focus();
+      return true;
+    }
+    if (key === "j" || key === "k") return this.walk(key === "j" ? 1 : -1);
+    if (key === "Escape" && this.store?.openId) {
+      location.hash = "#/";
+      return true;
+    }
+    return Boolean(this.page?.key(key));
+  }
+
+  /** Open the call that is `step` further. @param {number} step */
+  walk(step) {
+    const links = this.list.links();
+    const at = links.findIndex((/** @type {HTMLElement} */ link) => link.hasAttribute("aria-current"));
+    const next = links[at < 0 ? 0 : at + step];
+    next?.click();
+    next?.scrollIntoView({ block: "nearest" });
+    return Boolean(next);
+  }
+
   tick() {
     this.list?.tick();
     this.page?.tick();

@@ -1,5 +1,7 @@
 // @ts-check
 import { fill, h, setText } from "./dom.js";
+import { keysAreOn } from "./help.js";
+import "./alerts.js";
 import { PAGES, parse } from "./router.js";
 
 /** What stands around every page: brand, navigation, how fresh all of it is, who one is. */
@@ -12,6 +14,8 @@ class Frame extends HTMLElement {
     this.link = h("span", { class: "link", role: "status" });
     this.ready = h("span", { class: "link", "data-link": "lost", hidden: true });
     this.title_ = h("h1", { class: "visually-hidden" });
+    this.alerts = /** @type {any} */ (document.createElement("va-alerts"));
+    this.help = /** @type {any} */ (document.createElement("va-help"));
     this.main = h("main", { id: "main", tabindex: -1 });
     const offered = PAGES.filter((page) => store.rights.includes(page.right));
     this.links = offered.map((page) => h("a", { href: page.href, "data-page": page.name }, page.label));
@@ -28,11 +32,38 @@ class Frame extends HTMLElement {
         this.ready,
         this.link,
         h("span", { class: "quiet who-am-i", title: `${name} (${role})` }, h("bdi", null, name), h("span", null, ` ${role}`)),
+        h("button", { type: "button", class: "small ask", "aria-label": "Keyboard", title: "Keyboard (?)", onclick: () => this.help.open() }, "?"),
         h("button", { type: "button", class: "small", onclick: signOut }, "Sign out"),
       ),
       this.title_,
+      this.alerts,
       this.main,
+      this.help,
     );
+    this.keys = (/** @type {KeyboardEvent} */ event) => this.press(event);
+    document.addEventListener("keydown", this.keys);
+  }
+
+  /** Single keys, unless one writes, holds a modifier, or a dialog is open. @param {KeyboardEvent} event */
+  press(event) {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.repeat || !keysAreOn()) return;
+    const at = /** @type {HTMLElement} */ (event.target);
+    if (at.closest?.("input, textarea, select, [contenteditable]") || document.querySelector("dialog[open]")) return;
+    if (this.take(event.key)) event.preventDefault();
+  }
+
+  /** @param {string} key @returns {boolean} */
+  take(key) {
+    if (key === "?") {
+      this.help.open();
+      return true;
+    }
+    const link = /^[1-9]$/.test(key) ? this.links?.[Number(key) - 1] : undefined;
+    if (link) {
+      link.click();
+      return true;
+    }
+    return Boolean(this.shown()?.key?.(key));
   }
 
   /** Show the page of the address. */
@@ -104,6 +135,7 @@ class Frame extends HTMLElement {
   update() {
     const store = this.store;
     if (!store || !this.link) return;
+    this.alerts.update(store);
     this.shown()?.update?.(store);
     this.link.dataset.link = store.link;
     setText(this.link, { live: "live", lost: "reconnecting", connecting: "connecting" }[store.link]);
@@ -119,10 +151,12 @@ class Frame extends HTMLElement {
   }
 
   tick() {
+    this.alerts.tick();
     this.shown()?.tick?.();
   }
 
   leave() {
+    if (this.keys) document.removeEventListener("keydown", this.keys);
     for (const element of this.pages?.values() ?? []) element.leave?.();
   }
 

@@ -2,6 +2,7 @@
 import { api } from "./api.js";
 import { fill, h, reconcile, setText } from "./dom.js";
 import { seconds, words } from "./format.js";
+import { waited } from "./now.js";
 
 const STEPS = ["queued", "sent", "started", "audible", "generated", "played"];
 
@@ -13,7 +14,8 @@ class QueueItem extends HTMLElement {
 
   /** @param {any} response */
   update(response) {
-    const state = JSON.stringify(response);
+    const state = JSON.stringify([response, this.mayAct]);
+    this.response = response;
     if (state === this.shown) return;
     this.shown = state;
     const outcome = response.outcome;
@@ -29,7 +31,8 @@ class QueueItem extends HTMLElement {
         { class: "line" },
         h("span", { class: "chip" }, words(response.state)),
         h("span", { class: "origin" }, words(response.origin)),
-        h("span", { class: "reason" }, [reason, heard].filter(Boolean).join(" · ")),
+        h("span", { class: "reason", dir: "auto" }, [reason, heard].filter(Boolean).join(" · ")),
+        (this.wait = h("span", { class: "num quiet", title: "has waited for" })),
         !response.ended &&
           this.mayAct &&
           h(
@@ -38,21 +41,26 @@ class QueueItem extends HTMLElement {
             "Cancel",
           ),
       ),
-      !response.ended &&
+      this.dataset.tone === "running" &&
         h(
           "div",
           { class: "steps", role: "img", "aria-label": `Step ${reached + 1} of ${STEPS.length}: ${response.state}` },
           STEPS.map((step, at) => h("i", { class: at <= reached ? "on" : null, title: step })),
         ),
-      h("p", { class: "wish" }, response.instructions ?? h("span", { class: "quiet" }, "no instructions")),
+      response.instructions && h("p", { class: "wish", dir: "auto" }, response.instructions),
       pairs.length > 0 &&
         h(
           "p",
-          { class: "pairs" },
+          { class: "pairs", dir: "auto" },
           pairs.map(([key, value]) => h("span", null, h("b", null, key), ` ${value}`)),
         ),
       (this.problem = h("p", { class: "problem", role: "alert" })),
     );
+    this.tick();
+  }
+
+  tick() {
+    if (this.wait) setText(this.wait, waited(this.response, Date.now() / 1000));
   }
 
   /** @param {any} response */
@@ -95,12 +103,17 @@ class Queue extends HTMLElement {
       return by || (rank(a.response) === 2 ? b.at - a.at : a.at - b.at);
     });
     const items = order.map((/** @type {any} */ one) => one.response);
+    for (const item of this.list.children) /** @type {any} */ (item).mayAct = mayAct;
     reconcile(this.list, items, (r) => r.id, () => {
       const item = /** @type {any} */ (document.createElement("va-queue-item"));
       item.mayAct = mayAct;
       return item;
     });
     this.empty.hidden = items.length > 0;
+  }
+
+  tick() {
+    for (const item of this.list?.children ?? []) /** @type {any} */ (item).tick();
   }
 }
 customElements.define("va-queue-item", QueueItem);

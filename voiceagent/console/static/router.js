@@ -7,6 +7,7 @@
 //   show(route)              when the address comes to it or changes within it: {page, path, query}
 //   update(store)            while it is shown: after live events, at most once a frame
 //   tick()                   while it is shown: every second
+//   key(key)                 while it is shown: a key was pressed where nothing is written; true if it was taken
 //   hide()                   when another page takes its place
 //   leave()                  when the session ends, before it is taken out
 

@@ -4,7 +4,7 @@
 /** @typedef {Record<string, any>} Call */
 /** @typedef {{name: string, kind: string, role: string, rights: string[], first_run: boolean}} Session */
 
-const TYPES = ["snapshot", "call.started", "call.changed", "call.ended", "transcript.line", "response.state", "trunk.changed", "bye"];
+const TYPES = ["snapshot", "call.started", "call.changed", "call.ended", "transcript.line", "response.state", "trunk.changed", "alert.raised", "alert.cleared", "bye"];
 const ENDED_KEPT = 60;
 const TRUNKS_MS = 3000;
 
@@ -24,6 +24,10 @@ export class Store extends EventTarget {
     /** @type {any[]} How every trunk stands. */
     this.trunks = [];
     this.trunksDue = false;
+    /** @type {Map<string, any>} Alerts that stand, by id. */
+    this.alerts = new Map();
+    /** Whether the calls were told at least once. */
+    this.known = false;
     /** connecting, live or lost */
     this.link = "connecting";
     /** What the one who is signed in may do: view, act, listen, manage, admin. */
@@ -95,10 +99,16 @@ export class Store extends EventTarget {
       return;
     }
     if (type === "snapshot") {
+      this.known = true;
       this.calls.clear();
       for (const call of message.calls) this.merge(call.id, call);
       if (this.openId) void this.load(this.openId);
       void this.loadTrunks();
+      void this.loadAlerts();
+      return;
+    }
+    if (type.startsWith("alert.")) {
+      this.takeAlert(message.data);
       return;
     }
     if (type === "trunk.changed") {
@@ -119,6 +129,31 @@ export class Store extends EventTarget {
     if (found === null) return;
     this.trunks = found.trunks;
     this.tell();
+  }
+
+  async loadAlerts() {
+    const found = await this.api.alerts().catch(() => null);
+    if (found === null) return;
+    this.alerts.clear();
+    for (const alert of found.alerts) this.takeAlert(alert);
+    this.tell();
+  }
+
+  /** @param {any} alert */
+  takeAlert(alert) {
+    if (alert.cleared_at) this.alerts.delete(alert.id);
+    else this.alerts.set(alert.id, alert);
+    this.tell();
+  }
+
+  /** @returns {Map<string, any[]>} the alerts that stand, by the call they are about */
+  alertsByCall() {
+    /** @type {Map<string, any[]>} */
+    const found = new Map();
+    for (const alert of this.alerts.values()) {
+      if (alert.call_id) found.set(alert.call_id, [...(found.get(alert.call_id) ?? []), alert]);
+    }
+    return found;
   }
 
   /** Calls came or went: look how many each trunk has, but not for every one of them. */

@@ -32,7 +32,7 @@ class TranscriptLine extends HTMLElement {
       h("span", { class: "speaker" }, words(line.speaker)),
       h(
         "span",
-        { class: "said" },
+        { class: "said", dir: "auto" },
         heard,
         line.cut && h("span", { class: "cut", title: "Here the caller stopped hearing" }),
         lost && h("del", { title: "Generated, but never heard" }, lost.trimStart()),

@@ -1,7 +1,16 @@
 // @ts-check
 import { api, newKey } from "./api.js";
 import { fill, h, setText } from "./dom.js";
+import { words } from "./format.js";
 import { clearProblems, showProblem } from "./problem.js";
+import "./presets.js";
+
+const WHEN = [
+  ["idle", "when idle"],
+  ["after_playback", "after playback"],
+  ["now", "now, interrupting"],
+  ["note", "only note it"],
+];
 
 /** Makes the model speak: instructions, metadata, when. Shows a refusal beside the field that caused it. */
 class TriggerForm extends HTMLElement {
@@ -10,51 +19,83 @@ class TriggerForm extends HTMLElement {
     this.text = /** @type {HTMLTextAreaElement} */ (
       h("textarea", {
         id: "instructions",
-        rows: 3,
+        rows: 2,
+        dir: "auto",
         placeholder: "Tell the caller that …",
         "aria-describedby": "instructions-problem",
         onkeydown: (/** @type {KeyboardEvent} */ event) => {
-          if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.form?.requestSubmit();
+          if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.repeat) this.form?.requestSubmit();
         },
       })
     );
     this.when = /** @type {HTMLSelectElement} */ (
+      h("select", { id: "when", "aria-label": "When", "aria-describedby": "when-problem" }, WHEN.map(([value, name]) => h("option", { value }, name)))
+    );
+    this.presets = /** @type {any} */ (document.createElement("va-presets"));
+    this.presets.addEventListener("pick", (/** @type {CustomEvent} */ event) => this.take(event.detail));
+    this.deadline = /** @type {HTMLInputElement} */ (
+      h("input", { id: "deadline", type: "number", min: "0.1", max: "3600", step: "0.1", inputmode: "decimal", placeholder: "no limit" })
+    );
+    this.coalesce = /** @type {HTMLInputElement} */ (h("input", { id: "coalesce", maxlength: 64, spellcheck: "false", autocomplete: "off", placeholder: "nothing" }));
+    this.rows = h("div", { class: "metadata" });
+    this.state = h("p", { class: "quiet", role: "status" });
+    this.button = /** @type {HTMLButtonElement} */ (
       h(
-        "select",
-        { id: "when", "aria-describedby": "when-problem" },
-        h("option", { value: "idle" }, "when idle"),
-        h("option", { value: "after_playback" }, "after playback"),
-        h("option", { value: "now" }, "now, interrupting"),
+        "button",
+        {
+          type: "submit",
+          class: "primary",
+          // The second click of a double click would send what the first one left: nothing, or the next wish.
+          onclick: (/** @type {MouseEvent} */ event) => event.detail > 1 && event.preventDefault(),
+        },
+        "Send",
       )
     );
-    this.rows = h("div", { class: "metadata" });
-    this.problem = h("p", { class: "problem", role: "alert", "data-problem": "" });
-    this.state = h("p", { class: "quiet", role: "status" });
-    this.button = /** @type {HTMLButtonElement} */ (h("button", { type: "submit", class: "primary" }, "Send"));
     this.form = /** @type {HTMLFormElement} */ (
       h(
         "form",
         { class: "trigger", onsubmit: (/** @type {Event} */ event) => this.send(event) },
-        h("label", { for: "instructions" }, "Instructions"),
+        h("label", { for: "instructions", class: "visually-hidden" }, "Instructions"),
         this.text,
         h("p", { class: "problem", id: "instructions-problem", "data-problem": "instructions" }),
-        this.rows,
-        h("p", { class: "problem", "data-problem": "metadata" }),
-        h(
-          "div",
-          { class: "line send" },
-          h("button", { type: "button", class: "small", onclick: () => this.addRow(true) }, "+ Metadata"),
-          h("span", { class: "grow" }),
-          h("label", { for: "when", class: "visually-hidden" }, "When"),
-          this.when,
-          this.button,
-        ),
+        h("div", { class: "line send" }, this.presets, h("span", { class: "grow" }), this.when, this.button),
         h("p", { class: "problem", id: "when-problem", "data-problem": "when" }),
-        this.problem,
+        (this.more = h("details", { class: "more" }, h("summary", null, "Deadline, replacing, metadata"))),
+        h("p", { class: "problem", "data-problem": "metadata" }),
+        h("p", { class: "problem", role: "alert", "data-problem": "" }),
+        (this.before = h("ul", { class: "before" })),
         this.state,
       )
     );
     fill(this, this.form);
+  }
+
+  /** @param {string[]} rights of the one who is signed in */
+  begin(rights) {
+    if (this.begun || !this.more) return;
+    this.begun = true;
+    this.presets.begin(rights.includes("manage"), () => this.held());
+    this.append(this.presets.dialog);
+    this.more.append(
+      h(
+        "div",
+        { class: "options" },
+        h("label", { for: "deadline" }, "Give up after, s"),
+        this.deadline,
+        h("label", { for: "coalesce" }, "Replace what waits as"),
+        this.coalesce,
+      ),
+      h("p", { class: "problem", "data-problem": "deadline_ms" }),
+      h("p", { class: "problem", "data-problem": "coalesce" }),
+      this.rows,
+      h(
+        "div",
+        { class: "line" },
+        h("button", { type: "button", class: "small", onclick: () => this.addRow("", "", true) }, "+ Metadata"),
+        h("span", { class: "grow" }),
+        this.presets.manage,
+      ),
+    );
   }
 
   /** @param {string} callId */
@@ -63,20 +104,27 @@ class TriggerForm extends HTMLElement {
     this.callId = callId;
     this.key = "";
     if (this.state) setText(this.state, "");
-    clearProblems(this);
+    clearProblems(/** @type {Element} */ (this.form));
   }
 
-  /** @param {boolean} focus */
-  addRow(focus) {
-    const key = h("input", { placeholder: "key", "aria-label": "Metadata key", name: "key", spellcheck: "false" });
-    const value = h("input", { placeholder: "value", "aria-label": "Metadata value", name: "value", spellcheck: "false" });
-    const row = h(
-      "div",
-      { class: "pair" },
-      key,
-      value,
-      h("button", { type: "button", class: "small", "aria-label": "Remove this pair", onclick: () => row.remove() }, "×"),
-    );
+  /** Fill the form by a preset. @param {any} preset */
+  take(preset) {
+    if (!this.text || !this.when) return;
+    clearProblems(/** @type {Element} */ (this.form));
+    this.text.value = preset.instructions;
+    this.when.value = preset.note_only ? "note" : preset.when;
+    this.rows?.replaceChildren();
+    for (const [key, value] of Object.entries(preset.metadata ?? {})) this.addRow(key, String(value), false);
+    this.text.focus();
+  }
+
+  /** @param {string} name @param {string} content @param {boolean} focus */
+  addRow(name, content, focus) {
+    const key = /** @type {HTMLInputElement} */ (h("input", { placeholder: "key", "aria-label": "Metadata key", name: "key", spellcheck: "false" }));
+    const value = /** @type {HTMLInputElement} */ (h("input", { placeholder: "value", "aria-label": "Metadata value", name: "value", spellcheck: "false" }));
+    key.value = name;
+    value.value = content;
+    const row = h("div", { class: "pair" }, key, value, h("button", { type: "button", class: "small", "aria-label": "Remove this pair", onclick: () => row.remove() }, "×"));
     this.rows?.append(row);
     if (focus) key.focus();
   }
@@ -92,16 +140,41 @@ class TriggerForm extends HTMLElement {
     return found;
   }
 
+  /** What the form holds, without what is of this one call only. @returns {Record<string, any>} */
+  held() {
+    const note = this.when?.value === "note";
+    return {
+      instructions: this.text?.value.trim() ?? "",
+      metadata: this.metadata(),
+      when: note ? "idle" : this.when?.value,
+      note_only: note,
+    };
+  }
+
+  /** @returns {Record<string, any>} */
+  wish() {
+    const { instructions, metadata, when, note_only: note } = this.held();
+    /** @type {Record<string, any>} */
+    const wish = { instructions, when };
+    if (Object.keys(metadata).length) wish.metadata = metadata;
+    if (note) wish.note_only = true;
+    if (this.deadline?.value) wish.deadline_ms = Math.round(Number(this.deadline.value) * 1000);
+    if (this.coalesce?.value.trim()) wish.coalesce = this.coalesce.value.trim();
+    return wish;
+  }
+
   /** @param {Event} event */
   async send(event) {
     event.preventDefault();
-    if (!this.callId || !this.text || !this.when || !this.button || !this.state) return;
-    clearProblems(this);
-    /** @type {Record<string, any>} */
-    const wish = { when: this.when.value };
-    if (this.text.value.trim()) wish.instructions = this.text.value.trim();
-    const metadata = this.metadata();
-    if (Object.keys(metadata).length) wish.metadata = metadata;
+    if (!this.callId || !this.text || !this.button || !this.state || this.button.disabled) return;
+    clearProblems(/** @type {Element} */ (this.form));
+    this.before?.replaceChildren();
+    const wish = this.wish();
+    if (!wish.instructions) {
+      this.text.focus();
+      setText(this.state, "Say first what the agent is to tell the caller.");
+      return;
+    }
     // The same wish sent again after a broken answer keeps its key, so it is spoken once.
     const body = JSON.stringify([this.callId, wish]);
     if (this.lastBody !== body || !this.key) this.key = newKey();
@@ -112,7 +185,9 @@ class TriggerForm extends HTMLElement {
       this.key = "";
       this.text.value = "";
       this.rows?.replaceChildren();
-      setText(this.state, `Accepted as ${answer.request_id}.`);
+      if (this.deadline && this.coalesce) this.deadline.value = this.coalesce.value = "";
+      this.presets.clear();
+      setText(this.state, wish.note_only ? "Noted." : `Accepted as ${answer.request_id}.`);
     } catch (problem) {
       setText(this.state, "");
       this.show(/** @type {any} */ (problem));
@@ -124,7 +199,11 @@ class TriggerForm extends HTMLElement {
   /** @param {import("./api.js").Problem} problem */
   show(problem) {
     if (problem.status) this.key = "";
-    showProblem(this, problem, { instructions: this.text, when: this.when });
+    const fields = { instructions: this.text, when: this.when, deadline_ms: this.deadline, coalesce: this.coalesce };
+    if (["deadline_ms", "coalesce"].includes(problem.field)) this.more?.setAttribute("open", "");
+    showProblem(/** @type {Element} */ (this.form), problem, fields);
+    const before = problem.before.map((one) => h("li", { dir: "auto" }, [one.origin, one.state, one.reason].filter(Boolean).map(words).join(" · ")));
+    this.before?.replaceChildren(...before);
     if (problem.field.startsWith("metadata")) {
       const wanted = problem.field.slice("metadata.".length);
       for (const row of this.rows?.children ?? []) {

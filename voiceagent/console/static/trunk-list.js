@@ -6,14 +6,14 @@ import { words } from "./format.js";
 class TrunkRow extends HTMLElement {
   constructor() {
     super();
-    this.name = h("span", { class: "name" });
+    this.name = h("bdi", { class: "name" });
     this.state = h("span", { class: "state" });
     this.calls = h("span", { class: "num calls" });
-    this.detail = h("span", { class: "detail" });
+    this.detail = h("span", { class: "detail", dir: "auto" });
   }
 
   connectedCallback() {
-    if (!this.firstChild) this.append(h("span", { class: "line" }, this.name, this.state, this.calls), this.detail);
+    if (!this.firstChild) this.append(this.name, this.calls, this.state, this.detail);
     this.setAttribute("role", "listitem");
   }
 
@@ -53,7 +53,9 @@ class TrunkList extends HTMLElement {
     const down = store.trunks.filter((trunk) => !trunk.up).length;
     setText(this.heading, down ? `Trunks ${store.trunks.length}, ${down} not up` : `Trunks ${store.trunks.length}`);
     const make = () => /** @type {TrunkRow} */ (document.createElement("va-trunk-row"));
-    reconcile(this.rows, store.trunks, (trunk) => trunk.name, make);
+    // What is wrong comes first.
+    const order = [...store.trunks].sort((a, b) => Number(a.up) - Number(b.up));
+    reconcile(this.rows, order, (trunk) => trunk.name, make);
   }
 }
 customElements.define("va-trunk-row", TrunkRow);

@@ -16,12 +16,10 @@ import os
 import re
 import ssl
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
-from voiceagent.ivr.toml.addresses import Resolve, addresses_of, is_private_literal, is_public
+from voiceagent.egress import LOOPBACK, PrivateAddress, Resolve, addresses_of, is_private_literal, ways
 from voiceagent.ivr.toml.values import text_of
 
 if TYPE_CHECKING:
@@ -29,9 +27,6 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 64 * 1024
 """Of an answer."""
-MOST_ADDRESSES = 4
-"""So many addresses of a host are tried."""
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _PATTERN = re.compile(r"(\*|(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*|https?://[a-z0-9.\-\[\]:]+)")
 
 
@@ -134,8 +129,8 @@ async def ask_endpoint(
     if resolve is None and transport is None:
         resolve = addresses_of
     try:
-        ways = await _ways(url, rules, resolve)
-        for number, way in enumerate(ways, 1):
+        found = await ways(url, public_only=rules.public_only(url), resolve=resolve)
+        for number, way in enumerate(found, 1):
             client = httpx.AsyncClient(
                 verify=tls,
                 trust_env=way.by_environment,
@@ -153,49 +148,13 @@ async def ask_endpoint(
                 ):
                     return await _answer(response)
             except httpx.ConnectError:  # nothing was sent
-                if number == len(ways):
+                if number == len(found):
                     raise
+    except PrivateAddress:
+        raise EndpointFailed("is at a private address, which * does not mean (call.http_hosts)") from None
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, OSError) as error:
         raise EndpointFailed(f"could not be asked ({type(error).__name__})") from None
     raise EndpointFailed("has no address")
-
-
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """One way to send a request."""
-
-    url: httpx.URL
-    by_environment: bool = False
-    """Proxies are those of the environment."""
-    proxy: str | None = None
-    headers: dict[str, str] = field(default_factory=dict[str, str])
-    extensions: dict[str, Any] = field(default_factory=dict[str, Any])
-
-
-async def _ways(url: str, rules: EndpointRules, resolve: Resolve | None) -> list[_Way]:
-    """Return how to reach an endpoint: one way, or one for each address that was looked at.
-
-    A host that has to be public is asked at the very addresses that were found to be: asked for again, its
-    name might lead elsewhere. Where a proxy of the environment does the asking, it has to know whom it asks.
-    """
-    import httpx
-
-    to = httpx.URL(url)
-    if not rules.public_only(url):
-        return [_Way(to, by_environment=to.host not in LOOPBACK)]
-    if resolve is None:
-        return [_Way(to)]
-    proxies = getproxies()
-    proxy = proxies.get(to.scheme) or proxies.get("all")
-    if proxy and not proxy_bypass(to.host):
-        return [_Way(to, proxy=proxy)]
-    found = await resolve(to.raw_host.decode("ascii"), to.port or 443)
-    if not all(is_public(one) for one in found):
-        raise EndpointFailed("is at a private address, which * does not mean (call.http_hosts)")
-    headers, extensions = {"Host": to.netloc.decode("ascii")}, {"sni_hostname": to.raw_host.decode("ascii")}
-    return [
-        _Way(to.copy_with(host=one), headers=headers, extensions=extensions) for one in found[:MOST_ADDRESSES]
-    ]
 
 
 async def _answer(response: httpx.Response) -> object:

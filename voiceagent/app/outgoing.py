@@ -1,0 +1,177 @@
+"""Outgoing webhooks of this node: which events become messages, what they say, and who delivers them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, cast
+
+import structlog
+
+from voiceagent.app.archive import Archive
+from voiceagent.console.ports import LiveEvent
+from voiceagent.ids import Tokens
+from voiceagent.notify.courier import Courier, Send
+from voiceagent.notify.endpoint import Endpoint
+from voiceagent.notify.message import Message, message
+from voiceagent.notify.sending import send
+from voiceagent.observe.metrics import Metrics
+from voiceagent.observe.redact import hide_secret_values
+from voiceagent.store import Database, DatabaseDown, outbox
+from voiceagent.tasks import TaskNest
+
+_log = structlog.get_logger("voiceagent.webhooks")
+
+DELIVERED_KEPT_S = 3 * 86_400.0
+DEAD_KEPT_S = 30 * 86_400.0
+SWEEP_S = 3600.0
+BACKLOG_S = 10.0
+NO_SETTING = "the endpoint is not in the settings any more"
+
+_CALL = ("id", "caller", "called", "direction", "kind", "flow", "trunk", "provider", "started_at")
+_ENDED = (*_CALL, "duration_s", "outcome", "transfer", "figures")
+_RESPONSE = ("id", "call_id", "origin", "metadata", "submitted_at", "outcome")
+_OPEN = frozenset({"id", "call_id", "caller", "called"})
+"""Never masked: a few digits of a PIN in a telephone number say nothing."""
+
+
+class Outgoing:
+    """Knows the endpoints, makes messages of live events, owns one courier for each endpoint."""
+
+    def __init__(
+        self,
+        endpoints: Sequence[Endpoint],
+        database: Database,
+        archive: Archive,
+        metrics: Metrics,
+        tokens: Tokens,
+        *,
+        masked: Callable[[str, str], str] = lambda call_id, text: text,
+        send: Send = send,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """``masked(call_id, text)`` returns a text without what was typed in secret in that call."""
+        self._database = database
+        self._archive = archive
+        self._metrics = metrics
+        self._tokens = tokens
+        self._masked = masked
+        self._clock = clock
+        self.couriers = {
+            one.name: Courier(one, database, told=metrics.webhook_delivery, send=send, clock=clock)
+            for one in endpoints
+        }
+
+    # ── events come ─────────────────────────────────────────────────────────────────────────────
+    def on_event(self, event: LiveEvent) -> None:
+        """Take a live event. The end of a call is told by :meth:`ended` instead, with the call's record."""
+        data = event.data
+        if event.type == "call.started":
+            self._keep(event.type, event.call_id, _some(data, _CALL))
+        elif event.type == "response.state" and data.get("outcome") is not None:
+            self._keep("response.finished", event.call_id, _some(data, _RESPONSE))
+        elif event.type in ("alert.raised", "alert.cleared"):
+            self._keep(event.type, event.call_id, data)
+
+    def ended(self, call_id: str, data: Mapping[str, Any]) -> Message | None:
+        """Return the event that tells the end of a call; None when nobody asked for it."""
+        return self._message("call.ended", call_id, _some(data, _ENDED))
+
+    def written(self, one: Message) -> None:
+        """A message stands in the outbox."""
+        for name in one.endpoints:
+            if name in self.couriers:
+                self.couriers[name].wake()
+
+    def dropped(self, one: Message) -> None:
+        """A message found no place while the database was away."""
+        for name in one.endpoints:
+            self._metrics.webhook_delivery(name, "dropped")
+
+    def _keep(self, kind: str, call_id: str, data: Mapping[str, Any]) -> None:
+        told = self._message(kind, call_id, data)
+        if told is not None:
+            self._archive.keep_event(told)
+
+    def _message(self, kind: str, call_id: str, data: Mapping[str, Any]) -> Message | None:
+        wanted = [
+            name
+            for name, courier in self.couriers.items()
+            if kind in courier.endpoint.events and not courier.disabled
+        ]
+        if not wanted:
+            return None
+        clean = self._clean(call_id, data)
+        return message(self._tokens() + self._tokens(), kind, call_id, self._clock(), clean, wanted)
+
+    def _clean(self, call_id: str, value: Any, name: str = "") -> Any:
+        """Return data without secrets: as the journal hides them, and what looks like a key."""
+        if isinstance(value, str):
+            return value if name in _OPEN else hide_secret_values(self._masked(call_id, value))
+        if isinstance(value, Mapping):
+            items = cast("Mapping[str, Any]", value).items()
+            return {key: self._clean(call_id, item, key) for key, item in items}
+        if isinstance(value, list | tuple):
+            return [self._clean(call_id, item, name) for item in cast("Sequence[Any]", value)]
+        return value
+
+    # ── tasks ───────────────────────────────────────────────────────────────────────────────────
+    def open(self, nest: TaskNest) -> None:
+        """Begin to deliver; what an earlier process left is taken up."""
+        self._archive.put, self._archive.events_dropped = self.written, self.dropped
+        for name, courier in self.couriers.items():
+            nest.start(f"webhooks {name}", courier.run())
+        nest.start("webhooks kept", self._keep_house())
+
+    async def _keep_house(self) -> None:
+        """Forget what is old, and measure what waits."""
+        now = self._clock()
+        swept_at = float("-inf")
+        strangers = partial(outbox.give_up_strangers, endpoints=list(self.couriers), error=NO_SETTING, at=now)
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                if strangers is not None:
+                    await self._database.run(strangers)
+                    strangers = None
+                if loop.time() - swept_at >= SWEEP_S:
+                    now = self._clock()
+                    await self._database.run(
+                        partial(
+                            outbox.sweep,
+                            delivered_before=now - DELIVERED_KEPT_S,
+                            dead_before=now - DEAD_KEPT_S,
+                        )
+                    )
+                    swept_at = loop.time()
+                self._metrics.webhook_backlog(await self._database.run(outbox.waiting))
+            except DatabaseDown:
+                pass
+            await asyncio.sleep(BACKLOG_S)
+
+    # ── the console asks ────────────────────────────────────────────────────────────────────────
+    def endpoints(self) -> Sequence[Mapping[str, Any]]:
+        """How every endpoint stands: name, url (without its path), events, state, last_error."""
+        return [
+            {
+                "name": name,
+                "url": courier.endpoint.shown,
+                "events": list(courier.endpoint.events),
+                "state": courier.state,
+                "last_error": courier.last_error,
+            }
+            for name, courier in self.couriers.items()
+        ]
+
+    def wake(self, endpoint: str) -> bool:
+        """Have what waits for an endpoint tried; False when it is none of ours."""
+        courier = self.couriers.get(endpoint)
+        if courier is not None:
+            courier.wake()
+        return courier is not None
+
+
+def _some(data: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: data[name] for name in names if name in data}

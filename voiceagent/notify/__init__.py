@@ -1,0 +1,1 @@
+"""Outgoing webhooks: what happens here, told to other programs as Standard Webhooks have it."""
