@@ -26,7 +26,8 @@ class Frame extends HTMLElement {
       h(
         "header",
         { class: "top" },
-        h("a", { href: "#/", class: "brand" }, h("img", { src: "/static/icon.svg", alt: "", width: 22, height: 22 }), h("span", null, "voiceagent")),
+        this.title_,
+        h("a", { href: "#/", class: "brand", "aria-label": "voiceagent" }, h("img", { src: "/static/icon.svg", alt: "", width: 22, height: 22 }), h("span", null, "voiceagent")),
         h("nav", { class: "pages", "aria-label": "Pages" }, this.links),
         h("span", { class: "grow" }),
         this.ready,
@@ -35,7 +36,7 @@ class Frame extends HTMLElement {
         h("button", { type: "button", class: "small ask", "aria-label": "Keyboard", title: "Keyboard (?)", onclick: () => this.help.open() }, "?"),
         h("button", { type: "button", class: "small", onclick: signOut }, "Sign out"),
       ),
-      this.title_,
+      (this.stale = h("p", { class: "stale", hidden: true }, "The connection is lost. What you see may be old; it is tried again by itself.")),
       this.alerts,
       this.main,
       this.help,
@@ -138,6 +139,7 @@ class Frame extends HTMLElement {
     this.alerts.update(store);
     this.shown()?.update?.(store);
     this.link.dataset.link = store.link;
+    if (this.stale) this.stale.hidden = store.link !== "lost";
     setText(this.link, { live: "live", lost: "reconnecting", connecting: "connecting" }[store.link]);
     const live = [...store.calls.values()].filter((call) => call.state !== "ended").length;
     document.title = live ? `(${live}) voiceagent console` : "voiceagent console";
