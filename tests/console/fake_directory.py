@@ -33,6 +33,7 @@ class FakeListener:
         self.dropped = 0
         self.ended = ""
         self.over = asyncio.Event()
+        self.voiced: list[bytes] = []
         self._directory = directory
         self._items: asyncio.Queue[bytes | Mapping[str, Any] | None] = asyncio.Queue()
 
@@ -46,6 +47,9 @@ class FakeListener:
         self.ended = self.ended or reason
         self.over.set()
         self._items.put_nowait(None)
+
+    def voice(self, frame: bytes) -> None:
+        self.voiced.append(frame)
 
     def leave(self) -> None:
         if not self.ended:
@@ -75,6 +79,7 @@ class FakeDirectory:
         self.listened: list[FakeListener] = []
         self.flow_set = a_flow_set()
         self.refuse_flows: FlowsRefused | None = None
+        self.alert_views: list[dict[str, Any]] = []
         self.trunk_views: list[dict[str, Any]] = [a_trunk()]
 
     # ── the port ─────────────────────────────────────────────────────────────────────────────────
@@ -181,6 +186,8 @@ class FakeDirectory:
         if act.what == "transfer":
             begun = {"target": act.target, "attended": act.attended, "state": "trying"}
             return self.change(call_id, transfer={**begun, "status": None, "reason": ""})
+        if act.what in ("take_over", "hand_back"):
+            return self.change(call_id, taken_over_by=operator if act.what == "take_over" else "")
         if act.what == "note":
             self.say(call_id, TranscriptLine(12.0, "note", act.text, item_id=f"note{len(self.acts)}"))
             return self._calls[call_id]
@@ -238,6 +245,9 @@ class FakeDirectory:
         self.flow_set = {**self.flow_set, "version": self.flow_set["version"] + 1, "loaded_by": operator}
         return self.flow_set
 
+    def alerts(self) -> Sequence[Mapping[str, Any]]:
+        return self.alert_views
+
     def trunks(self) -> Sequence[Mapping[str, Any]]:
         return self.trunk_views
 
@@ -284,6 +294,22 @@ class FakeDirectory:
         view = self.response(call_id, response_id)
         ending = {"kind": kind, "heard_ms": 0, "heard_text": "", "reason": "", **outcome}
         return self.put_response(replace(view, state=kind, reason=ending["reason"], outcome=ending))
+
+    def alert(self, kind: str, **facts: Any) -> dict[str, Any]:
+        """Raise an alert, or clear it: with its ``id`` and ``cleared_at``."""
+        values: dict[str, Any] = {
+            "id": f"alert_{len(self.alert_views) + 1}",
+            "kind": kind,
+            "since": 1_800_000_000.0,
+            "call_id": "",
+            "text": f"Something is wrong: {kind}.",
+            "cleared_at": None,
+        }
+        alert = values | facts
+        self.alert_views = [alert, *(one for one in self.alert_views if one["id"] != alert["id"])]
+        what = "alert.raised" if alert["cleared_at"] is None else "alert.cleared"
+        self.emit(what, alert["call_id"], alert)
+        return alert
 
     def emit(self, kind: str, call_id: str, data: Mapping[str, Any]) -> None:
         self._last_id += 1

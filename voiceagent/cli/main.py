@@ -10,7 +10,9 @@ import typer
 import voiceagent
 from voiceagent.cli.bench_flows import add_flow_benches
 from voiceagent.cli.bench_sip import add_sip_benches
+from voiceagent.cli.calls_commands import calls, top
 from voiceagent.cli.flow_commands import flow
+from voiceagent.cli.people_commands import audit, key, user
 
 app = typer.Typer(
     name="voiceagent",
@@ -26,6 +28,11 @@ app.add_typer(bench, name="bench")
 add_sip_benches(bench)
 add_flow_benches(bench)
 app.add_typer(flow, name="flow")
+app.add_typer(calls, name="calls")
+app.command()(top)
+app.add_typer(user, name="user")
+app.add_typer(key, name="key")
+app.add_typer(audit, name="audit")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 ConfigFile = Annotated[

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NoReturn
 
-from voiceagent.cli.run import FAILED, fail, fail_with, parse_overrides, show_json
-from voiceagent.errors import ConfigError, VoiceAgentError
+from voiceagent.cli.node import Node, Refused, node_of
+from voiceagent.cli.run import FAILED, fail, fail_with, show_json
+from voiceagent.errors import VoiceAgentError
 
 LIMIT_S = 40.0
 """Longer than a service takes to give up reading."""
@@ -20,9 +21,7 @@ def run_reload(
     Without ``url`` and ``token`` those of the settings are taken.
     """
     try:
-        if url is None or token is None:
-            url, token = _of_settings(config, overrides, url, token)
-        view = _asked(url, token)
+        view = _asked(node_of(config, overrides, url, token))
     except VoiceAgentError as error:
         fail_with(error, as_json=as_json)
     if "version" not in view:
@@ -36,35 +35,14 @@ def run_reload(
         print(f"Not taken over, they need a restart: {', '.join(view['needs_restart'])}")
 
 
-def _of_settings(
-    config: Path | None, overrides: list[str], url: str | None, token: str | None
-) -> tuple[str, str]:
-    from voiceagent.settings import load_settings
-    from voiceagent.sip.syntax.uri import host_text
-
-    console = load_settings(config, parse_overrides(overrides)).console
-    if token is None and console.token is not None:
-        token = console.token.get_secret_value()
-    if token is None:
-        raise ConfigError("console.token", "is needed: set it, or give --token (serve prints its own)")
-    return url or f"http://{host_text(console.host, console.port)}", token
-
-
-def _asked(url: str, token: str) -> dict[str, Any]:
-    import httpx
-
+def _asked(node: Node) -> dict[str, Any]:
+    """Return the flows in force, or the problem when they were refused."""
     try:
-        answer = httpx.post(
-            f"{url.rstrip('/')}/v1/flows/reload",
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=LIMIT_S,
-        )
-        data: dict[str, Any] = answer.json()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise VoiceAgentError(f"{url}: {error or type(error).__name__}", code="unreachable") from None
-    if answer.status_code >= 400 and data.get("code") != "flows_refused":
-        raise VoiceAgentError(f"{url}: {data.get('detail')}", code=str(data.get("code", "failed")))
-    return data
+        return node.ask("POST", "/v1/flows/reload", limit_s=LIMIT_S)
+    except Refused as refused:
+        if refused.code != "flows_refused":
+            raise
+        return refused.problem
 
 
 def _refused(problem: dict[str, Any], *, as_json: bool) -> NoReturn:
