@@ -157,6 +157,7 @@ class CallPage extends HTMLElement {
     this.feed?.follow(call);
     if (!call) {
       this.call = null;
+      this.listening?.stop?.();
       const trouble = store.trouble && "The call cannot be fetched.";
       setText(this.nothingTitle, store.missing ? "This call is not known here." : trouble || "Fetching the call …");
       const where = "Ended calls are kept here for a while only; look into the history.";
@@ -209,6 +210,11 @@ class CallPage extends HTMLElement {
     const alive = call.responses.filter((/** @type {any} */ r) => !r.ended).length;
     setText(/** @type {Element} */ (this.counts), alive ? `${alive} alive, ${call.responses.length} in all` : `${call.responses.length}`);
     this.tick();
+  }
+
+  /** Another page is shown. Nobody is listened to unseen; whoever speaks in the call goes on. */
+  hide() {
+    if (!this.listening?.mine) this.listening?.stop?.();
   }
 
   /** @param {any} timeline null where there is none */
