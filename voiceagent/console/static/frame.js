@@ -6,6 +6,9 @@ import { PAGES, parse } from "./router.js";
 
 /** What stands around every page: brand, navigation, how fresh all of it is, who one is. */
 class Frame extends HTMLElement {
+  /** How often an address was gone to. */
+  rounds = 0;
+
   /** @param {import("./store.js").Store} store @param {() => void} signOut */
   begin(store, signOut) {
     this.store = store;
@@ -69,6 +72,7 @@ class Frame extends HTMLElement {
 
   /** Show the page of the address. */
   async route() {
+    const round = ++this.rounds;
     const route = parse(location.hash);
     const page = PAGES.find((one) => one.name === route.page);
     if (!page || !this.main || !this.pages || !this.store) return;
@@ -89,10 +93,11 @@ class Frame extends HTMLElement {
     if (!element) {
       element = await this.make(page);
       if (!element) return;
+      // Somebody may have gone on while the page was fetched; two fetches need not end in their order.
+      if (this.current !== page.name) element.hidden = true;
+      if (round !== this.rounds) return;
     }
-    // Somebody may have gone on while the page was fetched.
-    element.hidden = this.current !== page.name;
-    if (element.hidden) return;
+    element.hidden = false;
     element.show?.(route);
     this.update();
   }
