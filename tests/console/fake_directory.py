@@ -77,7 +77,7 @@ class FakeDirectory:
         self.acts: list[tuple[str, Act, str]] = []
         self._act_keys: set[tuple[str, str, str]] = set()
         self.listened: list[FakeListener] = []
-        self.flow_set = a_flow_set()
+        self.flow_set: dict[str, Any] = a_flow_set()
         self.refuse_flows: FlowsRefused | None = None
         self.alert_views: list[dict[str, Any]] = []
         self.trunk_views: list[dict[str, Any]] = [a_trunk()]

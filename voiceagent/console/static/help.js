@@ -7,6 +7,7 @@ const OFF = "voiceagent.keys-off";
 const SHEET = [
   ["Everywhere", [["?", "this sheet"], ["1 … 5", "go to a page"]]],
   ["Floor", [["/", "filter the calls"], ["↑ ↓", "walk the list"], ["j k", "open the next, the previous call"]]],
+  ["History", [["↑ ↓", "walk the list"], ["Space", "play, or pause"], ["← →", "five seconds back, or on"]]],
   [
     "Open call",
     [
@@ -21,6 +22,7 @@ const SHEET = [
       ["Esc", "back to all calls"],
     ],
   ],
+  ["Phone, in a call", [["0 … 9 * #", "press the key"], ["m", "mute, or speak again"]]],
 ];
 
 /** Whether single keys do anything; whoever dictates or uses a switch can turn them off (WCAG 2.1.4). */
