@@ -22,7 +22,7 @@ TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """One file of the page. The packed form is another representation and has its own ETag (RFC 9110 §8.8.3)."""
+    """One file of the page. Its packed form is another representation with its own ETag (RFC 9110 §8.8.3)."""
 
     content: bytes
     packed: bytes
