@@ -33,6 +33,7 @@ class FakeListener:
         self.dropped = 0
         self.ended = ""
         self.over = asyncio.Event()
+        self.voiced: list[bytes] = []
         self._directory = directory
         self._items: asyncio.Queue[bytes | Mapping[str, Any] | None] = asyncio.Queue()
 
@@ -46,6 +47,9 @@ class FakeListener:
         self.ended = self.ended or reason
         self.over.set()
         self._items.put_nowait(None)
+
+    def voice(self, frame: bytes) -> None:
+        self.voiced.append(frame)
 
     def leave(self) -> None:
         if not self.ended:
@@ -181,6 +185,8 @@ class FakeDirectory:
         if act.what == "transfer":
             begun = {"target": act.target, "attended": act.attended, "state": "trying"}
             return self.change(call_id, transfer={**begun, "status": None, "reason": ""})
+        if act.what in ("take_over", "hand_back"):
+            return self.change(call_id, taken_over_by=operator if act.what == "take_over" else "")
         if act.what == "note":
             self.say(call_id, TranscriptLine(12.0, "note", act.text, item_id=f"note{len(self.acts)}"))
             return self._calls[call_id]

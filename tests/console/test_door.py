@@ -64,6 +64,8 @@ TABLE: dict[tuple[str, str], str] = {
     ("POST", "/v1/calls/{call_id}/actions/resume"): "operator",
     ("POST", "/v1/calls/{call_id}/actions/transfer"): "operator",
     ("POST", "/v1/calls/{call_id}/actions/send_digits"): "operator",
+    ("POST", "/v1/calls/{call_id}/actions/take_over"): "operator",
+    ("POST", "/v1/calls/{call_id}/actions/hand_back"): "operator",
     ("POST", "/v1/calls/{call_id}/actions/note"): "operator",
     ("POST", "/v1/calls/{call_id}/actions/pause_recording"): "operator",
     ("POST", "/v1/calls/{call_id}/actions/resume_recording"): "operator",

@@ -13,7 +13,7 @@ from voiceagent.errors import RequestRefused
 from voiceagent.store import Database, audit, users
 
 from .fake_directory import FakeDirectory, a_call
-from .kit import BEARER, VIEWER, an_app
+from .kit import BEARER, VIEWER, a_client, an_app
 from .socket_kit import Socket, socket
 
 PATH = "/v1/calls/c1/listen"
@@ -91,6 +91,45 @@ async def test_what_is_sent_up_unasked_closes_the_socket() -> None:
             ws.say(item)
             assert (await ws.closed())[0] == 1003
     assert all(one.ended == "left" for one in directory.listened)
+
+
+async def test_the_microphone_goes_up_the_same_socket() -> None:
+    directory = a_directory()
+    async with socket(an_app(directory), PATH, headers=BEARER) as ws:
+        for number in range(3):
+            ws.say(bytes((number,)) * 160)
+        ws.leave()
+        [listener] = directory.listened
+        await asyncio.wait_for(listener.over.wait(), 10)
+        assert [frame[0] for frame in listener.voiced] == [0, 1, 2]
+
+
+async def test_frames_that_come_faster_than_sound_close_the_socket() -> None:
+    directory = a_directory()
+    async with socket(an_app(directory), PATH, headers=BEARER) as ws:
+        for _ in range(600):
+            ws.say(b"\xff" * 160)
+        assert await ws.closed() == (1003, "faster than sound")
+    assert len(directory.listened[0].voiced) <= 500
+
+
+async def test_taking_over_and_handing_back_are_acts_with_their_refusals(store: Database) -> None:
+    directory = a_directory()
+    app = an_app(directory, database=store)
+    actions = "/v1/calls/c1/actions"
+    async with a_client(app, headers=BEARER) as client:
+        taken = await client.post(f"{actions}/take_over", json={})
+        assert (taken.status_code, taken.json()["taken_over_by"]) == (200, "console.token via api")
+        back = await client.post(f"{actions}/hand_back", json={})
+        assert (back.status_code, back.json()["taken_over_by"]) == (200, "")
+        for code in ("listen_first", "taken_over", "secret", "in_queue", "not_supported"):
+            directory.refuse = RequestRefused("call", "cannot be had", code=code)
+            refused = await client.post(f"{actions}/take_over", json={})
+            assert (refused.status_code, refused.json()["code"]) == (409, code)
+            assert refused.json()["title"] != "Refused"
+    async with a_client(app, headers={"Authorization": f"Bearer {VIEWER}"}) as client:
+        assert (await client.post(f"{actions}/take_over", json={})).status_code == 403
+    assert [act.what for _, act, _ in directory.acts] == ["take_over", "hand_back"]
 
 
 async def test_a_slow_reader_holds_nobody_up_and_can_still_be_ended() -> None:

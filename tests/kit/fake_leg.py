@@ -52,6 +52,9 @@ class FakeLeg:
         self._listener: LegListener | None = None
         self._playout = Playout()
         self.tapped: LegTap | None = None
+        self.voice: Callable[[], bytes] | None = None
+        self.line = bytearray()
+        """Every frame of the line: the agent's, a live voice's, or silence."""
         self._clock: asyncio.Task[None] | None = None
         self.ended = False
         self.on_frame: Callable[[bytes | None], None] | None = None
@@ -124,6 +127,9 @@ class FakeLeg:
     def play_music(self, on: bool) -> None:
         self.log.append("music" if on else "no music")
 
+    def speak_live(self, voice: Callable[[], bytes] | None) -> None:
+        self.voice = voice
+
     def tap(self, tap: LegTap | None) -> None:
         self.tapped = tap
 
@@ -167,6 +173,10 @@ class FakeLeg:
         while True:
             await asyncio.sleep(0.02)
             frame = self._playout.take()
+            live = self.voice() if frame is None and self.voice is not None else None
+            self.line.extend(frame or live or bytes((0xFF,)) * 160)
+            if live is not None and self.tapped is not None:
+                self.tapped.agent_audio(live)
             if frame is not None:
                 self.played.extend(frame)
                 if self.tapped is not None:

@@ -64,7 +64,7 @@ async def test_a_phone_is_held_resumed_sent_keys_and_handed_on(tmp_path: Path, f
             await call.until_speaking()
             (shown,) = (await client.get("/v1/calls")).json()["calls"]
             actions = shown["links"]["actions"]
-            assert shown["abilities"] == ["hold", "transfer", "consult", "send_digits", "listen"]
+            assert shown["abilities"] == ["hold", "transfer", "consult", "send_digits", "listen", "take_over"]
 
             held = await client.post(f"{actions}/hold")
             assert (held.status_code, held.json()["held_by"]) == (200, ["us"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from tests.kit.recorded import RecordedStory, record_story
 from tests.kit.scripted_provider import Reply
 from voiceagent.call.notes import take_note
 from voiceagent.errors import RequestRefused
+from voiceagent.media import g711
+from voiceagent.media.tones import sine
 from voiceagent.replay.explain import explain_journal
 from voiceagent.replay.replay import in_words, replay_journal
 
@@ -39,6 +42,49 @@ async def listened_to(story: RecordedStory) -> None:
     story.call.listening.join("ben")
     await asyncio.sleep(1.0)
     ann.leave()
+
+
+async def taken_over(story: RecordedStory) -> None:
+    story.provider.default = Reply(text="Well then.", audio_ms=3000)
+    await story.agent_speaks()
+    ann = story.call.listening.join("ann")
+    await story.call.operating.take_over("ann")
+    voice, quiet = g711.encode(sine(300, 20)), b"\xff" * 160
+    for number in range(200):
+        ann.voice(voice if number < 60 else quiet)
+        story.leg.hears(quiet)
+        await asyncio.sleep(0.02)
+    await story.caller_says("Thank you.")
+    handing = asyncio.ensure_future(story.call.operating.hand_back("ann"))
+    for _ in range(50):
+        story.leg.hears(quiet)
+        await asyncio.sleep(0.02)
+    await handing
+
+
+async def lost(story: RecordedStory) -> None:
+    story.provider.default = Reply(text="Well then.", audio_ms=3000)
+    await story.agent_speaks()
+    ann = story.call.listening.join("ann")
+    await story.call.operating.take_over("ann")
+    for _ in range(30):
+        ann.voice(b"\xff" * 160)
+        await asyncio.sleep(0.02)
+    ann.leave()
+    await asyncio.sleep(12)
+
+
+@pytest.mark.parametrize("act", [taken_over, lost])
+def test_a_call_that_was_taken_over_is_lived_again(
+    tmp_path: Path, act: Callable[[RecordedStory], Awaitable[None]]
+) -> None:
+    journal = record_story(tmp_path, FLOW, act)
+    told = types(journal)
+    assert "operator.take_over" in told
+    assert "operator.hand_back" in told
+    report = replay_journal(journal)
+    assert report.same, in_words(report)
+    assert report.verdict.compared > 20
 
 
 def test_a_call_that_was_listened_to_is_lived_again(tmp_path: Path) -> None:

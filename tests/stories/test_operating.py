@@ -69,7 +69,8 @@ async def test_a_held_caller_hears_music_until_it_is_taken_back() -> None:
     desk = Desk()
     await desk.talking()
     assert desk.view.held_by == ()
-    assert desk.view.abilities == ("hold", "transfer", "send_digits", "listen")  # nobody can be dialled
+    can = ("hold", "transfer", "send_digits", "listen", "take_over")
+    assert desk.view.abilities == can  # nobody can be dialled
     held = await desk.act(Act("hold"))
     assert (held.held_by, held.floor) == (("us",), "held")
     await desk.act(Act("hold"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextvars import copy_context
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -201,8 +200,7 @@ class NodeDirectory:
         call = self.find(call_id)
         if call.state is CallState.ENDED:
             raise CallEnded("the call has ended", outcome=_outcome_word(call.outcome))
-        # A context of its own: whose timers are the call's is not to be told by a socket's task.
-        return copy_context().run(call.listening.join, operator)
+        return call.listening.join(operator)
 
     def events(self, *, after: int | None = None) -> AsyncIterator[LiveEvent]:
         return self._hub.watch(after)
@@ -342,6 +340,7 @@ class NodeDirectory:
             recording={"state": call.recorder.state, "files": list(call.recorder.files)},
             transfer=None if call.transfers.newest is None else asdict(call.transfers.newest),
             listeners=call.listening.names,
+            taken_over_by=call.take_over.operator,
             transcript=() if brief else [transcript_line(line) for line in call.transcript.lines],
             responses=() if brief else [response_view(call, entry) for entry in call.ledger],
             figures={
@@ -365,6 +364,10 @@ async def _act(call: Call, act: Act, operator: str, tokens: Tokens) -> None:
             await hand.hold(operator)
         case "resume":
             await hand.resume(operator)
+        case "take_over":
+            await hand.take_over(operator)
+        case "hand_back":
+            await hand.hand_back(operator)
         case "transfer":
             await hand.transfer(act.target, operator, attended=act.attended)
         case "send_digits":

@@ -133,6 +133,9 @@ class ClockedLeg:
     def play_music(self, on: bool) -> None:
         return
 
+    def speak_live(self, voice: object) -> None:
+        return
+
     def tap(self, tap: LegTap | None) -> None:
         return
 

@@ -83,6 +83,7 @@ class World:
         self.knows_speaking = False
         self.playout: list[str] = []
         self.playing: str | None = None
+        self.taken_over = False
         self.ended_gen: set[str] = set()
         self.swallowed: set[str] = set()
         self.sounded: set[str] = set()
@@ -370,6 +371,11 @@ class World:
         insist(told, "I5", f"{request.id} is heard as {before} and as {rid}")
         self.heard[request.id] = rid
 
+    def take_over(self, on: bool) -> None:
+        """A human speaks in the agent's place, or hands back."""
+        self.taken_over = on
+        self.feed(io.TakenOver(on))
+
     def ear_start(self) -> bool:
         if self.config.owns_output_buffer or self.playing is not None or not self.playout:
             return False
@@ -377,6 +383,8 @@ class World:
         self.listen(rid)
         resp = self.resps.get(rid)
         request = resp.request if resp is not None else None
+        if request is not None and self.taken_over:
+            insist(self.uncorrelated, "I3", f"{request.id} starts over a human")
         if request is not None and self.knows_speaking:
             free = request.over_speech or not request.interruptible or request.origin is Origin.SAFETY
             insist(free or self.uncorrelated, "I3", f"{request.id} starts over the caller")
@@ -431,6 +439,7 @@ class World:
         self.reattach()
         self.hush()
         self.feed(io.Paused(False))
+        self.take_over(False)
         for item in self.items:
             self.feed(io.ItemAcked(item))
         for _ in range(4000):
@@ -533,6 +542,8 @@ class World:
                 io.SessionExpiring(150.0),
             ]
             self.feed(rng.choice(rare))
+        elif kind == "human":
+            self.take_over(not self.taken_over)
         elif kind in ("audio", "oob_done", "auto_reply"):
             getattr(self, kind)()
 
@@ -555,6 +566,7 @@ LIFE = {
     "link": 1,
     "noise": 1,
     "rare": 1,
+    "human": 1,
 }
 KINDS = list(LIFE)
 WEIGHTS = list(LIFE.values())

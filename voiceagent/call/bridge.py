@@ -36,11 +36,18 @@ class AudioBridge:
         self._silenced = silenced
         self._local_ended = local_ended
         self._session = session
+        self.muted = False
+        """A human speaks in the agent's place: what still comes of the agent is not heard."""
+        self._unheard = ""
         self.caller_audio = session.send_audio
 
     def on_model_event(self, event: RealtimeModelEvent) -> bool:
         """Take an audio event of the session; False when it is none."""
         match event:
+            case RealtimeModelAudioEvent() if self.muted:
+                if event.item_id != self._unheard:
+                    self._unheard = event.item_id
+                    self._session.playback_ended(event.response_id, event.item_id, 0, cut=True)
             case RealtimeModelAudioEvent():
                 self.leg.play(event.data, response_id=event.response_id, item_id=event.item_id)
             case RealtimeModelAudioInterruptedEvent():

@@ -48,6 +48,7 @@ from voiceagent.call.settling import Settling
 from voiceagent.call.sounds import Sounds
 from voiceagent.call.speech import CallSpeech
 from voiceagent.call.succession import Succession
+from voiceagent.call.take_over import TakeOver
 from voiceagent.call.taps import Taps
 from voiceagent.call.transcript import Transcript
 from voiceagent.call.transfers import Dial, Transfers
@@ -153,6 +154,7 @@ class Call:
         self.taps = Taps(self)
         self.recorder = Recorder(self, recordings, observer, config.recording_max_s)
         self.listening = Listening(self, observer)
+        self.take_over = TakeOver(self)
         self.queueing = Queueing(self, queues, observer)
         self.transfers = Transfers(self, config.transfer_targets, dial, observer)
         timeout_s = config.transfer_timeout_s
@@ -171,6 +173,11 @@ class Call:
     def held(self) -> bool:
         """True while somebody is on hold, whoever holds whom."""
         return self.holding.on
+
+    @property
+    def away(self) -> bool:
+        """True while nobody can hear the agent: on hold, or because a human speaks in its place."""
+        return self.holding.on or self.take_over.on
 
     @property
     def talking(self) -> bool:
@@ -320,7 +327,7 @@ class Call:
             outside=self._outside,
             write=self.journal.write,
             mask=self.secrecy.masked,
-            quiet=lambda: self.talking and self.floor == "nobody" and not self.held,
+            quiet=lambda: self.talking and self.floor == "nobody" and not self.away,
         )
         self._port = FlowPort(
             facts_of(self.id, self.info, self.metadata),
@@ -337,7 +344,7 @@ class Call:
         ear = ModelEar(self, self._bridge, self.speech, self._port, self._observer)
         session.add_listener(ear.hear)
         self.watch.new_session()
-        if self.held:
+        if self.away:
             self.holding.apply()
         if session.closed:
             self.ending.provider_lost("the session did not outlive its set-up")
@@ -375,6 +382,7 @@ class Call:
         self._tasks.cancel()
         await self._guarded("leg", self._leave(outcome))
         self.recorder.stop("call_ended")
+        self.take_over.close()
         self.listening.close()
         if self.session is not None:
             await self._guarded("session", self.session.close(outcome.reason))
@@ -455,11 +463,17 @@ class Call:
     def use_leg(self, leg: Leg, info: LegInfo) -> None:
         """Go on with ``leg``, which stands; see :mod:`voiceagent.call.succession`."""
         self.taps.follow(self.leg, leg)
+        self.take_over.follow(self.leg, leg)
         leg.play_music(self.holding.in_queue)
         self.leg, self.info = leg, info
         if self._bridge is not None:
             self._bridge.leg = leg
         leg.listen(self.ear)
+
+    def mute_agent(self, on: bool) -> None:
+        """Let nobody hear what still comes of the agent's voice, or let it be heard again."""
+        if self._bridge is not None:
+            self._bridge.muted = on
 
     def interrupt(self) -> None:
         """Stop the voice, and have the record say how much of it was heard."""

@@ -98,7 +98,9 @@ class FlowPort:
         return self._facts
 
     def caller_did(self, item: CallerInput) -> None:
-        """Queue an input of the caller for whoever asks next."""
+        """Queue an input of the caller for whoever asks next. What is meant for a human is none."""
+        if self._call.take_over.on:
+            return
         self._inputs.append((asyncio.get_running_loop().time(), item))
         self._arrived.set()
         self._came.set()
@@ -118,17 +120,20 @@ class FlowPort:
         """The flow is over: what it has left running says nothing more."""
         self._over = True
 
-    async def _check_call(self) -> None:
+    async def _check_call(self, *, wait: bool = True) -> None:
         """Raise CallEnded when nothing reaches the caller any more, nor anybody else on the caller's behalf.
 
         It gives way first: a flow that tries again and again must still be cancellable, and starve nobody.
+        While a human has the call it waits, unless it is not to ``wait``.
         """
+        if wait and self._call.take_over.on:
+            await self._call.take_over.until_back()
         if self._over or self._speech.closed:
             await asyncio.sleep(0)
             raise CallEnded("the flow has ended") if self._over else CallEnded
 
     async def speak(self, line: Line, audible: Callable[[], None] | None = None) -> Outcome:
-        await self._check_call()
+        await self._check_call(wait=False)  # the sequencer keeps it
         self._asking += line.question
         try:
             return await self._speech.speak(line, audible)
@@ -164,7 +169,7 @@ class FlowPort:
 
     def silent_since(self) -> float | None:
         # Who is on hold hears no question; what was asked before is answered after.
-        if self._silent_since is None or self._call.held:
+        if self._silent_since is None or self._call.away:
             return None
         return max(self._silent_since, self._call.holding.back_at)
 

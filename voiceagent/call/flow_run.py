@@ -53,6 +53,7 @@ async def run_flow(
     except BaseException as error:  # also SystemExit, which would take the whole node with it
         _failed(call, error, finish, observer)
     else:
+        await call.take_over.until_back()
         finish(CallOutcome(OutcomeClass.SUCCESS, "completed", "the flow ended"))
 
 

@@ -47,7 +47,7 @@ async def heard_whole(
     try:
         while not saying.done() and not (stop is not None and stop.done()):
             await asyncio.wait(waits, timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
-            if not audible.is_set() and not call.held and call.floor == "nobody":
+            if not audible.is_set() and not call.away and call.floor == "nobody":
                 wanted_s += LOOK_S
             if wanted_s > begin_limit_s or now() > end:
                 break

@@ -55,11 +55,11 @@ class Holding:
         call = self._call
         quiet = self.on or call.sounds.playing
         self._count()
-        call.watch.held(quiet)
+        call.watch.held(quiet or call.take_over.on)
         call.recorder.gate("hold", self.on)
         if call.session is not None:
             call.session.pause(quiet and not self.consulting)
-        if not quiet:
+        if not (quiet or call.take_over.on):
             self.back_at = asyncio.get_running_loop().time()
         self._changed.set()
         self._changed = asyncio.Event()

@@ -221,6 +221,9 @@ class HostedLeg:
     def play_music(self, on: bool) -> None:
         """The provider plays, and it has no music: the caller waits in silence."""
 
+    def speak_live(self, voice: Callable[[], bytes] | None) -> None:
+        """No audio passes through us; see the capabilities."""
+
     def tap(self, tap: LegTap | None) -> None:
         """No audio passes through us; see the capabilities."""
 

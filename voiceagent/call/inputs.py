@@ -64,6 +64,8 @@ class Inputs:
         self.began_at = time.time()
         """Unix time at which the call's clock stood at 0."""
         self.wall = wall or self._wall
+        self.replayed = wall is not None
+        """The call is lived again: what comes from outside is told by the recording."""
         self.secret: Callable[[], bool] = lambda: False
         """Whether what the caller keys in now is nobody's business."""
         self.masked: Callable[[str], str] = str

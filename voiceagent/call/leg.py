@@ -302,6 +302,14 @@ class Leg(Protocol):
         """Play the music of a hold wherever nothing else is played, without a hold; or stop it."""
         ...
 
+    def speak_live(self, voice: Callable[[], bytes] | None) -> None:
+        """Play ``voice`` wherever no agent audio is played; None ends it.
+
+        It is called for the next 20 ms (160 bytes of the line's G.711). The music of a hold is heard in its
+        place. Only where the leg ``can_record``.
+        """
+        ...
+
     def tap(self, tap: LegTap | None) -> None:
         """Have ``tap`` hear both sides from now on; None ends it. Only where the leg ``can_record``."""
         ...

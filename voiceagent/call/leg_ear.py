@@ -57,18 +57,22 @@ class LegEar:
             self._call.placing.progress(status, early_media)
 
     def leg_audio(self, audio: bytes) -> None:
-        if self._call.secrecy.deaf or self._call.holding.in_queue:
+        taken_over = self._call.take_over.on
+        # A question for a secret is not asked while a human speaks: it has nothing to hide yet.
+        if (self._call.secrecy.deaf and not taken_over) or self._call.holding.in_queue:
             audio = self._call.secrecy.silence(audio)
         if self._call.placing is not None:
             self._call.placing.greeting.hear(audio)
         if self._bridge is not None and not self._call.holding.by_us:
             self._bridge.caller_audio(audio)
+        if taken_over:
+            self._call.take_over.tick()
 
     def leg_digit(self, digit: str) -> None:
         if self._call.closing:
             return
         self._call.digit_pressed(digit)
-        if self._port is not None:
+        if self._port is not None and not self._call.take_over.on:
             self._port.hush_for(digit)
         self._call.sounds.caller_acts()
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from voiceagent.call.inputs import write_operator
+from voiceagent.call.inputs import of_the_call, write_operator
 from voiceagent.call.observer import CallObserver
 from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.media.live_track import AGENT, CALLER, RATE, LiveTrack
@@ -71,10 +70,14 @@ class Listening:
     def join(self, operator: str) -> Listener:
         """Let one more hear both sides from now on. Raises what :meth:`check` says."""
         write_operator(self._call.journal, "listen", operator=operator)
-        self.check()
+        with of_the_call(self._call.journal):
+            self.check()
+            return self._joined(operator)
+
+    def _joined(self, operator: str) -> Listener:
         self._count += 1
         since = round(self._call.wall(self._loop.time()), 3)
-        one = Listener(self, str(self._count), operator, since)
+        one = Listener(self, str(self._count), operator, since, self._loop.time())
         self._call.journal.write("operator.listen", operator=operator, listener=one.id)
         self._all[one.id] = one
         if len(self._all) == 1:
@@ -88,10 +91,11 @@ class Listening:
         if listener_id not in self._all:
             return
         write_operator(self._call.journal, "listen_ended", listener=listener_id, dropped=dropped)
-        self._gone(self._all.pop(listener_id), dropped)
-        if not self._all:
-            self._call.taps.remove(self)
-        self.changed()
+        with of_the_call(self._call.journal):
+            self._gone(self._all.pop(listener_id), dropped)
+            if not self._all:
+                self._call.taps.remove(self)
+            self.changed()
 
     def close(self) -> None:
         """The call is over: whoever listens is told so."""
@@ -103,7 +107,7 @@ class Listening:
             one.end("call_ended")
 
     def _gone(self, one: Listener, dropped: int) -> None:
-        seconds = round(self._call.wall(self._loop.time()) - one.since, 3)
+        seconds = round(self._loop.time() - one.began, 3)
         self._call.journal.write(
             "operator.listen_ended",
             operator=one.name,
@@ -125,7 +129,12 @@ class Listening:
             "rate": RATE,
             "muted": self._muted,
             "listeners": list(self.names),
+            "taken_over_by": self._call.take_over.operator,
         }
+
+    def voice(self, listener: Listener, frame: bytes) -> None:
+        """A listener's microphone."""
+        self._call.take_over.voice(listener, frame)
 
     # ── LegTap ──────────────────────────────────────────────────────────────────────────────────
     def caller_audio(self, audio: bytes) -> None:
@@ -136,7 +145,7 @@ class Listening:
         self._give(AGENT, audio, self._mute())
 
     def _mute(self) -> bool:
-        deaf = self._call.secrecy.deaf
+        deaf = self._call.secrecy.deaf and not self._call.take_over.on
         if deaf != self._muted:
             self._muted = deaf
             for one in self._all.values():
@@ -153,11 +162,13 @@ class Listening:
 class Listener:
     """One who listens. Fulfils :class:`voiceagent.console.ports_listen.Listener`."""
 
-    def __init__(self, house: Listening, listener_id: str, name: str, since: float) -> None:
+    def __init__(self, house: Listening, listener_id: str, name: str, since: float, began: float) -> None:
         self.id = listener_id
         self.name = name
         self.since = since
         """Unix time."""
+        self.began = began
+        """The same on the loop's clock."""
         self.dropped = 0
         self.ended = ""
         self._house = house
@@ -196,8 +207,11 @@ class Listener:
             self._wake.clear()
             await self._wake.wait()
 
+    def voice(self, frame: bytes) -> None:
+        """20 ms of µ-law from this one's microphone: heard by the caller while this one has the call."""
+        self._house.voice(self, frame)
+
     def leave(self) -> None:
         """Listen no more."""
-        # In a context of its own: a socket's task has no timers of the call's.
-        copy_context().run(self._house.leave, self.id, self.dropped)
+        self._house.leave(self.id, self.dropped)
         self.end("left")

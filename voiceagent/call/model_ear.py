@@ -71,6 +71,16 @@ class ModelEar:
         match event:
             case RealtimeModelTranscriptDeltaEvent():
                 call.transcript.grows(event.response_id, call.seconds, event.delta)
+            case RealtimeModelInputSpeechStartedEvent() if call.take_over.words.started(
+                event.item_id, event.audio_ms
+            ):
+                call.journal.write("operator.speech_started", audio_ms=event.audio_ms)
+            case RealtimeModelInputSpeechStoppedEvent() if call.take_over.words.stopped(event.item_id):
+                call.journal.write("operator.speech_stopped", audio_ms=event.audio_ms)
+            case RealtimeModelInputAudioTranscriptionCompletedEvent() if call.take_over.words.said(
+                event.item_id, event.transcript
+            ):
+                pass
             case RealtimeModelInputSpeechStartedEvent():
                 call.sounds.caller_acts()
                 call.set_floor("caller")
@@ -100,6 +110,8 @@ class ModelEar:
                     why = event.details.get("reason") if event.code == "held" else None
                     call.ledger.noticed(event.request_id, str(why or event.code))
                 self._observer.noticed(call, event)
+                if event.code == "link_lost":
+                    call.take_over.words.forget_places()
                 if event.code == "probe_unanswered":
                     self._probe_unanswered()
             case RealtimeModelDtmfEvent():

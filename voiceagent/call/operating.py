@@ -34,7 +34,8 @@ class Operating:
 
     @property
     def abilities(self) -> tuple[str, ...]:
-        """What this kind of call can do: hold, transfer, consult (attended transfer), send_digits, listen."""
+        """What this kind of call can do: hold, transfer, consult (attended transfer), send_digits, listen,
+        take_over."""
         can = self._call.leg.capabilities
         named = (
             ("hold", can.can_hold),
@@ -42,6 +43,7 @@ class Operating:
             ("consult", can.can_transfer and can.can_consult and self._call.transfers.can_dial),
             ("send_digits", can.can_send_digits),
             ("listen", self._call.listening.able),
+            ("take_over", self._call.take_over.able),
         )
         return tuple(name for name, able in named if able)
 
@@ -66,6 +68,24 @@ class Operating:
         # How many, not which: they may be somebody's PIN.
         self._call.journal.write("operator.send_digits", operator=operator, count=len(digits))
         await self._done("send_digits", self._call.leg.send_digits(digits))
+
+    async def take_over(self, operator: str) -> None:
+        """Speak with the caller in the agent's place, on the socket on which ``operator`` listens.
+
+        Refusals besides: ``listen_first``, ``taken_over`` (by somebody else), ``secret`` and ``in_queue``.
+        """
+        self._asked("take_over", operator)
+        self._check("take_over", "call")
+        with of_the_call(self._call.journal):
+            self._call.take_over.begin(operator)
+
+    async def hand_back(self, operator: str) -> None:
+        """Let the agent speak again, and wait until it may. A call that nobody has taken is left alone."""
+        self._asked("hand_back", operator)
+        if self._call.take_over.on:
+            with of_the_call(self._call.journal):
+                self._call.take_over.leave(operator)
+            await self._call.take_over.until_back()
 
     def pause_recording(self, operator: str) -> None:
         """Keep what is heard out of the recording, and out of those that are begun later. Twice is once."""
@@ -92,6 +112,9 @@ class Operating:
         self._check("transfer", "target")
         if attended:
             self._check("consult", "attended")
+            if self._call.take_over.on:
+                words = "the agent cannot speak with somebody else while a human has the caller"
+                raise RequestRefused("attended", words, code="taken_over")
         try:
             uri = rules_of(self._targets).check(target).uri
         except TargetRefused as error:

@@ -47,6 +47,7 @@ class RecordedLeg:
         self.play_end = leg.play_end
         self.tap = leg.tap
         self.play_music = leg.play_music
+        self.speak_live = leg.speak_live
         self.figures: Callable[[], MediaFigures] = leg.figures
         record_sip = getattr(leg, "record_sip", None)
         if record_sip is not None:

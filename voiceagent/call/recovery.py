@@ -194,7 +194,7 @@ class Recovery:
 
     def _nobody_speaks(self) -> bool:
         call = self._call
-        if not call.talking or call.held or call.holding.in_queue:
+        if not call.talking or call.away or call.holding.in_queue:
             return False  # music is heard
         ours = call.agent_audible or call.watch.line_playing or call.sounds.playing
         if ours or call.floor == "caller":

@@ -196,6 +196,9 @@ class SipLeg:
     def play_music(self, on: bool) -> None:
         self._audio.entertain(on)
 
+    def speak_live(self, voice: Callable[[], bytes] | None) -> None:
+        self._audio.speak_live(voice)
+
     def tap(self, tap: LegTap | None) -> None:
         self._tap = tap
         self._audio.port.tap(None if tap is None else tap.agent_audio)

@@ -166,7 +166,7 @@ class Sounds:
     def _free(self) -> bool:
         call = self._call
         silent = not call.ear.audible and not call.watch.caller_speaks
-        return silent and not call.holding.on and not call.transfers.active and not call.ledger.open()
+        return silent and not call.away and not call.transfers.active and not call.ledger.open()
 
     def caller_acts(self) -> None:
         """The caller speaks or presses a key: what may be interrupted stops."""

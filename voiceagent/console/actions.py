@@ -25,6 +25,10 @@ STATUSES = {
     "not_supported": 409,
     "not_recording": 409,
     "failed": 409,
+    "listen_first": 409,
+    "taken_over": 409,
+    "secret": 409,
+    "in_queue": 409,
 }
 """Statuses of refusals by code; any other is 422."""
 _ANSWERS = {200: {"model": CallDetail}, **problems(401, 403, 404, 409, 422, 429)}
@@ -62,6 +66,25 @@ async def send_digits(
 ) -> AsciiJson:
     """Press keys in the call; answers when they are sent."""
     return await _act(call_id, Act("send_digits", digits=body.digits), request, parts, idempotency_key)
+
+
+@router.post("/v1/calls/{call_id}/actions/take_over", responses=_ANSWERS)
+async def take_over(
+    call_id: str, request: Request, parts: PartsIn, idempotency_key: KeyIn = None
+) -> AsciiJson:
+    """Speak with the caller in the agent's place: up the socket on which you listen to this call.
+
+    The agent falls silent, what it was asked for waits, and what you say becomes part of the conversation.
+    """
+    return await _act(call_id, Act("take_over"), request, parts, idempotency_key)
+
+
+@router.post("/v1/calls/{call_id}/actions/hand_back", responses=_ANSWERS)
+async def hand_back(
+    call_id: str, request: Request, parts: PartsIn, idempotency_key: KeyIn = None
+) -> AsciiJson:
+    """Let the agent speak again. A call that nobody has taken over is left alone."""
+    return await _act(call_id, Act("hand_back"), request, parts, idempotency_key)
 
 
 @router.post("/v1/calls/{call_id}/actions/note", responses=_ANSWERS)

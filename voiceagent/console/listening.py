@@ -2,6 +2,8 @@
 
 Down: binary frames (:mod:`voiceagent.media.live_track`), and text frames with JSON ``{"type": "state", …}``
 whenever it changes. A reader who is too slow loses the oldest frames; nobody is waited for.
+
+Up: the microphone of whoever has taken the call over, in binary frames of 160 bytes (20 ms of µ-law).
 """
 
 from __future__ import annotations
@@ -24,6 +26,11 @@ router = APIRouter(tags=["calls"])
 NORMAL, UNSUPPORTED, POLICY, RESTART = 1000, 1003, 1008, 1012
 """Close codes (RFC 6455 §7.4.1; 1012 of the IANA registry)."""
 CLOSE_S = 1.0
+FRAME = 160
+"""Bytes of 20 ms of µ-law."""
+FRAMES_PER_S = 100
+WINDOW_S = 5.0
+"""Twice as many frames as there are in a second are taken, over so long."""
 STATUSES = {"not_answered": 409, "not_supported": 409, "too_many_listeners": 503}
 
 
@@ -70,7 +77,7 @@ async def _serve(websocket: WebSocket, parts: Parts, visitor: Visitor, listener:
     """Send and receive until either is over; then close with the reason."""
     loop = asyncio.get_running_loop()
     sending = loop.create_task(_send(websocket, listener), name="console/listen-send")
-    receiving = loop.create_task(_receive(websocket), name="console/listen-receive")
+    receiving = loop.create_task(_receive(websocket, listener), name="console/listen-receive")
     tasks = {sending, receiving}
     try:
         while not (sending.done() or receiving.done()):
@@ -107,10 +114,20 @@ async def _send(websocket: WebSocket, listener: Listener) -> None:
             await websocket.send_text(json.dumps({"type": "state", **plain(item)}))
 
 
-async def _receive(websocket: WebSocket) -> str | None:
-    """Read until the peer goes (None) or breaks the rules (how)."""
+async def _receive(websocket: WebSocket, listener: Listener) -> str | None:
+    """Pass the microphone on until the peer goes (None) or breaks the rules (how)."""
+    loop = asyncio.get_running_loop()
+    began, count = loop.time(), 0
     while True:
         message = await websocket.receive()
         if message["type"] == "websocket.disconnect":
             return None
-        return "nothing is taken here"
+        frame = message.get("bytes")
+        if frame is None or len(frame) != FRAME:
+            return f"frames of {FRAME} bytes are taken, nothing else"
+        count += 1
+        if count > FRAMES_PER_S * WINDOW_S:
+            if loop.time() - began < WINDOW_S:
+                return "faster than sound"
+            began, count = loop.time(), 0
+        listener.voice(frame)

@@ -367,7 +367,7 @@ class CallModel(BaseModel):
     state: str = Field(description="offered, dialling, ringing, talking, closing or ended.")
     started_at: float = Field(description="Unix time.")
     duration_s: float
-    floor: str = Field(description="Who speaks now: caller, agent or nobody.")
+    floor: str = Field(description="Who speaks now: caller, agent, operator or nobody.")
     last_words: str
     provider: str
     trunk: str = Field(description="Over which trunk it came or goes; empty on hosted calls.")
@@ -375,12 +375,14 @@ class CallModel(BaseModel):
     figures: dict[str, float | None]
     held_by: list[str] = Field(description="us: the caller hears music; caller: it does not hear us.")
     abilities: list[str] = Field(
-        description="What it takes: hold (and resume), transfer, consult (attended), send_digits, listen."
+        description="What it takes: hold (and resume), transfer, consult (attended), send_digits, listen, "
+        "take_over (and hand_back)."
     )
     transfer: HandingOver | None = Field(description="The newest transfer, whoever asked for it.")
     tags: list[str] = Field(description="Words that operators put on it.")
     recording: RecordingState
     listeners: list[ListenerModel] = Field(description="Who hears this call now, in the order of coming.")
+    taken_over_by: str = Field(description="Who speaks with the caller in the agent's place, or nobody.")
     links: dict[str, str]
 
 

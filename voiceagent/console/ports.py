@@ -75,7 +75,7 @@ class CallView:
     held_by: Sequence[str] = ()
     """Who holds whom: us (the caller hears music), caller (it does not hear us)."""
     abilities: Sequence[str] = ()
-    """What can be done here: hold, transfer, consult, send_digits, listen. Empty once it has ended."""
+    """What can be done here: hold, transfer, consult, send_digits, listen, take_over. Empty at the end."""
     transfer: Mapping[str, Any] | None = None
     """The newest transfer: target, attended, state (trying, done, failed), status, reason."""
     tags: Sequence[str] = ()
@@ -84,13 +84,25 @@ class CallView:
     """state: running, paused, or empty while nothing is recorded; files: names of what was begun."""
     listeners: Sequence[Mapping[str, Any]] = ()
     """Who listens: name, since (Unix time)."""
+    taken_over_by: str = ""
+    """Who speaks with the caller in the agent's place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
     """What an operator does to a call beside making it speak and ending it."""
 
-    what: Literal["hold", "resume", "transfer", "send_digits", "note", "pause_recording", "resume_recording"]
+    what: Literal[
+        "hold",
+        "resume",
+        "transfer",
+        "send_digits",
+        "note",
+        "pause_recording",
+        "resume_recording",
+        "take_over",
+        "hand_back",
+    ]
     target: str = ""
     attended: bool = False
     digits: str = ""
@@ -264,7 +276,7 @@ class Directory(Protocol):
 
         Raises RequestRefused, by ``code``: ``bad_target``; ``denied_target`` and ``target_not_allowed``
         (policy); ``not_answered``, ``handing_over``, ``not_supported``, ``not_recording`` and ``failed`` (not
-        now, or not here).
+        now, or not here); ``listen_first``, ``taken_over``, ``secret`` and ``in_queue`` (of a take-over).
         """
         ...
 

@@ -23,6 +23,10 @@ class Listener(Protocol):
         """
         ...
 
+    def voice(self, frame: bytes) -> None:
+        """20 ms (160 bytes) of µ-law from this one's microphone; heard while this one has the call."""
+        ...
+
     def leave(self) -> None:
         """Listen no more; harmless when repeated."""
         ...

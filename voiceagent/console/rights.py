@@ -109,6 +109,8 @@ RULES: tuple[tuple[str, str, Right], ...] = (
     ("POST", f"{_CALL}/actions/resume", Right.ACT),
     ("POST", f"{_CALL}/actions/transfer", Right.ACT),
     ("POST", f"{_CALL}/actions/send_digits", Right.ACT),
+    ("POST", f"{_CALL}/actions/take_over", Right.ACT),
+    ("POST", f"{_CALL}/actions/hand_back", Right.ACT),
     ("POST", f"{_CALL}/actions/note", Right.ACT),
     ("POST", f"{_CALL}/actions/pause_recording", Right.ACT),
     ("POST", f"{_CALL}/actions/resume_recording", Right.ACT),

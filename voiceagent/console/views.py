@@ -93,6 +93,7 @@ def call_data(view: CallView) -> Json:
         "tags": plain(view.tags),
         "recording": plain(view.recording),
         "listeners": plain(view.listeners),
+        "taken_over_by": plain(view.taken_over_by),
         "links": {
             "self": f"/v1/calls/{view.id}",
             "responses": f"/v1/calls/{view.id}/responses",

@@ -101,6 +101,7 @@ class RtpParty:
         """The peer's offer that what we agreed on answers, and what we wanted then."""
         self._holds = False
         self._entertains = False
+        self._voice: Callable[[], bytes] | None = None
         self.agreement: AudioAgreement | None = None
         self.direction = Direction.SENDRECV
         """What we want; an answer may narrow it."""
@@ -156,9 +157,18 @@ class RtpParty:
             if not self._holds:
                 self._play_music()
 
+    def speak_live(self, voice: Callable[[], bytes] | None) -> None:
+        """Play ``voice``, 20 ms of the line's G.711 a call, in place of silence; None ends it.
+
+        The music of a hold goes before it, other music after it.
+        """
+        self._voice = voice
+        if not self._holds:
+            self._play_music()
+
     def _play_music(self) -> None:
-        wanted = self._holds or self._entertains
-        self.port.play_music(self._media.music.loop(self._law or self._own_law) if wanted else None)
+        wanted = self._holds or (self._entertains and self._voice is None)
+        self.port.play_music(self._media.music.loop(self._law or self._own_law) if wanted else self._voice)
 
     def digit_way(self, takes_info: Callable[[], bool]) -> DigitWay:
         """Return how keys go to this peer: the setting, or what suits it best."""

@@ -75,6 +75,10 @@ class History:
             turn.text = text
         return turn is not None
 
+    def forget(self, item_id: str) -> None:
+        """An item was taken out of the conversation."""
+        self._turns.pop(item_id, None)
+
     # ── at the end of a link ────────────────────────────────────────────────────────────────────
     def fold(self, conversation: Conversation, sounding: Set[str] = frozenset()) -> None:
         """Add what happened in ``conversation`` since the last time.

@@ -13,21 +13,31 @@ from voiceagent.realtime.model_inputs import (
     RealtimeModelSendDigit,
     RealtimeModelSendEvent,
     RealtimeModelSendInterrupt,
+    RealtimeModelSendItemDelete,
     RealtimeModelSendPaused,
     RealtimeModelSendRawMessage,
     RealtimeModelSendResponseCreate,
     RealtimeModelSendSessionUpdate,
+    RealtimeModelSendTakenOver,
     RealtimeModelSendToolOutput,
     RealtimeModelSendUserInput,
     RealtimeModelSendWithdraw,
 )
 from voiceagent.realtime.requests import Origin, Outcome, OutcomeKind, ResponseRequest
-from voiceagent.realtime.sequencer_io import DigitReceived, InterruptAsked, Paused, Submitted, Withdrawn
+from voiceagent.realtime.sequencer_io import (
+    DigitReceived,
+    InterruptAsked,
+    Paused,
+    Submitted,
+    TakenOver,
+    Withdrawn,
+)
 from voiceagent.realtime.wire_frames import (
     append_frame,
     commit_frame,
     frame,
     item_create_frame,
+    item_delete_frame,
     message_item,
     session_update_frame,
     tool_output_item,
@@ -54,6 +64,8 @@ class Outbound:
 
     def __init__(self, link: RealtimeLink) -> None:
         self._link = link
+        self.audio_bytes = 0
+        """How much audio was given to the provider."""
         self.expected: dict[str, Expected] = {}
         """By our event id; the oldest are forgotten."""
         self.items: dict[str, float] = {}
@@ -70,6 +82,8 @@ class Outbound:
             RealtimeModelSendResponseCreate: self._create,
             RealtimeModelSendWithdraw: self._withdraw,
             RealtimeModelSendPaused: self._paused,
+            RealtimeModelSendTakenOver: self._taken_over,
+            RealtimeModelSendItemDelete: self._item_delete,
             RealtimeModelSendDigit: self._digit,
         }
 
@@ -91,6 +105,7 @@ class Outbound:
         if not self._link.profile.accepts_audio:
             raise ConfigError("audio", "the provider hears this call itself: no audio can be sent")
         if audio:
+            self.audio_bytes += len(audio)
             self._link.write_audio(append_frame(audio))
         if commit:
             self._link.write_audio(commit_frame(self.expect("other", "commit")), keep=True)
@@ -130,6 +145,12 @@ class Outbound:
 
     def _paused(self, event: RealtimeModelSendPaused) -> None:
         self._link.feed(Paused(event.on))
+
+    def _taken_over(self, event: RealtimeModelSendTakenOver) -> None:
+        self._link.feed(TakenOver(event.on))
+
+    def _item_delete(self, event: RealtimeModelSendItemDelete) -> None:
+        self._link.write(item_delete_frame(event.item_id, self.expect("other", "delete")))
 
     def _digit(self, event: RealtimeModelSendDigit) -> None:
         self._link.feed(DigitReceived(event.digit))

@@ -45,6 +45,11 @@ class RealtimeModel(ABC):
         """Send caller audio in the session's input format; the short road of :meth:`send`."""
         self.send(RealtimeModelSendAudio(audio, commit))
 
+    @property
+    def audio_ms(self) -> float:
+        """How much audio the provider was given on the present link; 0 where that is not counted."""
+        return 0.0
+
     @abstractmethod
     def playback_started(self, response_id: str, item_id: str) -> None:
         """Our playout sends the first sample of this item to the caller."""

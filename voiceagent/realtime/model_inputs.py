@@ -100,6 +100,20 @@ class RealtimeModelSendPaused:
 
 
 @dataclass(frozen=True, slots=True)
+class RealtimeModelSendTakenOver:
+    """A human speaks in the agent's place (``on``), or has handed back: until then nothing is said."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RealtimeModelSendItemDelete:
+    """Take an item out of the conversation."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class RealtimeModelSendDigit:
     """The caller pressed a key: ends droppable prompts. Nothing goes to the model."""
 
@@ -116,5 +130,7 @@ RealtimeModelSendEvent = (
     | RealtimeModelSendResponseCreate
     | RealtimeModelSendWithdraw
     | RealtimeModelSendPaused
+    | RealtimeModelSendTakenOver
+    | RealtimeModelSendItemDelete
     | RealtimeModelSendDigit
 )

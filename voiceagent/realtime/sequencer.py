@@ -37,6 +37,8 @@ Rules
     14  A lost link loses what was being sent (or retries it where allowed), keeps the queue, never replays
         frames, and listens for 1.5 s after a re-attach before it sends.
     15  At most 32 wait: the least urgent, newest one is rejected (``overloaded``).
+    16  While a human speaks in the agent's place nothing is sent that could be heard, and nothing is dropped
+        because the caller speaks or presses a key: it is not meant for the agent.
 """
 
 from __future__ import annotations
@@ -71,6 +73,7 @@ from voiceagent.realtime.sequencer_io import (
     SpeechStarted,
     SpeechStopped,
     Submitted,
+    TakenOver,
     TimeoutTriggered,
     Withdrawn,
 )
@@ -184,6 +187,7 @@ class Sequencer(CallerRules):
             round_trip_s=self._rtt,
             hold_s=self._gaps.hold_s,
             paused=self._paused,
+            taken_over=self._taken_over,
         )
 
     def _view(self, entry: Entry, now: float) -> QueuedView:
@@ -219,6 +223,7 @@ _RULES: dict[type, str] = {
     RoundTripMeasured: "_on_round_trip",
     SessionExpiring: "_on_expiring",
     Paused: "_on_paused",
+    TakenOver: "_on_taken_over",
     DigitReceived: "_on_digit",
     SessionMirrored: "_on_mirrored",
     ResponseCreated: "_on_created",

@@ -35,6 +35,8 @@ class CallerRules(WishRules):
                 self._barge_in(reply, now, out)
 
     def _drop_waiting(self, out: Effects, code: str) -> None:
+        if self._taken_over:
+            return  # the caller answers a human
         for entry in [entry for entry in self._queue if entry.droppable]:
             self._drop_for_caller(entry, out, code)
 

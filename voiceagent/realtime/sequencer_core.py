@@ -33,6 +33,8 @@ from voiceagent.realtime.sequencer_state import (
 Effects = list[SequencerEffect]
 ValueT = TypeVar("ValueT")
 NEVER = float("inf")
+TAKEN_OVER = "taken_over"
+"""Why nothing is said while a human speaks in the agent's place."""
 
 
 def spread(event_id: str) -> float:
@@ -73,6 +75,7 @@ class SequencerCore:
         "_seq",
         "_since",
         "_speaking_since",
+        "_taken_over",
         "_tokens",
         "_turn",
         "_turn_ended_at",
@@ -98,6 +101,7 @@ class SequencerCore:
         self._number = 0
         self._link = Link.ATTACHING
         self._paused = False
+        self._taken_over = False
         self._expires_at = 0.0
         self._expiry_stage = 0
         self._rtt = 0.0
@@ -195,7 +199,14 @@ class SequencerCore:
         return True
 
     def _unheard(self, entry: Entry, now: float, out: Effects, *, why: str) -> None:
-        """Caller speech took a response of which nothing was heard: drop it, or say it later."""
+        """Caller speech, or a human's, took a response of which nothing was heard: drop it, or say it later.
+
+        What gave way to a human is never dropped.
+        """
+        if why == TAKEN_OVER:
+            self._requeue(entry, now, out, why=why)
+            out.append(Notice("held", entry.id, None, {"reason": why}))
+            return
         if entry.droppable and not entry.protected:
             self._drop_for_caller(entry, out, why)
             return
@@ -245,6 +256,8 @@ class SequencerCore:
             return f"link_{self._link.value}"
         if entry.needs:
             return "needs_ack"
+        if self._taken_over and not entry.mute:
+            return TAKEN_OVER
         if entry.not_before > now:
             return "backoff"
         if entry.request.out_of_band:

@@ -140,6 +140,7 @@ class InvariantChecker:
         self._overdue = False
         self._probing = False
         self._acks: set[str] = set()
+        self._taken_over = False
 
     # ── reporting ───────────────────────────────────────────────────────────────────────────────
     def _fail(self, code: str, message: str) -> None:
@@ -168,7 +169,7 @@ class InvariantChecker:
         flushed = isinstance(event, io.InterruptAsked) and event.flush
         closed_before = self._closed
         self._overdue = False
-        droppable = self._droppable() if barged else []
+        droppable = self._droppable() if barged and not self._taken_over else []
         if event is not None:
             self._take(event, now)
         for effect in effects:
@@ -263,6 +264,11 @@ class InvariantChecker:
                 for wish in self._alive.values():
                     if wish is not None:
                         wish.cause = True  # cut before it was heard, it may be said again
+            case io.TakenOver():
+                self._taken_over = event.on
+                for wish in self._alive.values():
+                    if wish is not None:
+                        wish.cause = wish.cause or event.on
             case io.SpeechStopped():
                 if self._speaking_since is not None:
                     self._speaking_since, self._turn_over_at = None, now
@@ -395,6 +401,7 @@ class InvariantChecker:
 
     def _gate(self, wish: _Wish, now: float) -> None:
         name = wish.request.id
+        self._need(not self._taken_over, "I3", f"create {name} while a human speaks in the agent's place")
         self._need(self._may_over_speech(wish, now), "I3", f"create {name} while the caller speaks")
         since = self._awaiting_since
         self._need(

@@ -78,6 +78,17 @@ class Paused:
 
 
 @dataclass(frozen=True, slots=True)
+class TakenOver:
+    """A human speaks with the caller in the agent's place (``on``), or has handed back.
+
+    Until then nothing that could be heard is sent, not even safety requests; what speaks now is cut, and
+    what of it was not heard yet is said later.
+    """
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DigitReceived:
     """The caller pressed a key: ends droppable prompts, waiting or speaking, and nothing else."""
 
@@ -213,6 +224,7 @@ SequencerEvent = (
     | RoundTripMeasured
     | SessionExpiring
     | Paused
+    | TakenOver
     | DigitReceived
     | SessionMirrored
     | ResponseCreated

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from voiceagent.realtime.fault_table import worth_asking_again
 from voiceagent.realtime.requests import InterruptedBy, Outcome, OutcomeKind, Progress
-from voiceagent.realtime.sequencer_core import Effects, SequencerCore
+from voiceagent.realtime.sequencer_core import TAKEN_OVER, Effects, SequencerCore
 from voiceagent.realtime.sequencer_io import (
     Notice,
     OutputStarted,
@@ -97,9 +97,14 @@ class ReplyRules(SequencerCore):
             reply.out = True
             if reply.unwanted and not reply.audible:
                 reply.ended = reply.cut = True
-            elif reply.owner is Owner.UNSEEN and self._turn is Turn.SPEAKING and not reply.audible:
-                reply.cut_by = InterruptedBy.CALLER  # whoever asked for it: not over the caller's speech
-                self._hush(reply, now, out)
+            elif reply.owner is Owner.UNSEEN and not reply.audible:
+                # Whoever asked for it: not over the caller's speech, nor over a human's.
+                if self._taken_over:
+                    reply.cut_by, reply.taken = InterruptedBy.OPERATOR, True
+                    self._hush(reply, now, out)
+                elif self._turn is Turn.SPEAKING:
+                    reply.cut_by = InterruptedBy.CALLER
+                    self._hush(reply, now, out)
 
     def _meet(self, rid: str, now: float, out: Effects) -> Reply:
         """Note a response that shows itself by output only. It takes the slot only while we listen for it."""
@@ -310,7 +315,7 @@ class ReplyRules(SequencerCore):
             out.append(Notice("request_failed", entry.id, reply.rid, {"reason": "stalled"}))
         elif not heard and self._said_again(reply, entry):
             self._ghosts_keep(reply, entry)
-            self._unheard(entry, now, out, why="cut_unheard")
+            self._unheard(entry, now, out, why=TAKEN_OVER if reply.taken else "cut_unheard")
             return
         cut_by = None
         if kind is OutcomeKind.INTERRUPTED:
@@ -337,6 +342,8 @@ class ReplyRules(SequencerCore):
         """Whether an unheard, cut response goes back to the queue."""
         if reply.asked:
             return False
+        if reply.taken:
+            return True
         superseded = reply.provider_cut and reply.cut_by is InterruptedBy.NEWER
         if reply.cut_by is not InterruptedBy.CALLER and not superseded:
             return False

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 
 from voiceagent.realtime.requests import REQUEST_KEY, TRY_KEY, Outcome, OutcomeKind, Progress
-from voiceagent.realtime.sequencer_core import NEVER, Effects
+from voiceagent.realtime.sequencer_core import NEVER, TAKEN_OVER, Effects
 from voiceagent.realtime.sequencer_io import Notice, ResponseCreated, ResponseDone, SendCancel, ServerError
 from voiceagent.realtime.sequencer_replies import ReplyRules
 from voiceagent.realtime.sequencer_state import Entry, Link, Owner, Phase, Reply, Stage, Turn
@@ -133,7 +133,9 @@ class SlotRules(ReplyRules):
             if not oob:
                 out.append(Notice("response_not_ours", None, rid, {"owner": reply.owner.value}))
                 self._answered(reply, now, out)
-                if self._turn is Turn.SPEAKING and not self._auto_create:
+                if self._taken_over:
+                    self._unwanted(reply, None, now, out, TAKEN_OVER)
+                elif self._turn is Turn.SPEAKING and not self._auto_create:
                     self._unwanted(reply, None, now, out, "caller_speaking")
         elif entry.stage is Stage.ENDED:
             for waiter in self._waiters:
@@ -142,6 +144,8 @@ class SlotRules(ReplyRules):
                     waiter.rids.add(rid)
                     waiter.stopped = rid
             self._unwanted(reply, None, now, out, "no_longer_wanted")
+        elif self._taken_over and not entry.mute and not reply.audible:
+            self._unwanted(reply, entry, now, out, TAKEN_OVER)
         elif not entry.mute and not reply.audible and self._speech_blocks(entry, now):
             self._unwanted(reply, entry, now, out, "caller_speaking")
         else:

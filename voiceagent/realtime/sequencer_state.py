@@ -179,6 +179,7 @@ class Reply:
         "stalled",
         "status",
         "stopping",
+        "taken",
         "text",
         "unwanted",
     )
@@ -212,6 +213,8 @@ class Reply:
         self.provider_cut = False
         self.asked = False
         """Somebody asked for silence: what was cut is not said again."""
+        self.taken = False
+        """It was cut for a human who speaks in its place: what was not heard is said later."""
         self.cancel_eid = ""
         self.status = ""
         self.reason: str | None = None
@@ -290,3 +293,4 @@ class SequencerView:
     round_trip_s: float
     hold_s: float
     paused: bool = False
+    taken_over: bool = False

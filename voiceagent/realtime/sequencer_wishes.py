@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from voiceagent.realtime.requests import InterruptedBy, Outcome, OutcomeKind, Progress, When
-from voiceagent.realtime.sequencer_core import NEVER, Effects
+from voiceagent.realtime.sequencer_core import NEVER, TAKEN_OVER, Effects
 from voiceagent.realtime.sequencer_io import (
     Closing,
     InterruptAsked,
@@ -22,6 +22,7 @@ from voiceagent.realtime.sequencer_io import (
     SessionExpiring,
     Settled,
     Submitted,
+    TakenOver,
     Withdrawn,
 )
 from voiceagent.realtime.sequencer_queue import overload_victim
@@ -322,6 +323,21 @@ class WishRules(SlotRules):
     def _on_paused(self, event: Paused, now: float, out: Effects) -> None:
         self._paused = event.on
         out.append(Notice("on_hold" if event.on else "off_hold"))
+
+    def _on_taken_over(self, event: TakenOver, now: float, out: Effects) -> None:
+        """Rule 16. What is being sent is cancelled when it shows itself."""
+        if event.on == self._taken_over:
+            return
+        self._taken_over = event.on
+        out.append(Notice(TAKEN_OVER if event.on else "handed_back"))
+        if not event.on:
+            return
+        for entry in self._queue:
+            if not entry.mute:
+                out.append(Notice("held", entry.id, None, {"reason": TAKEN_OVER}))
+        for reply in [one for one in self._replies.values() if self._stoppable(one)]:
+            reply.taken = True
+            self._silence(reply, InterruptedBy.OPERATOR, now, out)
 
     def _on_expiring(self, event: SessionExpiring, now: float, out: Effects) -> None:
         self._expires_at = now + event.in_s

@@ -29,9 +29,11 @@ from voiceagent.realtime.model_events import (
 from voiceagent.realtime.model_inputs import (
     RealtimeModelSendDigit,
     RealtimeModelSendInterrupt,
+    RealtimeModelSendItemDelete,
     RealtimeModelSendPaused,
     RealtimeModelSendResponseCreate,
     RealtimeModelSendSessionUpdate,
+    RealtimeModelSendTakenOver,
     RealtimeModelSendToolOutput,
     RealtimeModelSendUserInput,
     RealtimeModelSendWithdraw,
@@ -308,6 +310,11 @@ class RealtimeSession:
         else:
             self._held = audio
 
+    @property
+    def audio_ms(self) -> float:
+        """Where in the provider's audio the next of :meth:`send_audio` will stand, in ms."""
+        return self.model.audio_ms + len(self._held) / self._per_ms
+
     def commit_audio(self) -> None:
         """End the caller's turn by hand (for sessions without turn detection)."""
         audio, self._held = self._held, b""
@@ -326,6 +333,16 @@ class RealtimeSession:
         """Tell that the call is on hold, or back: while on hold only safety requests speak."""
         if self._closed_reason is None:
             self.model.send(RealtimeModelSendPaused(on))
+
+    def take_over(self, on: bool = True) -> None:
+        """Tell that a human speaks in the agent's place, or hands back: until then nothing is said."""
+        if self._closed_reason is None:
+            self.model.send(RealtimeModelSendTakenOver(on))
+
+    def forget_item(self, item_id: str) -> None:
+        """Take an item out of the conversation."""
+        if self._closed_reason is None:
+            self.model.send(RealtimeModelSendItemDelete(item_id))
 
     def digit(self, digit: str) -> None:
         """Tell that the caller pressed a key: prompts that may be dropped end. The model is not told."""

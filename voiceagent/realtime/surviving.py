@@ -53,10 +53,12 @@ from voiceagent.realtime.model_inputs import (
     RealtimeModelSendDigit,
     RealtimeModelSendEvent,
     RealtimeModelSendInterrupt,
+    RealtimeModelSendItemDelete,
     RealtimeModelSendPaused,
     RealtimeModelSendRawMessage,
     RealtimeModelSendResponseCreate,
     RealtimeModelSendSessionUpdate,
+    RealtimeModelSendTakenOver,
     RealtimeModelSendToolOutput,
     RealtimeModelSendUserInput,
     RealtimeModelSendWithdraw,
@@ -119,6 +121,7 @@ class SurvivingModel(RealtimeModel):
         """All that was changed of the session since it was opened."""
         self._unanswered: dict[str, Mapping[str, Any]] = {}
         self._paused = False
+        self._taken_over = False
         self._closed = False
         self._minted = 0
         self._inner = first
@@ -142,6 +145,11 @@ class SurvivingModel(RealtimeModel):
     def inner(self) -> OpenAIRealtimeWebSocketModel:
         """The model behind the present link (or the one that was lost)."""
         return self._inner
+
+    @property
+    def audio_ms(self) -> float:
+        """See :class:`~voiceagent.realtime.model.RealtimeModel`."""
+        return self._inner.audio_ms
 
     @property
     def idle(self) -> bool:
@@ -207,6 +215,14 @@ class SurvivingModel(RealtimeModel):
                 self._digit(event)
             case RealtimeModelSendPaused():
                 self._paused = event.on
+                self._forward(event)
+            case RealtimeModelSendTakenOver():
+                self._taken_over = event.on
+                if event.on:
+                    self._stop_sounding(InterruptedBy.OPERATOR)
+                self._forward(event)
+            case RealtimeModelSendItemDelete():
+                self.history.forget(event.item_id)
                 self._forward(event)
             case RealtimeModelSendSessionUpdate():
                 event_id = event.event_id or self._new_id()
@@ -313,6 +329,8 @@ class SurvivingModel(RealtimeModel):
         return self._wishes.unasked({one.request_id for one in self._sounding.values()})
 
     def _drop_waiting(self, code: str) -> None:
+        if self._taken_over:
+            return
         for wish in self._waiting():
             if wish.droppable:
                 outcome = Outcome(OutcomeKind.INTERRUPTED, by=InterruptedBy.CALLER, code=code)
@@ -543,6 +561,7 @@ class SurvivingModel(RealtimeModel):
         per_ms = BYTES_PER_MS[link.conversation.mirror.input_format]
         for start in range(0, len(audio), AUDIO_CHUNK_MS * per_ms):
             link.write_audio(append_frame(audio[start : start + AUDIO_CHUNK_MS * per_ms]), keep=True)
+        link.outbound.audio_bytes += len(audio)
         waiting = [wish.request.id for wish in self._waiting()]
         for response in link.conversation.responses.values():
             if response.follow_up is not None:
@@ -558,6 +577,8 @@ class SurvivingModel(RealtimeModel):
             model.send(RealtimeModelSendSessionUpdate(session, event_id))
         if self._paused:
             model.send(RealtimeModelSendPaused(True))
+        if self._taken_over:
+            model.send(RealtimeModelSendTakenOver(True))
 
     def _ask_again(self) -> None:
         """Submit what waits, in the order of asking, once the words of the lost link have been heard."""

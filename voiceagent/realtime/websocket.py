@@ -255,6 +255,13 @@ class OpenAIRealtimeWebSocketModel(RealtimeModel):
         """Our playout will play no more of this item."""
         self.link.playback_ended(response_id, item_id, heard_ms, cut=cut)
 
+    @property
+    def audio_ms(self) -> float:
+        """See :class:`~voiceagent.realtime.model.RealtimeModel`."""
+        if self._link is None:
+            return 0.0
+        return self._link.outbound.audio_bytes / BYTES_PER_MS[self._link.conversation.mirror.input_format]
+
     def snapshot(self) -> Mapping[str, Any]:
         """Return the state as plain values."""
         return self._link.snapshot() if self._link is not None else {"up": False, "closed": None}

@@ -12,6 +12,8 @@ SILENT_TYPES = frozenset(
     {
         "call.state",
         "caller.speech_stopped",
+        "operator.speech_started",
+        "operator.speech_stopped",
         "response.ended",
         "link.sent",
         "leg.ended",
@@ -255,6 +257,21 @@ class Happenings:
             case "operator.tag":
                 tags = ", ".join(str(tag) for tag in entry.get("tags") or ())
                 return Told(t, f"{entry.get('operator')} tags the call: {tags or 'no tag'}", "operator")
+            case "operator.listen":
+                return Told(t, f"{entry.get('operator')} listens", "operator")
+            case "operator.listen_ended":
+                took = clock(float(entry.get("seconds") or 0.0))
+                return Told(t, f"{entry.get('operator')} listens no more, after {took}", "operator")
+            case "operator.take_over":
+                return Told(t, f"{entry.get('operator')} speaks in the agent's place", "operator")
+            case "operator.hand_back":
+                took = clock(float(entry.get("seconds") or 0.0))
+                if entry.get("reason") == "voice_lost":
+                    text = f"the voice of {entry.get('operator')} is lost: the agent goes on, after {took}"
+                    return Told(t, text, "trouble")
+                return Told(t, f"{entry.get('operator')} hands back after {took}", "operator")
+            case "operator.said":
+                return Told(t, f"the human said {quote(str(entry.get('text') or ''))}", "operator")
             case "line.played":
                 return Told(t, f"a recorded line is played: {entry.get('line')}", "agent")
             case "line.resumed":

@@ -180,6 +180,9 @@ class ReplayLeg:
     def play_music(self, on: bool) -> None:
         """See :meth:`play`."""
 
+    def speak_live(self, voice: Callable[[], bytes] | None) -> None:
+        """See :meth:`play`."""
+
     def tap(self, tap: LegTap | None) -> None:
         self._tap = tap
 

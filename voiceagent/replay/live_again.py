@@ -223,6 +223,16 @@ class _Life:
                 self._refusable(call.listening.join, entry["operator"])
             case "listen_ended":
                 call.listening.leave(entry["listener"], entry["dropped"])
+            case "take_over":
+                self._wish(call.operating.take_over(entry["operator"]))
+            case "hand_back":
+                self._wish(call.operating.hand_back(entry["operator"]))
+            case "voice_lost":
+                call.take_over.voice_lost()
+            case "words":
+                call.take_over.words.put_silence(entry["at"], entry["ms"])
+            case "handed_back":
+                call.take_over.finish()
             case "note":
                 told = entry["text"], entry["operator"], entry["id"], entry["metadata"]
                 self._refusable(take_note, call, *told)

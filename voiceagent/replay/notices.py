@@ -21,6 +21,8 @@ NOTICES: Mapping[str, str] = {
     "speech_end_missing": "the end of the caller's speech never came: after 60 s it no longer counts",
     "on_hold": "the call is on hold: only safety lines are sent",
     "off_hold": "the call is back from hold",
+    "taken_over": "a human speaks in the agent's place: nothing that could be heard is sent",
+    "handed_back": "the human has handed back: the agent may speak again",
     # the one place for a response
     "create_refused": "the provider turned a create down; on an overlap it is tried again after a pause",
     "create_unanswered": "neither created nor refused in time: the place is unknown",
@@ -60,6 +62,7 @@ REASONS: Mapping[str, str] = {
     "needs_ack": "what it builds on is not confirmed yet",
     "backoff": "it was refused and pauses",
     "on_hold": "the call is on hold",
+    "taken_over": "a human speaks in the agent's place",
     "out_of_band_limit": "four silent responses run already",
     "link_attaching": "the connection is being set up",
     "link_down": "the connection is lost",

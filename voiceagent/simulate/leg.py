@@ -151,6 +151,9 @@ class SimLeg:
     def play_music(self, on: bool) -> None:
         """Nothing sounds here."""
 
+    def speak_live(self, voice: Callable[[], bytes] | None) -> None:
+        """Nothing sounds here."""
+
     def tap(self, tap: LegTap | None) -> None:
         """Nothing sounds here: a recording is silence of the right length."""
 

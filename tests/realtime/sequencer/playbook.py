@@ -285,6 +285,9 @@ class Playbook:
     def _hold(self, args: list[str], opts: dict[str, str]) -> io.Paused:
         return io.Paused(args[0] == "on")
 
+    def _human(self, args: list[str], opts: dict[str, str]) -> io.TakenOver:
+        return io.TakenOver(args[0] == "on")
+
 
 def ladder(text: str, **config: Any) -> Playbook:
     """Play one ladder from an attached link; return the playbook for further looks."""
