@@ -81,6 +81,8 @@ class Timeline:
         self._requests: dict[str, _Request] = {}
         self._last = 0.0
         self._ended = False
+        self.answered: Callable[[float], None] = lambda latency_s: None
+        """Called when a turn is answered, with how long the caller waited."""
         self.steps: Mapping[str, Callable[[object, float], None]] = {
             "Submitted": self._submitted,
             "SendCreate": self._created,
@@ -185,7 +187,9 @@ class Timeline:
         if _field(body, "progress") == "audible" and not request.audible:
             request.audible = True
             created = request.asked if request.created is None else request.created
-            self._turns.reply(t, request.response, request.asked, created)
+            turn = self._turns.reply(t, request.response, request.asked, created)
+            if turn is not None:
+                self.answered(turn.latency_s)
 
     def _settled(self, body: object, t: float) -> None:
         self._requests.pop(_of(body, "request_id"), None)
