@@ -1,7 +1,7 @@
 """Which SIP dialog is written into which call's journal.
 
 ``in.sip`` is a message that came, ``sip.sent`` one that left, ``in.sip_order`` what a leg of ours wanted of
-the endpoint, ``in.sip_woke`` that timers fired and did something; ``late_ms`` in them says for how long a timer
+the endpoint, ``in.sip_woke`` that timers fired and did something; ``late_ms`` in them says how long a timer
 had been due. A message belongs to the call whose Call-ID it carries; what came before there was a call (a
 challenge, the INVITE itself) is held until there is one.
 """
