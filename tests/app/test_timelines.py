@@ -8,7 +8,7 @@ import pytest
 
 from tests.app.test_live_parts import node, observed_story
 from tests.kit.virtual_loop import settle, virtual
-from voiceagent.app import timelines
+from voiceagent.app import directory, timelines
 from voiceagent.app.timelines import Timelines, read_timeline
 from voiceagent.records.journal import Journal
 
@@ -23,18 +23,31 @@ def a_journal() -> Journal:
 
 @virtual
 async def test_the_directory_shows_the_time_line_of_a_live_call(caplog: pytest.LogCaptureFixture) -> None:
-    directory, _ = node()
-    story = observed_story(directory)
+    known, _ = node()
+    story = observed_story(known)
     await settle()
-    assert (await directory.timeline(story.call.id))["live"]
+    assert (await known.timeline(story.call.id))["live"]
     with pytest.raises(KeyError):
-        await directory.timeline("nobody")
+        await known.timeline("nobody")
     story.call.end("done")
     await settle()
-    told = await directory.timeline(story.call.id)
+    told = await known.timeline(story.call.id)
     assert not told["live"]
     assert told["marks"][-1]["text"].startswith("the call ended: ")
     assert caplog.text == ""
+
+
+@virtual
+async def test_a_call_that_the_directory_forgets_takes_its_time_line_with_it() -> None:
+    node_directory, _ = node()
+    story = observed_story(node_directory)
+    await settle()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(directory, "ENDED_KEPT", 0)
+        story.call.end("done")
+        await settle()
+    with pytest.raises(KeyError):
+        await node_directory.timeline(story.call.id)
 
 
 async def test_a_live_call_grows_with_the_clock_until_it_is_forgotten() -> None:

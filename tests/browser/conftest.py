@@ -136,4 +136,19 @@ async def staffed(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     assert desk.complaints == []
 
 
+@pytest_asyncio.fixture(loop_scope="module")
+async def bare(browser: Browser) -> AsyncIterator[Desk]:
+    """A desk whose database cannot be asked; what the browser notes of that is no complaint."""
+    directory = FakeDirectory()
+    server = ConsoleServer(an_app(directory, stream_tick_s=0.05), "127.0.0.1", 0)
+    desk = Desk(directory, await server.start(), browser, [])
+    try:
+        yield desk
+    finally:
+        for context in browser.contexts:
+            await context.close()
+        await server.close()
+    assert [one for one in desk.complaints if "status of 503" not in one] == []
+
+
 __all__ = ["VIEWER", "Desk"]

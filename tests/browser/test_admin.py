@@ -197,8 +197,8 @@ async def test_a_viewer_sees_their_own_account_only(desk: Desk) -> None:
     await expect(page.get_by_role("button", name="Verify")).to_have_count(0)
 
 
-async def test_without_a_database_the_page_says_what_helps_and_tries_again(desk: Desk) -> None:
-    page = await desk.signed_in()
+async def test_without_a_database_the_page_says_what_helps_and_tries_again(bare: Desk) -> None:
+    page = await bare.signed_in()
     await go(page, "#/admin/users")
     notice = page.locator("va-admin-users .state-note")
     await expect(notice).to_contain_text("voiceagent doctor")
@@ -206,7 +206,6 @@ async def test_without_a_database_the_page_says_what_helps_and_tries_again(desk:
     await page.route("**/v1/users", lambda route: route.fulfill(json=users))
     await notice.get_by_role("button", name="Try again").click()
     await expect(page.get_by_role("row").filter(has_text="ann")).to_be_visible()
-    desk.complaints[:] = [one for one in desk.complaints if "status of 503" not in one]
 
 
 async def test_hostile_names_and_details_stay_words(staffed: Desk) -> None:

@@ -35,6 +35,12 @@ COLOUR = """([seconds, row]) => {
   return found;
 }"""
 CALLER, AGENT = 36, 66
+
+
+def near(value: float, within: float = 0.01) -> Any:
+    return pytest.approx(value, abs=within)  # pyright: ignore[reportUnknownMemberType]
+
+
 BLUE, TEAL = "29,79,196", "15,118,110"
 DARK_TEAL = "79,209,191"
 
@@ -117,11 +123,11 @@ async def test_a_dark_scheme_has_its_own_colours_and_a_dense_screen_its_own_pixe
     wide = await page.evaluate(
         "(() => { const c = document.querySelector('canvas'); return c.width / c.clientWidth })()"
     )
-    assert wide == pytest.approx(3, abs=0.01)
+    assert wide == near(3)
 
 
 async def test_pointing_at_a_mark_a_bar_or_a_wait_tells_what_it_is(desk: Desk) -> None:
-    page = await shown(desk)
+    page = await shown(desk, a_line(operator=[[52.0, 58.0]]))
     label = page.locator(".tl-label")
     stage = page.locator(".tl-stage")
 
@@ -141,7 +147,9 @@ async def test_pointing_at_a_mark_a_bar_or_a_wait_tells_what_it_is(desk: Desk) -
     await expect(label).to_have_text("0:19 caller: spoke for 2.0 s")
     await at(13.0, 92)
     await expect(label).to_have_text("0:11 waited 1.3 s for the reply (800 ms transcript, 500 ms model)")
-    await at(55, 12)
+    await at(55, AGENT)
+    await expect(label).to_have_text("0:52 operator: spoke instead of the agent for 6.0 s")
+    await at(46, 12)
     await expect(label).to_be_hidden()
 
 
@@ -172,14 +180,14 @@ async def test_zoom_in_and_to_fit(desk: Desk) -> None:
     before = await x_of(page, 31) - await x_of(page, 30)
     await page.get_by_role("button", name="Zoom in").click()
     await expect(fit).to_be_enabled()
-    assert await x_of(page, 31) - await x_of(page, 30) == pytest.approx(2 * before)
+    assert await x_of(page, 31) - await x_of(page, 30) == near(2 * before)
     await page.locator(".tl-stage").focus()
     await page.keyboard.press("+")
-    assert await x_of(page, 31) - await x_of(page, 30) == pytest.approx(4 * before)
+    assert await x_of(page, 31) - await x_of(page, 30) == near(4 * before)
     await page.keyboard.press("End")  # beyond the part that is shown: it comes into view
     assert 50 < await x_of(page, 50) < 900
     await fit.click()
-    assert await x_of(page, 31) - await x_of(page, 30) == pytest.approx(before)
+    assert await x_of(page, 31) - await x_of(page, 30) == near(before)
 
 
 async def test_a_table_tells_the_same_without_the_picture(desk: Desk) -> None:
@@ -194,6 +202,16 @@ async def test_a_table_tells_the_same_without_the_picture(desk: Desk) -> None:
         "0:11waitwaited 1.3 s for the reply (800 ms transcript, 500 ms model)"
     )
     await expect(page.get_by_role("group", name="Time line of 1:00, wait 1.6 s median")).to_be_visible()
+
+
+async def test_of_a_cut_reply_that_nobody_counted_only_the_heard_part_is_told(desk: Desk) -> None:
+    line = a_line()
+    line["generated"][1]["to"] = line["heard"][1]["to"]
+    page = await shown(desk, line)
+    await page.get_by_text("Time line as a table").click()
+    await expect(page.locator("va-timeline tbody tr").filter(has_text="then cut")).to_have_text(
+        "0:13agentheard 6.1 s, then cut"
+    )
 
 
 async def test_a_live_line_grows_by_itself_and_is_drawn_four_times_a_second_at_most(desk: Desk) -> None:
@@ -217,7 +235,7 @@ async def test_a_live_line_grows_by_itself_and_is_drawn_four_times_a_second_at_m
     await page.evaluate("clearInterval(window.many)")
     await page.clock.run_for(5000)
     now = await page.evaluate("document.getElementById('shown').now()")
-    assert now["duration_s"] == pytest.approx(25, abs=0.1)
+    assert now["duration_s"] == near(25, 0.1)
     assert now["caller"] == [[10.0, 11.0], [19.0, now["duration_s"]]]
     # Nobody tells any more: it does not go on for ever.
     await page.clock.run_for(60_000)

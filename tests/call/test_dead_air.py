@@ -97,3 +97,17 @@ def test_it_agrees_with_a_count_of_frames(steps: list[tuple[str, int]]) -> None:
             if ours:
                 longest = max(longest, run)
     assert meter.so_far(tick * 0.02) == pytest.approx(longest * 0.02, abs=1e-6)
+
+
+def test_the_silence_that_goes_on() -> None:
+    meter = DeadAir()
+    assert meter.lasting(1.0) == 0.0
+    meter.our_turn(1.0, True)
+    assert meter.lasting(3.0) == pytest.approx(2.0)
+    meter.queue(3.0, 1.0, True)
+    assert meter.lasting(3.5) == 0.0, "we are heard"
+    assert meter.lasting(6.0) == pytest.approx(2.0)
+    assert meter.so_far(6.0) == pytest.approx(2.0)
+    meter.our_turn(7.0, False)
+    assert meter.lasting(9.0) == 0.0
+    assert meter.so_far(9.0) == pytest.approx(3.0)

@@ -77,8 +77,9 @@ class FakeDirectory:
         self.acts: list[tuple[str, Act, str]] = []
         self._act_keys: set[tuple[str, str, str]] = set()
         self.listened: list[FakeListener] = []
-        self.flow_set = a_flow_set()
+        self.flow_set: dict[str, Any] = a_flow_set()
         self.refuse_flows: FlowsRefused | None = None
+        self.alert_views: list[dict[str, Any]] = []
         self.trunk_views: list[dict[str, Any]] = [a_trunk()]
 
     # ── the port ─────────────────────────────────────────────────────────────────────────────────
@@ -244,6 +245,9 @@ class FakeDirectory:
         self.flow_set = {**self.flow_set, "version": self.flow_set["version"] + 1, "loaded_by": operator}
         return self.flow_set
 
+    def alerts(self) -> Sequence[Mapping[str, Any]]:
+        return self.alert_views
+
     def trunks(self) -> Sequence[Mapping[str, Any]]:
         return self.trunk_views
 
@@ -290,6 +294,22 @@ class FakeDirectory:
         view = self.response(call_id, response_id)
         ending = {"kind": kind, "heard_ms": 0, "heard_text": "", "reason": "", **outcome}
         return self.put_response(replace(view, state=kind, reason=ending["reason"], outcome=ending))
+
+    def alert(self, kind: str, **facts: Any) -> dict[str, Any]:
+        """Raise an alert, or clear it: with its ``id`` and ``cleared_at``."""
+        values: dict[str, Any] = {
+            "id": f"alert_{len(self.alert_views) + 1}",
+            "kind": kind,
+            "since": 1_800_000_000.0,
+            "call_id": "",
+            "text": f"Something is wrong: {kind}.",
+            "cleared_at": None,
+        }
+        alert = values | facts
+        self.alert_views = [alert, *(one for one in self.alert_views if one["id"] != alert["id"])]
+        what = "alert.raised" if alert["cleared_at"] is None else "alert.cleared"
+        self.emit(what, alert["call_id"], alert)
+        return alert
 
     def emit(self, kind: str, call_id: str, data: Mapping[str, Any]) -> None:
         self._last_id += 1

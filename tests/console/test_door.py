@@ -48,6 +48,7 @@ TABLE: dict[tuple[str, str], str] = {
     ("GET", "/v1/flows"): "viewer",
     ("POST", "/v1/flows/reload"): "supervisor",
     ("GET", "/v1/deliveries"): "viewer",
+    ("GET", "/v1/alerts"): "viewer",
     ("POST", "/v1/deliveries/{n}/retry"): "supervisor",
     ("GET", "/v1/calls"): "viewer",
     ("WS", "/v1/calls/{call_id}/listen"): "supervisor",

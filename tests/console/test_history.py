@@ -160,19 +160,31 @@ async def test_whatever_stands_in_the_filters_is_data(
         assert answer.json()["field"] in filters
 
 
+async def test_an_address_with_a_nul_is_nowhere(client: httpx.AsyncClient) -> None:
+    for path in ("/v1/history/a%00", "/v1/history/%00/journal", "/v1/calls/%00"):
+        assert (await client.get(path)).json()["code"] == "not_found"
+    answer = await client.get("/v1/audit", params={"actor": "\x00"})
+    assert (answer.status_code, answer.json()["field"]) == (422, "actor")
+
+
 async def test_one_call_has_what_was_said_and_asked_in_the_shape_of_a_live_one(
     client: httpx.AsyncClient, store: Database
 ) -> None:
     lines = [LineRecord(0.5, "agent", "Hello", "Hello there", True)]
     ending = {"kind": "completed", "heard_ms": 900}
     asked = [ResponseRecord("req_1", "operator", "Say hi", {"a": "b"}, 1002.5, "completed", "", ending)]
-    call = record("call_1", figures={"recordings": ["call_1.wav", "b.wav"]}, recording="call_1.wav")
+    call = record(
+        "call_1",
+        figures={"recordings": ["call_1.wav", "b.wav"], "recordings_at": [2.5]},
+        recording="call_1.wav",
+    )
     await store.run(lambda c: history.write(c, call, lines, asked))
     answer = await client.get("/v1/history/call_1")
     shown = KeptCallDetail.model_validate(answer.json())
     assert (shown.transcript[0].text, shown.transcript[0].full_text) == ("Hello", "Hello there")
     assert (shown.responses[0].ended, shown.responses[0].outcome) == (True, ending)
     assert shown.recordings == ["call_1.wav", "b.wav"]
+    assert shown.recordings_at == [2.5, 0.0]
     assert shown.links["recording"] == "/v1/history/call_1/recording"
 
 

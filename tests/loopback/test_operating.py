@@ -118,3 +118,58 @@ async def test_a_trunk_whose_server_is_silent_is_told_live_and_its_cap_is_shown(
                 break
         else:
             pytest.fail("nothing was told")
+
+
+RECORDED = """
+from voiceagent.ivr import Call, flow
+
+@flow("talker", numbers=["100"])
+async def talker(call: Call) -> None:
+    await call.record()
+    while True:
+        await call.say("One two three four five.")
+"""
+
+
+async def test_a_call_is_noted_tagged_and_found_again_with_its_recording(tmp_path: Path) -> None:
+    path = tmp_path / "flows.py"
+    path.write_text(RECORDED, encoding="utf-8")
+    folder = str(tmp_path / "recordings")
+    async with (
+        Phone() as phone,
+        service(tmp_path, flows=[str(path)], recordings_dir=folder) as running,
+        operator(running) as client,
+    ):
+        assert running.addresses is not None
+        call = phone.dial(f"sip:100@{running.addresses.sip}")
+        await call.answered()
+        await call.until_speaking()
+        (shown,) = (await client.get("/v1/calls")).json()["calls"]
+        here, there = shown["links"]["self"], f"/v1/history/{shown['id']}"
+        assert (await client.get(there)).json()["code"] == "not_in_history"
+        assert (await client.post(f"{here}/tags", json={"tag": "vip"})).json() == {"tags": ["vip"]}
+        note = {"instructions": "The parcel is late.", "note_only": True}
+        assert (await client.post(f"{here}/responses", json=note)).json()["state"] == "noted"
+        for what, state in (("pause", "paused"), ("resume", "running")):
+            done = await client.post(f"{here}/actions/{what}_recording")
+            assert done.json()["recording"] == {"state": state, "files": [f"{shown['id']}.wav"]}
+        assert (await client.post(f"{here}/actions/hangup")).json()["tags"] == ["vip"]
+        await call.over(20)
+        assert await running.archive.flush(10.0)
+        (found,) = (await client.get("/v1/history?q=parcel&tag=vip&recorded=true")).json()["calls"]
+        assert found["id"] == shown["id"]
+        kept = (await client.get(there)).json()
+        assert ("note", "The parcel is late.") in [
+            (one["speaker"], one["text"]) for one in kept["transcript"]
+        ]
+        assert "noted" in [one["state"] for one in kept["responses"]]
+        sound = await client.get(kept["links"]["recording"], headers={"Range": "bytes=0-3"})
+        assert (sound.status_code, sound.content) == (206, b"RIFF")
+        lines = (await client.get(kept["links"]["journal"])).text.splitlines()
+        told = [json.loads(line)["type"] for line in lines]
+        assert told[-1] == "call.ended"
+        assert {"operator.tag", "operator.note", "operator.pause_recording"} <= set(told)
+        exported = await client.get("/v1/history/export")
+        assert found["id"] in exported.text
+        log = (await client.get("/v1/audit?action=call.")).json()["lines"]
+        assert {line["action"] for line in log} >= {"call.tag", "call.note", "call.pause_recording"}

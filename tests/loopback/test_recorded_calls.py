@@ -91,7 +91,8 @@ async def test_both_channels_hold_what_the_phone_said_and_heard(tmp_path: Path) 
         call = phone.dial(f"sip:100@{running.addresses.sip}")
         await call.answered()
         await call.until_speaking()
-        await until(lambda: len(list(next(iter(running.directory.live)).ledger)) == 2)
+        [live] = running.directory.live
+        await until(lambda: len(list(live.ledger)) == 2)
         await call.until_speaking()
         await call.wait(0.6)
         await call.play(call.encode(sine(500, 900)))  # cuts the agent
@@ -105,6 +106,8 @@ async def test_both_channels_hold_what_the_phone_said_and_heard(tmp_path: Path) 
     finished = entry_of(tmp_path, "recording.finished")
     assert path.name == finished["file"]
     assert path.name.endswith("-all.wav")
+    began = entry_of(tmp_path, "recording.started")["t"]
+    assert live.recorder.begun == [pytest.approx(began, abs=0.01)], "a player lays it on the call's own time"
     assert finished["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert finished["seconds"] == pytest.approx(recording.seconds, abs=0.001)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -18,11 +18,17 @@ from voiceagent.realtime.webhook_signature import WebhookVerifier
 pytestmark = pytest.mark.loopback
 
 FLOW = """
+import asyncio
 from voiceagent.ivr import Call, flow
 
 @flow("short", numbers=["100"])
 async def short(call: Call) -> None:
     await call.hangup("Bye.")
+
+@flow("sleeper", numbers=["200"])
+async def sleeper(call: Call) -> None:
+    await call.say("Hi.")
+    await asyncio.Event().wait()
 """
 TAKEN = b"HTTP/1.1 204 No Content\r\n\r\n"
 
@@ -73,6 +79,29 @@ async def test_a_call_is_told_from_its_start_to_its_end(tmp_path: Path, flows: l
     assert history.status_code == 200
     assert listed["endpoints"][0]["url"] == f"http://127.0.0.1:{port}"
     assert "s3cret" not in json.dumps(listed)
+
+
+async def test_an_alert_is_told_everywhere(tmp_path: Path, flows: list[str]) -> None:
+    seen: list[bytes] = []
+    async with receiver(TAKEN, seen) as port:
+        hooks = a_webhook(port, events=["alert.raised", "alert.cleared"])
+        settings: dict[str, Any] = {"call__max_calls": 1, "alerts__calm_s": 0.0}
+        async with service(tmp_path, flows=flows, webhooks=hooks, **settings) as running, Phone() as phone:
+            assert running.addresses is not None
+            call = phone.dial(f"sip:200@{running.addresses.sip}")
+            await until(lambda: seen)
+            async with operator(running) as client:
+                (listed,) = (await client.get("/v1/alerts")).json()["alerts"]
+                figures = (await client.get("/metrics")).text
+            call.hang_up()
+            await until(lambda: len(seen) == 2)
+    raised, cleared = (verified(one) for one in seen)
+    assert (raised["type"], cleared["type"]) == ("alert.raised", "alert.cleared")
+    assert raised["data"] == listed
+    assert (listed["kind"], listed["text"]) == ("capacity", "1 of 1 calls.")
+    assert cleared["data"]["id"] == listed["id"]
+    assert 'voiceagent_alerts{kind="capacity"} 1.0' in figures
+    assert 'voiceagent_provider_up{provider="embedded"} 1.0' in figures
 
 
 async def test_the_next_process_sends_what_waited(tmp_path: Path, flows: list[str]) -> None:

@@ -133,5 +133,8 @@ def test_a_call_with_notes_and_pauses_is_lived_again(tmp_path: Path) -> None:
 
 def test_a_note_that_is_not_taken_again_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = record_story(tmp_path, NOTES, noted)
-    monkeypatch.setattr("voiceagent.replay.live_again.take_note", lambda *_: None)
+
+    def nothing(*_: object) -> None: ...
+
+    monkeypatch.setattr("voiceagent.replay.live_again.take_note", nothing)
     assert not replay_journal(journal).same

@@ -111,6 +111,16 @@ def test_what_is_open_in_a_live_call_grows_and_ends_with_the_call() -> None:
     assert told["heard"][0]["to"] == 3.0
 
 
+def test_who_took_over_stands_there_until_the_call_is_handed_back() -> None:
+    taken = [e(2.0, "operator.take_over", operator="kim")]
+    assert lanes(taken, 3.0)["operator"] == [[2.0, 3.0]]
+    back = e(5.0, "operator.hand_back", operator="kim", reason="voice_lost", seconds=3.0)
+    told = lanes([*taken, back, e(9.0, "call.ended")])
+    assert told["operator"] == [[2.0, 5.0]]
+    assert told["marks"][1]["text"] == "the call goes back to the agent: voice lost"
+    assert lanes([*taken, e(9.0, "call.ended")])["operator"] == [[2.0, 9.0]]
+
+
 # ── turns ────────────────────────────────────────────────────────────────────────────────────────
 def turn(number: int, stopped: float, heard: float) -> list[Entry]:
     request = {"id": f"r{number}", "origin": "turn"}
@@ -136,6 +146,19 @@ def test_each_turn_says_how_long_the_caller_waited_and_for_what() -> None:
         }
     ]
     assert told["latency"] == {"p50_ms": 500.0, "p95_ms": 500.0}
+
+
+def test_a_caller_on_hold_waits_for_no_reply() -> None:
+    stopped = turn(1, 2.0, 9.0)
+    told = lanes([*stopped[:2], e(3.0, "call.held", agreed=True), e(8.0, "call.resumed"), *stopped[2:]])
+    assert told["turns"] == []
+
+
+def test_what_was_audible_once_answers_no_later_turn() -> None:
+    first, later = turn(1, 2.0, 2.5), turn(2, 5.0, 5.9)
+    again = s(5.5, "Progressed", request_id="r1", progress="audible")
+    told = lanes([*first[:-1], *later[:5], again, *later[5:]])
+    assert [(one["at"], one["response_id"]) for one in told["turns"]] == [(2.0, "p1"), (5.0, "p2")]
 
 
 def test_percentiles_are_those_of_the_turns() -> None:

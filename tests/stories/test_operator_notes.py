@@ -191,20 +191,21 @@ async def test_a_full_queue_refuses_one_more_and_has_place_again_when_one_has_go
     story.provider.default = Reply(audio_ms=4000)
     await asyncio.sleep(1)
 
-    def ask(when: str = "idle") -> str:
-        return directory.trigger(
-            "call_1", Trigger("Speak.", {}, when), idempotency_key=None, operator="ann"
-        ).id
+    def ask(when: str = "idle", coalesce: str | None = None) -> str:
+        wish = Trigger("Speak.", {}, when, coalesce=coalesce)
+        return directory.trigger("call_1", wish, idempotency_key=None, operator="ann").id
 
     ask()
     await story.agent_speaks()
-    waiting = [ask(), ask()]
+    waiting = [ask(), ask(coalesce="eta")]
     for when in When:
         with pytest.raises(RequestRefused) as refused:
             ask(when.value)
         assert refused.value.code == "queue_full"
     assert "voiceagent_response_queue_full_total 3.0" in metrics.render()
     assert [one.id for one in directory.call("call_1").responses if one.state == "queued"] == waiting
+    ask(coalesce="eta")
+    assert directory.response("call_1", waiting[1]).state == "superseded", "it takes that one's place"
     directory.trigger("call_1", Trigger("x", {}, note_only=True), idempotency_key=None, operator="ann")
     directory.withdraw("call_1", waiting[0], operator="ann")
     ask()

@@ -204,6 +204,7 @@ def entry_of(call: Call, provider: str, node: str) -> Entry:
             "late": leg.late,
             **leg.details,
             "recordings": list(call.recorder.files),
+            "recordings_at": list(call.recorder.begun),
         },
     )
     said = [

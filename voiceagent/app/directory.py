@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
+from voiceagent.app.alarms import Alarms
 from voiceagent.app.events import EventHub
 from voiceagent.app.reload import FlowDesk
 from voiceagent.app.timelines import Timelines
@@ -34,11 +35,13 @@ from voiceagent.ids import Tokens
 from voiceagent.observe.logs import hide_secrets
 from voiceagent.observe.metrics import Metrics
 from voiceagent.realtime.model_events import RealtimeModelNoticeEvent
-from voiceagent.realtime.requests import InterruptedBy, Origin, Outcome, When
+from voiceagent.realtime.requests import InterruptedBy, Origin, Outcome, Progress, When
 
 ENDED_KEPT = 200
 IDEMPOTENCY_KEPT = 10_000
 Key = TypeVar("Key")
+_ALIVE = frozenset({"response_active", "create_in_flight"})
+"""Reasons of a request that waits because another response is alive."""
 
 
 class NodeDirectory:
@@ -55,6 +58,7 @@ class NodeDirectory:
         trunks: Callable[[], Sequence[Mapping[str, Any]]] = lambda: (),
         flows: FlowDesk | None = None,
         journal_dir: Path | None = None,
+        alarms: Alarms | None = None,
     ) -> None:
         self._hub = hub
         self._metrics = metrics
@@ -63,7 +67,11 @@ class NodeDirectory:
         self._readiness = readiness
         self._trunks = trunks
         self._flows = flows
+        self._alarms = alarms
         self._timelines = Timelines(journal_dir)
+        self._timelines.answered = self._turn_answered
+        self._queued: set[tuple[str, str]] = set()
+        """(call, request) of every request that waits."""
         self._live: dict[str, Call] = {}
         self._ended: OrderedDict[str, Call] = OrderedDict()
         self._keys: OrderedDict[tuple[str, str], str] = OrderedDict()
@@ -208,6 +216,9 @@ class NodeDirectory:
     def trunks(self) -> Sequence[Mapping[str, Any]]:
         return self._trunks()
 
+    def alerts(self) -> Sequence[Mapping[str, Any]]:
+        return () if self._alarms is None else self._alarms.views()
+
     def flows(self) -> Mapping[str, Any]:
         return {} if self._flows is None else self._flows.view()
 
@@ -239,6 +250,8 @@ class NodeDirectory:
         """A call has been offered."""
         self._live[call.id] = call
         self._timelines.begin(call.id, call.journal)
+        if self._alarms is not None:
+            call.journal.tap(self._alarms.journal_entry)
         self._metrics.call_started()
         self._publish("call.started", call)
 
@@ -260,6 +273,7 @@ class NodeDirectory:
         self._hub.publish("response.state", call.id, response_data(response_view(call, entry)))
         if entry.state == NOTED:
             return
+        self._count_waiting(call, entry)
         origin = entry.request.origin.value
         if entry.state == "audible":
             self._metrics.response_audible(origin, entry.timings["audible"])
@@ -273,6 +287,8 @@ class NodeDirectory:
 
     def noticed(self, call: Call, notice: RealtimeModelNoticeEvent) -> None:
         self._metrics.notice(notice.code)
+        if notice.code == "held" and notice.details.get("reason") in _ALIVE:
+            self._metrics.overlap_prevented()
 
     def digit_pressed(self, call: Call, digit: str) -> None:
         self._hub.publish("caller.digit", call.id, {"digit": digit})
@@ -306,12 +322,35 @@ class NodeDirectory:
         )
         self._metrics.call_quality(media.details)
         if call.outcome is not None and call.outcome.kind is OutcomeClass.PROVIDER:
-            self._metrics.provider_failed(call.outcome.reason)
+            if self._alarms is None:
+                self._metrics.provider_failed(call.outcome.reason)
+            else:
+                self._alarms.provider_failed(call.outcome.reason)
+        for key in [key for key in self._queued if key[0] == call.id]:
+            self._queued.discard(key)
+            self._metrics.response_left_queue()
         self._publish("call.ended", call)
+        if self._alarms is not None:
+            self._alarms.call_ended(call.id)
         self.ended(call)
         for waiter in self._ended_waiters.pop(call.id, ()):
             if not waiter.done():
                 waiter.set_result(None)
+
+    def _count_waiting(self, call: Call, entry: LedgerEntry) -> None:
+        key = call.id, entry.request.id
+        waits = entry.state == Progress.QUEUED.value
+        if waits and key not in self._queued:
+            self._queued.add(key)
+            self._metrics.response_queued()
+        elif not waits and key in self._queued:
+            self._queued.discard(key)
+            self._metrics.response_left_queue()
+
+    def _turn_answered(self, seconds: float) -> None:
+        self._metrics.turn_answered(seconds)
+        if self._alarms is not None:
+            self._alarms.turn_answered(seconds)
 
     def _publish(self, kind: str, call: Call) -> None:
         self._hub.publish(kind, call.id, call_data(self._view(call, brief=True)))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 import voiceagent
+from voiceagent.app.alarms import Alarms
 from voiceagent.app.archive import Archive
 from voiceagent.app.browser_phone import BrowserDesk
 from voiceagent.app.call_limits import call_config
@@ -60,6 +61,7 @@ from voiceagent.realtime.webhook_signature import PREFIX
 from voiceagent.records.journal import JournalWriter
 from voiceagent.records.recording import RecordingWriter
 from voiceagent.settings import MediaSettings, Settings
+from voiceagent.settings.alerts import alert_config
 from voiceagent.settings.queues import queue_configs
 from voiceagent.settings.webhooks import webhook_endpoints
 from voiceagent.sip.address import Address
@@ -133,6 +135,9 @@ class Service:
             ),
             dice=secrets.randbelow,
         )
+        self.alarms = Alarms(
+            alert_config(settings.alerts), self.hub, self.metrics, tokens, provider=settings.provider
+        )
         self.directory = NodeDirectory(
             self.hub,
             self.metrics,
@@ -142,6 +147,7 @@ class Service:
             trunks=self._trunks,
             flows=self.desk,
             journal_dir=Path(settings.journal_dir),
+            alarms=self.alarms,
         )
         self._tokens = tokens
         self.phones = BrowserDesk(
@@ -267,6 +273,7 @@ class Service:
             if self._engine is not None:
                 self._engine.offer_calls_to(f"{console_url}/webhooks/realtime")
         self._nest.start("figures", keep_figures(self))
+        self._nest.start("alerts", self.alarms.run(lambda: self.directory.live, self.admission, self._trunks))
         self._nest.start("overload guard", guard_against_overload(self))
         quiet_collector()
         hosted_sip = (self._engine.sip if self._engine is not None else "") or None
@@ -316,6 +323,7 @@ class Service:
             _log.error("the embedded provider did not get ready", error=str(error))
         else:
             self._warmth = "ok"
+            self.metrics.provider_up(self.settings.provider, True)
 
     def _engine_takes_calls(self) -> EngineHostedConfig | None:
         """The embedded provider's own SIP side, where calls are to be offered to us."""

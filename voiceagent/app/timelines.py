@@ -7,7 +7,7 @@ import json
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,13 @@ class Timelines:
         self._kept: dict[str, tuple[Timeline, Journal]] = {}
         self._read: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
         self._reading = asyncio.Lock()
+        self.answered: Callable[[float], None] = lambda latency_s: None
+        """Called with how long a caller waited for an answer, at every turn of every live call."""
 
     def begin(self, call_id: str, journal: Journal) -> None:
         """Follow a call from now on."""
         timeline = Timeline()
+        timeline.answered = self.answered
         self._kept[call_id] = (timeline, journal)
 
         def take(entry: Mapping[str, Any]) -> None:

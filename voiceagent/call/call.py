@@ -435,7 +435,7 @@ class Call:
         speech, session = self.speech, self.session
         if speech is None or session is None or speech.closed or self.state is not CallState.TALKING:
             raise CallEnded(outcome=self.ending.word)
-        check_room(self.ledger, self._config.max_waiting)
+        check_room(self.ledger, self._config.max_waiting, options.get("coalesce"))
         with of_the_call(self.journal):
             return submit_wish(session, speech, self.ledger, instructions, metadata, request_id, **options)
 

@@ -106,6 +106,11 @@ class DeadAir:
         self._advance(now)
         return max(self.longest_s, now - self._silent_from if self._ours else 0.0)
 
+    def lasting(self, now: float) -> float:
+        """Return the silence that goes on; 0 while it is not our turn, or we are heard."""
+        self._advance(now)
+        return max(0.0, now - self._silent_from) if self._ours else 0.0
+
     def _advance(self, now: float) -> None:
         while self._queue and self._queue[0][0] <= now + ROUNDING_S:
             begins, ends, sound = self._queue.popleft()

@@ -43,10 +43,10 @@ class Ledger:
         """Return the requests that have not ended."""
         return [entry for entry in self._entries.values() if entry.outcome is None]
 
-    def waiting(self, origin: Origin) -> int:
-        """Return how many requests of this origin wait to be sent."""
+    def waiting(self, origin: Origin) -> list[LedgerEntry]:
+        """Return the requests of this origin that wait to be sent."""
         queued = Progress.QUEUED.value
-        return sum(one.request.origin is origin and one.state == queued for one in self.open())
+        return [one for one in self.open() if one.request.origin is origin and one.state == queued]
 
     def get(self, request_id: str) -> LedgerEntry | None:
         """Return the entry, or None for an unknown request."""

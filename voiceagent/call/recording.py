@@ -42,6 +42,8 @@ class Recorder:
         self._names: set[str] = set()
         self.files: list[str] = []
         """Every file that was begun, below the recordings' folder."""
+        self.begun: list[float] = []
+        """When each of them began: seconds since the call did."""
         self._now: _Running | None = None
         self._unfinished: set[asyncio.Future[None]] = set()
 
@@ -75,6 +77,7 @@ class Recorder:
         file = f"{call.id}.wav" if name == call.id else f"{call.id}-{name}.wav"
         call.journal.write("recording.started", name=name, file=file)
         self.files.append(file)
+        self.begun.append(round(call.seconds, 3))
         self._now = _Running(self, name, file, call.leg.audio_format == "audio/pcma", self._loop.time())
         self._now.begin(self._to)
         call.taps.add(self._now)

@@ -12,9 +12,15 @@ from voiceagent.realtime.requests import Origin
 from voiceagent.realtime.session import RealtimeSession
 
 
-def check_room(ledger: Ledger, most: int) -> None:
-    """Raise RequestRefused (``queue_full``) when ``most`` wishes of operators wait in this call."""
-    if ledger.waiting(Origin.OPERATOR) >= most:
+def check_room(ledger: Ledger, most: int, coalesce: str | None = None) -> None:
+    """Raise RequestRefused (``queue_full``) when ``most`` wishes of operators wait in this call.
+
+    One that takes the place of a waiting one (the same ``coalesce``) always has room.
+    """
+    waiting = ledger.waiting(Origin.OPERATOR)
+    if coalesce is not None and any(one.request.coalesce == coalesce for one in waiting):
+        return
+    if len(waiting) >= most:
         raise RequestRefused("call", f"{most} requests wait already", code="queue_full")
 
 

@@ -108,6 +108,11 @@ class Watch:
         return self._meter.so_far(self._loop.time())
 
     @property
+    def silence_s(self) -> float:
+        """How long the caller has been hearing nothing while it is our turn."""
+        return self._meter.lasting(self._loop.time())
+
+    @property
     def our_turn(self) -> bool:
         """True while the caller has reason to wait for our voice, or hears it."""
         return (

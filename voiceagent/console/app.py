@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from voiceagent.console import (
     actions,
+    alerts,
     audit_log,
     calls,
     deliveries,
@@ -128,6 +129,7 @@ def create_app(
         history.router,
         presets.router,
         deliveries.router,
+        alerts.router,
         events.router,
         listening.router,
         session.router,

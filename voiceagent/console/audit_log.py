@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from voiceagent.console.models import AuditList, AuditVerdict, problems
+from voiceagent.console.models_history import WITHOUT_NUL
 from voiceagent.console.parts import AsciiJson, PartsIn, audit, database_down
 from voiceagent.store import DatabaseDown
 from voiceagent.store import audit as log
@@ -28,11 +29,12 @@ async def read(
     parts: PartsIn,
     before: Annotated[int | None, Query(ge=1, description="Lines older than this number.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
-    actor: Annotated[str | None, Query(max_length=64)] = None,
+    actor: Annotated[str | None, Query(max_length=64, pattern=WITHOUT_NUL)] = None,
     action: Annotated[
-        str | None, Query(max_length=64, description="`call.respond`, or a beginning: `call.`")
+        str | None,
+        Query(max_length=64, pattern=WITHOUT_NUL, description="`call.respond`, or a beginning: `call.`"),
     ] = None,
-    target: Annotated[str | None, Query(max_length=128)] = None,
+    target: Annotated[str | None, Query(max_length=128, pattern=WITHOUT_NUL)] = None,
 ) -> AsciiJson:
     """Read the log, the newest lines first."""
     try:

@@ -84,6 +84,8 @@ class Guard:
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         visitor = self._admit(scope, scope["method"])
+        if "\0" in scope["path"]:
+            raise Problem(404, "not_found", "No address holds a NUL.")  # nor does any text of PostgreSQL
         scope.setdefault("state", {})["visitor"] = visitor
         if scope["method"] not in SAFE_METHODS:
             receive = await self._whole_body(scope["path"], headers_of(scope), receive)

@@ -82,6 +82,7 @@ async def show(call_id: str, parts: PartsIn) -> AsciiJson:
         {
             **kept_data(found),
             "recordings": recordings_of(found),
+            "recordings_at": recordings_at(found),
             "transcript": [line_data(_line(line)) for line in said],
             "responses": [response_data(_response(call_id, one)) for one in asked],
         }
@@ -161,6 +162,15 @@ def recordings_of(found: Found) -> list[str]:
     more: Any = found.call.figures.get("recordings", ())
     names = [found.call.recording, *(cast("list[Any]", more) if isinstance(more, list) else [])]
     return list(dict.fromkeys(str(name) for name in names if name))
+
+
+def recordings_at(found: Found) -> list[float]:
+    """Return when each recording begins, in seconds since the call began; 0 where nobody noted it."""
+    noted: Any = found.call.figures.get("recordings_at", ())
+    times = cast("list[Any]", noted) if isinstance(noted, list) else []
+    known = [float(at) if isinstance(at, int | float) else 0.0 for at in times]
+    wanted = len(recordings_of(found))
+    return [*known[:wanted], *[0.0] * (wanted - len(known))]
 
 
 async def _kept(parts: Parts, call_id: str) -> Found:

@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from voiceagent.console.models import Line, ResponseModel
 from voiceagent.store.history import CallQuery
 
-_Text = Annotated[str, Field(max_length=128, pattern=r"^[^\x00]*$")]
+WITHOUT_NUL = r"^[^\x00]*$"
+"""PostgreSQL keeps no NUL in its texts."""
+_Text = Annotated[str, Field(max_length=128, pattern=WITHOUT_NUL)]
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -18,7 +20,7 @@ class Filters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    q: Annotated[str, Field(max_length=256, pattern=r"^[^\x00]*$")] = Field(
+    q: Annotated[str, Field(max_length=256, pattern=WITHOUT_NUL)] = Field(
         default="", description="Words that were said, or stand in a tag, number or flow; beginnings do."
     )
     number: _Text = Field(default="", description="A part of the caller's or the called number.")
@@ -93,6 +95,9 @@ class KeptCallDetail(KeptCall):
     """An ended call with all that was said and asked, in the shape of a live one."""
 
     recordings: list[str] = Field(description="Names of all recordings, for `?file=` of the recording.")
+    recordings_at: list[float] = Field(
+        description="When each of them begins, in seconds since the call began: as the times of its lines."
+    )
     transcript: list[Line]
     responses: list[ResponseModel]
 

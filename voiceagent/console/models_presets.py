@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from voiceagent.console.models import INSTRUCTIONS_CHARS
+from voiceagent.console.models_history import WITHOUT_NUL
 
 
 class PresetBody(BaseModel):
@@ -29,7 +30,7 @@ class PresetBody(BaseModel):
     name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]*$")] = Field(
         description="Unique; shown on its button."
     )
-    instructions: Annotated[str, Field(min_length=1, max_length=INSTRUCTIONS_CHARS, pattern=r"^[^\x00]*$")]
+    instructions: Annotated[str, Field(min_length=1, max_length=INSTRUCTIONS_CHARS, pattern=WITHOUT_NUL)]
     metadata: dict[str, str] = Field(
         default_factory=dict[str, str], description="As in a trigger: up to 13 pairs."
     )

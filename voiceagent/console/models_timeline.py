@@ -66,6 +66,7 @@ class TimelineModel(BaseModel):
                     "duration_s": 9.4,
                     "live": True,
                     "caller": [[3.1, 4.6]],
+                    "operator": [],
                     "generated": [{"from": 5.2, "to": 11.7, "response_id": "resp_1"}],
                     "heard": [{"from": 5.2, "to": 8.0, "response_id": "resp_1", "cut": True}],
                     "marks": [{"at": 8.0, "kind": "barge_in", "text": "the caller speaks over the agent"}],
@@ -86,6 +87,7 @@ class TimelineModel(BaseModel):
     duration_s: float
     live: bool = Field(description="What ends at `duration_s` goes on.")
     caller: list[tuple[float, float]] = Field(description="From and to, as the provider's ear says.")
+    operator: list[tuple[float, float]] = Field(description="An operator spoke instead of the agent.")
     generated: list[Generated]
     heard: list[Heard]
     marks: list[Mark]

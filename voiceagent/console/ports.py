@@ -173,7 +173,8 @@ class LiveEvent:
     - ``call.started``, ``call.changed``, ``call.ended``: fields of ``call_data``;
     - ``transcript.line``: ``line_data``; a line with the ``item_id`` of an earlier one replaces it;
     - ``response.state``: ``response_data``; merged by ``id``;
-    - ``trunk.changed``: one of :meth:`Directory.trunks`, without a call.
+    - ``trunk.changed``: one of :meth:`Directory.trunks`, without a call;
+    - ``alert.raised``, ``alert.cleared``: one of :meth:`Directory.alerts`.
     """
 
     id: int
@@ -297,6 +298,10 @@ class Directory(Protocol):
 
     def trunks(self) -> Sequence[Mapping[str, Any]]:
         """How every trunk stands: name, up, registration, keepalive, detail, calls, max_calls, servers."""
+        ...
+
+    def alerts(self) -> Sequence[Mapping[str, Any]]:
+        """The newest alerts, the newest first: id, kind, since, call_id, text, cleared_at."""
         ...
 
     def flows(self) -> Mapping[str, Any]:

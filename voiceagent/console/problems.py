@@ -90,7 +90,7 @@ TITLES = {
 
 REMEDIES = {
     "call_ended": "Pick a live call from GET /v1/calls.",
-    "unknown_call": "List the calls with GET /v1/calls; ended calls are kept for a while only.",
+    "unknown_call": "List the calls with GET /v1/calls; those that ended long ago stand in GET /v1/history.",
     "unknown_response": "List the responses of the call with GET /v1/calls/{call}/responses.",
     "invalid_json": "Send a JSON object with Content-Type: application/json.",
     "idempotency_mismatch": "Send a new key for a new wish, or repeat the first body unchanged.",

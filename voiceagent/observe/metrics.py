@@ -186,6 +186,7 @@ class Metrics:
             "endpoint",
             "result",
         )
+        self._alerts = gauge("alerts", "Alerts that last, by kind.", "kind")
         self._backlog = gauge("webhook_backlog", "Outgoing webhooks that wait.")
         self._draining = gauge("draining", "1 while no new calls are taken.")
         self._limit = gauge("limit", "Configured limits.", "name")
@@ -338,6 +339,10 @@ class Metrics:
     def webhook_delivery(self, endpoint: str, result: str) -> None:
         """An attempt to deliver an outgoing webhook has ended."""
         self._deliveries.labels(self._code("endpoint", endpoint), self._code("delivery", result)).inc()
+
+    def alerts(self, kind: str, count: int) -> None:
+        """So many alerts of a kind last."""
+        self._alerts.labels(self._code("alert", kind)).set(count)
 
     def webhook_backlog(self, count: int) -> None:
         """So many outgoing webhooks wait."""

@@ -23,6 +23,7 @@ from voiceagent.media.srtp import HOW_TO_INSTALL, srtp_available
 from voiceagent.media.wav import WavWriter, interleave
 from voiceagent.media.wheel import MediaWheel
 from voiceagent.phone.ear import FRAME, Ear, Timeline
+from voiceagent.phone.holds import Holds
 from voiceagent.sip import effects as sip
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.dialogs.dialog import address_of_uri
@@ -250,6 +251,7 @@ class PhoneCall:
         self.invite: sip.InviteReceived | None = None
         """What came in, when we are the one who is called."""
         self._taken = b""
+        self._holds = Holds(self._loop, self._offer_hold)
 
     def begin(self) -> bytes:
         """Return our offer."""
@@ -350,11 +352,13 @@ class PhoneCall:
         self._say("self", label)
 
     def hold(self, on: bool) -> None:
-        """Put the far end on hold, or take it back (re-INVITE)."""
-        from voiceagent.media.sdp import Direction
+        """Put the far end on hold, or take it back (re-INVITE), once no other offer is open.
 
-        self._audio.direction = Direction.SENDONLY if on else Direction.SENDRECV
-        self._transport.offer(self._leg, self._audio.offer())
+        Raises SipError ``bad_state`` before the call is answered.
+        """
+        if not self._answered.done():
+            raise SipError("the call is not answered", status=491, code="bad_state")
+        self._holds.wish(on)
 
     def hang_up(self) -> None:
         """End the call; harmless when it is over."""
@@ -404,8 +408,11 @@ class PhoneCall:
             case sip.Confirmed(answer=answer) if answer is not None:
                 self._on_late_answer(answer)
             case sip.AnswerReceived(sdp=sdp, status=status):
-                if sdp is not None and status < 300:
-                    self._audio.answered(sdp)
+                try:
+                    if sdp is not None and status < 300:
+                        self._audio.answered(sdp)
+                finally:
+                    self._holds.settled()
             case sip.ReferProgress():
                 self.referred.append(event.status)
             case sip.Ended():
@@ -440,6 +447,12 @@ class PhoneCall:
             return
         self._transport.answer_offer(self._leg, answer)
 
+    def _offer_hold(self, on: bool) -> None:
+        from voiceagent.media.sdp import Direction
+
+        self._audio.direction = Direction.SENDONLY if on else Direction.SENDRECV
+        self._transport.offer(self._leg, self._audio.offer())
+
     def _on_late_answer(self, answer: bytes) -> None:
         """The ACK of our 2xx answers the offer that it carried."""
         try:
@@ -448,6 +461,7 @@ class PhoneCall:
             self._transport.hang_up(self._leg, str(error))
 
     def _on_end(self, event: sip.Ended) -> None:
+        self._holds.close()
         self.figures.ended_by = event.by
         self.figures.status = event.status
         if event.by == "peer":

@@ -123,8 +123,6 @@ class Marks:
         if known is None:
             if kind.startswith("operator."):
                 self._operator(kind.removeprefix("operator."), entry, t)
-            elif kind == "secret.closed":
-                self._secret = None
             return
         match kind:
             case "caller.digit":
@@ -197,6 +195,8 @@ class Marks:
                 )
             case "transfer":
                 text += f" to {entry.get('target', '')}"
+            case "hand_back" if entry.get("reason") not in (None, "asked"):
+                text = f"the call goes back to the agent: {str(entry['reason']).replace('_', ' ')}"
             case "tag" if isinstance(entry.get("tags"), list | tuple):
                 text += f": {', '.join(map(str, entry['tags']))}" if entry["tags"] else ": none"
             case _:

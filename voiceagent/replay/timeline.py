@@ -76,11 +76,15 @@ class Timeline:
         self._heard = Spans()
         self._marks = Marks()
         self._turns = Turns(keep=TURNS_KEPT)
+        self._operator = Spans()
         self._speech: Span | None = None
+        self._taken: Span | None = None
         self._replies: dict[str, _Reply] = {}
         self._requests: dict[str, _Request] = {}
         self._last = 0.0
         self._ended = False
+        self.answered: Callable[[float], None] = lambda latency_s: None
+        """Called when a turn is answered, with how long the caller waited."""
         self.steps: Mapping[str, Callable[[object, float], None]] = {
             "Submitted": self._submitted,
             "SendCreate": self._created,
@@ -117,6 +121,13 @@ class Timeline:
             case "call.held" | "caller.held" | "queue.entered":
                 self._turns.begun()
                 self._marks.take(kind, entry, t)
+            case "operator.take_over":
+                self._hand_back(t)
+                self._taken = self._operator.begin(t)
+                self._marks.take(kind, entry, t)
+            case "operator.hand_back":
+                self._hand_back(t)
+                self._marks.take(kind, entry, t)
             case "call.ended":
                 self._end(t)
                 self._marks.take(kind, entry, t)
@@ -133,6 +144,7 @@ class Timeline:
             "duration_s": round(at, 3),
             "live": not self._ended,
             "caller": [[round(one.since, 3), round(one.end(at), 3)] for one in self._caller],
+            "operator": [[round(one.since, 3), round(one.end(at), 3)] for one in self._operator],
             "generated": [_stretch(one, at) for one in self._generated],
             "heard": [{**_stretch(one, at), "cut": one.cut} for one in self._heard],
             "marks": self._marks.plain(),
@@ -156,8 +168,14 @@ class Timeline:
             self._speech.until, self._speech.open = t, False
             self._speech = None
 
+    def _hand_back(self, t: float) -> None:
+        if self._taken is not None:
+            self._taken.until, self._taken.open = t, False
+            self._taken = None
+
     def _end(self, t: float) -> None:
         self._quiet_caller(t)
+        self._hand_back(t)
         for reply in self._replies.values():
             self._let_go(reply, t)
         self._replies.clear()
@@ -185,7 +203,9 @@ class Timeline:
         if _field(body, "progress") == "audible" and not request.audible:
             request.audible = True
             created = request.asked if request.created is None else request.created
-            self._turns.reply(t, request.response, request.asked, created)
+            turn = self._turns.reply(t, request.response, request.asked, created)
+            if turn is not None:
+                self.answered(turn.latency_s)
 
     def _settled(self, body: object, t: float) -> None:
         self._requests.pop(_of(body, "request_id"), None)

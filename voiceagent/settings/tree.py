@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from voiceagent.errors import ConfigError
 from voiceagent.media.codecs import demand
 from voiceagent.media.srtp import HOW_TO_INSTALL, srtp_available
+from voiceagent.settings.alerts import AlertSettings
 from voiceagent.settings.outbound import OutboundSettings
 from voiceagent.settings.provider import EngineSettings, HostedSettings, RealtimeSettings, SurvivalSettings
 from voiceagent.settings.queues import QueueSettings, check_queues, read_queues
@@ -83,6 +84,7 @@ class Settings(BaseSettings):
     survival: SurvivalSettings = Field(default_factory=SurvivalSettings)
     console: ConsoleSettings = Field(default_factory=ConsoleSettings)
     hosted: HostedSettings = Field(default_factory=HostedSettings)
+    alerts: AlertSettings = Field(default_factory=AlertSettings)
     webhooks: tuple[WebhookSettings, ...] = Field(
         default=(), description="Who is told what happens, by signed webhooks: see Webhooks below."
     )

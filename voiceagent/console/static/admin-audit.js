@@ -100,7 +100,7 @@ class Audit extends Section {
         return;
       }
       const body = h("tbody", null, lines.map((/** @type {any} */ line) => this.row(line)));
-      const more = h("button", { type: "button", class: "more" }, "Older lines");
+      const more = h("button", { type: "button", class: "show-more" }, "Older lines");
       const place = h("div", null);
       let last = lines;
       more.hidden = lines.length < PAGE;

@@ -7,6 +7,7 @@ const OFF = "voiceagent.keys-off";
 const SHEET = [
   ["Everywhere", [["?", "this sheet"], ["1 … 5", "go to a page"]]],
   ["Floor", [["/", "filter the calls"], ["↑ ↓", "walk the list"], ["j k", "open the next, the previous call"]]],
+  ["History", [["↑ ↓", "walk the list"], ["Space", "play, or pause"], ["← →", "five seconds back, or on"]]],
   [
     "Open call",
     [

@@ -27,8 +27,9 @@ export class Section extends HTMLElement {
    * @param {Element} place
    * @param {() => Promise<any>} question
    * @param {(answer: any) => void} show
+   * @param {(problem: Problem) => boolean} [refused] true when it has shown the refusal elsewhere
    */
-  async ask(place, question, show) {
+  async ask(place, question, show, refused) {
     const turn = (this.turn = (this.turn ?? 0) + 1);
     place.setAttribute("aria-busy", "true");
     if (!place.firstChild) fill(place, waiting());
@@ -39,7 +40,7 @@ export class Section extends HTMLElement {
     } catch (error) {
       if (turn !== this.turn) return;
       const problem = this.problem(error);
-      fill(place, trouble(problem, () => void this.ask(place, question, show)));
+      if (!refused?.(problem)) fill(place, trouble(problem, () => void this.ask(place, question, show, refused)));
     }
     place.removeAttribute("aria-busy");
   }

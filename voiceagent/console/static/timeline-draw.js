@@ -13,7 +13,7 @@ export const AGENT_Y = 58;
 export const WAITS_Y = 86;
 const AXIS_Y = 112;
 const STEPS = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200];
-const NAMES = ["ink", "quiet", "line", "ground", "caller", "heard", "unheard", "bad", "warn", "tool", "operator", "mark"];
+const NAMES = ["ink", "quiet", "line", "ground", "caller", "heard", "unheard", "bad", "warn", "tool", "operator", "taken", "mark"];
 
 /** @typedef {import("./timeline-model.js").Timeline} Timeline */
 /** @typedef {Record<string, string>} Colours */
@@ -83,6 +83,12 @@ export function draw(pen, scale, line, colours, picked) {
   pen.clip();
   if (picked !== null) stroke(pen, scale.x(picked), 4, AXIS_Y, colours.ink);
   for (const mark of line.marks) stroke(pen, scale.x(mark.at), MARKS_Y + 7, AGENT_Y + LANE, colours.line);
+  for (const [from, to] of line.operator ?? []) {
+    bar(pen, scale, AGENT_Y, from, to, colours.taken);
+    const room = scale.x(to) - scale.x(from);
+    pen.fillStyle = colours.warn;
+    if (room > pen.measureText("Operator").width + 12) pen.fillText("Operator", Math.max(scale.x(from), GUTTER) + 6, AGENT_Y + LANE / 2);
+  }
   const hatch = hatching(pen, colours.unheard);
   for (const one of visible(line)) {
     bar(pen, scale, AGENT_Y, one.from, one.to, hatch);

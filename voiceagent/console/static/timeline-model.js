@@ -5,7 +5,7 @@ import { clock, seconds, words } from "./format.js";
 /** @typedef {{from: number, to: number, response_id: string, cut?: boolean}} Stretch */
 /** @typedef {{at: number, kind: string, text: string}} Mark */
 /** @typedef {{at: number, response_id: string, latency_ms: number, parts: Record<string, number>}} Turn */
-/** @typedef {{duration_s: number, live: boolean, caller: [number, number][], generated: Stretch[], heard: Stretch[],
+/** @typedef {{duration_s: number, live: boolean, caller: [number, number][], operator?: [number, number][], generated: Stretch[], heard: Stretch[],
  *   marks: Mark[], turns: Turn[], latency: {p50_ms: number | null, p95_ms: number | null}}} Timeline */
 /** @typedef {{at: number, lines: string[]}} Stop */
 
@@ -25,6 +25,7 @@ export function grown(line, since) {
     ...line,
     duration_s: now,
     caller: line.caller.map(([from, to]) => [from, open(to) ? now : to]),
+    operator: line.operator?.map(([from, to]) => [from, open(to) ? now : to]),
     heard: line.heard.map((one) => (open(one.to) ? { ...one, to: now } : one)),
   };
 }
@@ -61,13 +62,21 @@ export function replyWords(one, line) {
   if (!heard) return `${clock(one.from)} agent: ${made} generated, nothing of it heard`;
   const part = seconds((heard.to - heard.from) * 1000);
   if (line.live && heard.to >= line.duration_s - 0.01) return `${clock(one.from)} agent: speaks`;
-  return heard.cut ? `${clock(one.from)} agent: heard ${part} of ${made}, then cut` : `${clock(one.from)} agent: heard ${part}`;
+  // Where the provider plays the sound, how much of it there was is not known.
+  const of = one.to - heard.to > 0.05 ? ` of ${made}` : "";
+  return `${clock(one.from)} agent: heard ${part}${heard.cut ? `${of}, then cut` : ""}`;
 }
 
 /** @param {[number, number]} one @param {Timeline} line */
 export function callerWords([from, to], line) {
   const open = line.live && to >= line.duration_s - 0.01;
   return `${clock(from)} caller: ${open ? "speaks" : `spoke for ${seconds((to - from) * 1000)}`}`;
+}
+
+/** @param {[number, number]} one @param {Timeline} line */
+export function operatorWords([from, to], line) {
+  const open = line.live && to >= line.duration_s - 0.01;
+  return `${clock(from)} operator: ${open ? "speaks instead of the agent" : `spoke instead of the agent for ${seconds((to - from) * 1000)}`}`;
 }
 
 /** Marks and waits in order; what would stand on one another is one stop. @param {Timeline} line @param {number} perSecond pixels @returns {Stop[]} */
@@ -97,6 +106,7 @@ export function rows(line) {
   const rest = (/** @type {string} */ text) => text.slice(text.indexOf(": ") + 2);
   return [
     ...line.caller.map((one) => row(one[0], "caller", rest(callerWords(one, line)))),
+    ...(line.operator ?? []).map((one) => row(one[0], "operator", rest(operatorWords(one, line)))),
     ...line.generated.map((one) => row(one.from, "agent", rest(replyWords(one, line)))),
     ...line.marks.map((mark) => row(mark.at, words(mark.kind), mark.text)),
     ...line.turns.map((turn) => row(turn.at, "wait", turnWords(turn).slice(clock(turn.at).length + 1))),

@@ -4,7 +4,7 @@
 import { fill, h, setText } from "./dom.js";
 import { clock, seconds } from "./format.js";
 import { AGENT_Y, CALLER_Y, coloursOf, draw, HEIGHT, Scale, WAITS_Y } from "./timeline-draw.js";
-import { callerWords, endOf, grown, GROWS_S, replyWords, rows, shortened, stops, visible } from "./timeline-model.js";
+import { callerWords, endOf, grown, GROWS_S, operatorWords, replyWords, rows, shortened, stops, visible } from "./timeline-model.js";
 
 /** A live line is drawn four times a second at most; what the hand does is drawn with the next frame. */
 const DRAW_MS = 250;
@@ -245,6 +245,8 @@ class Timeline extends HTMLElement {
       const at = visible(line).findLast((one) => inside(one.from, one.to));
       const whole = at && line.generated.find((one) => one.response_id === at.response_id && one.from === at.from);
       if (whole) return this.pick(t, [replyWords(whole, line)]);
+      const taken = line.operator?.find(([from, to]) => inside(from, to));
+      if (taken) return this.pick(t, [operatorWords(taken, line)]);
     }
     const near = stops(line, scale.perSecond)
       .map((stop) => ({ stop, off: Math.abs(scale.x(stop.at) - event.offsetX) }))
