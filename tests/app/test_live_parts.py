@@ -67,6 +67,17 @@ async def test_events_are_numbered_replayed_and_ended() -> None:
     assert late == []
 
 
+def test_a_listener_that_fails_keeps_nobody_from_hearing() -> None:
+    hub, heard = EventHub(), list[int]()
+
+    def fail(event: LiveEvent) -> None:
+        raise ValueError(event.type)
+
+    hub.listeners += [fail, lambda event: heard.append(event.id)]
+    hub.publish("tick", "c", {})
+    assert heard == [1]
+
+
 @virtual
 async def test_a_slow_watcher_loses_events_and_sees_the_gap() -> None:
     hub = EventHub()

@@ -62,6 +62,10 @@ class Desk:
             viewport={"width": width, "height": height},
             color_scheme="dark" if scheme == "dark" else "light",
         )
+        await context.add_init_script(
+            "document.addEventListener('securitypolicyviolation',"
+            " (event) => console.warn('policy', event.violatedDirective, event.blockedURI))"
+        )
         page = await context.new_page()
         page.set_default_timeout(15_000)
         page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))

@@ -257,7 +257,7 @@ async def test_hostile_words_stay_words(desk: Desk) -> None:
     assert await page.locator("va-timeline img").count() == 0
 
 
-async def test_a_call_of_hours_is_drawn_within_a_frame_or_two(desk: Desk) -> None:
+async def test_marks_of_a_call_of_hours_are_gathered_where_they_stand_on_one_another(desk: Desk) -> None:
     spoken = [[n * 9.0, n * 9.0 + 4] for n in range(1000)]
     replies = [{"from": n * 9.0 + 5, "to": n * 9.0 + 8, "response_id": f"p{n}"} for n in range(1000)]
     line = a_line(

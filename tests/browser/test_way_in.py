@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-from playwright.async_api import Page, expect
+import asyncio
 
+import pytest
+from playwright.async_api import Page, Route, expect
+
+from tests.console.fake_directory import a_call
 from tests.console.kit import TOKEN
 
 from .conftest import VIEWER, Desk
@@ -79,3 +82,23 @@ async def test_a_page_that_is_not_there_is_said_and_the_floor_goes_on(desk: Desk
     await expect(page.get_by_text("No live calls.")).to_be_visible()
     # The browser notes the fetch that was cut off; nothing else may be said.
     desk.complaints[:] = [one for one in desk.complaints if "net::ERR_FAILED" not in one]
+
+
+async def test_the_last_address_counts_however_slowly_the_pages_come(desk: Desk) -> None:
+    desk.directory.put_call(a_call("c1"))
+    page = await desk.page()
+    gate = asyncio.Event()
+
+    async def later(route: Route) -> None:
+        await gate.wait()
+        await route.continue_()
+
+    await page.route("**/static/floor-page.js", later)
+    await page.goto(f"{desk.url}/#token={TOKEN}")
+    await page.locator(".link[data-link=live]").wait_for()
+    for address in ("#/calls/c1", "#/health", "#/", "#/calls/c1"):
+        await page.evaluate("(to) => { location.hash = to }", address)
+    gate.set()
+    await expect(page.get_by_role("heading", name="+447700900123")).to_be_visible()
+    await expect(page.get_by_role("link", name="Floor")).to_have_attribute("aria-current", "page")
+    await expect(page.locator("main > :not([hidden])")).to_have_count(1)

@@ -23,7 +23,7 @@ from voiceagent.console.app import create_app
 from voiceagent.console.config import ConsoleConfig
 from voiceagent.console.ports import TranscriptLine
 from voiceagent.console.server import ConsoleServer
-from voiceagent.store import Database, history
+from voiceagent.store import Database, history, users
 from voiceagent.store.history import LineRecord
 
 TOKEN = "operator-token-for-tests"
@@ -274,6 +274,7 @@ def test_the_floor_keeps_up_with_the_stream() -> None:
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VOICEAGENT_PASSWORD", "correct horse battery")
+    monkeypatch.setattr(users, "COST", {"time_cost": 1, "memory_cost": 64, "parallelism": 1})
     url = f"database.url=sqlite:///{tmp_path}/voiceagent.db"
     return lambda *arguments: CliRunner().invoke(app, [*arguments, "--set", url])
 

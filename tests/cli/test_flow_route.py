@@ -95,7 +95,7 @@ def test_nobody_is_an_exit_status(config: str) -> None:
     ("words", "told"),
     [
         (["--at", "noon"], "--at noon: must look like"),
-        (["--kind", "sip"], "--kind sip: must be direct or hosted"),
+        (["--kind", "sip"], "--kind sip: must be one of direct, hosted, browser"),
         (["--header", "X-Campaign"], "--header X-Campaign: must look like"),
         (["--set", "default_flow=dsk"], "default_flow: there is no flow 'dsk'; did you mean 'desk'?"),
     ],

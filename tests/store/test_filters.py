@@ -120,7 +120,7 @@ def fill(c: Connection, kept: Sequence[Kept]) -> None:
 def test_every_filter_finds_exactly_what_it_says(shared: Database, name: str, data: st.DataObject) -> None:
     kept = data.draw(calls())
     size = data.draw(st.integers(1, 4))
-    asked = {name: data.draw(FILTERS[name]), "order": data.draw(st.sampled_from(ORDERS))}
+    asked: dict[str, Any] = {name: data.draw(FILTERS[name]), "order": data.draw(st.sampled_from(ORDERS))}
     other = data.draw(st.none() | st.sampled_from(sorted(FILTERS)))
     if other is not None:
         asked[other] = data.draw(FILTERS[other])

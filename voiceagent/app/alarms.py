@@ -61,9 +61,9 @@ class Alarms:
         """Take an entry of any call's journal."""
         kind = entry.get("type")
         if kind == "provider.error":
-            code = entry.get("code")
+            code = str(entry.get("code") or "error")
             if remedy_of(code) is not Remedy.IGNORE:
-                self._failed(str(code or "error"))
+                self._failed(code)
         elif kind in _LOST:
             self._metrics.provider_up(self._provider, False)
             self._failed(str(entry.get(_LOST[kind]) or kind))

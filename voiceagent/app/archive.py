@@ -94,7 +94,12 @@ class Archive:
 
     def keep(self, call: Call) -> None:
         """Take an ended call. Does not wait."""
-        self._add(Waiting(entry_of(call, self._provider, self._node), self.announce(call)))
+        try:
+            message = self.announce(call)
+        except Exception:  # the call's record is worth more than its telling
+            _log.exception("the end of a call cannot be told", call_id=call.id)
+            message = None
+        self._add(Waiting(entry_of(call, self._provider, self._node), message))
         if self._calls > WAITING_MOST:
             self._drop_oldest_call()
 

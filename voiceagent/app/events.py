@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from voiceagent.console.ports import LiveEvent
+
+_log = logging.getLogger("voiceagent.events")
 
 KEPT = 2000
 QUEUE = 1000
@@ -27,7 +30,7 @@ class EventHub:
         self._followers: dict[str, Callable[[LiveEvent], None]] = {}
         self._closed = False
         self.listeners: list[Callable[[LiveEvent], None]] = []
-        """Called with every event, at once; must not wait and must not raise."""
+        """Called with every event, at once; must not wait."""
 
     def follow(self, call_id: str, tell: Callable[[LiveEvent], None]) -> None:
         """Have ``tell`` called at once with every event of one call; it must neither wait nor raise."""
@@ -53,7 +56,10 @@ class EventHub:
                     watcher.get_nowait()
             watcher.put_nowait(event)
         for listener in self.listeners:
-            listener(event)
+            try:
+                listener(event)
+            except Exception:  # whoever tells others of a call must not be able to end it
+                _log.exception("a listener cannot take an event of type %s", kind)
 
     async def watch(self, after: int | None = None) -> AsyncIterator[LiveEvent]:
         """Yield events from now on; with ``after``, first the kept ones since that id."""

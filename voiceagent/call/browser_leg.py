@@ -76,6 +76,7 @@ class BrowserLeg:
         self._open = False
         self._untold: deque[str] = deque(maxlen=UNTOLD)
         self._holds = self._entertains = False
+        self._live: Callable[[], bytes] | None = None
 
     async def negotiate(self) -> str:
         """Return our SDP. Raises as :meth:`voiceagent.media.webrtc_peer.WebrtcPeer.answer`; closes then."""
@@ -141,7 +142,7 @@ class BrowserLeg:
     async def hold(self, on: bool) -> bool:
         """Play music, or end it. The page is told nothing else: nothing is negotiated for it."""
         self._holds = on
-        self._follow_music()
+        self._fill_silence()
         return self._end is None
 
     async def send_digits(self, digits: str) -> None:
@@ -165,7 +166,11 @@ class BrowserLeg:
 
     def play_music(self, on: bool) -> None:
         self._entertains = on
-        self._follow_music()
+        self._fill_silence()
+
+    def speak_live(self, voice: Callable[[], bytes] | None) -> None:
+        self._live = voice
+        self._fill_silence()
 
     def tap(self, tap: LegTap | None) -> None:
         self._tap = tap
@@ -229,10 +234,11 @@ class BrowserLeg:
     def _send(self, payload: bytes, timestamp: int) -> None:
         self._peer.send(payload, timestamp)
 
-    def _follow_music(self) -> None:
+    def _fill_silence(self) -> None:
+        """The music of a hold goes before a live voice, other music after it."""
         law = "alaw" if self.audio_format == "audio/pcma" else "ulaw"
-        wanted = self._holds or self._entertains
-        self._port.play_music(self._music.loop(law) if wanted else None)
+        music = self._holds or (self._entertains and self._live is None)
+        self._port.play_music(self._music.loop(law) if music else self._live)
 
     def _over(self, end: LegEnd, status: int | None, reason: str) -> None:
         if self._end is not None:

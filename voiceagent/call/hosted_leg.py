@@ -87,6 +87,9 @@ class RecordedControl:
         except ProviderError as error:
             self._inputs.write("rest", verb=verb, error=error_data(error))
             raise
+        except asyncio.CancelledError:
+            self._inputs.write("rest", verb=verb, given_up=True)
+            raise
         self._inputs.write("rest", verb=verb, status=reply.status, settled=reply.settled)
         return reply
 

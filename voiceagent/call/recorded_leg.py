@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
@@ -111,7 +112,10 @@ class RecordedLeg:
 
     # ── inner workings ──────────────────────────────────────────────────────────────────────────
     async def _answered(self, order: str, work: Coroutine[Any, Any, T], *, told: bool = False) -> T:
-        """Wait for an order's answer, and write it down under its name and how often it was given."""
+        """Wait for an order's answer, and write it down under its name and how often it was given.
+
+        Also that nobody waits for it any more: a replay must not take it for answered.
+        """
         count = self._counts[order] = self._counts.get(order, 0) + 1
         inputs, about = self._inputs, {"leg": self.number, "order": order, "count": count}
         began = inputs.turn()
@@ -120,6 +124,9 @@ class RecordedLeg:
                 value = await work
         except Exception as error:
             inputs.write("leg", **about, **inputs.since(began), error=error_data(error))
+            raise
+        except asyncio.CancelledError:
+            inputs.write("leg", **about, given_up=True)
             raise
         facts: dict[str, Any] = {} if value is None else {"value": value}
         if told:

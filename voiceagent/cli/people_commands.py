@@ -152,8 +152,8 @@ def audit_verify(config: ConfigFile = None, overrides: Overrides = None, json: J
 
 
 @audit.command("export")
-def audit_export(config: ConfigFile = None, overrides: Overrides = None) -> None:
-    """Print the whole log, oldest line first: one JSON object a line, hashes included."""
+def audit_export(config: ConfigFile = None, overrides: Overrides = None, json: Json = True) -> None:
+    """Print the whole log, oldest line first: one JSON object a line, hashes included, always."""
     from voiceagent.cli.people import export_audit
 
-    export_audit(_place(config, overrides, True))
+    export_audit(_place(config, overrides, json))

@@ -1,7 +1,8 @@
-"""The page: readable files beside this module, held in memory, served with an ETag."""
+"""The page: readable files beside this module, held in memory as they are and packed, served with an ETag."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from dataclasses import dataclass
 from importlib.resources import files
@@ -21,11 +22,16 @@ TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """One file of the page."""
+    """One file of the page. Its packed form is another representation with its own ETag (RFC 9110 §8.8.3)."""
 
     content: bytes
+    packed: bytes
     media_type: str
-    etag: str
+    digest: str
+
+    def etag(self, packed: bool) -> str:
+        """Return the ETag of the form that is sent."""
+        return f'"{self.digest}{"-gzip" if packed else ""}"'
 
 
 def load_page() -> dict[str, StaticFile]:
@@ -35,10 +41,20 @@ def load_page() -> dict[str, StaticFile]:
         suffix = "." + entry.name.rpartition(".")[2]
         if suffix in TYPES and entry.is_file():
             content = entry.read_bytes()
-            found[entry.name] = StaticFile(
-                content, TYPES[suffix], f'"{hashlib.sha256(content).hexdigest()[:24]}"'
-            )
+            digest = hashlib.sha256(content).hexdigest()[:24]
+            packed = gzip.compress(content, mtime=0)
+            found[entry.name] = StaticFile(content, packed, TYPES[suffix], digest)
     return found
+
+
+def takes_gzip(accept_encoding: str) -> bool:
+    """Whether ``Accept-Encoding`` (RFC 9110 §12.5.3) allows gzip. ``*`` alone does not ask for it."""
+    for item in accept_encoding.lower().split(","):
+        name, _, parameter = item.partition(";")
+        if name.strip() == "gzip":
+            weight = parameter.replace(" ", "").removeprefix("q=")
+            return not weight or weight.strip("0.") != ""
+    return False
 
 
 def page_router() -> APIRouter:
@@ -50,10 +66,16 @@ def page_router() -> APIRouter:
         found = pages.get(name)
         if found is None:
             raise Problem(404, "not_found", f"The page has no file {name!r}.")
-        headers = {"ETag": found.etag, "Cache-Control": "no-cache"}
-        if found.etag in request.headers.get("if-none-match", ""):
+        packed = takes_gzip(request.headers.get("accept-encoding", ""))
+        etag = found.etag(packed)
+        headers = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        if etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
-        return Response(found.content, media_type=found.media_type, headers=headers)
+        if packed:
+            headers["Content-Encoding"] = "gzip"
+        return Response(
+            found.packed if packed else found.content, media_type=found.media_type, headers=headers
+        )
 
     @router.get("/")
     async def index(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]

@@ -28,7 +28,7 @@ class Alerts extends HTMLElement {
     this.hidden = all.length === 0;
     reconcile(this.list, all.slice(0, SHOWN), (alert) => alert.id, alertRow);
     this.rest.hidden = all.length <= SHOWN;
-    setText(this.rest, `and ${all.length - SHOWN} more`);
+    if (!this.rest.hidden) setText(this.rest, `and ${all.length - SHOWN} more`);
     this.tick();
   }
 

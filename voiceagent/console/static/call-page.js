@@ -157,9 +157,11 @@ class CallPage extends HTMLElement {
     this.feed?.follow(call);
     if (!call) {
       this.call = null;
-      const lost = store.link === "lost" && !store.missing;
-      setText(this.nothingTitle, store.missing ? "This call is not known here." : lost ? "The console does not answer." : "Fetching the call …");
-      setText(this.nothingText, store.missing ? "Ended calls are kept here for a while only; look into the history." : "");
+      this.listening?.stop?.();
+      const trouble = store.trouble && "The call cannot be fetched.";
+      setText(this.nothingTitle, store.missing ? "This call is not known here." : trouble || "Fetching the call …");
+      const where = "Ended calls are kept here for a while only; look into the history.";
+      setText(this.nothingText, store.missing ? where : store.trouble && `${store.trouble} It is tried again by itself.`);
       return;
     }
     const fresh = this.call?.id !== call.id;
@@ -210,6 +212,11 @@ class CallPage extends HTMLElement {
     this.tick();
   }
 
+  /** Another page is shown. Nobody is listened to unseen; whoever speaks in the call goes on. */
+  hide() {
+    if (!this.listening?.mine) this.listening?.stop?.();
+  }
+
   /** @param {any} timeline null where there is none */
   showTimeline(timeline) {
     this.turns?.update(timeline);
@@ -225,9 +232,7 @@ class CallPage extends HTMLElement {
     if (!transfer) return;
     this.handing.dataset.state = transfer.state;
     const news = [transfer.status, transfer.reason].filter(Boolean).join(" ");
-    const begin = { trying: "Handing over to", done: "Handed over to", failed: "Not handed over to" }[
-      /** @type {"trying" | "done" | "failed"} */ (transfer.state)
-    ];
+    const begin = transfer.state === "failed" ? "Not handed over to" : transfer.state === "done" ? "Handed over to" : "Handing over to";
     setText(this.handing, [`${begin} ${transfer.target}`, news].filter(Boolean).join(": "));
   }
 

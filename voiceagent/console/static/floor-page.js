@@ -54,6 +54,10 @@ class FloorPage extends HTMLElement {
     return Boolean(next);
   }
 
+  hide() {
+    this.page?.hide();
+  }
+
   tick() {
     this.list?.tick();
     this.page?.tick();

@@ -6,6 +6,9 @@ import { PAGES, parse } from "./router.js";
 
 /** What stands around every page: brand, navigation, how fresh all of it is, who one is. */
 class Frame extends HTMLElement {
+  /** How often an address was gone to. */
+  rounds = 0;
+
   /** @param {import("./store.js").Store} store @param {() => void} signOut */
   begin(store, signOut) {
     this.store = store;
@@ -26,7 +29,8 @@ class Frame extends HTMLElement {
       h(
         "header",
         { class: "top" },
-        h("a", { href: "#/", class: "brand" }, h("img", { src: "/static/icon.svg", alt: "", width: 22, height: 22 }), h("span", null, "voiceagent")),
+        this.title_,
+        h("a", { href: "#/", class: "brand", "aria-label": "voiceagent" }, h("img", { src: "/static/icon.svg", alt: "", width: 22, height: 22 }), h("span", null, "voiceagent")),
         h("nav", { class: "pages", "aria-label": "Pages" }, this.links),
         h("span", { class: "grow" }),
         this.ready,
@@ -35,7 +39,7 @@ class Frame extends HTMLElement {
         h("button", { type: "button", class: "small ask", "aria-label": "Keyboard", title: "Keyboard (?)", onclick: () => this.help.open() }, "?"),
         h("button", { type: "button", class: "small", onclick: signOut }, "Sign out"),
       ),
-      this.title_,
+      (this.stale = h("p", { class: "stale", hidden: true }, "The connection is lost. What you see may be old; it is tried again by itself.")),
       this.alerts,
       this.main,
       this.help,
@@ -68,6 +72,7 @@ class Frame extends HTMLElement {
 
   /** Show the page of the address. */
   async route() {
+    const round = ++this.rounds;
     const route = parse(location.hash);
     const page = PAGES.find((one) => one.name === route.page);
     if (!page || !this.main || !this.pages || !this.store) return;
@@ -88,10 +93,11 @@ class Frame extends HTMLElement {
     if (!element) {
       element = await this.make(page);
       if (!element) return;
+      // Somebody may have gone on while the page was fetched; two fetches need not end in their order.
+      if (this.current !== page.name) element.hidden = true;
+      if (round !== this.rounds) return;
     }
-    // Somebody may have gone on while the page was fetched.
-    element.hidden = this.current !== page.name;
-    if (element.hidden) return;
+    element.hidden = false;
     element.show?.(route);
     this.update();
   }
@@ -138,6 +144,7 @@ class Frame extends HTMLElement {
     this.alerts.update(store);
     this.shown()?.update?.(store);
     this.link.dataset.link = store.link;
+    if (this.stale) this.stale.hidden = store.link !== "lost";
     setText(this.link, { live: "live", lost: "reconnecting", connecting: "connecting" }[store.link]);
     const live = [...store.calls.values()].filter((call) => call.state !== "ended").length;
     document.title = live ? `(${live}) voiceagent console` : "voiceagent console";

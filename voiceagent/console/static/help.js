@@ -24,6 +24,7 @@ const SHEET = [
       ["Esc", "back to all calls"],
     ],
   ],
+  ["Phone, in a call", [["0 … 9 * #", "press the key"], ["m", "mute, or speak again"]]],
 ];
 
 /** Whether single keys do anything; whoever dictates or uses a switch can turn them off (WCAG 2.1.4). */

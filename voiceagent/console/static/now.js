@@ -17,7 +17,9 @@ function nowWords(call) {
     const why = [words(call.outcome?.kind), call.outcome?.reason && words(call.outcome.reason)].filter(Boolean);
     return `Ended: ${why.join(" · ") || "no outcome known"}`;
   }
-  if (at === "ringing") return { offered: "The call is offered to us.", dialling: "We are dialling." }[call.state] ?? "It rings.";
+  if (call.state === "offered") return "The call is offered to us.";
+  if (call.state === "dialling") return "We are dialling.";
+  if (at === "ringing") return "It rings.";
   if (at === "operator") return `${call.taken_over_by} speaks with the caller; the agent is silent.`;
   if (at === "held") return call.held_by?.includes("caller") ? "The caller holds us." : "The caller is on hold.";
   if (at === "caller") return "The caller speaks.";

@@ -21,6 +21,7 @@ export function showProblem(root, problem, fields) {
   const text = place ? problem.message : [problem.message, problem.remedy].filter(Boolean).join(" ");
   const rest = places.find((one) => one.getAttribute("data-problem") === "");
   setText(/** @type {Element} */ (place ?? rest), text);
-  fields[name]?.setAttribute("aria-invalid", "true");
-  fields[name]?.focus();
+  const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
+  field?.setAttribute("aria-invalid", "true");
+  field?.focus();
 }

@@ -7,6 +7,7 @@
 const TYPES = ["snapshot", "call.started", "call.changed", "call.ended", "transcript.line", "response.state", "trunk.changed", "alert.raised", "alert.cleared", "bye"];
 const ENDED_KEPT = 60;
 const TRUNKS_MS = 3000;
+const AGAIN_MS = 2000;
 
 export class Store extends EventTarget {
   /** @param {typeof import("./api.js").api} api @param {Session} session who is signed in */
@@ -21,6 +22,8 @@ export class Store extends EventTarget {
     /** @type {Call | null} */
     this.detail = null;
     this.missing = false;
+    /** Why the open call could not be fetched; it is tried again. */
+    this.trouble = "";
     /** @type {any[]} How every trunk stands. */
     this.trunks = [];
     this.trunksDue = false;
@@ -216,6 +219,7 @@ export class Store extends EventTarget {
     this.openId = id;
     this.detail = null;
     this.missing = false;
+    this.trouble = "";
     if (id) void this.load(id);
     this.tell();
   }
@@ -229,11 +233,17 @@ export class Store extends EventTarget {
       const call = await this.api.call(id);
       if (load !== this.loads || this.openId !== id) return;
       this.detail = { ...call };
+      this.trouble = "";
       const { transcript, responses, ...summary } = call;
       this.merge(id, summary);
     } catch (problem) {
       if (load !== this.loads) return;
       if (/** @type {any} */ (problem).status === 404) this.missing = true;
+      else {
+        this.trouble = /** @type {Error} */ (problem).message;
+        this.missed = false;
+        setTimeout(() => this.openId === id && load === this.loads && void this.load(id), AGAIN_MS);
+      }
     }
     this.loading = false;
     // What came while the answer was under way may be newer than the answer: ask once more.

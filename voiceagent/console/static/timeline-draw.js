@@ -184,7 +184,7 @@ function signs(pen, scale, line, colours) {
     const x = scale.x(mark.at);
     if (x < GUTTER - 8 || x > scale.width || x - last < 4) continue; // drawn on one another they are one
     last = x;
-    const [colour, shape] = SIGNS[mark.kind] ?? SIGNS.notice;
+    const [colour, shape] = Object.hasOwn(SIGNS, mark.kind) ? SIGNS[mark.kind] : SIGNS.notice;
     sign(pen, x, MARKS_Y, shape, colours[colour]);
   }
 }
