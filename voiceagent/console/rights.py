@@ -153,6 +153,16 @@ def right_needed(method: str, path: str) -> Right:
     return Right.VIEW
 
 
+@cache
+def _by_template() -> dict[tuple[str, str], Right]:
+    return {(method, path): right for method, path, right in RULES}
+
+
+def right_of_route(method: str, template: str) -> Right:
+    """Return what the route ``template`` (``/v1/calls/{call_id}``) asks for; one without a line, most."""
+    return _by_template().get(("GET" if method == "HEAD" else method, template), Right.ADMIN)
+
+
 def rights_of(role: Role) -> tuple[Right, ...]:
     """Return every right that a role has, for the page to know what to offer."""
     return tuple(right for right in Right if right is not Right.OPEN and role.covers(LEAST_ROLE[right]))
