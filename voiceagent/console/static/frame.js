@@ -35,7 +35,7 @@ class Frame extends HTMLElement {
         h("span", { class: "grow" }),
         this.ready,
         this.link,
-        h("span", { class: "quiet who-am-i", title: `${name} (${role})` }, h("bdi", null, name), h("span", null, ` ${role}`)),
+        h("a", { href: "#/admin/me", class: "quiet who-am-i", title: `${name} (${role}): your account` }, h("bdi", null, name), h("span", null, ` ${role}`)),
         h("button", { type: "button", class: "small ask", "aria-label": "Keyboard", title: "Keyboard (?)", onclick: () => this.help.open() }, "?"),
         h("button", { type: "button", class: "small", onclick: signOut }, "Sign out"),
       ),
