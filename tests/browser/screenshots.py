@@ -61,6 +61,8 @@ async def main(folder: Path, want: str = "") -> None:
                     await page.goto(f"{desk.url}/#token={TOKEN}")
                     await page.locator(".link[data-link=live]").wait_for()
                     await page.evaluate("(to) => { location.hash = to }", address)
+                    await page.locator("main > .page:not([hidden])").wait_for()
+                    await page.locator("main [aria-busy]").wait_for(state="detached")
                     await page.wait_for_timeout(700)
                     await page.screenshot(path=folder / file)
                     await page.context.close()
