@@ -103,6 +103,7 @@ def test_a_hostile_header_costs_no_time() -> None:
         ({"trunk": "carrier"}, [{"trunk": "carrier"}], [{"trunk": "default"}, {"trunk": ""}]),
         ({"trunk": ["carrier", "default"]}, [{"trunk": "default"}], [{"trunk": "other"}]),
         ({"kind": "hosted"}, [{"kind": "hosted"}], [{"kind": "direct"}]),
+        ({"kind": "browser"}, [{"kind": "browser"}], [{"kind": "direct"}, {"kind": "hosted"}]),
         ({"caller": "+33*"}, [{"caller": "+33 1 23"}, {"caller": "003312"}], [{"caller": "4433"}, {}]),
         ({"caller": "anonymous"}, [{"caller": "Anonymous"}], [{"caller": "100"}]),
         (
@@ -324,7 +325,7 @@ _routes = st.lists(
         optional={
             "number": st.builds(str.__add__, _digits, st.sampled_from(["", "*", "?"])),
             "caller": st.builds(str.__add__, _digits, st.just("*")),
-            "kind": st.sampled_from(["direct", "hosted"]),
+            "kind": st.sampled_from(["direct", "hosted", "browser"]),
             "days": st.sampled_from(["mon-fri", "sat"]),
             "percent": st.integers(1, 99),
         },

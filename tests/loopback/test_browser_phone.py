@@ -16,6 +16,8 @@ from tests.kit.browser_peer import BrowserPeer, browser_peer
 from tests.kit.service import operator, service, until
 from tests.media.tone_meter import share_of_tone
 from voiceagent.app.service import Service
+from voiceagent.cli.replay import run_replay
+from voiceagent.loops import run_loop
 from voiceagent.media import g711
 from voiceagent.records.journal import read_journal
 
@@ -139,6 +141,24 @@ async def test_a_user_has_two_calls_a_node_its_places_and_a_refused_offer_takes_
         async with calling(client, flow="talker") as (browser, _):
             await browser.until(lambda: browser.heard)
         await until(lambda: running.admission.live == 0)
+
+
+def test_a_call_from_a_browser_is_decided_the_same_again(
+    tmp_path: Path, flows: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def press_one_and_leave() -> None:
+        async with service(tmp_path, flows=flows) as running, operator(running) as client:
+            async with calling(client, to="100") as (browser, _):
+                await browser.until(lambda: len(spoken(browser)) >= 10)
+                browser.say(type="digit", digit="4")
+                await browser.until(lambda: captions(browser, "Which number?"))
+                browser.say(type="hangup")
+            await until(lambda: running.admission.live == 0)
+
+    run_loop(press_one_and_leave)
+    capsys.readouterr()
+    run_replay([tmp_path / "journals"], flows=[Path(flows[0])], tolerance_ms=100, as_json=False)
+    assert "all as they were" in capsys.readouterr().out
 
 
 async def test_a_stopping_service_tells_the_page(tmp_path: Path, flows: list[str]) -> None:

@@ -35,7 +35,7 @@ def run_doctor(config: Path | None, overrides: list[str], *, as_json: bool) -> N
         fail_with(error, as_json=as_json)
     findings = [Finding("settings", True, f"provider {settings.provider}")]
     findings += [_flows(settings), *listener_findings(settings), *_ports(settings)]
-    findings += [_codecs(), _srtp(settings), *_hold_music(settings), _loop()]
+    findings += [_codecs(), _srtp(settings), *_hold_music(settings), _browser_phone(settings), _loop()]
     if settings.trunks:
         findings += run_loop(lambda: _trunks(settings))
     findings += run_loop(lambda: _provider(settings))
@@ -167,6 +167,18 @@ def _srtp(settings: Any) -> Finding:
         return Finding("srtp", True, f"not offered. {HOW_TO_INSTALL}")
     over = " (SDES over TLS only)" if settings.media.sdes_over == "tls" else ""
     return Finding("srtp", True, f"{mode} by {keying}{over}")
+
+
+def _browser_phone(settings: Any) -> Finding:
+    from importlib.util import find_spec
+
+    from voiceagent.media.webrtc import HOW_TO_INSTALL
+
+    if not settings.console.enabled or not settings.console.phone_calls_per_user:
+        return Finding("browser phone", True, "off")
+    if find_spec("aiortc") is None:
+        return Finding("browser phone", True, f"not there. {HOW_TO_INSTALL}")
+    return Finding("browser phone", True, f"browsers send their audio to {settings.media_told}, by UDP")
 
 
 def _loop() -> Finding:

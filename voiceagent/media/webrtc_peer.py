@@ -84,7 +84,7 @@ class WebrtcPeer:
         self._tap(transceiver.receiver)
         bound = _hosts.set((self._host,))
         try:
-            async with asyncio.timeout(ANSWER_LIMIT_S):
+            async with asyncio.timeout(ANSWER_LIMIT_S):  # all of it is local; a second is a long time
                 try:
                     await self._connection.setRemoteDescription(RTCSessionDescription(offer.text, "offer"))
                     answer = await self._connection.createAnswer()
@@ -93,6 +93,8 @@ class WebrtcPeer:
                     words = f"cannot be answered: {type(error).__name__}: {error}"
                     raise RequestRefused("sdp", words[:300], code="bad_sdp") from error
                 await self._connection.setLocalDescription(answer)
+        except TimeoutError:
+            raise MediaError("the connection could not be set up in time", code="no_port") from None
         finally:
             _hosts.reset(bound)
         text = self._connection.localDescription.sdp

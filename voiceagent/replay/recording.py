@@ -21,7 +21,14 @@ Entry = Mapping[str, Any]
 PULLED = frozenset({"in.call", "in.session", "in.dial", "in.heard"})
 """Inputs that the call asks for: they are handed out when it does, at no time of their own."""
 NOT_COMPARED = frozenset(
-    {"operator.trigger", "operator.withdraw", "operator.hang_up", "operator.dial", "operator.tag"}
+    {
+        "operator.trigger",
+        "operator.withdraw",
+        "operator.hang_up",
+        "operator.dial",
+        "operator.phone",
+        "operator.tag",
+    }
 )
 """Written by whoever took an operator's wish, beside the call: the wish itself is an input."""
 
