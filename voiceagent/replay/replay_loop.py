@@ -88,7 +88,7 @@ class Script(Protocol):
         ...
 
     def recorded_time(self) -> float | None:
-        """Return when the next decision was made in the recording (loop's clock)."""
+        """Return when the recording has the next decision (loop's clock); None if a later input brings it."""
         ...
 
     def stands_still(self) -> None:

@@ -133,6 +133,8 @@ class ReplayScript:
 
     def recorded_time(self) -> float | None:
         count = len(self.decisions)
+        if len(self._inputs) > 1 and (self._inputs[1].before or 0) <= count:
+            return None  # that decision follows from a later input, which has a moment of its own
         return round(self._start + self._recorded[count].t, 6) if count < len(self._recorded) else None
 
     def stands_still(self) -> None:

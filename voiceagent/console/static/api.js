@@ -103,6 +103,10 @@ export const api = {
   pauseRecording: (id) => ask("POST", `${call(id)}/actions/pause_recording`, {}),
   /** @param {string} id */
   resumeRecording: (id) => ask("POST", `${call(id)}/actions/resume_recording`, {}),
+  /** @param {string} id */
+  takeOver: (id) => ask("POST", `${call(id)}/actions/take_over`, {}),
+  /** @param {string} id */
+  handBack: (id) => ask("POST", `${call(id)}/actions/hand_back`, {}),
   trunks: () => ask("GET", "/v1/trunks"),
   /** @param {string} id */
   hold: (id) => ask("POST", `${call(id)}/actions/hold`, {}),
