@@ -41,7 +41,6 @@ PICTURES = (
     Picture("floor-narrow", "#/", *NARROW),
     Picture("call", "#/calls/c1"),
     Picture("call-dark", "#/calls/c1", scheme="dark"),
-    Picture("call-tablet", "#/calls/c1", 1024, 768, "dark"),
     Picture("call-narrow", "#/calls/c1", *NARROW, "dark"),
     Picture("history", "#/history"),
     Picture("history-call", "#/history/call_0"),
@@ -87,11 +86,12 @@ async def main(folder: Path, wanted: str, scratch: Path) -> None:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         desk = Desk(directory, await server.start(), browser, [], database)
-        made = None
+        staff: tuple[tuple[str, str], ...] = ()
         for picture in PICTURES:
-            if picture.address and not made:
-                for name, role in (("ann", "admin"), ("bob", "operator"), ("eve", "supervisor")):
-                    made = await desk.user(name, role, PASSWORD)
+            if picture.address and not staff:
+                staff = ("ann", "admin"), ("bob", "operator"), ("eve", "supervisor")
+                for name, role in staff:
+                    await desk.make_user(name, PASSWORD, role)
             if wanted in picture.name and (png := await take(desk, picture)) is not None:
                 (folder / f"console-{picture.name}.png").write_bytes(await asyncio.to_thread(shrink, png))
         await browser.close()
