@@ -14,6 +14,7 @@ from tests.browser.conftest import CHROMIUM, FLAGS, Desk
 from tests.browser.pictures import shrink
 from tests.browser.staged import fill_call, fill_floor, fill_presets, serve_parts
 from tests.browser.staged_history import fill_history
+from tests.browser.staged_pages import Receivers, fill_health, fill_people
 from tests.console.fake_directory import FakeDirectory
 from tests.console.kit import TOKEN
 from voiceagent.console.app import create_app
@@ -32,6 +33,7 @@ class Picture(NamedTuple):
     scheme: str = "light"
 
 
+NAME = "nora"
 PASSWORD = "correct horse battery"
 NARROW = (360, 740)
 PICTURES = (
@@ -45,7 +47,9 @@ PICTURES = (
     Picture("history", "#/history"),
     Picture("history-call", "#/history/call_0"),
     Picture("health", "#/health"),
-    Picture("admin", "#/admin"),
+    Picture("users", "#/admin/users"),
+    Picture("keys", "#/admin/keys"),
+    Picture("audit", "#/admin/audit"),
     Picture("phone", "#/phone", 1024, 768),
 )
 
@@ -58,7 +62,7 @@ async def take(desk: Desk, picture: Picture) -> bytes | None:
         await page.goto(f"{desk.url}/#token={TOKEN}")
     else:
         await page.goto(desk.url)
-        await page.get_by_label("Name").fill("ann")
+        await page.get_by_label("Name").fill(NAME)
         await page.get_by_label("Password").fill(PASSWORD)
         await page.get_by_role("button", name="Sign in").click()
         await page.locator(".link[data-link=live]").wait_for()
@@ -79,19 +83,22 @@ async def main(folder: Path, wanted: str, scratch: Path) -> None:
     await database.open()
     await database.run(fill_presets)
     await fill_history(database, directory, scratch)
+    await fill_health(database, directory)
     config = ConsoleConfig(
         token=TOKEN, token_is_first_run=True, stream_tick_s=0.05, recordings_dir=str(scratch)
     )
-    server = ConsoleServer(create_app(directory, config, database=database), "127.0.0.1", 0)
+    server = ConsoleServer(
+        create_app(directory, config, database=database, outgoing=Receivers()), "127.0.0.1", 0
+    )
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         desk = Desk(directory, await server.start(), browser, [], database)
-        staff: tuple[tuple[str, str], ...] = ()
+        staffed = False
         for picture in PICTURES:
-            if picture.address and not staff:
-                staff = ("ann", "admin"), ("bob", "operator"), ("eve", "supervisor")
-                for name, role in staff:
-                    await desk.make_user(name, PASSWORD, role)
+            if picture.address and not staffed:
+                await fill_people(database)
+                await desk.make_user(NAME, PASSWORD, "admin")
+                staffed = True
             if wanted in picture.name and (png := await take(desk, picture)) is not None:
                 (folder / f"console-{picture.name}.png").write_bytes(await asyncio.to_thread(shrink, png))
         await browser.close()

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from voiceagent.console import (
     actions,
@@ -41,7 +41,7 @@ from voiceagent.console.listeners import Listeners
 from voiceagent.console.live import Streams
 from voiceagent.console.models import ProblemModel
 from voiceagent.console.page import page_router
-from voiceagent.console.parts import Parts
+from voiceagent.console.parts import Parts, as_routed
 from voiceagent.console.ports import Directory, Phones, Webhooks
 from voiceagent.console.ports_notify import OutgoingWebhooks
 from voiceagent.console.rights import WEBSOCKET, without_rule
@@ -87,6 +87,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        dependencies=[Depends(as_routed)],
         responses={500: {"model": ProblemModel, "description": "Our fault"}},
     )
     policy = Policy(config)

@@ -60,7 +60,7 @@ class Listen extends HTMLElement {
     this.listenButton.hidden = !rights.has("listen") || !(can.has("listen") || this.line);
     setText(this.listenButton, this.line ? "Stop listening" : "Listen");
     this.listenButton.setAttribute("aria-pressed", String(Boolean(this.line)));
-    this.takeButton.hidden = !this.line || !rights.has("act") || !can.has("take_over") || Boolean(by) || this.mine;
+    this.takeButton.hidden = !this.line || !rights.has("listen") || !can.has("take_over") || Boolean(by) || this.mine;
     this.backButton.hidden = !rights.has("act") || !(by || this.mine);
     this.muteButton.hidden = !this.mine;
     setText(this.muteButton, this.muted ? "Unmute" : "Mute");
