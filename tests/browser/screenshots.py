@@ -67,6 +67,8 @@ async def take(desk: Desk, picture: Picture) -> bytes | None:
         await page.get_by_role("button", name="Sign in").click()
         await page.locator(".link[data-link=live]").wait_for()
         await page.evaluate("(to) => { location.hash = to }", picture.address)
+        await page.locator("main > :is(.page, .missing):not([hidden])").first.wait_for()
+        await page.locator("main [aria-busy]").wait_for(state="detached")
     await page.mouse.move(0, 0)
     await page.wait_for_timeout(1500)
     png = None if await page.locator(".missing:visible").count() else await page.screenshot()

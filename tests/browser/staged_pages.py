@@ -84,6 +84,16 @@ async def fill_health(database: Database, directory: FakeDirectory) -> None:
     directory.alert("trunk_down", text=text, since=now - 400)
     text = "The 95th percentile of the last 20 answers is 3.4 s."
     directory.alert("latency", text=text, since=now - 4000, cleared_at=now - 3400)
+    directory.parts = {
+        "sip": True,
+        "calls": 30,
+        "max_calls": 100,
+        "provider": "openai",
+        "provider_state": "ok",
+        "recordings": "ok",
+        "database": "ok",
+        "journal": "ok",
+    }
     directory.flow_set = {
         **a_flow_set(),
         "loaded_at": now - 9000,

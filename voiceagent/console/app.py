@@ -99,12 +99,13 @@ def create_app(
         most=config.max_streams,
         tick_s=config.stream_tick_s,
     )
+    desk = AuditDesk(database)
     app.state.parts = Parts(
         directory=directory,
         config=config,
         policy=policy,
         identity=Identity(policy, database),
-        audit=AuditDesk(database),
+        audit=desk,
         streams=streams,
         listeners=Listeners(config.max_listeners),
         triggers=RateLimit(config.triggers_per_s, 2 * config.triggers_per_s),
@@ -149,7 +150,7 @@ def create_app(
     unruled = without_rule(routes_of(app))
     if unruled:
         raise RuntimeError(f"routes without a rule in voiceagent.console.rights: {unruled}")
-    app.add_middleware(Guard, policy=policy, config=config)
+    app.add_middleware(Guard, policy=policy, config=config, audit=desk)
     return app
 
 

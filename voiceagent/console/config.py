@@ -38,6 +38,8 @@ class ConsoleConfig:
     secure_cookie: bool = False
     """Mark the session cookie ``Secure``; set it when TLS ends in front of us."""
     body_limit: int = 1 << 20
+    sign_in_limit: int = 16 << 10
+    """Largest body of a sign-in: of all that strangers may send, the largest."""
     webhook_limit: int = 256 << 10
     """Largest body of a webhook."""
     body_deadline_s: float = 10.0
@@ -115,7 +117,9 @@ class ConsoleConfig:
 
     def body_limit_of(self, path: str) -> int:
         """Largest body taken at ``path``."""
-        return min(self.body_limit, self.webhook_limit) if path.startswith("/webhooks/") else self.body_limit
+        if path.startswith("/webhooks/"):
+            return min(self.body_limit, self.webhook_limit)
+        return min(self.body_limit, self.sign_in_limit) if path == "/v1/session" else self.body_limit
 
     def host_names(self) -> frozenset[str]:
         """Every ``Host`` (without port, lower case) that is ours."""
