@@ -3,6 +3,7 @@
 import pytest
 
 from voiceagent.bench.calls import run_calls_bench
+from voiceagent.bench.inputs import run_inputs_bench
 from voiceagent.bench.load_frames import percentile, read_stamp, spread, stamped
 from voiceagent.bench.load_server import call_number
 from voiceagent.bench.report import GOALS, median_of, render, verdicts
@@ -48,3 +49,11 @@ def test_a_short_run_has_every_figure_and_loses_nothing():
     middle = median_of([figures, {**figures, "memory_kb_per_call": 1e9}, figures])
     assert middle["memory_kb_per_call"]["median"] == figures["memory_kb_per_call"]
     assert middle["memory_kb_per_call"]["max"] == 1e9
+
+
+@pytest.mark.loopback
+def test_whole_calls_are_measured_without_their_inputs_and_with_them():
+    figures = run_inputs_bench(2, 1.0, 1, warm_up_s=0.2)
+    taken, kept = figures["cpu_ms_per_call_second"], figures["journal_kb_per_call"]
+    assert len(taken["without"]) == len(taken["with"]) == len(figures["added_percent_pairs"]) == 1
+    assert kept["with"] > kept["without"] > 0, "both converse, and one of them writes what enters"

@@ -56,6 +56,7 @@ def fill_floor(directory: FakeDirectory, calls: int = 30) -> None:
                 started_at=now - age,
                 duration_s=float(age),
                 provider="openai",
+                abilities=("hold", "transfer", "consult", "send_digits", "listen", "take_over"),
             )
         )
     for n, kind in enumerate(("caller_hung_up", "we_hung_up", "transferred")):
@@ -116,7 +117,12 @@ def fill_call(directory: FakeDirectory, call_id: str = "c1") -> None:
         "jitter_ms": 3.4,
     }
     directory.change(call_id, figures=figures, last_words=lines[-1][2], floor="caller")
-    directory.change(call_id, tags=("vip", "late parcel"), listeners=[{"name": "ann", "since": now - 20.0}])
+    directory.change(
+        call_id,
+        tags=("vip", "late parcel"),
+        listeners=[{"name": "ann", "since": now - 20.0}],
+        recording={"state": "running", "files": ["c1.wav"]},
+    )
 
 
 def fill_presets(connection: Connection) -> None:

@@ -189,7 +189,7 @@ async def test_a_right_that_is_missing_is_named_with_who_has_it(staffed: Desk) -
 
 async def test_a_viewer_sees_their_own_account_only(desk: Desk) -> None:
     page = await desk.signed_in(token=VIEWER)
-    await go(page, "#/admin")
+    await page.locator(".who-am-i").click()
     await expect(page.get_by_role("heading", name="Your account")).to_be_visible()
     await expect(page.get_by_text("You came in by a key, which has no password.")).to_be_visible()
     await go(page, "#/admin/audit")

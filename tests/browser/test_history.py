@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
@@ -304,7 +305,7 @@ async def test_hostile_words_stay_words_in_the_history(shelf: Desk) -> None:
             ResponseRecord("r", text, text, {text: text}, 1.0, "failed", text, {"kind": text, "code": text})
         ]
 
-        def write(c, kept=kept, said=said, asked=asked, text=text):  # type: ignore[no-untyped-def]
+        def write(c: Any, kept: Any = kept, said: Any = said, asked: Any = asked, text: str = text) -> None:
             history.write(c, kept, said, asked)
             history.tag(c, kept.id, text, by=text, at=1.0)
 

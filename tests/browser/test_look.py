@@ -73,7 +73,7 @@ async def test_the_whole_page_is_light(desk: Desk) -> None:
     await page.locator(".row").click()
     await expect(page.get_by_role("button", name="Send")).to_be_visible()
     for name in ("History", "Phone", "Health", "Admin"):
-        await page.get_by_role("link", name=name).click()
+        await page.get_by_role("link", name=name, exact=True).click()
         await expect(page.get_by_role("heading", name=name, level=1)).to_be_attached()
     await page.get_by_role("link", name="Floor").click()
     await expect(page.get_by_role("button", name="Send")).to_be_hidden()

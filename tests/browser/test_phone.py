@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
+from tests.browser.axe import axe_findings
 from tests.browser.conftest import CHROMIUM, FLAGS, Desk
 from tests.kit.service import operator, service, until
 from voiceagent.app.service import Service
@@ -170,6 +171,7 @@ async def test_hanging_up_muting_and_leaving(caller: Browser, tmp_path: Path, fl
         await call.click()
         await expect(status).to_have_text("Agent speaks")
         await hears(page, 440)
+        assert await axe_findings(page) == []
         theirs = phone.locator(".level").nth(1).locator(".bar")
         await expect(theirs).not_to_have_attribute("style", "transform: scaleX(0);")
         await phone.get_by_role("button", name="Mute").click()
@@ -208,7 +210,7 @@ async def test_hanging_up_muting_and_leaving(caller: Browser, tmp_path: Path, fl
 
 
 async def test_without_a_microphone_the_page_says_what_to_do(desk: Desk) -> None:
-    page = await desk.signed_in()
+    page = await desk.signed_in(scheme="dark")
     phone = set_of(page)
     await page.get_by_role("link", name="Phone").click()
     await expect(phone.get_by_label("Flow").get_by_role("option")).to_have_text(["as the routes say", "desk"])
@@ -218,6 +220,9 @@ async def test_without_a_microphone_the_page_says_what_to_do(desk: Desk) -> None
     await phone.get_by_role("button", name="Call", exact=True).click()
     await expect(page.get_by_role("alert")).to_contain_text("microphone")
     await expect(phone.locator(".state")).to_have_text("Ready to call")
+    await page.set_viewport_size({"width": 360, "height": 740})
+    assert await axe_findings(page) == []
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
     await page.evaluate("Object.defineProperty(navigator, 'mediaDevices', {value: undefined})")
     await phone.get_by_role("button", name="Call", exact=True).click()
     await expect(page.get_by_role("alert")).to_contain_text("HTTPS or on localhost")

@@ -84,6 +84,26 @@ async def test_a_page_that_is_not_there_is_said_and_the_floor_goes_on(desk: Desk
     desk.complaints[:] = [one for one in desk.complaints if "net::ERR_FAILED" not in one]
 
 
+async def test_what_is_missing_stays_said_when_another_page_comes_late(desk: Desk) -> None:
+    page = await desk.page()
+    gate = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await gate.wait()
+        await route.continue_()
+
+    await page.route("**/static/floor-page.js", late)
+    await page.route("**/static/health.js", lambda route: route.abort())
+    await page.goto(f"{desk.url}/#token={TOKEN}")
+    await page.locator(".link[data-link=live]").wait_for()
+    await page.evaluate("location.hash = '#/health'")
+    await expect(page.get_by_text("Health cannot be loaded.")).to_be_visible()
+    gate.set()
+    await page.locator("va-floor-page").wait_for(state="attached")
+    await expect(page.get_by_text("Health cannot be loaded.")).to_be_visible()
+    desk.complaints[:] = [one for one in desk.complaints if "net::ERR_FAILED" not in one]
+
+
 async def test_the_last_address_counts_however_slowly_the_pages_come(desk: Desk) -> None:
     desk.directory.put_call(a_call("c1"))
     page = await desk.page()

@@ -70,6 +70,7 @@ class FakeDirectory:
         self.spoken: list[tuple[str, Trigger, str]] = []
         self.hung_up: list[tuple[str, str]] = []
         self.is_ready = True
+        self.parts: dict[str, Any] = {"sip": "listening"}
         self.most_waiting = 10_000
         self.refuse: RequestRefused | None = None
         self.dialled: list[tuple[DialWish, str]] = []
@@ -252,7 +253,7 @@ class FakeDirectory:
         return self.trunk_views
 
     def ready(self) -> tuple[bool, Mapping[str, Any]]:
-        return self.is_ready, {"sip": "listening", "draining": not self.is_ready}
+        return self.is_ready, {**self.parts, "draining": not self.is_ready}
 
     # ── what the test does ───────────────────────────────────────────────────────────────────────
     @property

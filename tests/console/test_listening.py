@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from voiceagent.console import listening
 from voiceagent.console.app import close_streams
 from voiceagent.console.rights import Role
 from voiceagent.errors import RequestRefused
@@ -164,9 +165,12 @@ async def test_the_closing_console_ends_them_and_takes_no_more() -> None:
     assert (ws.status, ws.problem["code"]) == (503, "shutting_down")
 
 
-async def test_one_whose_key_is_revoked_hears_no_more(store: Database) -> None:
+async def test_one_whose_key_is_revoked_hears_no_more(
+    store: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "LOOK_S", 0.01)
     directory = a_directory()
-    app = an_app(directory, database=store, heartbeat_s=0.01)
+    app = an_app(directory, database=store, heartbeat_s=1e6)
     identity = app.state.parts.identity
     key, secret = await identity.change(
         lambda c: users.add_key(c, "ear", Role.SUPERVISOR.value, created_by="root")

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from voiceagent.console import live
 from voiceagent.console.app import close_streams
 from voiceagent.console.live import encode
 
@@ -262,3 +263,23 @@ async def test_many_readers_are_served_less_often_but_all_of_it() -> None:
         for reader in readers:
             seen = [await reader.next() for _ in range(10)]
             assert [event.data["call_id"] for event in seen if event] == [f"c{n}" for n in range(10)]
+
+
+async def test_a_busy_stream_ends_too_for_one_who_is_shut_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heartbeats come in silence only: where something always happens, there would never be one."""
+    monkeypatch.setattr(live, "LOOK_S", 0.0)
+    directory = FakeDirectory()
+    directory.put_call(a_call("c1"))
+    streams = an_app(directory, heartbeat_s=1e6).state.parts.streams
+    welcome = True
+    chunks = streams.open(None, lambda: welcome).chunks()
+    await anext(chunks)
+    assert b"snapshot" in await anext(chunks)
+    directory.change("c1", step="menu")
+    assert b"menu" in await anext(chunks)
+    directory.change("c1", step="secret")
+    await asyncio.sleep(0)
+    welcome = False
+    rest = b"".join([chunk async for chunk in chunks])
+    assert b"signed_out" in rest
+    assert b"secret" not in rest

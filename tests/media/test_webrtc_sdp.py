@@ -51,6 +51,22 @@ def test_no_address_of_an_offer_is_kept() -> None:
     assert (offer.codec, offer.payload_type) == ("PCMU", 0)
 
 
+@pytest.mark.parametrize(
+    "end", ["\r", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "\r\r\n"]
+)
+def test_no_candidate_hides_behind_a_line_that_only_the_parser_ends(end: str) -> None:
+    hidden = f"a=x:1{end}a=candidate:1 1 udp 2130706431 10.1.2.3 22 typ host\n"
+    offer = read_offer(OFFER.replace("a=rtcp-mux\n", f"a=rtcp-mux\n{hidden}"))
+    assert "10.1.2.3" not in offer.text
+    assert not [line for line in offer.text.splitlines() if line.startswith("a=candidate")]
+
+
+def test_an_offer_that_would_keep_the_parser_busy_is_refused() -> None:
+    bomb = "".join(f"a=ssrc:{n} a:b\n" for n in range(600))
+    with pytest.raises(RequestRefused, match="lines"):
+        read_offer(OFFER.replace("a=rtcp-mux\n", f"a=rtcp-mux\n{bomb}"))
+
+
 def test_pcma_is_taken_where_there_is_no_pcmu() -> None:
     only = OFFER.replace("111 8 0", "111 8").replace("a=rtpmap:0 PCMU/8000\n", "")
     assert (read_offer(only).codec, read_offer(only).payload_type) == ("PCMA", 8)

@@ -17,6 +17,7 @@ from voiceagent.call.sip_secrets import shown
 from voiceagent.errors import SipError
 from voiceagent.records.journal import Journal
 from voiceagent.replay.sip_again import SipAgain, sip_again
+from voiceagent.replay.sip_recording import SipRecording
 from voiceagent.replay.trace import JournalError
 from voiceagent.sip.address import Address
 from voiceagent.sip.dialogs.dialog import Dialog
@@ -318,9 +319,41 @@ def test_a_loop_that_stood_still_is_as_late_again() -> None:
     ladder.take(ladder.endpoint.wake(ladder.now))
     ladder.now += 0.05
     ladder.receive(phone.request("ACK", cseq=phone.cseq))
+    assert ladder.replayed().lines() == [], "the recording says when the timer fired"
+    older = without_timers(ladder.recording())
     late = [(began + 0.4, began + 0.9)]
-    assert sip_again(ladder.recording(), late, 0.1).lines() == []
-    assert [one.kind for one in sip_again(ladder.recording(), (), 0.1).differences] == ["time"]
+    assert sip_again(older, late, 0.1).lines() == []
+    assert [one.kind for one in sip_again(older, (), 0.1).differences] == ["time"]
+
+
+def test_a_timer_that_was_overdue_when_something_came_is_so_again() -> None:
+    ladder, phone, leg = offered()
+    ladder.do("accept", leg, ANSWER)
+    phone.to_tag = ladder.response().to.tag or ""
+    ladder.now += 0.9  # the 200 was due again 400 ms ago; the loop took the ACK first
+    ladder.receive(phone.request("ACK", cseq=phone.cseq))
+    ladder.advance(1.0)
+    assert ladder.replayed().lines() == []
+    assert not sip_again(without_timers(ladder.recording()), (), 0.1).same
+
+
+def test_a_timer_that_is_due_earlier_than_it_was_is_found() -> None:
+    recording = nobody_acknowledges().recording()
+    assert sip_again(recording, (), 0.1).same
+    assert recording.setup is not None
+    hasty = {**recording.setup, "timers": {**recording.setup["timers"], "t1": 0.2}}
+    recording.setup = hasty
+    assert not sip_again(recording, (), 0.1).same
+
+
+def without_timers(recording: SipRecording) -> SipRecording:
+    """Return it as an older one, which does not say when timers fired."""
+    recording.dialogs = {
+        number: {name: value for name, value in one.items() if name != "timers"}
+        for number, one in recording.dialogs.items()
+    }
+    recording.inputs = [one for one in recording.inputs if one.kind != "in.sip_woke"]
+    return recording
 
 
 # ── trunks ──────────────────────────────────────────────────────────────────────────────────────

@@ -543,7 +543,8 @@ class World:
             ]
             self.feed(rng.choice(rare))
         elif kind == "human":
-            self.take_over(not self.taken_over)
+            # Seldom, or half of every life would pass without a word of ours.
+            self.take_over(not self.taken_over and rng.random() < 0.15)
         elif kind in ("audio", "oob_done", "auto_reply"):
             getattr(self, kind)()
 

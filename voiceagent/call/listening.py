@@ -201,7 +201,8 @@ class Listener:
                 return None
             if self._news:
                 self._news = False
-                return {**self._house.state(), "you": self.id, "dropped": self.dropped}
+                own = {"you": self.id, "name": self.name, "dropped": self.dropped}
+                return {**self._house.state(), **own}
             if self._frames:
                 return self._frames.popleft()
             self._wake.clear()

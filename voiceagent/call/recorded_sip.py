@@ -38,6 +38,7 @@ def _order(method: Order) -> Order:
         if "headers" in told:
             told["headers"] = tuple(told["headers"])
         self.drawn.clear()
+        late = self.late_facts(told["now"])
         refused = {}
         effects: list[SipEffect] = []
         try:
@@ -47,7 +48,7 @@ def _order(method: Order) -> Order:
             raise
         finally:
             rest = {key: value for key, value in told.items() if key not in ("self", "leg", "now")}
-            self.book.ordered(told["leg"], name, told["now"], rest, {**self.drawn_facts(), **refused})
+            self.book.ordered(told["leg"], name, told["now"], rest, {**self.drawn_facts(), **late, **refused})
             self.book.left(effects, told["now"])
         return effects
 
@@ -74,13 +75,14 @@ class RecordedEndpoint(SipEndpoint):
         """Write the dialog of ``leg`` into a journal. Its Call-ID must not be another call's, too."""
         found = self._core.legs.get(leg)
         if found is not None:
-            facts = {"inbound": found.inbound, **self._trunk_facts(found.trunk)}
+            facts = {"inbound": found.inbound, "timers": True, **self._trunk_facts(found.trunk)}
             self.book.follow(leg, self.call_id(leg), inputs, now, facts, self._setup)
 
     def receive(self, data: bytes, source: Address, now: float) -> list[SipEffect]:
         self.drawn.clear()
+        late = self.late_facts(now)
         effects = super().receive(data, source, now)
-        facts: dict[str, Any] = self.drawn_facts()
+        facts: dict[str, Any] = {**self.drawn_facts(), **late}
         live = self._core.flows.live.get(source.flow)
         if live is not None:
             facts["flow"] = {"listener": live.listener, "identities": list(live.identities)}
@@ -88,18 +90,20 @@ class RecordedEndpoint(SipEndpoint):
         return effects
 
     def wake(self, now: float) -> list[SipEffect]:
+        late = self.late_facts(now)
         effects = super().wake(now)
+        self.book.woke(effects, now, late)
         self.book.left(effects, now)
         return effects
 
     def flow_closed(self, address: Address, now: float, reason: str = "connection closed") -> list[SipEffect]:
-        self.book.lost(address, reason, now)
+        self.book.lost(address, reason, now, self.late_facts(now))
         effects = super().flow_closed(address, now, reason)
         self.book.left(effects, now)
         return effects
 
     def transport_failed(self, address: Address, now: float, reason: str = "unreachable") -> list[SipEffect]:
-        self.book.lost(place_of(address), reason, now)
+        self.book.lost(place_of(address), reason, now, self.late_facts(now))
         effects = super().transport_failed(address, now, reason)
         self.book.left(effects, now)
         return effects
@@ -107,12 +111,13 @@ class RecordedEndpoint(SipEndpoint):
     def invite(self, target_uri: str, *, now: float, **given: Any) -> tuple[str, list[SipEffect]]:
         given["headers"] = tuple(given.get("headers", ()))
         self.drawn.clear()
+        late = self.late_facts(now)
         leg, effects = super().invite(target_uri, now=now, **given)
         owner = BEHALF.get()
         if isinstance(owner, Inputs):
             self.follow(leg, owner, now)
-            drawn = self.drawn_facts()
-            self.book.ordered(leg, "invite", now, {"target_uri": target_uri, **given}, drawn)
+            facts = {**self.drawn_facts(), **late}
+            self.book.ordered(leg, "invite", now, {"target_uri": target_uri, **given}, facts)
             self.book.left(effects, now)
         return leg, effects
 
@@ -136,6 +141,11 @@ class RecordedEndpoint(SipEndpoint):
     def drawn_facts(self) -> dict[str, Any]:
         """Return the tokens drawn for what is written down now: dice are thrown with them, too."""
         return {"drawn": list(self.drawn)} if self.drawn else {}
+
+    def late_facts(self, now: float) -> dict[str, Any]:
+        """Return for how many milliseconds a timer has been due that has not fired yet, where one has."""
+        due = self.wake_at()
+        return {"late_ms": round((now - due) * 1000, 3)} if due is not None and due < now else {}
 
     def _setup(self) -> dict[str, Any]:
         if self._told is not None:

@@ -1,7 +1,8 @@
 """Which SIP dialog is written into which call's journal.
 
 ``in.sip`` is a message that came, ``sip.sent`` one that left, ``in.sip_order`` what a leg of ours wanted of
-the endpoint. A message belongs to the call whose Call-ID it carries; what came before there was a call (a
+the endpoint, ``in.sip_woke`` that timers fired and did something; ``late_ms`` in them says how long a timer
+had been due. A message belongs to the call whose Call-ID it carries; what came before there was a call (a
 challenge, the INVITE itself) is held until there is one.
 """
 
@@ -184,6 +185,18 @@ class SipBook:
                 fields = _message(one.data, one.destination, hide_keys=True)
                 self._held[call_id].entries.append(_Entry("sip.sent", now, fields))
 
+    def woke(self, effects: Sequence[SipEffect], now: float, facts: Mapping[str, Any]) -> None:
+        """Write that timers have fired, for each call that this does something to."""
+        told: set[Inputs] = set()
+        for one in effects:
+            if isinstance(one, SendDatagram):
+                dialog = self._dialogs.get(call_id_of(one.data))
+            else:
+                dialog = self._by_leg.get(getattr(one, "leg", ""))
+            if dialog is not None and dialog.inputs not in told:
+                told.add(dialog.inputs)
+                dialog.write("in.sip_woke", now, facts)
+
     def ordered(
         self, leg: str, order: str, now: float, args: Mapping[str, Any], facts: Mapping[str, Any]
     ) -> None:
@@ -198,12 +211,12 @@ class SipBook:
             plain["other"] = other.number
         dialog.write("in.sip_order", now, {"order": order, "args": plain, **facts})
 
-    def lost(self, address: Address, reason: str, now: float) -> None:
+    def lost(self, address: Address, reason: str, now: float, facts: Mapping[str, Any]) -> None:
         """A connection (``flow`` above 0), or the way to an address, is gone."""
         flow, place = address.flow, place_of(address)
         for dialog in self._dialogs.values():
             if flow in dialog.flows if flow > 0 else place in dialog.peers:
-                dialog.write("in.sip_lost", now, {"peer": list(address), "reason": reason})
+                dialog.write("in.sip_lost", now, {"peer": list(address), "reason": reason, **facts})
 
 
 def call_id_of(data: bytes) -> str:

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from voiceagent.console import (
     actions,
@@ -41,7 +41,7 @@ from voiceagent.console.listeners import Listeners
 from voiceagent.console.live import Streams
 from voiceagent.console.models import ProblemModel
 from voiceagent.console.page import page_router
-from voiceagent.console.parts import Parts
+from voiceagent.console.parts import Parts, as_routed
 from voiceagent.console.ports import Directory, Phones, Webhooks
 from voiceagent.console.ports_notify import OutgoingWebhooks
 from voiceagent.console.rights import WEBSOCKET, without_rule
@@ -87,6 +87,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        dependencies=[Depends(as_routed)],
         responses={500: {"model": ProblemModel, "description": "Our fault"}},
     )
     policy = Policy(config)
@@ -98,12 +99,13 @@ def create_app(
         most=config.max_streams,
         tick_s=config.stream_tick_s,
     )
+    desk = AuditDesk(database)
     app.state.parts = Parts(
         directory=directory,
         config=config,
         policy=policy,
         identity=Identity(policy, database),
-        audit=AuditDesk(database),
+        audit=desk,
         streams=streams,
         listeners=Listeners(config.max_listeners),
         triggers=RateLimit(config.triggers_per_s, 2 * config.triggers_per_s),
@@ -148,7 +150,7 @@ def create_app(
     unruled = without_rule(routes_of(app))
     if unruled:
         raise RuntimeError(f"routes without a rule in voiceagent.console.rights: {unruled}")
-    app.add_middleware(Guard, policy=policy, config=config)
+    app.add_middleware(Guard, policy=policy, config=config, audit=desk)
     return app
 
 

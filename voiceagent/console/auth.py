@@ -116,9 +116,10 @@ class Policy:
             # A browser sets Origin on its WebSockets by itself and lets no page set another header.
             proven = origin is not None and (method == WEBSOCKET or headers.get(CSRF_HEADER))
             if not proven:
-                raise Problem(403, "csrf", "A page's request must prove that it comes from our page.")
+                words = "A page's request must prove that it comes from our page."
+                raise _refused(visitor, Problem(403, "csrf", words))
         if not visitor.role.covers(LEAST_ROLE[needed]):
-            raise too_low(visitor.role, needed)
+            raise _refused(visitor, too_low(visitor.role, needed))
         return visitor
 
     def by_token(self, token: str) -> Principal | None:
@@ -167,6 +168,11 @@ class Policy:
         session_id = _cookie(headers.get("cookie", ""), cookie_name(headers.get("host", "")))
         principal = self.sessions.get(session_id, now) if session_id else None
         return None if principal is None else Visitor(principal.role, "cookie", session_id, principal)
+
+
+def _refused(visitor: Visitor, problem: Problem) -> Problem:
+    problem.by = visitor
+    return problem
 
 
 def _host_name(host: str) -> str:

@@ -38,6 +38,8 @@ class ConsoleConfig:
     secure_cookie: bool = False
     """Mark the session cookie ``Secure``; set it when TLS ends in front of us."""
     body_limit: int = 1 << 20
+    sign_in_limit: int = 16 << 10
+    """Largest body of a sign-in: of all that strangers may send, the largest."""
     webhook_limit: int = 256 << 10
     """Largest body of a webhook."""
     body_deadline_s: float = 10.0
@@ -46,6 +48,10 @@ class ConsoleConfig:
     """From a connection's first byte (or its opening) to the end of a request's head."""
     header_limit: int = 16 << 10
     max_connections: int = 256
+    max_connections_of_one: int = 64
+    """Connections of one address (IPv6: of one /64); this machine and trusted proxies may have all."""
+    write_deadline_s: float = 30.0
+    """A connection whose peer takes nothing of what is sent for so long is ended."""
     triggers_per_s: float = 20.0
     """Sustained triggers per token; twice as many may come at once."""
     stream_queue: int = 256
@@ -99,6 +105,8 @@ class ConsoleConfig:
             "header_deadline_s",
             "header_limit",
             "max_connections",
+            "max_connections_of_one",
+            "write_deadline_s",
         )
         positive += (
             "triggers_per_s",
@@ -115,7 +123,9 @@ class ConsoleConfig:
 
     def body_limit_of(self, path: str) -> int:
         """Largest body taken at ``path``."""
-        return min(self.body_limit, self.webhook_limit) if path.startswith("/webhooks/") else self.body_limit
+        if path.startswith("/webhooks/"):
+            return min(self.body_limit, self.webhook_limit)
+        return min(self.body_limit, self.sign_in_limit) if path == "/v1/session" else self.body_limit
 
     def host_names(self) -> frozenset[str]:
         """Every ``Host`` (without port, lower case) that is ours."""

@@ -50,6 +50,10 @@ class Credentials:
         """Whether anybody can sign in by name."""
         return any(not user.disabled for user in self._users.values())
 
+    def is_user(self, name: str) -> bool:
+        """Whether a user has this name."""
+        return any(user.name == name for user in self._users.values())
+
     def by_secret(self, secret: str, now: float) -> Principal | None:
         """Return whose key or token this is; None when it is nobody's, or no longer good."""
         shown = key_hash(secret)

@@ -13,8 +13,10 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from voiceagent.console.audit import AuditDesk
 from voiceagent.console.auth import SAFE_METHODS, Policy, Visitor
 from voiceagent.console.config import ConsoleConfig
+from voiceagent.console.limits import RateLimit
 from voiceagent.console.problems import Problem
 from voiceagent.console.rights import WEBSOCKET
 
@@ -34,13 +36,19 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 )
 
 
+REFUSALS_PER_S = 1.0
+"""Lines of the audit log that one visitor's refused tries may fill; twenty times as many at once."""
+
+
 class Guard:
     """ASGI middleware around the whole console."""
 
-    def __init__(self, app: ASGIApp, *, policy: Policy, config: ConsoleConfig) -> None:
+    def __init__(self, app: ASGIApp, *, policy: Policy, config: ConsoleConfig, audit: AuditDesk) -> None:
         self._app = app
         self._policy = policy
         self._config = config
+        self._audit = audit
+        self._refusals = RateLimit(REFUSALS_PER_S, 20 * REFUSALS_PER_S)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -84,8 +92,6 @@ class Guard:
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         visitor = self._admit(scope, scope["method"])
-        if "\0" in scope["path"]:
-            raise Problem(404, "not_found", "No address holds a NUL.")  # nor does any text of PostgreSQL
         scope.setdefault("state", {})["visitor"] = visitor
         if scope["method"] not in SAFE_METHODS:
             receive = await self._whole_body(scope["path"], headers_of(scope), receive)
@@ -102,9 +108,20 @@ class Guard:
                 f"At most {self._config.header_limit} bytes of headers are taken.",
                 headers={"Connection": "close"},
             )
+        # PostgreSQL keeps no NUL; and a pattern's "$" also matches before a line's end, so that a router may
+        # find a route for "/v1/users%0A" whose right was not asked for.
+        if any(char < " " or char == "\x7f" for char in scope["path"]):
+            raise Problem(404, "not_found", "No address holds a control character.")
         peer = scope["client"][0] if scope.get("client") else ""
         now = asyncio.get_running_loop().time()
-        return self._policy.admit(method, scope["path"], headers_of(scope), peer, now)
+        try:
+            return self._policy.admit(method, scope["path"], headers_of(scope), peer, now)
+        except Problem as problem:
+            who = problem.by
+            if isinstance(who, Visitor) and self._refusals.take(who.key, now) == 0:
+                target = f"{method} {scope['path'][:200]}"
+                self._audit.note(who, peer, "door.refused", target, result=problem.code)
+            raise
 
     async def _whole_body(self, path: str, headers: dict[str, str], receive: Receive) -> Receive:
         """Read the body at once, bounded; return a ``receive`` that gives it out again."""

@@ -32,7 +32,14 @@ async def readyz(request: Request, parts: PartsIn, visitor: VisitorIn) -> Respon
     near = request.client is not None and request.client.host in ("127.0.0.1", "::1")
     proxied = "x-forwarded-for" in request.headers or "forwarded" in request.headers
     if visitor.role is not Role.NOBODY or (near and not proxied):
-        content["parts"] = plain(details)
+        streams, listeners = parts.streams, parts.listeners
+        here = {
+            "streams": len(streams),
+            "max_streams": streams.most,
+            "listeners": len(listeners),
+            "max_listeners": listeners.most,
+        }
+        content["parts"] = plain({**details, **here})
     return AsciiJson(content, 200 if ready else 503)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from voiceagent.console.auth import FIRST_RUN, Policy
 from voiceagent.console.credentials import Principal
+from voiceagent.console.problems import Problem
 from voiceagent.errors import RequestRefused
 from voiceagent.store import Database, DatabaseDown, users
 from voiceagent.store.users import ApiKey, User
@@ -22,6 +24,8 @@ REFRESH_S = 5.0
 """How soon a change made elsewhere (the CLI, another node) is seen here."""
 HASHES_AT_ONCE = 2
 """Argon2 takes 64 MiB and some tens of ms each."""
+WAITING = 8
+"""So many more may wait for it, about a second; whoever comes then is told to come back."""
 
 Result = TypeVar("Result")
 
@@ -33,6 +37,7 @@ class Identity:
         self._policy = policy
         self._database = database
         self._hashing = asyncio.Semaphore(HASHES_AT_ONCE)
+        self._wanting = 0
 
     async def refresh(self) -> None:
         """Read users and keys; write down when keys were used. Raises DatabaseDown."""
@@ -74,20 +79,36 @@ class Identity:
         return await self._database.run(work)
 
     async def by_password(self, name: str, password: str) -> Principal | None:
-        """Return the user, when this is the password. Takes as long for a name that nobody has."""
+        """Return the user, when this is the password. Takes as long for a name that nobody has.
+
+        Raises the 503 when too many ask at once.
+        """
         found = None
         if self._database is not None:
             found = await self._database.run(lambda connection: users.user_by_name(connection, name))
-        async with self._hashing:
+        async with self._turn():
             right = await asyncio.to_thread(users.password_is, password, None if found is None else found[1])
         if not right or found is None:
             return None
         await self.refresh()
         return self._policy.credentials.user(found[0].id)
 
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait for one's turn to hash; raises the 503 when too many do."""
+        if self._wanting >= HASHES_AT_ONCE + WAITING:
+            words = "Too many passwords are being looked at."
+            raise Problem(503, "sign_in_busy", words, headers={"Retry-After": "2"})
+        self._wanting += 1
+        try:
+            async with self._hashing:
+                yield
+        finally:
+            self._wanting -= 1
+
     async def hashed(self, password: str) -> str:
-        """Return a password's hash, made beside the event loop. Raises RequestRefused."""
-        async with self._hashing:
+        """Return a password's hash, made beside the event loop. Raises RequestRefused, and the 503."""
+        async with self._turn():
             return await asyncio.to_thread(users.hash_password, password)
 
     async def change_password(self, visitor_id: str, name: str, current: str, new: str) -> Principal:

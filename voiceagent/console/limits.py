@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections import OrderedDict
 
 KEYS = 1024
 """Keys remembered; the longest unused one is forgotten first (and so starts full again)."""
+
+
+def network_of(address: str) -> str:
+    """Return what to count an address by: of IPv6 its /64, as whoever has one address there has all."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Address(int(found) >> 64 << 64)) + "/64"
 
 
 class RateLimit:

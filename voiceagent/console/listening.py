@@ -26,6 +26,8 @@ router = APIRouter(tags=["calls"])
 NORMAL, UNSUPPORTED, POLICY, RESTART = 1000, 1003, 1008, 1012
 """Close codes (RFC 6455 §7.4.1; 1012 of the IANA registry)."""
 CLOSE_S = 1.0
+LOOK_S = 1.0
+"""How often at least it is asked whether the listener may go on: who is shut out hears no more."""
 FRAME = 160
 """Bytes of 20 ms of µ-law."""
 FRAMES_PER_S = 100
@@ -81,7 +83,8 @@ async def _serve(websocket: WebSocket, parts: Parts, visitor: Visitor, listener:
     tasks = {sending, receiving}
     try:
         while not (sending.done() or receiving.done()):
-            await asyncio.wait(tasks, timeout=parts.config.heartbeat_s, return_when=asyncio.FIRST_COMPLETED)
+            pause = min(LOOK_S, parts.config.heartbeat_s)
+            await asyncio.wait(tasks, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
             if not parts.policy.still_welcome(visitor, loop.time()):
                 await _close(websocket, POLICY, "signed_out")
                 return

@@ -27,6 +27,8 @@ from voiceagent.tasks import TaskNest
 KEPT = 1000
 """Newest events kept for readers who come back."""
 WRITES_PER_S = 400
+LOOK_S = 1.0
+"""A stream that always has something to send is asked so often whether it may go on."""
 RETRY_MS = 1000
 """What we ask browsers to wait before they come back."""
 _EVENT_ID = re.compile(r"([0-9a-z]{1,32})-([0-9]{1,18})", re.ASCII)
@@ -90,7 +92,9 @@ class Streams:
         return len(self._open) >= self.most
 
     def open(self, last_event_id: str | None, welcome: Callable[[], bool]) -> Stream:
-        """Return a new stream. ``welcome`` is asked at every heartbeat whether it may go on."""
+        """Return a new stream. ``welcome`` is asked whether it may go on: at every heartbeat, every second
+        in which something is sent, and before anything is sent after a reader stood still.
+        """
         found = _EVENT_ID.fullmatch(last_event_id or "")
         return Stream(self, int(found[2]) if found and found[1] == self.epoch else None, welcome)
 
@@ -231,9 +235,16 @@ class Stream:
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the stream: retry hint, snapshot where needed, events, heartbeat comments, goodbye."""
         await self._streams.join(self)
+        loop = asyncio.get_running_loop()
+        looked = loop.time()
         try:
             yield f"retry: {RETRY_MS}\n\n".encode()
             while self._ended is None:
+                if loop.time() - looked >= min(LOOK_S, self._streams.heartbeat_s):
+                    looked = loop.time()
+                    if not self._welcome():
+                        self._shut_out()
+                        break
                 if self._snapshot is not None:
                     yield self._take_snapshot()
                 elif self._waiting:
@@ -244,13 +255,19 @@ class Stream:
                         async with asyncio.timeout(self._streams.heartbeat_s):
                             await self._wake.wait()
                     except TimeoutError:
+                        looked = loop.time()
                         if not self._welcome():
-                            self.end("signed_out")
+                            self._shut_out()
                         else:
                             yield b": still here\n\n"
             yield self._take_waiting() + encode("bye", {"reason": self._ended})
         finally:
             self._streams.leave(self)
+
+    def _shut_out(self) -> None:
+        """Whoever may not see calls any more gets nothing of what waits."""
+        self._waiting.clear()
+        self.end("signed_out")
 
     def _take_waiting(self) -> bytes:
         wire = b"".join(batch.wire for batch in self._waiting)

@@ -21,7 +21,8 @@ from voiceagent.console.listeners import Listeners
 from voiceagent.console.live import Streams
 from voiceagent.console.ports import CallView, Directory, Phones, Webhooks
 from voiceagent.console.ports_notify import OutgoingWebhooks
-from voiceagent.console.problems import Problem, call_ended, unknown_call
+from voiceagent.console.problems import Problem, call_ended, too_low, unknown_call
+from voiceagent.console.rights import LEAST_ROLE, WEBSOCKET, Right, right_of_route
 from voiceagent.errors import CallEnded
 from voiceagent.store import Database, DatabaseDown
 
@@ -66,6 +67,19 @@ def parts_of(request: HTTPConnection) -> Parts:
 def visitor_of(request: HTTPConnection) -> Visitor:
     """Return who asks, as the guard found them."""
     return cast("Visitor", request.scope.get("state", {}).get("visitor", NOBODY))
+
+
+def as_routed(request: HTTPConnection) -> None:
+    """Ask again, now for the right of the very route that was found: the door judged by the address alone.
+
+    Raises the 403. Whoever is let in without a right (metrics from this machine) was judged at the door.
+    """
+    scope = request.scope
+    method = WEBSOCKET if scope["type"] == "websocket" else scope["method"]
+    needed = right_of_route(method, scope["route"].path)
+    role = visitor_of(request).role
+    if needed is not Right.METRICS and not role.covers(LEAST_ROLE[needed]):
+        raise too_low(role, needed)
 
 
 PartsIn = Annotated[Parts, Depends(parts_of)]

@@ -76,6 +76,7 @@ TITLES = {
     "unknown_key": "No such key",
     "name_taken": "This name is taken",
     "last_admin": "One admin has to stay",
+    "sign_in_busy": "Too many sign in at once",
     "wrong_password": "This is not the password",
     "no_password": "A key has no password",
     "unknown_preset": "No such preset",
@@ -149,6 +150,8 @@ class Problem(Exception):
         self.remedy = remedy if remedy is not None else REMEDIES.get(code)
         self.headers = dict(headers or {})
         self.extra = dict(extra or {})
+        self.by: object = None
+        """Who was refused, where it is somebody known: the audit log keeps it."""
 
     def body(self) -> dict[str, Any]:
         """Return the problem's members; ``field``, ``errors`` and ``remedy`` are there only when known."""

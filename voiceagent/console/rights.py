@@ -40,9 +40,9 @@ class Right(StrEnum):
     VIEW = "view"
     """See calls, their words, the history."""
     ACT = "act"
-    """Make the agent speak; end, hold, transfer, tag; take a call over; call from the page."""
+    """Make the agent speak; end, hold, transfer, tag; call from the page."""
     LISTEN = "listen"
-    """Hear a call, live or recorded."""
+    """Hear a call, live or recorded; take it over."""
     MANAGE = "manage"
     """Presets, flows, dead letters, exports; read the audit log."""
     ADMIN = "admin"
@@ -110,8 +110,8 @@ RULES: tuple[tuple[str, str, Right], ...] = (
     ("POST", f"{_CALL}/actions/resume", Right.ACT),
     ("POST", f"{_CALL}/actions/transfer", Right.ACT),
     ("POST", f"{_CALL}/actions/send_digits", Right.ACT),
-    ("POST", f"{_CALL}/actions/take_over", Right.ACT),
-    ("POST", f"{_CALL}/actions/hand_back", Right.ACT),
+    ("POST", f"{_CALL}/actions/take_over", Right.LISTEN),
+    ("POST", f"{_CALL}/actions/hand_back", Right.LISTEN),
     ("POST", f"{_CALL}/actions/note", Right.ACT),
     ("POST", f"{_CALL}/actions/pause_recording", Right.ACT),
     ("POST", f"{_CALL}/actions/resume_recording", Right.ACT),
@@ -151,6 +151,16 @@ def right_needed(method: str, path: str) -> Right:
         if known == method and pattern.fullmatch(path):
             return right
     return Right.VIEW
+
+
+@cache
+def _by_template() -> dict[tuple[str, str], Right]:
+    return {(method, path): right for method, path, right in RULES}
+
+
+def right_of_route(method: str, template: str) -> Right:
+    """Return what the route ``template`` (``/v1/calls/{call_id}``) asks for; one without a line, most."""
+    return _by_template().get(("GET" if method == "HEAD" else method, template), Right.ADMIN)
 
 
 def rights_of(role: Role) -> tuple[Right, ...]:

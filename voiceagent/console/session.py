@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from voiceagent.console.auth import FIRST_RUN, Visitor, cookie_name
+from voiceagent.console.limits import network_of
 from voiceagent.console.models import PasswordBody, Session, SignInBody, problems
 from voiceagent.console.parts import (
     AsciiJson,
@@ -36,14 +37,17 @@ def session_data(parts: Parts, visitor: Visitor) -> dict[str, object]:
         "role": visitor.role.value,
         "via": visitor.via,
         "rights": [right.value for right in rights_of(visitor.role)],
-        "first_run": principal is not None and principal.name == FIRST_RUN,
+        "first_run": principal is not None and (principal.kind, principal.name) == ("token", FIRST_RUN),
     }
 
 
 @router.post("/v1/session", responses={200: {"model": Session}, **problems(401, 403, 422, 429, 503)})
-async def sign_in(body: SignInBody, request: Request, parts: PartsIn) -> AsciiJson:
-    """Exchange name and password, or a key, for a session cookie (HttpOnly, SameSite=Strict)."""
-    limit(parts.sign_ins, peer_of(request), "sign-ins")
+async def sign_in(body: SignInBody, request: Request, parts: PartsIn, before: VisitorIn) -> AsciiJson:
+    """Exchange name and password, or a key, for a session cookie (HttpOnly, SameSite=Strict).
+
+    Whoever signs in anew gets another id, and the session before is over.
+    """
+    limit(parts.sign_ins, network_of(peer_of(request)), "sign-ins")
     if body.token is not None:
         principal, field = parts.policy.by_token(body.token), "token"
     else:
@@ -59,12 +63,14 @@ async def sign_in(body: SignInBody, request: Request, parts: PartsIn) -> AsciiJs
             Visitor(Role.NOBODY, "none"),
             peer_of(request),
             "session.sign_in",
-            body.name or "",
+            # A name that nobody has may well be a password that got into the wrong field.
+            body.name if parts.policy.credentials.is_user(body.name or "") else "",
             result="unauthenticated",
         )
         words = "is not a key of this console" if field == "token" else "or name is not right"
         raise Problem(401, "unauthenticated", f"{field}: {words}.", field=field)
     now = asyncio.get_running_loop().time()
+    parts.policy.sessions.end(before.session)
     visitor = Visitor(principal.role, "cookie", parts.policy.sessions.begin(principal, now), principal)
     parts.audit.note(visitor, peer_of(request), "session.sign_in", principal.id)
     answer = AsciiJson(session_data(parts, visitor))
@@ -110,6 +116,7 @@ async def change_password(
     try:
         changed = await parts.identity.change_password(principal.id, principal.name, body.current, body.new)
     except RequestRefused as error:
+        audit(request, "session.change_password", principal.id, result=error.code)
         raise refused(error) from None
     except DatabaseDown as down:
         raise database_down(down) from None

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from voiceagent.console.credentials import Principal
 
 MAX_SESSIONS = 1000
+MAX_OF_ONE = 50
+"""Of one user or key: nobody can push out everybody else by signing in again and again."""
 
 
 @dataclass(slots=True)
@@ -34,8 +36,10 @@ class Sessions:
         for key, session in list(self._sessions.items()):
             if self._over(session, now):
                 del self._sessions[key]
-        if len(self._sessions) >= MAX_SESSIONS:
-            del self._sessions[min(self._sessions, key=lambda key: self._sessions[key].seen)]
+        one = [key for key, session in self._sessions.items() if session.principal.id == principal.id]
+        for some, most in ((one, MAX_OF_ONE), (list(self._sessions), MAX_SESSIONS)):
+            if len(some) >= most:
+                self._sessions.pop(min(some, key=lambda key: self._sessions[key].seen), None)
         session_id = secrets.token_urlsafe(32)
         self._sessions[session_id] = _Session(principal, born=now, seen=now)
         return session_id

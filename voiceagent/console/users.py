@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from voiceagent.console.auth import FIRST_RUN, Visitor
 from voiceagent.console.models import (
     ChangeUserBody,
     KeyBody,
@@ -43,10 +44,15 @@ async def list_users(parts: PartsIn) -> AsciiJson:
 @router.post(
     "/v1/users", status_code=201, responses={201: {"model": UserModel}, **problems(401, 403, 409, 422, 503)}
 )
-async def add_user(body: UserBody, request: Request, parts: PartsIn) -> AsciiJson:
+async def add_user(body: UserBody, request: Request, parts: PartsIn, visitor: VisitorIn) -> AsciiJson:
     """Make a user. The first admin made ends the token of the first run."""
     hashed = await _hashed(parts, body.password)
-    user = await _do(parts, lambda c: users.add_user(c, body.name, body.role, hashed), body.name)
+
+    def work(connection: Connection) -> users.User:
+        _not_over(connection, visitor)
+        return users.add_user(connection, body.name, body.role, hashed)
+
+    user = await _do(parts, work, body.name)
     audit(request, "user.add", user.id, name=user.name, role=user.role)
     return AsciiJson(asdict(user), 201)
 
@@ -87,11 +93,12 @@ async def list_keys(parts: PartsIn) -> AsciiJson:
 async def add_key(body: KeyBody, request: Request, parts: PartsIn, visitor: VisitorIn) -> AsciiJson:
     """Make a key. It is in this answer and nowhere else."""
     by = "" if visitor.principal is None else visitor.principal.name
-    key, secret = await _do(
-        parts,
-        lambda c: users.add_key(c, body.name, body.role, created_by=by, expires_at=body.expires_at),
-        body.name,
-    )
+
+    def work(connection: Connection) -> tuple[users.ApiKey, str]:
+        _not_over(connection, visitor)
+        return users.add_key(connection, body.name, body.role, created_by=by, expires_at=body.expires_at)
+
+    key, secret = await _do(parts, work, body.name)
     audit(request, "key.add", key.id, name=key.name, role=key.role)
     return AsciiJson({**asdict(key), "key": secret}, 201)
 
@@ -102,6 +109,17 @@ async def revoke_key(key_id: str, request: Request, parts: PartsIn) -> AsciiJson
     key = await _do(parts, lambda c: users.revoke_key(c, key_id), key_id)
     audit(request, "key.revoke", key.id, name=key.name, role=key.role)
     return AsciiJson(asdict(key))
+
+
+def _not_over(connection: Connection, visitor: Visitor) -> None:
+    """Raise the 401 when the token of the first run is over by now: of two who use it at once, one is first.
+
+    Asked in the very transaction that makes somebody; what this node knows may be older.
+    """
+    principal = visitor.principal
+    first_run = principal is not None and (principal.kind, principal.name) == ("token", FIRST_RUN)
+    if first_run and users.any_admin(connection):
+        raise Problem(401, "unauthenticated", "There is an admin by now; this token is over.")
 
 
 async def _hashed(parts: Parts, password: str) -> str:

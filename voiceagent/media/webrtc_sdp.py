@@ -13,6 +13,9 @@ from typing import Literal
 from voiceagent.errors import RequestRefused
 
 MAX_CHARS = 65_536
+MAX_LINES = 500
+"""Browsers send a hundred or two. The parser looks through its `a=ssrc` lines for each of them: 65,536
+characters of such would hold the event loop for half a second."""
 Codec = Literal["PCMU", "PCMA"]
 CODECS: tuple[tuple[Codec, int], ...] = (("PCMU", 0), ("PCMA", 8))
 """In our order, with their static types; every browser has both (RFC 7874 §3)."""
@@ -42,7 +45,11 @@ def read_offer(text: str) -> BrowserOffer:
     """Check a browser's offer. Raises RequestRefused (field ``sdp``) saying what is missing."""
     if len(text) > MAX_CHARS:
         raise _refused(f"is longer than {MAX_CHARS} characters")
-    lines = [line for line in text.replace("\r\n", "\n").split("\n") if line]
+    # Lines as aiortc's parser sees them: it also ends one at a lone CR, VT, FF …, after which a candidate
+    # would not be left out.
+    lines = [line for line in text.splitlines() if line]
+    if len(lines) > MAX_LINES:
+        raise _refused(f"has more than {MAX_LINES} lines")
     if not lines or lines[0] != "v=0":
         raise _refused("is no SDP: its first line is not v=0")
     head, sections = _sections(lines)

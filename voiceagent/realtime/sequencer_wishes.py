@@ -329,7 +329,7 @@ class WishRules(SlotRules):
         if event.on == self._taken_over:
             return
         self._taken_over = event.on
-        out.append(Notice(TAKEN_OVER if event.on else "handed_back"))
+        out.append(Notice("taken_over" if event.on else "handed_back"))
         if not event.on:
             return
         for entry in self._queue:

@@ -58,6 +58,10 @@ class Script(Protocol):
         """Return whether the next input entered before others ran in the same turn of the loop."""
         ...
 
+    def wakes_first(self) -> bool:
+        """Return whether the next input was written down by whom it woke, uncancelled until then."""
+        ...
+
     def moment(self, turn: int) -> float | None:
         """Return what time it was in that turn of the loop; None if that is not known."""
         ...
@@ -88,7 +92,7 @@ class Script(Protocol):
         ...
 
     def recorded_time(self) -> float | None:
-        """Return when the next decision was made in the recording (loop's clock)."""
+        """Return when the recording has the next decision (loop's clock); None if a later input brings it."""
         ...
 
     def stands_still(self) -> None:
@@ -309,10 +313,22 @@ class ReplayLoop(asyncio.SelectorEventLoop):
             then = script.recorded_time()
             late = then is not None and following[0] < then <= following[0] + SAME_MOMENT_S
             self._now = max(self._now, then if late and then is not None else following[0])
-            self._do(script.enter if script.next_timer() is None else self._fire_recorded)
+            if script.next_timer() is not None:
+                self._do(self._fire_recorded)
+            elif script.wakes_first():
+                self._enter_first(script)
+            else:
+                self._do(script.enter)
             following = script.next_input()
             if not turn or following is None or following[2] != turn or script.decided < following[1]:
                 return
+
+    def _enter_first(self, script: Script) -> None:
+        """Let an input enter; whom it wakes runs before what was ready already."""
+        ready: Any = self._ready  # type: ignore[attr-defined]
+        waiting = len(ready)
+        self._do(script.enter)
+        ready.rotate(len(ready) - waiting)
 
     def _frames_before(self, script: Script, following: Following) -> None:
         frames = script.next_frames()

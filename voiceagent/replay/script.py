@@ -104,6 +104,11 @@ class ReplayScript:
     def enters_amid(self) -> bool:
         return bool(self._inputs) and self._inputs[0].amid
 
+    def wakes_first(self) -> bool:
+        entry = self._inputs[0].entry
+        kind = self._inputs[0].kind
+        return kind in _OF_WAITING or "count" in entry or (kind == "link" and entry["state"] != "closed")
+
     def next_timer(self) -> tuple[str, float] | None:
         one = self._inputs[0] if self._inputs else None
         if one is None or one.kind != "timer":
@@ -133,6 +138,8 @@ class ReplayScript:
 
     def recorded_time(self) -> float | None:
         count = len(self.decisions)
+        if len(self._inputs) > 1 and (self._inputs[1].before or 0) <= count:
+            return None  # that decision follows from a later input, which has a moment of its own
         return round(self._start + self._recorded[count].t, 6) if count < len(self._recorded) else None
 
     def stands_still(self) -> None:
@@ -222,6 +229,8 @@ class ReplayScript:
         return await found.asked
 
 
+_OF_WAITING = frozenset({"outside", "rest"})
+"""Inputs that are written down by who has waited for them, as answers to a leg's orders are."""
 _IN_TASK = frozenset({"session", "dial"})
 """Inputs that a task writes down: in the turn that follows what woke it."""
 

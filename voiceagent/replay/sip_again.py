@@ -1,8 +1,10 @@
 """PURE. The SIP dialogs of a call, lived again: today's endpoint, what came, and what our legs ordered.
 
 A pass of its own beside that of the call (docs/decisions/0011): the orders are taken from the recording, so
-what differs here is the endpoint's doing. Its clock is virtual; a timer fires when it is due, unless the loop
-stood still then, or the recording has something that came just before it.
+what differs here is the endpoint's doing. Its clock is virtual. The recording says when timers fired that did
+something, and with everything that came how long one had been due by then: what was due from then on fires
+later. Older recordings say nothing of it: there a timer fires when it is due, unless the loop stood still
+then, or something came just before it.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ T = TypeVar("T")
 BASE_S = 1000.0
 """The endpoint's clock when the call begins."""
 SLACK_S = 0.05
-"""So late a timer may have been when something else came first."""
+"""So late a timer may have been when something else came first, in older recordings."""
+NEAR_S = 1e-5
+"""Times of a recording are rounded."""
 Late = Sequence[tuple[float, float]]
 
 
@@ -49,12 +53,15 @@ class SipAgain:
         self._legs: dict[int, str] = {}
         self._flows: set[int] = set()
         self._at = min([0.0, *(one.at for one in recording.inputs)])
+        self._tells = any(one.get("timers") for one in recording.dialogs.values())
+        """The recording says when timers fired."""
         self._endpoint = SipEndpoint(endpoint_config(recording), self._draw)
 
     def run(self) -> list[SipMessage]:
         """Return what leaves, in order, until the journal ends."""
         for one in self._recording.inputs:
-            self._wait(one.at, one.before)
+            late = float(one.entry.get("late_ms", 0.0)) / 1000
+            self._wait(one.at, one.before, one.at - late if self._tells else None)
             self._at = max(self._at, one.at)
             self._given = deque(cast("list[str]", one.entry.get("drawn", ())))
             self._note(self._guarded(self._take, one))
@@ -68,17 +75,28 @@ class SipAgain:
         return token
 
     # ── time ────────────────────────────────────────────────────────────────────────────────────
-    def _wait(self, until: float, before: int) -> None:
-        """Let timers fire until something comes before which ``before`` messages had left."""
+    def _wait(self, until: float, before: int, overdue: float | None = None) -> None:
+        """Let timers fire until something comes before which ``before`` messages had left.
+
+        ``overdue``: timers that are due from then on had not fired by then.
+        """
         while True:
             due = self._endpoint.wake_at()
             if due is None:
                 return
+            if overdue is not None:
+                if due - BASE_S >= overdue - NEAR_S:
+                    return
+                self._fire(max(self._at, due - BASE_S), due)
+                continue
             at = max(self._at, self._woken(due - BASE_S))
             if at > until or (at > until - SLACK_S and len(self.sent) >= before):
                 return
-            self._at = at
-            self._note(self._guarded(self._endpoint.wake, max(due, BASE_S + at)))
+            self._fire(at, due)
+
+    def _fire(self, at: float, due: float) -> None:
+        self._at = at
+        self._note(self._guarded(self._endpoint.wake, max(due, BASE_S + at)))
 
     def _woken(self, due: float) -> float:
         """Return when a timer fires that is due then."""
@@ -100,6 +118,9 @@ class SipAgain:
                 return self._receive(entry, now)
             case "in.sip_order":
                 return self._order(entry, now)
+            case "in.sip_woke":
+                due = self._endpoint.wake_at()
+                return self._endpoint.wake(now if due is None or due > now + NEAR_S else max(now, due))
             case "in.sip_lost":
                 peer = address_of(entry["peer"])
                 tell = self._endpoint.flow_closed if peer.flow > 0 else self._endpoint.transport_failed

@@ -21,7 +21,7 @@ class SipInput:
 
     at: float
     kind: str
-    """in.sip, in.sip_order or in.sip_lost."""
+    """in.sip, in.sip_order, in.sip_woke or in.sip_lost."""
     entry: Entry
     before: int
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -24,6 +25,8 @@ ROLES: tuple[RoleName, ...] = ("viewer", "operator", "supervisor", "admin")
 KEY_PREFIX = "va_"
 PASSWORD_CHARS = range(12, 257)
 NAME_CHARS = 64
+KEPT_NAMES = ("nobody", "first run", "console.token", "console.viewer_token")
+"""The audit log's names for those who are neither users nor keys."""
 
 
 class Cost(TypedDict, total=False):
@@ -72,8 +75,7 @@ def add_user(
     """Make a user; ``password_hash`` is of :func:`hash_password`. Raises RequestRefused naming the field."""
     _check_name(name)
     _check_role(role)
-    if connection.execute(select(users.c.id).where(users.c.name == name)).first() is not None:
-        raise RequestRefused("name", f"there is a user {name!r} already", code="name_taken")
+    _check_free(connection, name, among_keys=True)
     now = clock()
     user_id = f"usr_{secrets.token_hex(8)}"
     connection.execute(
@@ -164,6 +166,7 @@ def add_key(
     """Make a key; returns it with the secret, which is nowhere else. Raises RequestRefused."""
     _check_name(name)
     _check_role(role)
+    _check_free(connection, name, among_keys=False)
     now = clock()
     if expires_at is not None and expires_at <= now:
         raise RequestRefused("expires_at", "lies in the past")
@@ -239,10 +242,8 @@ def password_is(password: str, hashed: str | None) -> bool:
         return False
 
 
-_NOBODYS = (
-    "$argon2id$v=19$m=65536,t=3,p=4$bm9ib2R5IGtub3dzIHRoaXM$0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"
-)
-"""The hash of no password."""
+_NOBODYS = "$argon2id$v=19$m=65536,t=3,p=4$bm9ib2R5IGhhcyB0aGlzLg$0123456789abcdefghijklmnopqrstuvwxyzABCDEFA"
+"""The hash of no password: the last character's spare bits are zero, else it would be refused at once."""
 
 
 def _keep_an_admin(connection: Connection) -> None:
@@ -260,6 +261,25 @@ def _check_name(name: str) -> None:
         raise RequestRefused(
             "name", f"must have 1 to {NAME_CHARS} printable characters, no space at its ends"
         )
+
+
+def _check_free(connection: Connection, name: str, *, among_keys: bool) -> None:
+    """Names stand in the audit log and tell who has taken a call over: no two may be taken for one another.
+
+    Keys may have the same name (the old one and the new, while they are changed).
+    """
+    alike = _as_read(name)
+    taken = connection.execute(select(users.c.name)).scalars().all()
+    if among_keys:
+        valid = select(api_keys.c.name).where(api_keys.c.revoked_at.is_(None))
+        taken = [*taken, *connection.execute(valid).scalars().all()]
+    found = next((one for one in (*taken, *KEPT_NAMES) if _as_read(one) == alike), None)
+    if found is not None:
+        raise RequestRefused("name", f"{found!r} is somebody already", code="name_taken")
+
+
+def _as_read(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def _check_role(role: str) -> None:

@@ -77,8 +77,11 @@ export const api = {
   /** @param {{name: string, password: string, role: string}} user */
   addUser: (user) => ask("POST", "/v1/users", user),
   signOut: () => ask("DELETE", "/v1/session"),
+  /** Not ready is an answer, too, and says why. @returns {Promise<{ready: boolean, reached: boolean, parts?: any}>} */
   ready: () =>
-    ask("GET", "/readyz").catch((/** @type {Problem} */ problem) => ({ ready: false, reached: problem.status !== 0 })),
+    fetch("/readyz", { credentials: "same-origin" })
+      .then(async (answer) => ({ ready: false, ...(await answer.json()), reached: true }))
+      .catch(() => ({ ready: false, reached: false })),
   /** @param {string} id */
   call: (id) => ask("GET", call(id)),
   /** @param {string} id @param {any} wish @param {string} key */
@@ -103,6 +106,10 @@ export const api = {
   pauseRecording: (id) => ask("POST", `${call(id)}/actions/pause_recording`, {}),
   /** @param {string} id */
   resumeRecording: (id) => ask("POST", `${call(id)}/actions/resume_recording`, {}),
+  /** @param {string} id */
+  takeOver: (id) => ask("POST", `${call(id)}/actions/take_over`, {}),
+  /** @param {string} id */
+  handBack: (id) => ask("POST", `${call(id)}/actions/hand_back`, {}),
   trunks: () => ask("GET", "/v1/trunks"),
   /** @param {string} id */
   hold: (id) => ask("POST", `${call(id)}/actions/hold`, {}),

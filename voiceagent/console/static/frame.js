@@ -35,7 +35,7 @@ class Frame extends HTMLElement {
         h("span", { class: "grow" }),
         this.ready,
         this.link,
-        h("span", { class: "quiet who-am-i", title: `${name} (${role})` }, h("bdi", null, name), h("span", null, ` ${role}`)),
+        h("a", { href: "#/admin/me", class: "quiet who-am-i", title: `${name} (${role}): your account` }, h("bdi", null, name), h("span", null, ` ${role}`)),
         h("button", { type: "button", class: "small ask", "aria-label": "Keyboard", title: "Keyboard (?)", onclick: () => this.help.open() }, "?"),
         h("button", { type: "button", class: "small", onclick: signOut }, "Sign out"),
       ),
@@ -115,15 +115,22 @@ class Frame extends HTMLElement {
     const element = /** @type {any} */ (document.createElement(page.tag));
     element.classList.add("page");
     this.pages?.set(page.name, element);
-    this.main?.querySelector(":scope > .missing")?.remove();
+    this.found(page);
     this.main?.append(element);
     element.enter?.({ store: this.store, session: this.store?.session });
     return element;
   }
 
+  /** Nothing is missed of this page any more; what is said of others stays. @param {import("./router.js").Page} page */
+  found(page) {
+    const name = `missing ${page.name}`;
+    this.pages?.get(name)?.remove();
+    this.pages?.delete(name);
+  }
+
   /** @param {import("./router.js").Page} page */
   miss(page) {
-    this.main?.querySelector(":scope > .missing")?.remove();
+    this.found(page);
     const again = h("button", { type: "button", onclick: () => void this.route() }, "Try again");
     const place = /** @type {any} */ (
       h("div", { class: "empty missing" }, h("p", null, `${page.label} cannot be loaded.`), h("p", { class: "quiet" }, "The console does not answer, or does not have this page."), again)

@@ -15,6 +15,8 @@ const SHEET = [
       ["Ctrl Enter", "send it"],
       ["n", "note something to the agent"],
       ["l", "listen, or stop listening"],
+      ["o", "while listening: take over, or hand back"],
+      ["m", "while you speak: mute, or unmute"],
       ["h", "hold, or resume"],
       ["t", "transfer"],
       ["d", "press keys"],

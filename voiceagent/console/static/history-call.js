@@ -196,6 +196,7 @@ class HistoryCall extends Section {
       const [told] = await Promise.all([ask("GET", `/v1/calls/${encodeURIComponent(call.id)}/timeline`), import("./timeline.js"), style("timeline.css")]);
       if (line !== this.line) return;
       const element = /** @type {any} */ (document.createElement("va-timeline"));
+      line.classList.remove("pad");
       fill(line, element);
       element.update(told);
       this.turns?.update(told);

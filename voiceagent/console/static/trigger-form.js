@@ -76,7 +76,9 @@ class TriggerForm extends HTMLElement {
     this.begun = true;
     this.presets.begin(rights.includes("manage"), () => this.held());
     this.append(this.presets.dialog);
-    this.more.append(
+    const body = h(
+      "div",
+      null,
       h(
         "div",
         { class: "options" },
@@ -96,6 +98,7 @@ class TriggerForm extends HTMLElement {
         this.presets.manage,
       ),
     );
+    this.more.append(body);
   }
 
   /** @param {string} callId */
