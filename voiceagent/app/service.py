@@ -361,6 +361,9 @@ class Service:
             token_is_first_run=first_run,
             allowed_hosts=settings.allowed_hosts,
             metrics_open=settings.metrics_open,
+            max_connections=settings.max_connections,
+            max_streams=settings.max_streams,
+            max_listeners=settings.max_listeners,
             recordings_dir=self.settings.recordings_dir,
             journal_dir=self.settings.journal_dir,
         )

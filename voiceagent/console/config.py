@@ -48,6 +48,10 @@ class ConsoleConfig:
     """From a connection's first byte (or its opening) to the end of a request's head."""
     header_limit: int = 16 << 10
     max_connections: int = 256
+    max_connections_of_one: int = 64
+    """Connections of one address (IPv6: of one /64); this machine and trusted proxies may have all."""
+    write_deadline_s: float = 30.0
+    """A connection whose peer takes nothing of what is sent for so long is ended."""
     triggers_per_s: float = 20.0
     """Sustained triggers per token; twice as many may come at once."""
     stream_queue: int = 256
@@ -101,6 +105,8 @@ class ConsoleConfig:
             "header_deadline_s",
             "header_limit",
             "max_connections",
+            "max_connections_of_one",
+            "write_deadline_s",
         )
         positive += (
             "triggers_per_s",

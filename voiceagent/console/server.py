@@ -15,6 +15,8 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from voiceagent.console.app import close_streams
+from voiceagent.console.config import ConsoleConfig
+from voiceagent.console.connections import BoundedSocket, Connections, end_when_stuck, peer_of
 from voiceagent.console.parts import Parts
 from voiceagent.errors import ConfigError
 from voiceagent.tasks import TaskNest
@@ -23,6 +25,8 @@ _log = logging.getLogger("voiceagent.console")
 
 WS_MESSAGE = 4096
 """Largest message taken from a WebSocket; frames of sound have 160 bytes."""
+BACKLOG = 128
+"""Connections that wait to be taken; so many are taken at once before any of them is looked at."""
 GRACE_S = 3
 """How long answers under way may take to finish when the console closes."""
 
@@ -35,6 +39,8 @@ class ConsoleServer:
         self._host = host
         self._port = port
         self._nest = TaskNest("console")
+        config = cast("Parts", app.state.parts).config
+        self._connections = Connections(config.max_connections, config.max_connections_of_one)
         self._server: _Server | None = None
         self._running: asyncio.Task[Any] | None = None
 
@@ -47,10 +53,11 @@ class ConsoleServer:
         listener = await self._bind()
         config = uvicorn.Config(
             self._app,
-            http=_protocol(parts.config.header_deadline_s),
-            ws="auto",
+            http=_protocol(parts.config, self._connections),
+            ws=_socket(self._connections),
             ws_max_size=WS_MESSAGE,
             ws_per_message_deflate=False,
+            backlog=BACKLOG,
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -127,8 +134,19 @@ class _Server(uvicorn.Server):
         self.standing.set()
 
 
-def _protocol(deadline_s: float) -> type[asyncio.Protocol]:
-    """Return uvicorn's HTTP/1.1 protocol with an absolute deadline for the head of every request.
+def _socket(connections: Connections) -> type[asyncio.Protocol]:
+    """Return uvicorn's WebSocket within bounds. It was counted when it was still HTTP."""
+
+    class CountedSocket(BoundedSocket):
+        def connection_lost(self, exc: Exception | None) -> None:
+            connections.leave(peer_of(self.transport))
+            super().connection_lost(exc)
+
+    return CountedSocket
+
+
+def _protocol(config: ConsoleConfig, connections: Connections) -> type[asyncio.Protocol]:
+    """Return uvicorn's HTTP/1.1 protocol within bounds, with an absolute deadline for every request's head.
 
     uvicorn's own keep-alive timer stops at the first byte, so a head that drips would hold a connection for
     ever.
@@ -137,8 +155,16 @@ def _protocol(deadline_s: float) -> type[asyncio.Protocol]:
     class DeadlineProtocol(H11Protocol):
         _head_timer: asyncio.TimerHandle | None = None
 
+        _counted = False
+
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            super().connection_made(cast("asyncio.Transport", transport))
+            plain = cast("asyncio.Transport", transport)
+            if not connections.enter(peer_of(plain)):
+                plain.abort()
+                return
+            self._counted = True
+            end_when_stuck(plain.get_extra_info("socket"), config.write_deadline_s)
+            super().connection_made(plain)
             self._await_head()
 
         def data_received(self, data: bytes) -> None:
@@ -149,6 +175,9 @@ def _protocol(deadline_s: float) -> type[asyncio.Protocol]:
                 self._head_has_come()
 
         def connection_lost(self, exc: Exception | None) -> None:
+            if not self._counted:
+                return
+            connections.leave(peer_of(self.transport))
             self._head_has_come()
             super().connection_lost(exc)
 
@@ -156,7 +185,7 @@ def _protocol(deadline_s: float) -> type[asyncio.Protocol]:
             return self.conn.their_state is h11.IDLE
 
         def _await_head(self) -> None:
-            self._head_timer = self.loop.call_later(deadline_s, self._too_slow)
+            self._head_timer = self.loop.call_later(config.header_deadline_s, self._too_slow)
 
         def _head_has_come(self) -> None:
             if self._head_timer is not None:

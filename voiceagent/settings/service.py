@@ -113,6 +113,15 @@ class ConsoleSettings(Section):
         default=(), description="Further names that the Host header may carry."
     )
     metrics_open: bool = Field(default=False, description="Serve /metrics without a token.")
+    max_connections: Annotated[int, Field(ge=1)] = Field(
+        default=256, description="HTTP connections at once, live streams and listeners among them."
+    )
+    max_streams: Annotated[int, Field(ge=1)] = Field(
+        default=64, description="Live streams (/v1/events) at once."
+    )
+    max_listeners: Annotated[int, Field(ge=1)] = Field(
+        default=32, description="Sockets on which calls are heard at once, on all calls together."
+    )
     phone_calls_per_user: Annotated[int, Field(ge=0)] = Field(
         default=2, description="Calls from the page's phone that one user may have at once; 0: no phone."
     )
