@@ -363,6 +363,9 @@ class Service:
             metrics_open=settings.metrics_open,
             secure_cookie=settings.tls_in_front,
             trusted_proxies=settings.trusted_proxies,
+            max_connections=settings.max_connections,
+            max_streams=settings.max_streams,
+            max_listeners=settings.max_listeners,
             recordings_dir=self.settings.recordings_dir,
             journal_dir=self.settings.journal_dir,
         )

@@ -150,14 +150,15 @@ class LoadProcess:
         self._process = process
 
     @classmethod
-    async def start(cls) -> LoadProcess:
+    async def start(cls, module: str = "voiceagent.bench.load_main") -> LoadProcess:
+        """Start ``module`` as a process of its own."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "voiceagent.bench.load_main",
+            module,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            limit=2**20,
+            limit=2**22,
         )
         return cls(process)
 

@@ -17,3 +17,12 @@ def cpu_seconds() -> float:
     """Return the CPU time of this process so far."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
+
+
+def resident_kb() -> float:
+    """Return how much memory this process holds, in kB; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * resource.getpagesize() / 1024
+    except OSError:
+        return 0.0

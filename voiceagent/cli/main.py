@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import voiceagent
+from voiceagent.cli.bench_console import add_console_bench
 from voiceagent.cli.bench_flows import add_flow_benches
 from voiceagent.cli.bench_sip import add_sip_benches
 from voiceagent.cli.calls_commands import calls, top
@@ -27,6 +28,7 @@ bench = typer.Typer(
 app.add_typer(bench, name="bench")
 add_sip_benches(bench)
 add_flow_benches(bench)
+add_console_bench(bench)
 app.add_typer(flow, name="flow")
 app.add_typer(calls, name="calls")
 app.command()(top)

@@ -104,7 +104,7 @@ REMEDIES = {
     "listen_first": "Open WS /v1/calls/{call}/listen first: your microphone goes up that socket.",
     "taken_over": "The call's `taken_over_by` tells who; they hand back with actions/hand_back.",
     "secret": "Try again when the caller has typed it; nobody may hear that.",
-    "too_many_listeners": "Wait until one of them leaves; the calls' `listeners` tell who they are.",
+    "too_many_listeners": "Wait until one leaves (see `listeners` of calls), or raise console.max_listeners.",
     "webhook_signature": "Set hosted.webhook_secrets to the secret that the provider shows for it.",
     "webhook_timestamp": "Set the clocks; at most 300 s of difference are allowed.",
     "target_not_allowed": "Add it to outbound.allowed; it is empty by default.",

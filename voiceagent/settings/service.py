@@ -125,6 +125,15 @@ class ConsoleSettings(Section):
     trusted_proxies: tuple[str, ...] = Field(
         default=(), description="Addresses of proxies whose X-Forwarded-For is believed."
     )
+    max_connections: Annotated[int, Field(ge=1)] = Field(
+        default=256, description="HTTP connections at once, live streams and listeners among them."
+    )
+    max_streams: Annotated[int, Field(ge=1)] = Field(
+        default=64, description="Live streams (/v1/events) at once."
+    )
+    max_listeners: Annotated[int, Field(ge=1)] = Field(
+        default=32, description="Sockets on which calls are heard at once, on all calls together."
+    )
     phone_calls_per_user: Annotated[int, Field(ge=0)] = Field(
         default=2, description="Calls from the page's phone that one user may have at once; 0: no phone."
     )
