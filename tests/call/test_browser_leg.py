@@ -150,6 +150,17 @@ async def test_keys_arrive_and_nothing_else_that_a_page_may_say() -> None:
         assert listener.log == [("digit", "5"), ("digit", "#"), ("digit", "D")]
 
 
+async def test_a_flood_of_keys_is_not_the_calls_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browser_leg, "KEYS_PER_S", 0)
+    async with browser_peer() as browser, a_leg(browser) as (leg, listener):
+        await leg.answer()
+        for _ in range(500):
+            leg.on_message('{"type":"digit","digit":"1"}')
+        assert listener.log == [("digit", "1")] * browser_leg.KEYS_AT_ONCE
+        leg.on_message('{"type":"hangup"}')
+        assert listener.log[-1] == ("ended", LegEnd.CALLER_HUNG_UP)
+
+
 async def test_what_was_told_before_the_channel_opened_is_not_lost() -> None:
     async with browser_peer() as browser, a_leg(browser) as (leg, _):
         for number in range(3):
