@@ -291,25 +291,6 @@ async def test_an_offer_that_aiortc_cannot_take_is_refused_and_leaves_nothing_op
     wheel.close()
 
 
-async def test_what_aiortc_cannot_close_is_closed_and_only_once() -> None:
-    """A section whose name the bundle does not know is left without a transport, which closing trips over."""
-    peer = WebrtcPeer(cast("PeerEvents", object()), host="127.0.0.1")
-    text = (
-        "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n"
-        "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:abcd\r\na=ice-pwd:"
-        + "a" * 24
-        + "\r\na=fingerprint:sha-256 "
-        + ":".join(["AA"] * 32)
-        + "\r\na=setup:actpass\r\na=mid:1\r\na=sendrecv\r\na=rtcp-mux\r\na=rtpmap:0 PCMU/8000\r\n"
-    )
-    with suppress(RequestRefused, MediaError):
-        await peer.answer(BrowserOffer(text, "PCMU", 0))
-    async with asyncio.timeout(10):
-        await peer.close()
-        await peer.close()
-    assert peer._half_closed
-
-
 async def test_what_aiortc_cannot_close_is_closed_all_the_same_and_once() -> None:
     """A section that the bundle names as another's is left without a transport, and closing trips over it."""
     async with browser_peer(channel=False) as browser:
