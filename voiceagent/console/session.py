@@ -59,12 +59,13 @@ async def sign_in(body: SignInBody, request: Request, parts: PartsIn, before: Vi
         except DatabaseDown as down:
             raise database_down(down) from None
     if principal is None:
+        tried = body.name or ""
         parts.audit.note(
             Visitor(Role.NOBODY, "none"),
             peer_of(request),
             "session.sign_in",
             # A name that nobody has may well be a password that got into the wrong field.
-            body.name if parts.policy.credentials.is_user(body.name or "") else "",
+            tried if parts.policy.credentials.is_user(tried) else "",
             result="unauthenticated",
         )
         words = "is not a key of this console" if field == "token" else "or name is not right"

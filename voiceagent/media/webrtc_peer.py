@@ -126,7 +126,8 @@ class WebrtcPeer:
         except Exception:
             # aiortc cannot close what an offer that failed left half made; a second try would wait for ever.
             self._half_closed = True
-            for transport in tuple(getattr(self._connection, "_RTCPeerConnection__iceTransports", ())):
+            left: Any = getattr(self._connection, "_RTCPeerConnection__iceTransports", ())
+            for transport in tuple(left):
                 with suppress(Exception):
                     await transport.stop()
             self._connection.remove_all_listeners()
