@@ -25,21 +25,41 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_NEVER = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "::/96",  # IPv4-compatible, deprecated: 127.0.0.1 in another dress
+            "::ffff:0:0:0/96",  # IPv4-translated (RFC 7915)
+            "64:ff9b:1::/48",  # NAT64 of a network of one's own (RFC 8215)
+            "fec0::/10",  # site-local, deprecated
+            "3fff::/20",  # documentation (RFC 9637)
+            "5f00::/16",  # segment routing (RFC 9602)
+            "192.88.99.0/24",  # 6to4 relays, deprecated
+        ),
+    )
+)
+"""Not of the internet, though `ipaddress` (of this Python) takes them for it."""
+_ISATAP = (0x0000_5EFE, 0x0200_5EFE)
+"""The middle of an address that carries an IPv4 one in its last bits (RFC 5214)."""
 
 
 def is_public(address: str) -> bool:
     """Return whether an address is one of the internet: not private, loopback, link-local or reserved.
 
-    An IPv4 address that an IPv6 one carries within (mapped, 6to4, Teredo, NAT64) has to be public as well.
-    Raises ValueError for what is no address.
+    An IPv4 address that an IPv6 one carries within (mapped, 6to4, Teredo, NAT64, ISATAP) has to be public as
+    well. Raises ValueError for what is no address.
     """
-    return all(one.is_global and not one.is_multicast for one in _meant(ipaddress.ip_address(address)))
+    return all(
+        one.is_global and not one.is_multicast and not any(one in network for network in _NEVER)
+        for one in _meant(ipaddress.ip_address(address))
+    )
 
 
 def _meant(address: Address) -> Iterator[Address]:
     if isinstance(address, ipaddress.IPv6Address):
         inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-        if address in _NAT64:
+        if address in _NAT64 or int(address) >> 32 & 0xFFFF_FFFF in _ISATAP:
             inner.append(ipaddress.IPv4Address(address.packed[-4:]))
         yield from (one for one in inner if one is not None)
         if address.ipv4_mapped is not None or address in _NAT64:

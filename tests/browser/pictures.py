@@ -76,5 +76,5 @@ def _undo(kind: int, line: NDArray[np.int32], above: NDArray[np.int32], here: ND
                 guess = (left + up) >> 1
             else:
                 a, b, c = abs(up - corner), abs(left - corner), abs(left + up - 2 * corner)
-                guess = np.where((a <= b) & (a <= c), left, np.where(b <= c, up, corner))
+                guess = np.select([(a <= b) & (a <= c), b <= c], [left, up], corner)
             here[x] = (line[x - 1] + guess) & 255

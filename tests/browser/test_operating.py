@@ -238,8 +238,10 @@ async def test_now_and_next_are_said_and_a_reply_says_how_long_it_waits(desk: De
     now = page.locator(".now")
     await expect(now).to_have_text("The caller speaks.")
     began = await page.evaluate("Date.now() / 1000 - 63")
-    waiting = ("r1", "c1", "operator", "Say when it comes.", {}, "queued", "caller_speaking", began)
-    desk.directory.put_response(ResponseView(*waiting))
+    wish = "Say when it comes."
+    desk.directory.put_response(
+        ResponseView("r1", "c1", "operator", wish, {}, "queued", "caller_speaking", began)
+    )
     await expect(now).to_contain_text("Next: Say when it comes. — waits: caller speaking, 6")
     desk.directory.progress("c1", "r1", "audible")
     desk.directory.change("c1", floor="agent")

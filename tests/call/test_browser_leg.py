@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -15,7 +16,7 @@ from voiceagent.call import browser_leg
 from voiceagent.call.browser_leg import BrowserLeg, read_message
 from voiceagent.call.direct_audio import DirectMedia
 from voiceagent.call.leg import Heard, LegEnd, LegInfo
-from voiceagent.errors import RequestRefused
+from voiceagent.errors import MediaError, RequestRefused
 from voiceagent.loops import loop_factory
 from voiceagent.media import g711, tones
 from voiceagent.media.webrtc import PeerEvents
@@ -150,6 +151,17 @@ async def test_keys_arrive_and_nothing_else_that_a_page_may_say() -> None:
         assert listener.log == [("digit", "5"), ("digit", "#"), ("digit", "D")]
 
 
+async def test_a_flood_of_keys_is_not_the_calls_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browser_leg, "KEYS_PER_S", 0)
+    async with browser_peer() as browser, a_leg(browser) as (leg, listener):
+        await leg.answer()
+        for _ in range(500):
+            leg.on_message('{"type":"digit","digit":"1"}')
+        assert listener.log == [("digit", "1")] * browser_leg.KEYS_AT_ONCE
+        leg.on_message('{"type":"hangup"}')
+        assert listener.log[-1] == ("ended", LegEnd.CALLER_HUNG_UP)
+
+
 async def test_what_was_told_before_the_channel_opened_is_not_lost() -> None:
     async with browser_peer() as browser, a_leg(browser) as (leg, _):
         for number in range(3):
@@ -277,6 +289,19 @@ async def test_an_offer_that_aiortc_cannot_take_is_refused_and_leaves_nothing_op
     assert refused.value.field == "sdp"
     assert closed == [True]
     wheel.close()
+
+
+async def test_what_aiortc_cannot_close_is_closed_all_the_same_and_once() -> None:
+    """A section that the bundle names as another's is left without a transport, and closing trips over it."""
+    async with browser_peer(channel=False) as browser:
+        text = (await browser.offer()).replace("a=mid:0", "a=mid:1").replace("BUNDLE 0", "BUNDLE 0 1")
+        peer = WebrtcPeer(Mock(), host="127.0.0.1")
+        with suppress(RequestRefused, MediaError):
+            await peer.answer(BrowserOffer(text, "PCMU", 0))
+        async with asyncio.timeout(10):
+            await peer.close()
+            await peer.close()
+        assert peer._half_closed
 
 
 @pytest.mark.parametrize(

@@ -207,3 +207,19 @@ async def test_strangers_may_send_little() -> None:
     body: dict[str, Any] = {"token": "x" * 20_000}
     async with a_client(an_app(FakeDirectory())) as client:
         assert (await client.post("/v1/session", json=body)).status_code == 413
+
+
+@pytest.mark.parametrize("code", ["denied_target", "target_not_allowed"])
+async def test_who_wanted_somebody_called_that_may_not_be_is_kept(store: Database, code: str) -> None:
+    directory = FakeDirectory()
+    directory.put_call(a_call())
+    directory.refuse = RequestRefused("to", "may not be called", code=code)
+    app = an_app(directory, database=store)
+    async with a_client(app, headers=BEARER) as client:
+        dialled = await client.post("/v1/calls", json={"to": "+882123", "flow": "desk"})
+        sent = await client.post("/v1/calls/c1/actions/transfer", json={"target": "+882123"})
+    assert (dialled.status_code, sent.status_code) == (403, 403)
+    assert await lines_of(app, store) == [
+        ("console.token", "call.dial", "", code),
+        ("console.token", "call.transfer", "c1", code),
+    ]

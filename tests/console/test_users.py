@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,9 +15,11 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 from fastapi import FastAPI
 
+from voiceagent.console import audit_log
 from voiceagent.console.app import create_app
 from voiceagent.console.config import ConsoleConfig
 from voiceagent.store import Database, users
+from voiceagent.store.tables import audit as table
 
 from .fake_directory import FakeDirectory, a_call
 from .kit import BASE, a_client, an_app
@@ -218,3 +221,23 @@ def test_a_name_that_nobody_has_is_tried_like_any_other() -> None:
     assert not hasher.check_needs_rehash(users._NOBODYS)
     with pytest.raises(VerifyMismatchError):
         hasher.verify(users._NOBODYS, "correct horse battery")
+
+
+async def test_a_long_log_is_read_page_by_page(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_log, "PAGE", 2)
+    await made(app, "ann", "admin")
+    async with signed_in(app, "ann") as client:
+        for _ in range(6):
+            await client.post("/v1/calls/c1/actions/hold", json={})
+        assert await app.state.parts.audit.flush(10.0)
+        verdict = (await client.get("/v1/audit/verify")).json()
+        export = [json.loads(line) for line in (await client.get("/v1/audit/export")).text.splitlines()]
+        assert (verdict["whole"], verdict["lines"]) == (True, 7)
+        assert [line["n"] for line in export] == [1, 2, 3, 4, 5, 6, 7]
+        assert verdict["last_hash"] == export[-1]["hash"]
+        assert await app.state.parts.audit.flush(10.0)
+        spoil = table.update().where(table.c.n == 4).values(actor="somebody else")
+        await app.state.parts.identity.read(lambda c: c.execute(spoil))
+        verdict = (await client.get("/v1/audit/verify")).json()
+    assert (verdict["whole"], verdict["problem"]) == (False, "line 4 has been changed")
+    assert verdict["last_hash"] == export[2]["hash"]

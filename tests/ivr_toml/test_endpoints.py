@@ -130,6 +130,16 @@ ANYWHERE = EndpointRules(("*", "10.0.0.7", "http://192.168.0.9:8080", "*.intern.
         *("10.0.0.1", "172.16.0.1", "192.168.1.1", "127.0.0.2", "0.0.0.0", "169.254.169.254", "100.64.0.1"),
         *("224.0.0.1", "255.255.255.255", "::", "::1", "fc00::1", "fe80::1", "fe80::1%eth0", "ff02::1"),
         *("::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "2001:0:a00:1::"),
+        *(
+            "::10.0.0.1",
+            "::127.0.0.1",
+            "::ffff:0:127.0.0.1",
+            "64:ff9b:1::7f00:1",
+            "fec0::1",
+            "3fff::1",
+            "5f00::1",
+        ),
+        *("2606:4700::5efe:10.0.0.1", "2606:4700::200:5efe:7f00:1", "192.88.99.1"),
     ],
 )
 def test_an_address_of_a_network_of_ones_own_is_not_public(address: str) -> None:
@@ -140,7 +150,8 @@ def test_an_address_of_a_network_of_ones_own_is_not_public(address: str) -> None
 
 
 @pytest.mark.parametrize(
-    "address", ["93.184.215.14", "2606:2800::1", "::ffff:93.184.215.14", "64:ff9b::808:808"]
+    "address",
+    ["93.184.215.14", "2606:2800::1", "::ffff:93.184.215.14", "64:ff9b::808:808", "2606:4700::5efe:808:808"],
 )
 def test_an_address_of_the_internet_is_public(address: str) -> None:
     assert is_public(address)

@@ -61,6 +61,23 @@ def test_no_candidate_hides_behind_a_line_that_only_the_parser_ends(end: str) ->
     assert not [line for line in offer.text.splitlines() if line.startswith("a=candidate")]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("a=mid:1", "a=mid:0"),
+        ("a=mid:1", "a=mid:2"),
+        ("a=mid:0", "a=mid:0\na=mid:1"),
+        ("BUNDLE 0 1", "BUNDLE 0"),
+        ("BUNDLE 0 1", "BUNDLE 0 1 2"),
+        ("BUNDLE 0 1", "BUNDLE 0 0"),
+        ("m=application 9 UDP", "%=application 9 UDP"),
+    ],
+)
+def test_names_of_sections_that_would_leave_one_without_a_way_are_refused(old: str, new: str) -> None:
+    with pytest.raises(RequestRefused, match=r"a=mid|a=group|data channel"):
+        read_offer(OFFER.replace(old, new))
+
+
 def test_an_offer_that_would_keep_the_parser_busy_is_refused() -> None:
     bomb = "".join(f"a=ssrc:{n} a:b\n" for n in range(600))
     with pytest.raises(RequestRefused, match="lines"):

@@ -174,6 +174,25 @@ def test_random_loads_and_stalls(clock: Clock, wheel: MediaWheel, pipes: list[Pi
                 assert (clock.now - 1000) * 1000 - pipe.frames[-1][0] < 22
 
 
+@pytest.mark.parametrize("shift", range(-9, 10))
+def test_no_stall_of_any_length_loses_a_port_that_moves_within_it(clock: Clock, shift: int):
+    """Whoever goes back to his slot in the tick that ends a stall is served again within two revolutions."""
+    for stall, slot in itertools.product(range(1, 80), range(10)):
+        wheel = MediaWheel(timer="none", clock=clock)
+        one = Pipe(clock)
+        wheel.attach(one)
+        for _ in range(20 + slot):
+            advance(wheel, clock, 2)
+        one.shift = shift
+        advance(wheel, clock, 2 * stall)
+        one.frames.clear()
+        for _ in range(20):
+            advance(wheel, clock, 2)
+        assert one.frames, f"lost after a stall of {2 * stall} ms"
+        wheel.close()
+        one.close()
+
+
 def test_sockets_are_read_once_a_tick_and_errors_stop_nothing(
     wheel: MediaWheel, clock: Clock, pipes: list[Pipe], caplog: pytest.LogCaptureFixture
 ):

@@ -361,6 +361,8 @@ class Service:
             token_is_first_run=first_run,
             allowed_hosts=settings.allowed_hosts,
             metrics_open=settings.metrics_open,
+            secure_cookie=settings.tls_in_front,
+            trusted_proxies=settings.trusted_proxies,
             max_connections=settings.max_connections,
             max_streams=settings.max_streams,
             max_listeners=settings.max_listeners,
@@ -376,6 +378,12 @@ class Service:
             database=self.database,
             outgoing=self.outgoing,
         )
+        if settings.plain_http:
+            _log.warning(
+                "console.plain_http: passwords, keys and calls can be read on the way",
+                host=settings.host,
+                port=settings.port,
+            )
         self.metrics.watch_streams(lambda: len(app.state.parts.streams))
         self._console = ConsoleServer(app, settings.host, settings.port)
         return await self._console.start(), token

@@ -42,6 +42,8 @@ CONNECT_LIMIT_S = 15.0
 PARTING_S = 0.5
 """How long a page that is told the end may take to leave by itself."""
 MESSAGE_CHARS = 1024
+KEYS_AT_ONCE, KEYS_PER_S = 20, 20
+"""Nobody's fingers press more; each is an event of the call and a line of its journal."""
 UNTOLD = 200
 """Messages kept for a data channel that is not open yet."""
 KEY_S = 0.25
@@ -77,6 +79,8 @@ class BrowserLeg:
         self._untold: deque[str] = deque(maxlen=UNTOLD)
         self._holds = self._entertains = False
         self._live: Callable[[], bytes] | None = None
+        self._keys = 0.0
+        self._keys_at = 0.0
 
     async def negotiate(self) -> str:
         """Return our SDP. Raises as :meth:`voiceagent.media.webrtc_peer.WebrtcPeer.answer`; closes then."""
@@ -197,8 +201,18 @@ class BrowserLeg:
         message = read_message(text)
         if message == "hangup":
             self._over(LegEnd.CALLER_HUNG_UP, None, "hung up")
-        elif message is not None and self._end is None and self._listener is not None:
+        elif message is not None and self._end is None and self._listener is not None and self._in_time():
             self._listener.leg_digit(message)
+
+    def _in_time(self) -> bool:
+        """Count a key; False for one of a flood (a leaky bucket)."""
+        now = asyncio.get_running_loop().time()
+        self._keys = max(0.0, self._keys - (now - self._keys_at) * KEYS_PER_S)
+        self._keys_at = now
+        if self._keys >= KEYS_AT_ONCE:
+            return False
+        self._keys += 1
+        return True
 
     def on_gone(self, lost: bool, reason: str) -> None:
         self._left.set()

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Request
 
 from voiceagent.console.models import CallDetail, DigitsBody, TransferBody, problems
 from voiceagent.console.models_notes import NoteBody
-from voiceagent.console.parts import AsciiJson, Parts, PartsIn, audit, ended, limit, visitor_of
+from voiceagent.console.parts import FORBIDDEN, AsciiJson, Parts, PartsIn, audit, ended, limit, visitor_of
 from voiceagent.console.ports import Act
 from voiceagent.console.problems import refused, unknown_call
 from voiceagent.console.responses import KeyMemory, check_text, checked_key
@@ -127,6 +127,8 @@ async def _act(
     try:
         view = await parts.directory.act(call_id, act, idempotency_key=key, operator=visitor.name)
     except RequestRefused as error:
+        if error.code in FORBIDDEN:
+            audit(request, f"call.{act.what}", call_id, result=error.code, to=act.target)
         problem = refused(error)
         problem.status = STATUSES.get(error.code, 422)
         if error.code == "target_not_allowed":

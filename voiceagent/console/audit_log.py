@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from voiceagent.console.models import AuditList, AuditVerdict, problems
 from voiceagent.console.models_history import WITHOUT_NUL
-from voiceagent.console.parts import AsciiJson, PartsIn, audit, database_down
+from voiceagent.console.parts import AsciiJson, Parts, PartsIn, ask_database, audit, database_down
 from voiceagent.store import DatabaseDown
 from voiceagent.store import audit as log
 from voiceagent.store.audit import AuditLine
 
 router = APIRouter(tags=["audit"])
+
+PAGE = 1000
+"""Lines that are read at once."""
 
 
 def line_of(line: AuditLine) -> dict[str, object]:
@@ -48,15 +53,17 @@ async def read(
 
 @router.get("/v1/audit/verify", responses={200: {"model": AuditVerdict}, **problems(401, 403, 503)})
 async def verify(parts: PartsIn) -> AsciiJson:
-    """Check every line's hash against the line before it."""
-    try:
-        count, wrong = await parts.identity.read(log.verify)
-        newest = await parts.identity.read(lambda c: log.read(c, limit=1))
-    except DatabaseDown as down:
-        raise database_down(down) from None
-    return AsciiJson(
-        {"whole": not wrong, "lines": count, "problem": wrong, "last_hash": newest[0].hash if newest else ""}
-    )
+    """Check every line's hash against the line before it.
+
+    `last_hash` is that of the last line that was looked at and found good.
+    """
+    chain = log.Chain()
+    # Page by page: the one thread of the database has others to serve meanwhile.
+    while lines := await ask_database(parts, lambda c: log.read_on(c, chain.last_n, PAGE)):
+        if not await asyncio.to_thread(chain.follow, lines):
+            break
+    told = {"whole": not chain.wrong, "lines": chain.count}
+    return AsciiJson({**told, "problem": chain.wrong, "last_hash": chain.last_hash})
 
 
 @router.get(
@@ -65,13 +72,24 @@ async def verify(parts: PartsIn) -> AsciiJson:
     responses={200: {"content": {"application/x-ndjson": {}}}, **problems(401, 403, 503)},
 )
 async def export(request: Request, parts: PartsIn) -> Response:
-    """Download the whole log, oldest first: one JSON object a line, hashes included."""
-    try:
-        body = await parts.identity.read(
-            lambda c: "".join(json.dumps(asdict(line), sort_keys=True) + "\n" for line in log.walk(c))
-        )
-    except DatabaseDown as down:
-        raise database_down(down) from None
+    """Download the whole log, oldest first: one JSON object a line, hashes included.
+
+    Should the database go away meanwhile, the download breaks off.
+    """
+    newest = await ask_database(parts, lambda c: log.read(c, limit=1))
     audit(request, "audit.export")
     headers = {"Content-Disposition": 'attachment; filename="audit.ndjson"'}
-    return Response(body, media_type="application/x-ndjson", headers=headers)
+    body = _lines_to(parts, newest[0].n if newest else 0)
+    return StreamingResponse(body, media_type="application/x-ndjson", headers=headers)
+
+
+async def _lines_to(parts: Parts, last: int) -> AsyncIterator[str]:
+    """One page in memory, however long the log is."""
+    after = 0
+    while after < last:
+        some = min(PAGE, last - after)
+        found = await ask_database(parts, lambda c, after=after, some=some: log.read_on(c, after, some))
+        if not found:
+            return
+        yield "".join(json.dumps(asdict(line), sort_keys=True) + "\n" for line in found)
+        after = found[-1].n

@@ -7,9 +7,10 @@ cookie (the page, whose ``EventSource`` cannot set headers). With the cookie, an
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
@@ -150,6 +151,9 @@ class Policy:
             parts = urlsplit(origin)
             standard = {"http": 80, "https": 443}.get(parts.scheme)
             asked = urlsplit(f"{parts.scheme}://{host.lower()}")
+            here = _host_name(parts.netloc) in LOOPBACK_NAMES
+            if self._config.secure_cookie and parts.scheme != "https" and not here:
+                return False  # a page that came in plain text is whoever's is on the way
             return (
                 standard is not None
                 and parts.hostname is not None
@@ -194,6 +198,21 @@ def _cookie(header: str, name: str) -> str:
     except CookieError:
         return ""
     return "" if found is None else found.value
+
+
+def asking(peer: str, forwarded: str, proxies: Collection[str]) -> str:
+    """Return the address that asks: ``peer``, or the one that trusted proxies name (``X-Forwarded-For``).
+
+    Only what a trusted proxy has put there counts, so it is read from its end.
+    """
+    hops = [hop.strip() for hop in forwarded.split(",")]
+    while peer in proxies and hops:
+        hop = hops.pop()
+        try:
+            peer = str(ipaddress.ip_address(hop.removeprefix("[").partition("]")[0]))
+        except ValueError:
+            break
+    return peer
 
 
 def _from_here(headers: Mapping[str, str], peer: str) -> bool:

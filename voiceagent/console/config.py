@@ -36,7 +36,9 @@ class ConsoleConfig:
     metrics_open: bool = False
     """Serve ``/metrics`` to everyone. Otherwise a token is asked, but not from this machine itself."""
     secure_cookie: bool = False
-    """Mark the session cookie ``Secure``; set it when TLS ends in front of us."""
+    """TLS ends in front of us: the cookie is ``Secure``, pages must come by https, and stay with it."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses whose ``X-Forwarded-For`` is believed: the last address there that is none of them asks."""
     body_limit: int = 1 << 20
     sign_in_limit: int = 16 << 10
     """Largest body of a sign-in: of all that strangers may send, the largest."""

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request
 
 from voiceagent.console.models import DialBody, Dialling, problems
-from voiceagent.console.parts import AsciiJson, PartsIn, VisitorIn, audit, limit
+from voiceagent.console.parts import FORBIDDEN, AsciiJson, PartsIn, VisitorIn, audit, limit
 from voiceagent.console.ports import DialWish
 from voiceagent.console.problems import Problem, refused, unknown_call
 from voiceagent.console.responses import KeyMemory, check_pairs, checked_key
@@ -59,6 +59,8 @@ async def dial(
         _check(body.metadata or {})
         view = parts.directory.dial(_wish(body), idempotency_key=key, operator=visitor.name)
     except RequestRefused as error:
+        if error.code in FORBIDDEN:
+            audit(request, "call.dial", result=error.code, to=body.to)
         raise _refused(error) from None
     except KeyError as error:
         raise unknown_call(str(error.args[0])) from None

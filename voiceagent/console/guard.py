@@ -14,7 +14,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voiceagent.console.audit import AuditDesk
-from voiceagent.console.auth import SAFE_METHODS, Policy, Visitor
+from voiceagent.console.auth import SAFE_METHODS, Policy, Visitor, asking
 from voiceagent.console.config import ConsoleConfig
 from voiceagent.console.limits import RateLimit
 from voiceagent.console.problems import Problem
@@ -63,7 +63,7 @@ class Guard:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
-                _secure(message, scope["path"])
+                _secure(message, scope["path"], https=self._config.secure_cookie)
             await send(message)
 
         try:
@@ -112,10 +112,14 @@ class Guard:
         # find a route for "/v1/users%0A" whose right was not asked for.
         if any(char < " " or char == "\x7f" for char in scope["path"]):
             raise Problem(404, "not_found", "No address holds a control character.")
+        headers = headers_of(scope)
         peer = scope["client"][0] if scope.get("client") else ""
+        if peer in self._config.trusted_proxies:
+            peer = asking(peer, headers.get("x-forwarded-for", ""), self._config.trusted_proxies)
+            scope["client"] = (peer, 0)
         now = asyncio.get_running_loop().time()
         try:
-            return self._policy.admit(method, scope["path"], headers_of(scope), peer, now)
+            return self._policy.admit(method, scope["path"], headers, peer, now)
         except Problem as problem:
             who = problem.by
             if isinstance(who, Visitor) and self._refusals.take(who.key, now) == 0:
@@ -182,10 +186,12 @@ def headers_of(scope: Scope) -> dict[str, str]:
     return headers
 
 
-def _secure(message: MutableMapping[str, Any], path: str) -> None:
+def _secure(message: MutableMapping[str, Any], path: str, *, https: bool) -> None:
     """Add the security headers; answers of the API are never cached."""
     headers: list[tuple[bytes, bytes]] = list(message.get("headers", ()))
     headers.extend(SECURITY_HEADERS)
+    if https:
+        headers.append((b"strict-transport-security", b"max-age=31536000"))
     names = {name.lower() for name, _ in headers}
     if b"cache-control" not in names and not path.startswith("/static/"):
         headers.append((b"cache-control", b"no-store"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
 
@@ -48,6 +49,12 @@ COLUMNS = (
     "journal",
 )
 """Of the table; times are Unix seconds, several tags are separated by ``; ``."""
+
+
+_SIGNS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What begins a formula; some spreadsheets take full-width signs as well."""
+_WITHIN = re.compile(rf"([;\t\r\n]\s*)(?=[{re.escape(''.join(_SIGNS))}])")
+"""A formula after what separates cells elsewhere: `;` in much of Europe, which no quotes protect there."""
 
 
 @router.get(
@@ -106,7 +113,8 @@ def _cells(found: Found) -> list[object]:
 def defused(cell: str) -> str:
     """PURE. Return a text that no spreadsheet takes for a formula (OWASP, CSV injection)."""
     clean = cell.encode("utf-8", "replace").decode()
-    return f"'{clean}" if clean.lstrip().startswith(("=", "+", "-", "@")) else clean
+    safe = _WITHIN.sub(r"\1'", clean)
+    return f"'{safe}" if clean.lstrip().startswith(_SIGNS) else safe
 
 
 def _rows(rows: Sequence[Sequence[object]]) -> bytes:

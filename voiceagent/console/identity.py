@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -94,7 +94,7 @@ class Identity:
         return self._policy.credentials.user(found[0].id)
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def _turn(self) -> AsyncGenerator[None]:
         """Wait for one's turn to hash; raises the 503 when too many do."""
         if self._wanting >= HASHES_AT_ONCE + WAITING:
             words = "Too many passwords are being looked at."

@@ -132,6 +132,10 @@ def audit(request: HTTPConnection, action: str, target: str = "", **details: Any
     parts_of(request).audit.note(visitor_of(request), peer_of(request), action, target, **details)
 
 
+FORBIDDEN = frozenset({"denied_target", "target_not_allowed", "destination_calls", "no_consent"})
+"""Refusals that are kept in the audit log: somebody wanted to have somebody called who may not be."""
+
+
 def database_down(down: DatabaseDown) -> Problem:
     """Return the 503 for what needs the database while it is away."""
     return Problem(503, "database_down", f"{down}.", headers={"Retry-After": "5"})

@@ -43,7 +43,9 @@ class ConsoleServer:
         self._port = port
         self._nest = TaskNest("console")
         config = cast("Parts", app.state.parts).config
-        self._connections = Connections(config.max_connections, config.max_connections_of_one)
+        self._connections = Connections(
+            config.max_connections, config.max_connections_of_one, proxies=config.trusted_proxies
+        )
         self._server: _Server | None = None
         self._running: asyncio.Task[Any] | None = None
 

@@ -59,12 +59,14 @@ async def sign_in(body: SignInBody, request: Request, parts: PartsIn, before: Vi
         except DatabaseDown as down:
             raise database_down(down) from None
     if principal is None:
+        # A name that nobody has may well be a password that got into the wrong field.
+        name = body.name or ""
+        known = name if parts.policy.credentials.is_user(name) else ""
         parts.audit.note(
             Visitor(Role.NOBODY, "none"),
             peer_of(request),
             "session.sign_in",
-            # A name that nobody has may well be a password that got into the wrong field.
-            body.name if parts.policy.credentials.is_user(body.name or "") else "",
+            known,
             result="unauthenticated",
         )
         words = "is not a key of this console" if field == "token" else "or name is not right"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from contextlib import suppress
 from contextvars import ContextVar
 from fractions import Fraction
 from typing import Any
@@ -68,6 +69,7 @@ class WebrtcPeer:
         self._channel: RTCDataChannel | None = None
         self._connected = False
         self._over = False
+        self._half_closed = False
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._connection.on("connectionstatechange", self._state_changed)
         self._connection.on("datachannel", self._channel_made)
@@ -117,7 +119,18 @@ class WebrtcPeer:
     async def close(self) -> None:
         """End the connection; the browser is told. Harmless when it has ended already."""
         self._over = True
-        await self._connection.close()
+        if self._half_closed:
+            return
+        try:
+            await self._connection.close()
+        except Exception:
+            # aiortc cannot close what an offer that failed left half made; a second try would wait for ever.
+            self._half_closed = True
+            left: Any = getattr(self._connection, "_RTCPeerConnection__iceTransports", ())
+            for transport in tuple(left):
+                with suppress(Exception):
+                    await transport.stop()
+            self._connection.remove_all_listeners()
 
     # ── what aiortc tells ───────────────────────────────────────────────────────────────────────
     def _tap(self, receiver: RTCRtpReceiver) -> None:

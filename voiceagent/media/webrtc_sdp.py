@@ -63,6 +63,7 @@ def read_offer(text: str) -> BrowserOffer:
     audio = sections[kinds.index("audio")]
     for section in sections:
         _check_transport(head, section)
+    _check_bundle(head, sections)
     if {"a=sendonly", "a=recvonly", "a=inactive"} & {*audio.lines}:
         raise _refused("must send and receive audio (a=sendrecv)")
     if "a=rtcp-mux" not in audio.lines:
@@ -112,6 +113,20 @@ def _check_transport(head: list[str], section: _Section) -> None:
             raise _refused(
                 f"lacks {needed.rstrip(':')} in its {section.kind} section: it is no {words} offer"
             )
+
+
+def _check_bundle(head: list[str], sections: list[_Section]) -> None:
+    """Every section has one name of its own, and the bundle names just them: aiortc takes that on trust."""
+    mids = [
+        [line.removeprefix("a=mid:") for line in section.lines if line.startswith("a=mid:")]
+        for section in sections
+    ]
+    names = [name for found in mids for name in found]
+    if any(len(found) != 1 for found in mids) or len(set(names)) != len(names):
+        raise _refused("must name every section once (a=mid)")
+    groups = [line.split()[1:] for line in head if line.startswith("a=group:BUNDLE")]
+    if any(sorted(group) != sorted(names) for group in groups):
+        raise _refused("must bundle just the sections that it has (a=group:BUNDLE)")
 
 
 def _codec_of(audio: _Section) -> tuple[Codec, int]:

@@ -153,9 +153,10 @@ class MediaWheel:
         self._started = 0.0
         self._tick_no = 0
         self._turn = 0
-        # A port's next slot is at most two revolutions ahead, so 3 revolutions of buckets never mix two of
-        # them.
-        self._size = 3 * self.slots
+        # A tick works off up to 3 revolutions, and places ports up to 2 revolutions ahead of itself. With
+        # fewer buckets than both together, a port would come into one still to be worked off, and be lost.
+        self._stall = 3 * self.slots
+        self._size = self._stall + 2 * self.slots
         self._buckets: list[list[WheelPort]] = [[] for _ in range(self._size)]
         self._ports: dict[int, WheelPort] = {}
         self._watched: dict[int, Callable[[float], None]] = {}
@@ -279,8 +280,8 @@ class MediaWheel:
                         readable(now)
                     except Exception:
                         self._failed()
-        if tick - last >= self._size:
-            # Stalled for longer than the wheel turns: whoever has a slot behind us is served once.
+        if tick - last >= self._stall:
+            # Stalled for longer than a port may wait: whoever has a slot behind us is served once.
             for bucket in self._buckets:
                 bucket.clear()
             for port in list(ports.values()):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from voiceagent.call.queueing import QueueConfig
 from voiceagent.call.targets import why_not
 from voiceagent.errors import ConfigError
 from voiceagent.settings.base import Section
+from voiceagent.settings.tables import read_tables, two_of_a_name
 
 MOST_QUEUES = 200
 _is_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
@@ -57,41 +58,9 @@ class QueueSettings(Section):
 
 def read_queues(value: Any) -> tuple[QueueSettings, ...]:
     """Read all queues. Raises ConfigError naming ``queues.NAME.field``."""
-    if not isinstance(value, list | tuple):
-        raise ConfigError("queues", "must be a list of tables: [[queues]]")
-    tables = cast("Sequence[Any]", value)
-    if len(tables) > MOST_QUEUES:
-        raise ConfigError("queues", f"are more than {MOST_QUEUES}")
-    queues = tuple(
-        one if isinstance(one, QueueSettings) else _read_queue(one, place)
-        for place, one in enumerate(tables, 1)
-    )
-    names = [one.name for one in queues]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"queues.{name}", "there are two of that name")
+    queues = read_tables(value, "queues", QueueSettings, most=MOST_QUEUES, is_name=_is_name)
+    two_of_a_name("queues", [one.name for one in queues])
     return queues
-
-
-def _read_queue(raw: Any, place: int) -> QueueSettings:
-    if not isinstance(raw, Mapping):
-        raise ConfigError(f"queues.{place}", "must be a table")
-    table = dict(cast("Mapping[str, Any]", raw))
-    name = table.get("name")
-    label = f"queues.{name}" if isinstance(name, str) and _is_name(name) else f"queues.{place}"
-    try:
-        return QueueSettings.model_validate(table)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"] if isinstance(part, str))
-        if first["type"] == "extra_forbidden":
-            message = "there is no such setting"
-        elif first["type"] == "missing":
-            message = "is needed"
-        else:
-            message = first["msg"].removeprefix("Value error, ")
-            message = f"{message[:1].lower()}{message[1:]} (not {first.get('input')!r})"
-        raise ConfigError(f"{label}.{field}", message) from None
 
 
 def check_queues(queues: Sequence[QueueSettings], targets: Sequence[str]) -> None:

@@ -113,6 +113,18 @@ class ConsoleSettings(Section):
         default=(), description="Further names that the Host header may carry."
     )
     metrics_open: bool = Field(default=False, description="Serve /metrics without a token.")
+    tls_in_front: bool = Field(
+        default=False,
+        description="TLS ends in a proxy in front of us: cookies are Secure, pages must come by https.",
+    )
+    plain_http: bool = Field(
+        default=False,
+        description="Listen beyond this machine though no TLS is in front: whoever is on the way reads "
+        "passwords, keys and calls.",
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        default=(), description="Addresses of proxies whose X-Forwarded-For is believed."
+    )
     max_connections: Annotated[int, Field(ge=1)] = Field(
         default=256, description="HTTP connections at once, live streams and listeners among them."
     )

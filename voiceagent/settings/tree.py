@@ -188,6 +188,7 @@ def bare_settings(flags: Mapping[str, Any]) -> Settings:
     _check_addresses(settings)
     demand(settings.media.codecs)
     _check_srtp(settings)
+    _check_console(settings)
     trunks = [*(one.name for one in settings.trunks), DEFAULT_TRUNK]
     check_routes(settings.routes, settings.default_flow, trunks)
     check_queues(settings.queues, settings.call.transfer_targets)
@@ -225,6 +226,7 @@ def load_settings(file: str | Path | None = None, flags: Mapping[str, Any] | Non
     _check_addresses(settings)
     demand(settings.media.codecs)
     _check_srtp(settings)
+    _check_console(settings)
     trunks = [*(one.name for one in settings.trunks), DEFAULT_TRUNK]
     check_routes(settings.routes, settings.default_flow, trunks)
     check_queues(settings.queues, settings.call.transfer_targets)
@@ -247,6 +249,29 @@ def _check_provider(settings: Settings) -> None:
 def _check_hosted(settings: Settings) -> None:
     if settings.hosted.webhook_secrets and not settings.console.enabled:
         raise ConfigError("console.enabled", "must be on: hosted calls are offered to its /webhooks/realtime")
+
+
+def _check_console(settings: Settings) -> None:
+    console = settings.console
+    for proxy in console.trusted_proxies:
+        try:
+            ipaddress.ip_address(proxy)
+        except ValueError:
+            raise ConfigError("console.trusted_proxies", f"{proxy!r} is no address") from None
+    if console.enabled and not (console.tls_in_front or console.plain_http or _is_ours(console.host)):
+        raise ConfigError(
+            "console.host",
+            f"{console.host} is reached from elsewhere, and passwords, keys and calls would be sent as plain "
+            "text: put TLS in front and set console.tls_in_front, or set console.plain_http if you must",
+        )
+
+
+def _is_ours(host: str) -> bool:
+    """Whether only this machine reaches ``host``."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _check_srtp(settings: Settings) -> None:

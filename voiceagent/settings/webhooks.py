@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, cast
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from voiceagent.errors import ConfigError
 from voiceagent.notify.endpoint import Endpoint, url_refusal
@@ -15,6 +15,7 @@ from voiceagent.notify.message import EVENTS
 from voiceagent.notify.schedule import WAITS_S
 from voiceagent.realtime.webhook_signature import PREFIX, webhook_key
 from voiceagent.settings.base import Section
+from voiceagent.settings.tables import read_tables, two_of_a_name
 
 MOST_WEBHOOKS = 50
 _is_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
@@ -60,45 +61,16 @@ class WebhookSettings(Section):
 
 def read_webhooks(value: Any) -> tuple[WebhookSettings, ...]:
     """Read all of them. Raises ConfigError naming ``webhooks.NAME.field``; no secret is ever shown."""
-    if not isinstance(value, list | tuple):
-        raise ConfigError("webhooks", "must be a list of tables: [[webhooks]]")
-    tables = cast("Sequence[Any]", value)
-    if len(tables) > MOST_WEBHOOKS:
-        raise ConfigError("webhooks", f"are more than {MOST_WEBHOOKS}")
-    found = tuple(
-        one if isinstance(one, WebhookSettings) else _read_one(one, place)
-        for place, one in enumerate(tables, 1)
+    # The path of a URL may be a secret, too.
+    hidden = ("secret", "old_secret", "url")
+    found = read_tables(
+        value, "webhooks", WebhookSettings, most=MOST_WEBHOOKS, is_name=_is_name, hidden=hidden
     )
-    names = [one.name for one in found]
+    two_of_a_name("webhooks", [one.name for one in found])
     for one in found:
-        if names.count(one.name) > 1:
-            raise ConfigError(f"webhooks.{one.name}", "there are two of that name")
         if (one.secret is None) == (one.secret_env is None):
             raise ConfigError(f"webhooks.{one.name}.secret", "is needed: this, or secret_env instead")
     return found
-
-
-def _read_one(raw: Any, place: int) -> WebhookSettings:
-    if not isinstance(raw, Mapping):
-        raise ConfigError(f"webhooks.{place}", "must be a table")
-    table = dict(cast("Mapping[str, Any]", raw))
-    name = table.get("name")
-    label = f"webhooks.{name}" if isinstance(name, str) and _is_name(name) else f"webhooks.{place}"
-    try:
-        return WebhookSettings.model_validate(table)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"] if isinstance(part, str))
-        if first["type"] == "extra_forbidden":
-            message = "there is no such setting"
-        elif first["type"] == "missing":
-            message = "is needed"
-        else:
-            message = first["msg"].removeprefix("Value error, ")
-            message = f"{message[:1].lower()}{message[1:]}"
-            if field not in ("secret", "old_secret", "url"):  # the path of a URL may be a secret, too
-                message += f" (not {first.get('input')!r})"
-        raise ConfigError(f"{label}.{field}", message) from None
 
 
 def webhook_endpoints(webhooks: Sequence[WebhookSettings]) -> tuple[Endpoint, ...]:

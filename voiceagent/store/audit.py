@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -123,32 +123,49 @@ def read(
 def walk(connection: Connection, *, page: int = 1000) -> Iterator[AuditLine]:
     """Yield every line, the oldest first."""
     after = 0
-    while True:
-        rows = connection.execute(
-            select(audit).where(audit.c.n > after).order_by(audit.c.n).limit(page)
-        ).all()
-        if not rows:
-            return
-        for row in rows:
-            yield _line(row)
-        after = rows[-1].n
+    while lines := read_on(connection, after, page):
+        yield from lines
+        after = lines[-1].n
+
+
+def read_on(connection: Connection, after: int, limit: int) -> Sequence[AuditLine]:
+    """Return the lines that follow line ``after``, the oldest first; none when there are no more."""
+    wanted = select(audit).where(audit.c.n > after).order_by(audit.c.n).limit(limit)
+    return [_line(row) for row in connection.execute(wanted)]
+
+
+class Chain:
+    """PURE. Follows the lines from the first on: ``wrong`` says what is with the first bad one."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.wrong = ""
+        self.last_hash = ""
+        self.last_n = 0
+
+    def follow(self, lines: Iterable[AuditLine]) -> bool:
+        """Take the next lines; False as soon as one is wrong."""
+        for line in lines:
+            self.count += 1
+            fields = asdict(line)
+            told = fields.pop("hash")
+            if line.n != self.count:
+                self.wrong = f"line {self.count} is missing"
+            elif line.previous != (self.last_hash or GENESIS):
+                self.wrong = f"line {line.n} does not follow the line before it"
+            elif hash_of(fields) != told:
+                self.wrong = f"line {line.n} has been changed"
+            if self.wrong:
+                return False
+            self.last_hash, self.last_n = told, line.n
+        return True
 
 
 def verify(connection: Connection) -> tuple[int, str]:
     """Return how many lines there are, and what is wrong with the first bad one (empty: all is well)."""
-    previous, count = GENESIS, 0
-    for line in walk(connection):
-        count += 1
-        fields = asdict(line)
-        told = fields.pop("hash")
-        if line.n != count:
-            return count, f"line {count} is missing"
-        if line.previous != previous:
-            return count, f"line {line.n} does not follow the line before it"
-        if hash_of(fields) != told:
-            return count, f"line {line.n} has been changed"
-        previous = told
-    return count, ""
+    chain = Chain()
+    chain.follow(walk(connection))
+    return chain.count, chain.wrong
 
 
 def _line(row: Row[Any]) -> AuditLine:
