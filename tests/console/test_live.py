@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 import pytest
 
-from voiceagent.console import live
+from voiceagent.console import live, snapshots
 from voiceagent.console.app import close_streams
 from voiceagent.console.live import encode
+from voiceagent.console.ports import CallView
 
 from .fake_directory import FakeDirectory, a_call
 from .kit import an_app, streaming
@@ -283,3 +285,96 @@ async def test_a_busy_stream_ends_too_for_one_who_is_shut_out(monkeypatch: pytes
     rest = b"".join([chunk async for chunk in chunks])
     assert b"signed_out" in rest
     assert b"secret" not in rest
+
+
+async def test_readers_who_come_at_once_share_one_list_and_miss_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a hundred calls, two hundred lists would keep the loop from the calls for seconds."""
+    monkeypatch.setattr(snapshots, "CHEAP_S", -1.0)
+    monkeypatch.setattr(snapshots, "REST", 1e9)
+    monkeypatch.setattr(snapshots, "MOST_S", 1e9)
+    directory = FakeDirectory()
+    made = 0
+    look = directory.calls
+
+    def calls() -> Sequence[CallView]:
+        nonlocal made
+        made += 1
+        return look()
+
+    monkeypatch.setattr(directory, "calls", calls)
+    directory.put_call(a_call("c1"))
+    app = an_app(directory)
+    async with streaming(app) as early:
+        await early.next()
+        directory.change("c1", step="first")
+        await early.next()
+        async with AsyncExitStack() as stack:
+            first = await stack.enter_async_context(streaming(app))
+            await first.next()
+            before = made
+            directory.change("c1", step="second")
+            await early.next()
+            readers = [await stack.enter_async_context(streaming(app)) for _ in range(20)]
+            for reader in readers:
+                for kind, step in (("snapshot", "first"), ("call.changed", "second")):
+                    event = await reader.next()
+                    assert event is not None
+                    assert event.type == kind
+                    assert (event.data["calls"][0] if kind == "snapshot" else event.data["data"])[
+                        "step"
+                    ] == step
+            directory.change("c1", step="third")
+            for reader in readers:
+                after = await reader.next()
+                assert after is not None
+                assert after.data["data"]["step"] == "third"
+    assert made == before
+
+
+async def test_a_shared_list_is_not_given_to_one_who_would_miss_something(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(snapshots, "CHEAP_S", -1.0)
+    monkeypatch.setattr(snapshots, "REST", 1e9)
+    monkeypatch.setattr(snapshots, "MOST_S", 1e9)
+    directory = FakeDirectory()
+    directory.put_call(a_call("c1"))
+    app = an_app(directory)
+    async with streaming(app) as early:
+        await early.next()
+        for number in range(live.KEPT + 10):
+            directory.change("c1", step=f"s{number}")
+        await early.next()
+        async with streaming(app) as late:
+            event = await late.next()
+            assert event is not None
+            assert event.data["calls"][0]["step"] == f"s{live.KEPT + 9}"
+    # Nobody read for a while: what was made before that does not count.
+    directory.change("c1", step="unseen")
+    async with streaming(app) as again:
+        event = await again.next()
+        assert event is not None
+        assert event.data["calls"][0]["step"] == "unseen"
+
+
+async def test_whoever_does_not_read_does_not_make_the_others_wait() -> None:
+    directory = FakeDirectory()
+    directory.put_call(a_call("c1"))
+    app = an_app(directory, stream_queue=4, stream_tick_s=0.001)
+    streams = app.state.parts.streams
+    async with AsyncExitStack() as stack:
+        readers = [await stack.enter_async_context(streaming(app)) for _ in range(40)]
+        for reader in readers:
+            await reader.next()
+        among_readers = streams.pause_s()
+        quick, *slow = readers
+        for reader in slow:
+            reader.flowing.clear()
+        for number in range(20):
+            directory.change("c1", step=f"s{number}")
+            event = await quick.next()
+            while event is not None and event.data["data"]["step"] != f"s{number}":
+                event = await quick.next()
+        assert streams.pause_s() == among_readers / 40

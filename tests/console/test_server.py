@@ -167,3 +167,25 @@ async def test_it_closes_twice_and_frees_its_port(served: Any) -> None:
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         again.bind(("127.0.0.1", int(url.rpartition(":")[2])))
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_NOTSENT_LOWAT"), reason="the system does not have it")
+async def test_little_waits_in_the_system_for_a_reader_who_does_not_read(served: Any) -> None:
+    """1.5 MB go into the buffers of loopback without this: what comes out of them later is long untrue."""
+    directory = FakeDirectory()
+    directory.put_call(a_call("c1"))
+    url, server = await served(directory, stream_tick_s=0.0)
+    streams = server.app.state.parts.streams
+    loop = asyncio.get_running_loop()
+    head = "".join(f"{name}: {value}\r\n" for name, value in BEARER.items())
+    with socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.setblocking(False)
+        await loop.sock_connect(reader, ("127.0.0.1", int(url.rpartition(":")[2])))
+        await loop.sock_sendall(reader, f"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n{head}\r\n".encode())
+        await loop.sock_recv(reader, 1)
+        for number in range(1500):
+            directory.change("c1", step="x" * 200 + str(number))
+            for _ in range(5):
+                await asyncio.sleep(0)
+    assert streams.dropped > 0

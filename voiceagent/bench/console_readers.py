@@ -20,7 +20,7 @@ from voiceagent.bench.console_provider import MARK
 
 SMALL = 4096
 """Receive buffer of a reader who does not read."""
-OPENED_S = 60.0
+OPENED_S = 300.0
 FRESH_S = 1.0
 """A connection on which nothing was asked for longer may be closed by the console at any time."""
 

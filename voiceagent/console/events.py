@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header
 from starlette.responses import Response
 
-from voiceagent.console.live import EventStreamResponse
+from voiceagent.console.live_response import EventStreamResponse
 from voiceagent.console.models import problems
 from voiceagent.console.parts import PartsIn, VisitorIn
 from voiceagent.console.problems import Problem

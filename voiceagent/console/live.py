@@ -16,12 +16,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, nullcontext
 from typing import Any, NamedTuple, cast
 
-from starlette.background import BackgroundTask
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
-
 from voiceagent.console.ports import Directory, LiveEvent
-from voiceagent.console.views import call_data, plain
+from voiceagent.console.snapshots import Snapshots
+from voiceagent.console.views import plain
 from voiceagent.tasks import TaskNest
 
 KEPT = 1000
@@ -36,9 +33,12 @@ _EVENT_ID = re.compile(r"([0-9a-z]{1,32})-([0-9]{1,18})", re.ASCII)
 
 def encode(event: str, data: object, *, event_id: str | None = None) -> bytes:
     """Return one event in wire form. JSON in ASCII has no line breaks, so one ``data`` line holds it."""
+    return _wire(event.encode("unicode_escape").decode("ascii"), json.dumps(data), event_id)
+
+
+def _wire(event: str, data: str, event_id: str | None) -> bytes:
     lines = [f"id: {event_id}"] if event_id is not None else []
-    lines += [f"event: {event.encode('unicode_escape').decode('ascii')}", f"data: {json.dumps(data)}"]
-    return ("\n".join(lines) + "\n\n").encode("ascii")
+    return ("\n".join([*lines, f"event: {event}", f"data: {data}"]) + "\n\n").encode("ascii")
 
 
 class _Batch(NamedTuple):
@@ -76,6 +76,7 @@ class Streams:
         self.closed = False
         self.last: int | None = None
         """The number of the newest event that we saw."""
+        self._snapshots = Snapshots(directory)
         self._ring: deque[tuple[int, bytes]] = deque(maxlen=KEPT)
         self._fresh: list[bytes] = []
         self._tick: asyncio.TimerHandle | None = None
@@ -109,6 +110,7 @@ class Streams:
         """Let ``stream`` take part, from where it left off if all since then is still kept."""
         self._open.add(stream)
         if self._pump is None:
+            self._snapshots.forget()
             resume = stream.after is not None and self.last is not None
             if not resume:
                 self.last = None
@@ -137,6 +139,20 @@ class Streams:
         self._fresh.clear()
         for stream in self._open:
             stream.take(batch)
+
+    def snapshot(self) -> tuple[int | None, str, bytes]:
+        """Return an event's number, every call after it in JSON, and all events since in wire form.
+
+        Taken in one step with what was given out before: nothing is missing between that and what follows.
+        """
+        self.flush()
+        shared = self._snapshots.remembered()
+        if shared is not None:
+            missed = [] if shared.number == self.last else self._since(shared.number)
+            if missed is not None:
+                return shared.number, shared.calls, b"".join(missed)
+        made = self._snapshots.make(self.last)
+        return made.number, made.calls, b""
 
     def _since(self, after: int | None) -> list[bytes] | None:
         """Return the events after ``after``; None when they are not all there."""
@@ -173,17 +189,20 @@ class Streams:
         if self._tick is None:
             self.flush()
             if self.tick_s > 0:
-                self._tick = asyncio.get_running_loop().call_later(self._pause(), self._ticked)
+                self._tick = asyncio.get_running_loop().call_later(self.pause_s(), self._ticked)
 
     def _ticked(self) -> None:
         self._tick = None
         if self._fresh:
             self.flush()
-            self._tick = asyncio.get_running_loop().call_later(self._pause(), self._ticked)
+            self._tick = asyncio.get_running_loop().call_later(self.pause_s(), self._ticked)
 
-    def _pause(self) -> float:
-        """The more readers, the longer: all of them together cost at most 400 writes a second."""
-        return max(self.tick_s, len(self._open) / WRITES_PER_S)
+    def pause_s(self) -> float:
+        """Return the seconds between two rounds: all readers together cost at most 400 writes a second.
+
+        Whoever does not read costs none, and must not make the others wait.
+        """
+        return max(self.tick_s, sum(not stream.stuck for stream in self._open) / WRITES_PER_S)
 
 
 class Stream:
@@ -194,10 +213,17 @@ class Stream:
         self._streams = streams
         self._welcome = welcome
         self._waiting: list[_Batch] = []
+        self._held = 0
+        """Events in ``_waiting`` that the queue is to hold."""
         self._wake = asyncio.Event()
         self._snapshot: str | None = "start"
         self._lost = 0
         self._ended: str | None = None
+
+    @property
+    def stuck(self) -> bool:
+        """What was given out before the newest still waits: he does not read, or not fast enough."""
+        return self._snapshot == "behind" or len(self._waiting) > 1
 
     def begin(self, missed: list[bytes] | None) -> None:
         """Start with what was missed, or, when that is None, with a snapshot."""
@@ -214,7 +240,8 @@ class Stream:
         self._wake.set()
         if self._snapshot is None:
             self._waiting.append(batch)
-            if sum(one.events for one in self._waiting) > self._streams.queue:
+            self._held += batch.events
+            if self._held > self._streams.queue:
                 self.start_over("behind")
         elif self._snapshot == "behind":
             # The snapshot is taken when it can be written, later than now, and so holds this as well.
@@ -223,8 +250,9 @@ class Stream:
     def start_over(self, reason: str) -> None:
         """Throw away what waits and send a snapshot instead."""
         self._snapshot = reason
-        self._count_lost(sum(one.events for one in self._waiting))
+        self._count_lost(self._held)
         self._waiting.clear()
+        self._held = 0
         self._wake.set()
 
     def end(self, reason: str) -> None:
@@ -272,59 +300,17 @@ class Stream:
     def _take_waiting(self) -> bytes:
         wire = b"".join(batch.wire for batch in self._waiting)
         self._waiting.clear()
+        self._held = 0
         return wire
 
     def _take_snapshot(self) -> bytes:
-        """What the directory holds now; taken in one step, so every event so far is part of it."""
-        self._streams.flush()
-        data = {
-            "reason": self._snapshot,
-            "dropped": self._lost,
-            "calls": [call_data(view) for view in self._streams.directory.calls()],
-        }
+        """What the directory holds, and what has happened since that was looked up."""
+        number, calls, since = self._streams.snapshot()
+        facts = json.dumps({"reason": self._snapshot, "dropped": self._lost})
         self._snapshot, self._lost = None, 0
-        last = self._streams.last
-        return encode("snapshot", data, event_id=None if last is None else f"{self._streams.epoch}-{last}")
+        event_id = None if number is None else f"{self._streams.epoch}-{number}"
+        return _wire("snapshot", f'{facts[:-1]}, "calls": {calls}}}', event_id) + since
 
     def _count_lost(self, count: int) -> None:
         self._lost += count
         self._streams.dropped += count
-
-
-class EventStreamResponse(Response):
-    """Sends one :class:`Stream` until its end, the reader's departure, or the server's closing."""
-
-    media_type = "text/event-stream"
-
-    def __init__(self, stream: Stream) -> None:
-        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        del self.headers["content-length"]
-        self._stream = stream
-        self.background: BackgroundTask | None = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        stream = self._stream
-
-        async def watch() -> None:
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            raise _Gone
-
-        async def write() -> None:
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            async with aclosing(cast("Any", stream.chunks())) as chunks:
-                async for chunk in chunks:
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-            raise _Gone
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(watch(), name="console/live-watch")
-                group.create_task(write(), name="console/live-write")
-        except* (_Gone, OSError):
-            pass
-
-
-class _Gone(Exception):
-    """The stream is over; ends the group."""

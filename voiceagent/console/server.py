@@ -27,6 +27,9 @@ WS_MESSAGE = 4096
 """Largest message taken from a WebSocket; frames of sound have 160 bytes."""
 BACKLOG = 128
 """Connections that wait to be taken; so many are taken at once before any of them is looked at."""
+UNSENT = 64 << 10
+"""Bytes that the system may hold beyond what is on its way (TCP_NOTSENT_LOWAT): otherwise a reader who does
+not read costs megabytes, and what a slow one gets is minutes old."""
 GRACE_S = 3
 """How long answers under way may take to finish when the console closes."""
 
@@ -35,7 +38,7 @@ class ConsoleServer:
     """Listens on ``host:port`` (0: any free port) and serves ``app`` until :meth:`close`."""
 
     def __init__(self, app: FastAPI, host: str, port: int) -> None:
-        self._app = app
+        self.app = app
         self._host = host
         self._port = port
         self._nest = TaskNest("console")
@@ -51,10 +54,10 @@ class ConsoleServer:
 
         Raises :class:`~voiceagent.errors.ConfigError` naming ``console.host`` or ``console.port``.
         """
-        parts: Parts = self._app.state.parts
+        parts: Parts = self.app.state.parts
         listener = await self._bind()
         config = uvicorn.Config(
-            self._app,
+            self.app,
             http=_protocol(parts.config, self._connections),
             ws=_socket(self._connections),
             ws_max_size=WS_MESSAGE,
@@ -86,11 +89,11 @@ class ConsoleServer:
 
     async def close(self) -> None:
         """Say goodbye to live streams, let answers finish, stop listening. Harmless when repeated."""
-        close_streams(self._app)
+        close_streams(self.app)
         if self._server is not None and self._running is not None:
             self._server.should_exit = True
             await asyncio.wait((self._running,), timeout=GRACE_S + 2)
-        parts: Parts = self._app.state.parts
+        parts: Parts = self.app.state.parts
         await parts.audit.flush(GRACE_S)
         await self._nest.close()
 
@@ -108,6 +111,8 @@ class ConsoleServer:
         listener = socket.socket(family, kind, protocol)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # connections have it from their listener
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
             listener.bind(address)
             listener.listen(128)
             listener.setblocking(False)

@@ -23,7 +23,18 @@ def plain(value: object) -> Any:
 
     Lone surrogates become "?", NaN and infinities become null, unknown things become their text.
     """
-    if value is None or isinstance(value, bool | int):
+    kind = type(value)  # what nearly everything is, first: lists of calls are made of thousands of these
+    if kind is str:
+        text = cast("str", value)
+        return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+    if value is None or kind is bool or kind is int:
+        return value
+    if kind is dict:
+        pairs = cast("dict[Any, Any]", value)
+        return {plain(str(key)): plain(item) for key, item in pairs.items()}
+    if kind is list or kind is tuple:
+        return [plain(item) for item in cast("list[Any]", value)]
+    if isinstance(value, bool | int):
         return value
     if isinstance(value, str):
         return str(value).encode("utf-8", "replace").decode("utf-8")
