@@ -15,7 +15,7 @@ from tests.browser.conftest import Desk
 from tests.kit.bells import BellVoice
 from tests.kit.service import operator, service
 from voiceagent.app.service import Service
-from voiceagent.engine import parts_pool
+from voiceagent.engine import run as engine
 from voiceagent.engine.config import EngineConfig
 from voiceagent.engine.fakes import CannedRecogniser, FakeParts
 from voiceagent.engine.ports import Expectation, Hypothesis
@@ -125,7 +125,8 @@ async def a_house(browser: Browser, folder: Path) -> AsyncIterator[House]:
         return FakeParts(recogniser=ear, voice=BellVoice())
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts_pool, "load_parts", load)
+        # Where it is used: the module that defines it may have been asked for it long ago.
+        patch.setattr(engine, "load_parts", load)
         settings = {"flows": [str(flows)], "recordings_dir": str(folder / "recordings")}
         async with service(folder, **settings) as running:
             async with operator(running) as client:
