@@ -129,8 +129,7 @@ async def _act(
     except RequestRefused as error:
         if error.code in FORBIDDEN:
             audit(request, f"call.{act.what}", call_id, result=error.code, to=act.target)
-        problem = refused(error)
-        problem.status = STATUSES.get(error.code, 422)
+        problem = refused(error, STATUSES)
         if error.code == "target_not_allowed":
             problem.remedy = "Add it to call.transfer_targets; it is empty by default."
         elif error.code == "denied_target":

@@ -13,8 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from voiceagent.console.models import AuditList, AuditVerdict, problems
 from voiceagent.console.models_history import WITHOUT_NUL
-from voiceagent.console.parts import AsciiJson, Parts, PartsIn, ask_database, audit, database_down
-from voiceagent.store import DatabaseDown
+from voiceagent.console.parts import AsciiJson, Parts, PartsIn, ask_database, audit
 from voiceagent.store import audit as log
 from voiceagent.store.audit import AuditLine
 
@@ -42,12 +41,9 @@ async def read(
     target: Annotated[str | None, Query(max_length=128, pattern=WITHOUT_NUL)] = None,
 ) -> AsciiJson:
     """Read the log, the newest lines first."""
-    try:
-        lines = await parts.identity.read(
-            lambda c: log.read(c, before=before, limit=limit, actor=actor, action=action, target=target)
-        )
-    except DatabaseDown as down:
-        raise database_down(down) from None
+    lines = await ask_database(
+        parts, lambda c: log.read(c, before=before, limit=limit, actor=actor, action=action, target=target)
+    )
     return AsciiJson({"lines": [line_of(line) for line in lines], "waiting": len(parts.audit)})
 
 

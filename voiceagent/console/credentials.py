@@ -37,8 +37,7 @@ class Credentials:
         ]
         self._keys: dict[str, ApiKey] = {}
         self._users: dict[str, User] = {}
-        self.used: dict[str, float] = {}
-        """When each key was used last, to be written down."""
+        self._used: dict[str, float] = {}
 
     def load(self, users: Sequence[User], keys: Sequence[tuple[str, ApiKey]]) -> None:
         """Take what the database has: users, and keys by their hash."""
@@ -71,8 +70,13 @@ class Credentials:
             or (key.expires_at is not None and key.expires_at <= now)
         ):
             return None
-        self.used[key.id] = now
+        self._used[key.id] = now
         return Principal("key", key.id, key.name, Role(key.role))
+
+    def take_used(self) -> dict[str, float]:
+        """Return when each key was used last, once: for whoever writes it down."""
+        used, self._used = self._used, {}
+        return used
 
     def user(self, user_id: str) -> Principal | None:
         """Return a user who may sign in; None for one who is gone or disabled."""

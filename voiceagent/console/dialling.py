@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Request
 from voiceagent.console.models import DialBody, Dialling, problems
 from voiceagent.console.parts import FORBIDDEN, AsciiJson, PartsIn, VisitorIn, audit, limit
 from voiceagent.console.ports import DialWish
-from voiceagent.console.problems import Problem, refused, unknown_call
+from voiceagent.console.problems import refused, unknown_call
 from voiceagent.console.responses import KeyMemory, check_pairs, checked_key
 from voiceagent.console.views import call_data
 from voiceagent.errors import RequestRefused
@@ -61,7 +61,7 @@ async def dial(
     except RequestRefused as error:
         if error.code in FORBIDDEN:
             audit(request, "call.dial", result=error.code, to=body.to)
-        raise _refused(error) from None
+        raise refused(error, STATUSES) from None
     except KeyError as error:
         raise unknown_call(str(error.args[0])) from None
     memory.note(_PLACE, key, printed)
@@ -89,12 +89,3 @@ def _check(metadata: dict[str, str]) -> None:
         raise RequestRefused("metadata", f"at most {METADATA_PAIRS} pairs are taken")
     check_metadata(metadata)
     check_pairs(metadata)
-
-
-def _refused(error: RequestRefused) -> Problem:
-    problem = refused(error)
-    problem.status = STATUSES.get(error.code, 422)
-    seconds = getattr(error, "retry_after_s", None)
-    if seconds is not None:
-        problem.headers["Retry-After"] = str(max(1, round(seconds)))
-    return problem

@@ -43,8 +43,7 @@ class Identity:
         """Read users and keys; write down when keys were used. Raises DatabaseDown."""
         if self._database is None:
             return
-        used = dict(self._policy.credentials.used)
-        self._policy.credentials.used.clear()
+        used = self._policy.credentials.take_used()
 
         def read(connection: Connection) -> tuple[list[User], list[tuple[str, ApiKey]]]:
             users.note_uses(connection, used)
@@ -66,9 +65,7 @@ class Identity:
 
     async def change(self, work: Callable[[Connection], Result]) -> Result:
         """Change users or keys, and know it at once. Raises DatabaseDown, and what ``work`` raises."""
-        if self._database is None:
-            raise DatabaseDown("there is no database")
-        result = await self._database.run(work)
+        result = await self.read(work)
         await self.refresh()
         return result
 

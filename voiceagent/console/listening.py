@@ -66,9 +66,7 @@ def _join(parts: Parts, visitor: Visitor, call_id: str) -> Listener:
     try:
         return parts.directory.listen(call_id, operator=visitor.name)
     except RequestRefused as error:
-        problem = refused(error)
-        problem.status = STATUSES.get(error.code, 422)
-        raise problem from None
+        raise refused(error, STATUSES) from None
     except CallEnded as error:
         raise ended(parts.directory, call_id, error) from None
     except KeyError:

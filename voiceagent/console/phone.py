@@ -48,12 +48,7 @@ async def call(body: PhoneBody, request: Request, parts: PartsIn, visitor: Visit
             raise RequestRefused("phone", "no calls from the page are taken here", code="not_listening")
         answer = await parts.phones.call(wish)
     except RequestRefused as error:
-        problem = refused(error)
-        problem.status = STATUSES.get(error.code, 422)
-        seconds = getattr(error, "retry_after_s", None)
-        if seconds is not None:
-            problem.headers["Retry-After"] = str(max(1, round(seconds)))
-        raise problem from None
+        raise refused(error, STATUSES) from None
     except MediaError as error:
         raise Problem(501 if error.code == "webrtc_missing" else 503, error.code, f"{error}.") from None
     audit(request, "call.phone", answer.call_id, **({"to": wish.to} if wish.to else {}))

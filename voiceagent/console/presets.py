@@ -89,6 +89,4 @@ async def _do(parts: Parts, work: Callable[[Connection], Result], preset_id: str
     except KeyError:
         raise Problem(404, "unknown_preset", f"There is no preset {preset_id!r}.") from None
     except RequestRefused as error:
-        problem = refused(error)
-        problem.status = _CONFLICTS.get(error.code, 422)
-        raise problem from None
+        raise refused(error, _CONFLICTS) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -217,15 +218,20 @@ def call_ended(call_id: str, error: CallEnded, outcome: Mapping[str, Any] | None
     )
 
 
-def refused(error: RequestRefused) -> Problem:
-    """Return the 422 for a wish that broke a limit; ``field`` names the part."""
+def refused(error: RequestRefused, statuses: Mapping[str, int] = MappingProxyType({})) -> Problem:
+    """Return the problem for a wish that broke a limit; ``field`` names the part.
+
+    ``statuses`` has those codes that are no 422. An error that knows when to come again says so.
+    """
     words = str(error).removeprefix(f"{error.field}: ")
+    wait: float | None = getattr(error, "retry_after_s", None)
     return Problem(
-        422,
+        statuses.get(error.code, 422),
         error.code,
         f"{error.field}: {words}",
         field=error.field,
         errors=[{"field": error.field, "code": error.code, "detail": words}],
+        headers=None if wait is None else {"Retry-After": str(max(1, round(wait)))},
     )
 
 

@@ -21,7 +21,15 @@ from voiceagent.console.models import (
     UserModel,
     problems,
 )
-from voiceagent.console.parts import AsciiJson, Parts, PartsIn, VisitorIn, audit, database_down
+from voiceagent.console.parts import (
+    AsciiJson,
+    Parts,
+    PartsIn,
+    VisitorIn,
+    ask_database,
+    audit,
+    database_down,
+)
 from voiceagent.console.problems import Problem, refused
 from voiceagent.errors import RequestRefused
 from voiceagent.store import DatabaseDown, users
@@ -37,7 +45,7 @@ _CONFLICTS = {"name_taken": 409, "last_admin": 409}
 @router.get("/v1/users", responses={200: {"model": UserList}, **problems(401, 403, 503)})
 async def list_users(parts: PartsIn) -> AsciiJson:
     """List everybody who may sign in."""
-    found = await _do(parts, users.list_users, "user")
+    found = await ask_database(parts, users.list_users)
     return AsciiJson({"users": [asdict(user) for user in found]})
 
 
@@ -84,8 +92,13 @@ async def remove_user(user_id: str, request: Request, parts: PartsIn) -> Respons
 @router.get("/v1/keys", responses={200: {"model": KeyList}, **problems(401, 403, 503)})
 async def list_keys(parts: PartsIn) -> AsciiJson:
     """List the keys of programs, without the keys themselves."""
-    await _do(parts, lambda _: None, "key")  # writes down when they were used
-    found = await _do(parts, users.list_keys, "key")
+    used = parts.policy.credentials.take_used()
+
+    def work(connection: Connection) -> list[users.ApiKey]:
+        users.note_uses(connection, used)
+        return list(users.list_keys(connection))
+
+    found = await ask_database(parts, work)
     return AsciiJson({"keys": [asdict(key) for key in found]})
 
 
@@ -137,8 +150,6 @@ async def _do(parts: Parts, work: Callable[[Connection], Result], what: str) -> 
             404, "unknown_user" if what.startswith("usr") else "unknown_key", f"There is no {what!r}."
         ) from None
     except RequestRefused as error:
-        problem = refused(error)
-        problem.status = _CONFLICTS.get(error.code, 422)
-        raise problem from None
+        raise refused(error, _CONFLICTS) from None
     except DatabaseDown as down:
         raise database_down(down) from None
