@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
+from voiceagent.app.directory import outcome_data
 from voiceagent.call.call import Call
 from voiceagent.notify.message import Message
 from voiceagent.store import Database, DatabaseDown, outbox
@@ -173,7 +173,7 @@ class Archive:
             async with asyncio.timeout(limit_s):
                 await self._empty.wait()
         except TimeoutError:
-            _log.warning("ended calls were not written; voiceagent db rebuild finds them", calls=self._calls)
+            _log.warning("ended calls were not written; their journals hold them", calls=self._calls)
             return False
         return True
 
@@ -225,12 +225,8 @@ def entry_of(call: Call, provider: str, node: str) -> Entry:
             round(call.wall(entry.submitted_at), 3),
             entry.state,
             entry.reason,
-            None if entry.outcome is None else _plain(asdict(entry.outcome)),
+            outcome_data(entry.outcome),
         )
         for entry in call.ledger
     ]
     return record, said, asked
-
-
-def _plain(outcome: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in outcome.items() if value is not None}
