@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, cast
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from voiceagent.errors import ConfigError
 from voiceagent.ivr.routing.conditions import Condition, Header, Number, OfKind, Open, Share, Trunk
@@ -16,6 +16,7 @@ from voiceagent.ivr.routing.patterns import ANY, Pattern
 from voiceagent.ivr.routing.router import Route, check_reach, did_you_mean
 from voiceagent.ivr.routing.times import Times, parse_days, parse_hours
 from voiceagent.settings.base import Section
+from voiceagent.settings.tables import read_tables
 
 MOST_ROUTES = 1000
 _is_header = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,64}").fullmatch
@@ -166,36 +167,14 @@ class RouteSettings(Section):
 
 def read_routes(value: Any) -> tuple[RouteSettings, ...]:
     """Read all routes. Raises ConfigError naming ``routes.N.field``."""
-    if not isinstance(value, list | tuple):
-        raise ConfigError("routes", "must be a list of tables: [[routes]]")
-    tables = cast("Sequence[Any]", value)
-    if len(tables) > MOST_ROUTES:
-        raise ConfigError("routes", f"are more than {MOST_ROUTES}")
-    return tuple(
-        one if isinstance(one, RouteSettings) else _read_route(one, f"routes.{place}")
-        for place, one in enumerate(tables, 1)
+    return read_tables(
+        value,
+        "routes",
+        RouteSettings,
+        most=MOST_ROUTES,
+        # What we refuse ourselves names the value in its own words.
+        shows=lambda kind, field: kind != "value_error" or field == "timezone",
     )
-
-
-def _read_route(raw: Any, label: str) -> RouteSettings:
-    if not isinstance(raw, Mapping):
-        raise ConfigError(label, "must be a table")
-    try:
-        return RouteSettings.model_validate(dict(cast("Mapping[str, Any]", raw)))
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"] if isinstance(part, str))
-        if first["type"] == "extra_forbidden":
-            message = f"there is no such setting{did_you_mean(field, RouteSettings.model_fields)}"
-        elif first["type"] == "missing":
-            message = "is needed"
-        else:
-            message = first["msg"].removeprefix("Value error, ")
-            message = message[:1].lower() + message[1:]
-            given = first.get("input")
-            if first["type"] != "value_error" or field == "timezone":
-                message += f" (not {given!r})"
-        raise ConfigError(f"{label}.{field}", message) from None
 
 
 def check_routes(routes: Sequence[RouteSettings], default_flow: str, trunks: Collection[str]) -> None:

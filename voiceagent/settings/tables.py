@@ -1,8 +1,8 @@
-"""Lists of tables in the settings (``[[queues]]``, ``[[webhooks]]``): one reader for all."""
+"""Lists of tables in the settings (``[[queues]]``, ``[[routes]]``, ``[[webhooks]]``): one reader for all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
@@ -20,12 +20,12 @@ def read_tables(
     *,
     most: int,
     is_name: Callable[[str], object] | None = None,
-    hidden: Collection[str] = (),
+    shows: Callable[[str, str], bool] = lambda kind, field: True,
 ) -> tuple[Model, ...]:
     """Read the tables of ``section``. Raises ConfigError naming ``section.NAME.field``.
 
     Tables are named by their ``name`` where ``is_name`` says that it can be one, else by their place from 1.
-    Values of fields in ``hidden`` are never shown.
+    ``shows(kind, field)``: whether a refusal of that kind (pydantic's type of the error) tells the value.
     """
     if not isinstance(value, list | tuple):
         raise ConfigError(section, f"must be a list of tables: [[{section}]]")
@@ -40,7 +40,7 @@ def read_tables(
             table = dict(cast("Mapping[str, Any]", one))
             name = table.get("name")
             label = name if is_name is not None and isinstance(name, str) and is_name(name) else place
-            found.append(_read(table, f"{section}.{label}", model, hidden))
+            found.append(_read(table, f"{section}.{label}", model, shows))
         else:
             raise ConfigError(f"{section}.{place}", "must be a table")
     return tuple(found)
@@ -53,7 +53,7 @@ def two_of_a_name(section: str, names: Sequence[str]) -> None:
             raise ConfigError(f"{section}.{name}", "there are two of that name")
 
 
-def _read(table: dict[str, Any], label: str, model: type[Model], hidden: Collection[str]) -> Model:
+def _read(table: dict[str, Any], label: str, model: type[Model], shows: Callable[[str, str], bool]) -> Model:
     try:
         return model.model_validate(table)
     except ValidationError as error:
@@ -66,6 +66,6 @@ def _read(table: dict[str, Any], label: str, model: type[Model], hidden: Collect
         else:
             message = first["msg"].removeprefix("Value error, ")
             message = f"{message[:1].lower()}{message[1:]}"
-            if field not in hidden:
+            if shows(first["type"], field):
                 message += f" (not {first.get('input')!r})"
-        raise ConfigError(f"{label}.{field}" if field else label, message) from None
+        raise ConfigError(f"{label}.{field}", message) from None

@@ -61,10 +61,14 @@ class WebhookSettings(Section):
 
 def read_webhooks(value: Any) -> tuple[WebhookSettings, ...]:
     """Read all of them. Raises ConfigError naming ``webhooks.NAME.field``; no secret is ever shown."""
-    # The path of a URL may be a secret, too.
-    hidden = ("secret", "old_secret", "url")
     found = read_tables(
-        value, "webhooks", WebhookSettings, most=MOST_WEBHOOKS, is_name=_is_name, hidden=hidden
+        value,
+        "webhooks",
+        WebhookSettings,
+        most=MOST_WEBHOOKS,
+        is_name=_is_name,
+        # The path of a URL may be a secret, too.
+        shows=lambda kind, field: field not in ("secret", "old_secret", "url"),
     )
     two_of_a_name("webhooks", [one.name for one in found])
     for one in found:
