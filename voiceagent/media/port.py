@@ -21,7 +21,6 @@ import secrets
 import socket
 import struct
 import time
-from collections.abc import Callable
 from dataclasses import replace
 
 from voiceagent.errors import MediaError
@@ -30,7 +29,8 @@ from voiceagent.media.control import RtcpChannel
 from voiceagent.media.dtls import is_dtls
 from voiceagent.media.figures import PortFigures
 from voiceagent.media.path import Direction, MediaPath, PortEvents
-from voiceagent.media.playout import FRAME, Heard
+from voiceagent.media.playout import FRAME
+from voiceagent.media.plays_out import PlaysOut
 from voiceagent.media.ports import PortRange
 from voiceagent.media.rtcp_session import NTP_OFFSET_S, RtcpSession, Sent, quality_details
 from voiceagent.media.secure import MediaGuard
@@ -58,7 +58,7 @@ _CHECK_FRAMES = 25
 _log = logging.getLogger("voiceagent.media")
 
 
-class MediaPort:
+class MediaPort(PlaysOut):
     """See the module. ``media_timeout_s`` is the silence after which ``on_media_lost`` is called, each time
     that it has passed; ``first_timeout_s`` the same before the first packet."""
 
@@ -256,38 +256,10 @@ class MediaPort:
 
     # --- the agent's audio ---
 
-    def play(self, audio: bytes, response_id: str, item_id: str) -> None:
-        """Queue agent audio (G.711 of the law of the line, any length)."""
-        self._out.play(audio, response_id, item_id)
-        if not self._out.talking:
-            self._hasten()
-
-    def play_end(self, response_id: str) -> None:
-        """No more audio of this response will come."""
-        self._out.play_end(response_id)
-        if not self._out.talking:
-            self._hasten()
-
-    def stop_playing(self) -> list[Heard]:
-        """Silence from the next packet on; return what was heard of every item that was not finished.
-
-        Audio of the cut responses that comes later is dropped. Items returned here are not told through
-        ``on_playback_ended``.
-        """
-        return self._out.stop_playing()
-
     @property
     def playing(self) -> bool:
         """True while an item is unfinished."""
         return self._out.playing
-
-    def play_music(self, music: Callable[[], bytes] | None) -> None:
-        """Send these frames (G.711 of the agreed law) in place of silence; None ends it."""
-        self._out.music = music
-
-    def tap(self, tap: Callable[[bytes], None] | None) -> None:
-        """Have ``tap`` called with every frame that goes out, as it goes out; keys are left out."""
-        self._out.tap = tap
 
     def send_digits(self, digits: str, *, inband: bool = False) -> None:
         """Send ``digits`` (0-9, *, #, A-D): as telephone-events where agreed on, else (``inband``) as tones.
@@ -448,10 +420,6 @@ class MediaPort:
         if self._socket is None:
             raise MediaError("the port is not open", code="port_closed")
         return self._socket
-
-    def _hasten(self) -> None:
-        if self.turning and self._out.eager:
-            self._out.lead += self._wheel.hasten(self)
 
     def _send(self, packet: bytearray) -> None:
         sock = self._socket

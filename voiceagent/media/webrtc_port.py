@@ -15,7 +15,7 @@ from collections.abc import Callable
 from voiceagent.media import rtp
 from voiceagent.media.figures import PortFigures
 from voiceagent.media.path import MediaPath, PortEvents
-from voiceagent.media.playout import Heard
+from voiceagent.media.plays_out import PlaysOut
 from voiceagent.media.rtcp_session import quality_details
 from voiceagent.media.stream_in import QUIET_S, StreamIn
 from voiceagent.media.stream_out import StreamOut
@@ -28,7 +28,7 @@ _CHECK_FRAMES = 25
 _TIMESTAMP = struct.Struct("!I")
 
 
-class WebrtcPort:
+class WebrtcPort(PlaysOut):
     """Fulfils :class:`voiceagent.media.wheel.WheelPort`; see :class:`voiceagent.media.port.MediaPort`.
 
     ``silence_limit_s`` without a packet is told as ``on_media_lost``, each time that it has passed; 0 never.
@@ -89,30 +89,6 @@ class WebrtcPort:
         self._losses_told = 0
         self._in.packet(packet, self._last_heard)
 
-    def play(self, audio: bytes, response_id: str, item_id: str) -> None:
-        """Queue agent audio (G.711 of the law of the line, any length)."""
-        self._out.play(audio, response_id, item_id)
-        if not self._out.talking:
-            self._hasten()
-
-    def play_end(self, response_id: str) -> None:
-        """No more audio of this response will come."""
-        self._out.play_end(response_id)
-        if not self._out.talking:
-            self._hasten()
-
-    def stop_playing(self) -> list[Heard]:
-        """Silence from the next packet on; return what was heard of every item that was not finished."""
-        return self._out.stop_playing()
-
-    def play_music(self, music: Callable[[], bytes] | None) -> None:
-        """Send these frames in place of silence; None ends it."""
-        self._out.music = music
-
-    def tap(self, tap: Callable[[bytes], None] | None) -> None:
-        """Have ``tap`` called with every frame that goes out; keys are left out."""
-        self._out.tap = tap
-
     def send_digits(self, digits: str) -> None:
         """Play ``digits`` (0-9, *, #, A-D) as tones: browsers take no telephone-events. ValueError else."""
         self._out.send_digits(digits, inband=True)
@@ -167,10 +143,6 @@ class WebrtcPort:
         if self._silence_limit_s and silence >= self._silence_limit_s * (self._losses_told + 1):
             self._losses_told += 1
             self._events.on_media_lost(silence)
-
-    def _hasten(self) -> None:
-        if self.turning and self._out.eager:
-            self._out.lead += self._wheel.hasten(self)
 
     def _send(self, packet: bytearray) -> None:
         self._sent += 1
