@@ -26,6 +26,7 @@ from voiceagent.errors import ConfigError
 from voiceagent.media.codecs import demand
 from voiceagent.media.srtp import HOW_TO_INSTALL, srtp_available
 from voiceagent.settings.alerts import AlertSettings
+from voiceagent.settings.cluster import ClusterSettings
 from voiceagent.settings.outbound import OutboundSettings
 from voiceagent.settings.provider import EngineSettings, HostedSettings, RealtimeSettings, SurvivalSettings
 from voiceagent.settings.queues import QueueSettings, check_queues, read_queues
@@ -68,6 +69,7 @@ class Settings(BaseSettings):
     journal_dir: str = Field(default="journals", description="Folder for the call journals.")
     journal: JournalSettings = Field(default_factory=JournalSettings)
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    cluster: ClusterSettings = Field(default_factory=ClusterSettings)
     recordings_dir: str = Field(
         default="recordings", description="Folder for what flows record; made with the first recording."
     )
