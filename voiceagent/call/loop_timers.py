@@ -95,8 +95,9 @@ def watch_timers(
 ) -> Callable[[], float]:
     """From now on the owners of timers of ``loop`` are told when they fire, and asked for the time.
 
-    ``made_ready`` is told of timers that are none: the loop runs them in its next turn. Returns the loop's own
-    clock.
+    ``made_ready`` is told of timers that are none: the loop runs them in its next turn.
+
+    Returns the loop's own clock.
     """
     call_at, call_later, clock, soon = loop.call_at, loop.call_later, loop.time, is_uvloop(loop)
 

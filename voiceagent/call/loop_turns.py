@@ -1,9 +1,9 @@
 """Where an event loop is: the number of its turn, and when it was late.
 
 What an input wakes runs in the following turns. Whether the next input came before that or after it, no clock
-tells: the numbers of the turns do. They are counted only until nothing is left of what was woken, or for a few
-turns after an input where that cannot be seen; a loop that rests is left at rest. A late loop fires its timers
-late, which decides who is first as well.
+tells: the numbers of the turns do. They are counted only until nothing is left of what was woken (where that
+cannot be seen: for a few turns after an input), so that a loop that rests is left at rest. A late loop fires
+its timers late, which decides who is first as well.
 """
 
 from __future__ import annotations
