@@ -33,6 +33,7 @@ TITLES = {
     "failed": "The caller's side did not go along",
     "capacity": "No place for one more call",
     "outbound_capacity": "No place for one more call of ours",
+    "drained": "The node is ending",
     "draining": "No new calls are taken",
     "destination_busy": "We are calling this destination already",
     "destination_calls": "This destination was called often enough for now",
