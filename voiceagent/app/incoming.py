@@ -198,7 +198,7 @@ class Reception:
     def _refuse(
         self, leg: Leg, status: int, reason: str, code: str, retry_after_s: int | None = None
     ) -> None:
-        self._metrics.limit_reached(code)
+        self._metrics.call_refused(code)
         _log.info("call refused", status=status, code=code, called=leg.info.called)
         self._nest.start("refuse", leg.reject(status, reason, retry_after_s=retry_after_s))
 

@@ -25,7 +25,7 @@ from voiceagent.app.console_start import start_console
 from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.embedded import Embedded
 from voiceagent.app.events import EventHub
-from voiceagent.app.gauges import guard_against_overload, keep_figures
+from voiceagent.app.gauges import Totals, guard_against_overload, keep_figures, watch_stores
 from voiceagent.app.incoming import Reception
 from voiceagent.app.outgoing import Outgoing
 from voiceagent.app.provider import SessionFactory
@@ -110,6 +110,7 @@ class Service:
         self.settings = settings
         self._journal_tap = journal_tap
         self.metrics = Metrics(version=voiceagent.__version__)
+        self.totals = Totals()
         self.desk = FlowDesk(settings, self.metrics, reread)
         self.hub = EventHub()
         self.admission = Admission(
@@ -208,6 +209,14 @@ class Service:
             raise ConfigError(
                 "journal_dir", f"cannot use {settings.journal_dir!r}: {error.strerror}"
             ) from None
+        watch_stores(
+            self.metrics,
+            self.totals,
+            journals=self._journals,
+            recordings=self._recordings,
+            database=self.database,
+            archive=self.archive,
+        )
         await self.database.open()
         self.nest.start("archive", self.archive.run())
         self.outgoing.open(self.nest)
@@ -217,7 +226,7 @@ class Service:
         check_prompts(settings.call.prompts_dir)
         table = await trunk_table(settings, self.resolver)
         engine_url = await self.embedded.start()
-        sessions = SessionFactory(settings, engine_url)
+        sessions = SessionFactory(settings, engine_url, self.metrics.provider_connected)
         if settings.hosted.webhook_secrets:
             from voiceagent.app.hosted import HostedDesk
 

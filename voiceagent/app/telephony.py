@@ -62,6 +62,7 @@ async def open_telephony(service: Service, table: TrunkTable) -> tuple[tuple[Add
         music=service.music,
         digits=media.digits,
     )
+    service.metrics.watch("rtp_ports_in_use", lambda: direct.ports.in_use)
     codecs = {*direct.codecs, *(codec for trunk in table.by_name.values() for codec in trunk.codecs)}
     service.nest.start("codecs and music", _load_media(codecs, direct.music))
     policy = partial(_security_policy, media)
