@@ -45,7 +45,9 @@ _ALIVE = frozenset({"response_active", "create_in_flight"})
 
 
 class NodeDirectory:
-    """All live calls and the newest ended ones. Fulfils ``console.ports.Directory`` and ``CallObserver``."""
+    """All live calls and the newest ended ones. Fulfils ``CallObserver``; the console asks through
+    :class:`~voiceagent.app.fleet.FleetDirectory`, whose promises these are.
+    """
 
     def __init__(
         self,
