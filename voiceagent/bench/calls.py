@@ -168,8 +168,12 @@ async def measure_calls(
     compose: ComposeCall = media_and_session,
     warm_up_s: float | None = None,
     tick_ms: int = 2,
+    freeze: bool = True,
 ) -> dict[str, Any]:
-    """Run the bench on the running loop; see :func:`run_calls_bench`."""
+    """Run the bench on the running loop; see :func:`run_calls_bench`.
+
+    ``freeze`` takes what stands after the set-up out of the garbage collector's sight.
+    """
     load = await LoadProcess.start()
     wheel = MediaWheel(tick_ms=tick_ms)
     running: list[CallUnderTest] = []
@@ -193,8 +197,9 @@ async def measure_calls(
                 group.create_task(set_up(number))
         await load.order(ports=[call.rtp_port for call in slots if call is not None])
         set_up_s = time.monotonic() - before.at
-        gc.collect()
-        gc.freeze()
+        if freeze:
+            gc.collect()
+            gc.freeze()
         await asyncio.sleep(WARM_UP_S if warm_up_s is None else warm_up_s)
         wheel.lateness.clear()
         await load.order(measure=True)
@@ -221,7 +226,8 @@ async def measure_calls(
             await call.close()
         wheel.close()
         await load.stop()
-        gc.unfreeze()
+        if freeze:
+            gc.unfreeze()
 
 
 def _figures(calls: int, before: Used, start: Used, end: Used, seen: dict[str, Any]) -> dict[str, Any]:

@@ -376,6 +376,10 @@ def bench_calls(
         int,
         typer.Option(min=0, help="So many pairs of runs of whole calls, without `journal.inputs` and with."),
     ] = 0,
+    whole: Annotated[
+        bool,
+        typer.Option("--whole", help="Whole calls: flow, call, journal with inputs, metrics, live events."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Audio of many calls against a scripted provider in a second process: CPU, pacing, delay, barge-in."""
@@ -386,6 +390,11 @@ def bench_calls(
         from voiceagent.bench.inputs import run_inputs_bench
 
         report("calls --inputs", lambda: run_inputs_bench(calls, seconds, inputs), as_json=json)
+        return
+    if whole:
+        from voiceagent.bench.everything import run_whole_calls_bench
+
+        report("calls --whole", lambda: run_whole_calls_bench(calls, seconds), as_json=json)
         return
     report("calls", lambda: run_calls_bench(calls, seconds), as_json=json)
 
