@@ -229,7 +229,7 @@ def _busy(service: Service) -> int:
 
 
 def _gateway(service: Service) -> SipGateway:
-    gateway = service._gateway  # pyright: ignore[reportPrivateUsage]
+    gateway = service.gateway
     assert gateway is not None
     return gateway
 
