@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from voiceagent.app import service as service_module
 from voiceagent.app.service import Service
 from voiceagent.errors import ConfigError
 from voiceagent.settings import bare_settings, load_settings
@@ -217,11 +218,11 @@ async def test_files_are_read_before_a_port_is_opened(
     }
     service = Service(bare_settings({"journal_dir": str(tmp_path), **filled}))
 
-    async def opened() -> None:
+    async def opened(*_: object) -> None:
         raise AssertionError("a port was opened")
 
-    monkeypatch.setattr(service, "_start_engine", opened)
-    monkeypatch.setattr(service, "_start_console", opened)
+    monkeypatch.setattr(service.embedded, "start", opened)
+    monkeypatch.setattr(service_module, "start_console", opened)
     with pytest.raises(ConfigError) as caught:
         await service.start()
     assert str(caught.value).startswith(message)

@@ -111,7 +111,7 @@ async def test_without_the_packages_srtp_is_not_offered_and_not_promised(
     with pytest.raises(MediaError, match="pip install"):
         Phone(srtp="dtls")
     async with service(tmp_path, flows=flows) as running:
-        assert running._gateway is not None
+        assert running.gateway is not None
         monkeypatch.undo()
         async with Phone(srtp="dtls") as phone:
             assert running.addresses is not None

@@ -105,7 +105,7 @@ def _tls_files(tls: Any) -> Finding:
 
 
 def _hold_music(settings: Any) -> list[Finding]:
-    from voiceagent.app.service import hold_music
+    from voiceagent.app.telephony import hold_music
 
     if settings.call.hold_music is None:
         return []
