@@ -20,9 +20,8 @@ async def take(events: Any, count: int) -> list[FleetEvent]:
 
 
 async def test_a_node_sees_itself_first_with_what_it_tells(fleet: Fleet) -> None:
-    here = await fleet.join(
-        "a", facts=lambda: NodeFacts(calls=3, max_calls=9, sip="h:5060", state="draining")
-    )
+    told = NodeFacts(calls=3, max_calls=9, sip="h:5060", state="draining")
+    here = await fleet.join("a", facts=lambda: told)
     (me, *_) = await here.nodes()
     assert (me.name, me.epoch) == ("a", here.epoch)
     assert me.facts == told
