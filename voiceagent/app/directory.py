@@ -84,6 +84,8 @@ class NodeDirectory:
         """Places a call; None until calls can be placed."""
         self.ended: Callable[[Call], None] = lambda call: None
         """Takes every call that has ended."""
+        self.recorded: Callable[[Call, str, Mapping[str, Any]], None] = lambda call, kind, facts: None
+        """Takes what happens to recordings: the kind and its facts."""
         hide_secrets(self.without_secrets)
 
     # ── the console asks ────────────────────────────────────────────────────────────────────────
@@ -307,6 +309,7 @@ class NodeDirectory:
             self._metrics.recording(kind.removeprefix("recording."))
         self._hub.publish(kind, call.id, dict(facts))
         if kind.startswith("recording."):
+            self.recorded(call, kind, facts)
             self.call_changed(call)
 
     def call_ended(self, call: Call) -> None:
