@@ -3,6 +3,7 @@
 import pytest
 
 from voiceagent.bench.calls import run_calls_bench
+from voiceagent.bench.everything import run_whole_calls_bench
 from voiceagent.bench.inputs import run_inputs_bench
 from voiceagent.bench.load_frames import percentile, read_stamp, spread, stamped
 from voiceagent.bench.load_server import call_number
@@ -57,3 +58,15 @@ def test_whole_calls_are_measured_without_their_inputs_and_with_them():
     taken, kept = figures["cpu_ms_per_call_second"], figures["journal_kb_per_call"]
     assert len(taken["without"]) == len(taken["with"]) == len(figures["added_percent_pairs"]) == 1
     assert kept["with"] > kept["without"] > 0, "both converse, and one of them writes what enters"
+
+
+@pytest.mark.loopback
+def test_whole_calls_with_everything_on_have_the_same_figures_and_more():
+    figures = run_whole_calls_bench(2, 1.0, warm_up_s=0.2)
+    assert figures["load"]["sessions"] == 2
+    assert figures["load"]["packets_received"] > 0
+    assert figures["uplink_ms"]["p50"] > 0
+    assert figures["frames_lost"] == figures["wheel"]["errors"] == figures["journal_dropped"] == 0
+    assert figures["journal_kb_per_call"] > 0
+    assert figures["collector"]["generation_2"]["turns"] >= 1, "the one before the first call is seen"
+    assert len(verdicts(figures)) == len(GOALS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from voiceagent.app.directory import NodeDirectory
 from voiceagent.bench.calls import CallUnderTest, ComposeCall
 from voiceagent.call.call import Call
 from voiceagent.call.config import CallConfig
@@ -158,8 +159,10 @@ class WholeCall:
         await self._life
 
 
-def whole_calls(journals: JournalWriter, *, inputs: bool) -> ComposeCall:
-    """Return the composition whose journals hold the inputs, or not."""
+def whole_calls(
+    journals: JournalWriter, *, inputs: bool, directory: NodeDirectory | None = None
+) -> ComposeCall:
+    """Return the composition whose journals hold the inputs, or not; ``directory`` observes the calls."""
 
     async def compose(number: int, wheel: MediaWheel, url: str, phone_port: int) -> CallUnderTest:
         provider = ProviderProfile(name="load", url=url, auth="none", session_minutes=None)
@@ -180,10 +183,12 @@ def whole_calls(journals: JournalWriter, *, inputs: bool) -> ComposeCall:
             open_session=open_session,
             config=CallConfig(),
             journal=journal,
-            observer=Record(lambda: None),
+            observer=directory or Record(lambda: None),
             tokens=random_token if recorded is None else recorded.tokens("call"),
             transcription=None,
         )
+        if directory is not None:
+            directory.add(call)
         return WholeCall(call, leg)
 
     return compose

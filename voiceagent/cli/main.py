@@ -10,6 +10,7 @@ import typer
 import voiceagent
 from voiceagent.cli.bench_console import add_console_bench
 from voiceagent.cli.bench_flows import add_flow_benches
+from voiceagent.cli.bench_load import add_load_benches
 from voiceagent.cli.bench_sip import add_sip_benches
 from voiceagent.cli.calls_commands import calls, top
 from voiceagent.cli.flow_commands import flow
@@ -29,6 +30,7 @@ app.add_typer(bench, name="bench")
 add_sip_benches(bench)
 add_flow_benches(bench)
 add_console_bench(bench)
+add_load_benches(bench)
 app.add_typer(flow, name="flow")
 app.add_typer(calls, name="calls")
 app.command()(top)
@@ -374,6 +376,10 @@ def bench_calls(
         int,
         typer.Option(min=0, help="So many pairs of runs of whole calls, without `journal.inputs` and with."),
     ] = 0,
+    whole: Annotated[
+        bool,
+        typer.Option("--whole", help="Whole calls: flow, call, journal with inputs, metrics, live events."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Audio of many calls against a scripted provider in a second process: CPU, pacing, delay, barge-in."""
@@ -384,6 +390,11 @@ def bench_calls(
         from voiceagent.bench.inputs import run_inputs_bench
 
         report("calls --inputs", lambda: run_inputs_bench(calls, seconds, inputs), as_json=json)
+        return
+    if whole:
+        from voiceagent.bench.everything import run_whole_calls_bench
+
+        report("calls --whole", lambda: run_whole_calls_bench(calls, seconds), as_json=json)
         return
     report("calls", lambda: run_calls_bench(calls, seconds), as_json=json)
 

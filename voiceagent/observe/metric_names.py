@@ -271,6 +271,16 @@ class Names:
             "archive_dropped", "Ended calls that found no place there; their journals hold them."
         )
         watch("audit_waiting", "Lines of the audit log that wait for the database.")
+        self._cluster_up = gauge(
+            "cluster_up", "1 while the fleet's registry answers; always 1 without a fleet."
+        )
+        self._cluster_nodes = gauge("cluster_nodes", "Nodes of the fleet that live, as this one sees it.")
+        self._cluster_commands = counter(
+            "cluster_commands",
+            "Orders of this node to the node that has a call: done, late, gone, down, lost (no answer).",
+            "op",
+            "result",
+        )
         watch("console_streams", "Live streams of the console that are open.")
         watch("console_listeners", "Sockets on which calls are heard.")
         watch("console_connections", "HTTP connections of the console.")

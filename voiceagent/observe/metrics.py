@@ -269,6 +269,15 @@ class Metrics(Names):
         """So many outgoing webhooks wait."""
         self._backlog.set(count)
 
+    def cluster_stood(self, up: bool, nodes: int) -> None:
+        """The fleet's registry answers, or does not; so many nodes live."""
+        self._cluster_up.set(1 if up else 0)
+        self._cluster_nodes.set(nodes)
+
+    def cluster_commanded(self, op: str, result: str) -> None:
+        """An order to the node that has a call was done, or not; ``result`` tells why."""
+        self._cluster_commands.labels(self._code("cluster_op", op), self._code("cluster", result)).inc()
+
     def loop_lagged(self, seconds: float) -> None:
         """The event loop woke a sleeper ``seconds`` late."""
         self._loop_lag.observe(max(0.0, seconds))

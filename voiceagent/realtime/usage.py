@@ -17,7 +17,7 @@ def tokens_of(usage: Mapping[str, Any]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for side, name in _DETAILS.items():
         found = usage.get(name)
-        details = cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else {}
+        details = cast("Mapping[str, Any]", found if isinstance(found, Mapping) else {})
         for part in ("text", "audio", "cached"):
             counts[f"{side}_{part}"] = _count(details.get(f"{part}_tokens"))
         if not counts[f"{side}_text"] and not counts[f"{side}_audio"]:
