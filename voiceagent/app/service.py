@@ -26,7 +26,7 @@ from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.embedded import Embedded
 from voiceagent.app.events import EventHub
 from voiceagent.app.fleet_node import FleetNode, NodeLost
-from voiceagent.app.gauges import guard_against_overload, keep_figures
+from voiceagent.app.gauges import Totals, guard_against_overload, keep_figures, watch_stores
 from voiceagent.app.incoming import Reception
 from voiceagent.app.outgoing import Outgoing
 from voiceagent.app.provider import SessionFactory
@@ -111,6 +111,7 @@ class Service:
         self.settings = settings
         self._journal_tap = journal_tap
         self.metrics = Metrics(version=voiceagent.__version__)
+        self.totals = Totals()
         self.desk = FlowDesk(settings, self.metrics, reread)
         self.hub = EventHub()
         self.admission = Admission(
@@ -213,6 +214,14 @@ class Service:
             raise ConfigError(
                 "journal_dir", f"cannot use {settings.journal_dir!r}: {error.strerror}"
             ) from None
+        watch_stores(
+            self.metrics,
+            self.totals,
+            journals=self._journals,
+            recordings=self._recordings,
+            database=self.database,
+            archive=self.archive,
+        )
         await self.database.open()
         self.nest.start("archive", self.archive.run())
         self.outgoing.open(self.nest)
@@ -222,7 +231,7 @@ class Service:
         check_prompts(settings.call.prompts_dir)
         table = await trunk_table(settings, self.resolver)
         engine_url = await self.embedded.start()
-        sessions = SessionFactory(settings, engine_url)
+        sessions = SessionFactory(settings, engine_url, self.metrics.provider_connected)
         if settings.hosted.webhook_secrets:
             from voiceagent.app.hosted import HostedDesk
 
