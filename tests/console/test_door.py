@@ -52,6 +52,7 @@ TABLE: dict[tuple[str, str], str] = {
     ("GET", "/v1/drain"): "viewer",
     ("POST", "/v1/drain"): "admin",
     ("DELETE", "/v1/drain"): "admin",
+    ("GET", "/v1/cluster"): "viewer",
     ("POST", "/v1/deliveries/{n}/retry"): "supervisor",
     ("GET", "/v1/calls"): "viewer",
     ("WS", "/v1/calls/{call_id}/listen"): "supervisor",

@@ -26,6 +26,7 @@ from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.draining import Drainer
 from voiceagent.app.embedded import Embedded
 from voiceagent.app.events import EventHub
+from voiceagent.app.fleet_node import FleetNode, NodeLost
 from voiceagent.app.gauges import Totals, guard_against_overload, keep_figures, watch_stores
 from voiceagent.app.incoming import Reception
 from voiceagent.app.outgoing import Outgoing
@@ -136,7 +137,10 @@ class Service:
             flows=self.desk,
             journal_dir=Path(settings.journal_dir),
             alarms=self.alarms,
+            node=settings.cluster.name,
         )
+        self.on_node_lost: NodeLost = lambda node, entries: None
+        self.fleet = FleetNode(self)
         self._tokens = tokens
         self.phones = BrowserDesk(
             flows=lambda: self.flows,
@@ -150,7 +154,7 @@ class Service:
         self.queues = QueueRoom(queue_configs(settings.queues))
         self._recordings = RecordingWriter(Path(settings.recordings_dir))
         self.database = Database(settings.database_url)
-        self.archive = Archive(self.database, provider=settings.provider, node="local")
+        self.archive = Archive(self.database, provider=settings.provider, node=settings.cluster.name)
         self.directory.ended = self.archive.keep
         self.directory.recorded = self.archive.keep_recording
         self.outgoing = Outgoing(
@@ -261,6 +265,7 @@ class Service:
             on_idle=self.drainer.none_left,
             record_inputs=settings.journal.inputs,
         )
+        await self.fleet.join()
         bound, media = await open_telephony(self, table)
         self.phones.open(self._reception, media)
         self._open_dialling(self._reception)
@@ -318,6 +323,7 @@ class Service:
         if self.hosted is not None:
             await self.hosted.close()
         self.hub.close()
+        await self.fleet.leave()
         await self.archive.flush(ARCHIVE_LIMIT_S)
         await self.nest.close()
         await self.resolver.close()

@@ -13,6 +13,7 @@ from voiceagent.console import (
     alerts,
     audit_log,
     calls,
+    cluster,
     deliveries,
     dialling,
     drain,
@@ -147,6 +148,7 @@ def create_app(
         flows.router,
         drain.router,
         health.router,
+        cluster.router,
         page_router(),
     ):
         app.include_router(router)
