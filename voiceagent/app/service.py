@@ -249,6 +249,7 @@ class Service:
             tokens=self._tokens,
             on_idle=self._idle.set,
             record_inputs=settings.journal.inputs,
+            kept_as=self.archive.kept_as,
         )
         bound, media = await open_telephony(self, table)
         self.phones.open(self._reception, media)

@@ -12,6 +12,7 @@ from voiceagent.cli.bench_console import add_console_bench
 from voiceagent.cli.bench_flows import add_flow_benches
 from voiceagent.cli.bench_sip import add_sip_benches
 from voiceagent.cli.calls_commands import calls, top
+from voiceagent.cli.database_commands import db
 from voiceagent.cli.flow_commands import flow
 from voiceagent.cli.people_commands import audit, key, user
 
@@ -35,6 +36,7 @@ app.command()(top)
 app.add_typer(user, name="user")
 app.add_typer(key, name="key")
 app.add_typer(audit, name="audit")
+app.add_typer(db, name="db")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 ConfigFile = Annotated[
