@@ -32,6 +32,7 @@ def an_app(directory: FakeDirectory, **settings: Any) -> FastAPI:
     database = settings.pop("database", None)
     outgoing = settings.pop("outgoing", None)
     phones = settings.pop("phones", None)
+    store = settings.pop("store", None)
     settings.setdefault("stream_tick_s", 0.0)
     config = ConsoleConfig(token=TOKEN, viewer_token=VIEWER, **settings)
     return create_app(
@@ -42,6 +43,7 @@ def an_app(directory: FakeDirectory, **settings: Any) -> FastAPI:
         phones=phones,
         database=database,
         outgoing=outgoing,
+        store=store,
     )
 
 

@@ -24,6 +24,7 @@ from voiceagent.console.ports_notify import OutgoingWebhooks
 from voiceagent.console.problems import Problem, call_ended, too_low, unknown_call
 from voiceagent.console.rights import LEAST_ROLE, WEBSOCKET, Right, right_of_route
 from voiceagent.errors import CallEnded
+from voiceagent.records.objects import ObjectStore
 from voiceagent.store import Database, DatabaseDown
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Parts:
     phones: Phones | None = None
     database: Database | None = None
     outgoing: OutgoingWebhooks | None = None
+    store: ObjectStore | None = None
 
 
 class AsciiJson(JSONResponse):
