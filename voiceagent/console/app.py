@@ -13,8 +13,10 @@ from voiceagent.console import (
     alerts,
     audit_log,
     calls,
+    cluster,
     deliveries,
     dialling,
+    drain,
     events,
     flows,
     health,
@@ -44,6 +46,7 @@ from voiceagent.console.models import ProblemModel
 from voiceagent.console.page import page_router
 from voiceagent.console.parts import Parts, as_routed
 from voiceagent.console.ports import Directory, Phones, Webhooks
+from voiceagent.console.ports_drain import Drain
 from voiceagent.console.ports_notify import OutgoingWebhooks
 from voiceagent.console.rights import WEBSOCKET, without_rule
 from voiceagent.errors import ConfigError
@@ -66,6 +69,7 @@ def create_app(
     database: Database | None = None,
     outgoing: OutgoingWebhooks | None = None,
     store: ObjectStore | None = None,
+    drainer: Drain | None = None,
 ) -> FastAPI:
     """Return the console for these calls. ``metrics`` renders the Prometheus text for ``/metrics``.
 
@@ -74,6 +78,8 @@ def create_app(
     ``outgoing`` delivers our own webhooks. ``store`` has the recordings that are not in their folder.
 
     ``phones`` takes calls from the page; without it they get 503.
+
+    ``drainer`` takes no more calls and ends the node; without it ``/v1/drain`` gets 501.
 
     ``database`` has users, keys and the audit log; without it the settings' tokens are the only way in.
 
@@ -119,6 +125,7 @@ def create_app(
         database=database,
         outgoing=outgoing,
         store=store,
+        drain=drainer,
     )
     app.state.keys = responses.KeyMemory()
     app.state.plays = history_audio.Plays()
@@ -143,7 +150,9 @@ def create_app(
         audit_log.router,
         trunks.router,
         flows.router,
+        drain.router,
         health.router,
+        cluster.router,
         page_router(),
     ):
         app.include_router(router)
