@@ -33,6 +33,7 @@ def an_app(directory: FakeDirectory | FleetDirectory, **settings: Any) -> FastAP
     database = settings.pop("database", None)
     outgoing = settings.pop("outgoing", None)
     phones = settings.pop("phones", None)
+    store = settings.pop("store", None)
     drainer = settings.pop("drainer", None)
     settings.setdefault("stream_tick_s", 0.0)
     config = ConsoleConfig(token=TOKEN, viewer_token=VIEWER, **settings)
@@ -44,6 +45,7 @@ def an_app(directory: FakeDirectory | FleetDirectory, **settings: Any) -> FastAP
         phones=phones,
         database=database,
         outgoing=outgoing,
+        store=store,
         drainer=drainer,
     )
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 import voiceagent
+from voiceagent.app.aftercare import look_after, open_aftercare
 from voiceagent.app.alarms import Alarms
 from voiceagent.app.archive import Archive
 from voiceagent.app.browser_phone import BrowserDesk
@@ -157,6 +158,7 @@ class Service:
         self.archive = Archive(self.database, provider=settings.provider, node=settings.cluster.name)
         self.directory.ended = self.archive.keep
         self.directory.recorded = self.archive.keep_recording
+        self.aftercare = open_aftercare(settings, self.archive)
         self.outgoing = Outgoing(
             webhook_endpoints(settings.webhooks),
             self.database,
@@ -225,6 +227,7 @@ class Service:
         )
         await self.database.open()
         self.nest.start("archive", self.archive.run())
+        self.nest.start("recordings", look_after(self.aftercare, self.database))
         self.outgoing.open(self.nest)
         # Files and names first: a mistake in them is told before a port is opened.
         check_files(tls_of(settings.sip))
@@ -264,6 +267,7 @@ class Service:
             tokens=self._tokens,
             on_idle=self.drainer.none_left,
             record_inputs=settings.journal.inputs,
+            kept_as=self.archive.kept_as,
         )
         await self.fleet.join()
         bound, media = await open_telephony(self, table)

@@ -21,6 +21,7 @@ from voiceagent.console import (
     flows,
     health,
     history,
+    history_audio,
     history_export,
     listening,
     phone,
@@ -49,6 +50,7 @@ from voiceagent.console.ports_drain import Drain
 from voiceagent.console.ports_notify import OutgoingWebhooks
 from voiceagent.console.rights import WEBSOCKET, without_rule
 from voiceagent.errors import ConfigError
+from voiceagent.records.objects import ObjectStore
 from voiceagent.store import Database
 
 DESCRIPTION = """\
@@ -66,13 +68,14 @@ def create_app(
     phones: Phones | None = None,
     database: Database | None = None,
     outgoing: OutgoingWebhooks | None = None,
+    store: ObjectStore | None = None,
     drainer: Drain | None = None,
 ) -> FastAPI:
     """Return the console for these calls. ``metrics`` renders the Prometheus text for ``/metrics``.
 
     ``webhooks`` takes the provider's call offers; without it there is no ``/webhooks/realtime``.
 
-    ``outgoing`` delivers our own webhooks.
+    ``outgoing`` delivers our own webhooks. ``store`` has the recordings that are not in their folder.
 
     ``phones`` takes calls from the page; without it they get 503.
 
@@ -121,10 +124,11 @@ def create_app(
         phones=phones,
         database=database,
         outgoing=outgoing,
+        store=store,
         drain=drainer,
     )
     app.state.keys = responses.KeyMemory()
-    app.state.plays = history.Plays()
+    app.state.plays = history_audio.Plays()
     problems.install(app)
     for router in (
         calls.router,

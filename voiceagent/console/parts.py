@@ -25,6 +25,7 @@ from voiceagent.console.ports_notify import OutgoingWebhooks
 from voiceagent.console.problems import FLEET_ERRORS, Problem, call_ended, too_low, unknown_call
 from voiceagent.console.rights import LEAST_ROLE, WEBSOCKET, Right, right_of_route
 from voiceagent.errors import CallEnded
+from voiceagent.records.objects import ObjectStore
 from voiceagent.store import Database, DatabaseDown
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Parts:
     phones: Phones | None = None
     database: Database | None = None
     outgoing: OutgoingWebhooks | None = None
+    store: ObjectStore | None = None
     drain: Drain | None = None
 
 

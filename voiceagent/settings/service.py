@@ -93,14 +93,6 @@ class CallSettings(Section):
         return self
 
 
-class RecordingSettings(Section):
-    """What flows record."""
-
-    max_minutes: Annotated[float, Field(gt=0, le=1440)] = Field(
-        default=120.0, description="Longest recording; it ends then, and the call goes on."
-    )
-
-
 class ConsoleSettings(Section):
     """The operators' API and page."""
 
