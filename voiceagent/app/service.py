@@ -34,6 +34,7 @@ from voiceagent.app.routes import Routes
 from voiceagent.app.second_leg import SecondLegs
 from voiceagent.app.sip_listeners import families_of, tls_of
 from voiceagent.app.telephony import hold_music, open_telephony
+from voiceagent.app.tracing import Tracing
 from voiceagent.app.trunking import TrunkDesk, trunk_table, trunk_views
 from voiceagent.call.admission import Admission
 from voiceagent.call.config import AdmissionConfig
@@ -111,6 +112,7 @@ class Service:
         self._journal_tap = journal_tap
         self.metrics = Metrics(version=voiceagent.__version__)
         self.totals = Totals()
+        self.tracing = Tracing(settings, self.metrics)
         self.desk = FlowDesk(settings, self.metrics, reread)
         self.hub = EventHub()
         self.admission = Admission(
@@ -218,6 +220,7 @@ class Service:
             database=self.database,
             archive=self.archive,
         )
+        self.tracing.open()
         await self.database.open()
         self.nest.start("archive", self.archive.run())
         self.outgoing.open(self.nest)
@@ -259,6 +262,7 @@ class Service:
             tokens=self._tokens,
             on_idle=self._idle.set,
             record_inputs=settings.journal.inputs,
+            tracing=self.tracing,
         )
         bound, media = await open_telephony(self, table)
         self.phones.open(self._reception, media)
@@ -340,6 +344,7 @@ class Service:
             await self.hosted.close()
         self.hub.close()
         await self.archive.flush(ARCHIVE_LIMIT_S)
+        await self.tracing.close()
         await self.nest.close()
         await self.resolver.close()
         if self.trunks is not None:

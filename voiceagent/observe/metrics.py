@@ -343,6 +343,10 @@ class Metrics(Names):
         """A limit, named by its setting, turned something away or ended it."""
         self._limit_reached.labels(self._code("limit", name)).inc(max(0, times))
 
+    def trace_spans(self, what: str, count: int) -> None:
+        """So many spans were sent, failed to be, or were dropped. From any thread."""
+        self._trace_spans.labels(what if what in ("sent", "failed", "dropped") else OTHER).inc(count)
+
     def journal_dropped(self, entries: int) -> None:
         """So many more journal entries were lost."""
         self._journal_dropped.inc(max(0, entries))
