@@ -43,6 +43,14 @@ def test_a_draining_node_takes_nobody() -> None:
     assert refusal is not None
     assert (refusal.status, refusal.code) == (503, "draining")
     assert admission.live == 0
+    assert admission.again_in_s() == refusal.retry_after_s
+
+
+def test_whoever_only_looks_takes_no_place() -> None:
+    admission = Admission(AdmissionConfig(max_calls=1, retry_after_s=7))
+    assert admission.again_in_s() is None
+    assert admission.enter() is None, "the place was still there"
+    assert admission.again_in_s() == 7
 
 
 @pytest.fixture

@@ -91,6 +91,8 @@ class Archive:
         """Calls that found no place here; their journals hold them."""
         self.told: Callable[[str], None] = lambda call_id: None
         """Called with the id of every call that has been written."""
+        self.recorded: Callable[[RecordingRecord], None] = lambda record: None
+        """Called with every recording of a call that has begun or ended."""
         self.announce: Callable[[Call], Message | None] = lambda call: None
         """Returns the event that tells the end of a call; None when nobody asked for it."""
         self.put: Callable[[Message], None] = lambda message: None
@@ -122,7 +124,13 @@ class Archive:
     def keep_recording(self, call: Call, kind: str, facts: Mapping[str, Any]) -> None:
         """Take what happened to a recording of a call. Does not wait."""
         record = record_of(call, kind, facts)
-        if record is not None and self._recordings < RECORDINGS_MOST:
+        if record is not None:
+            self.keep_state(record)
+            self.recorded(record)
+
+    def keep_state(self, record: RecordingRecord) -> None:
+        """Take what has become of a recording. Does not wait."""
+        if self._recordings < RECORDINGS_MOST:
             self._add(Waiting(None, None, record))
 
     def _add(self, waiting: Waiting) -> None:

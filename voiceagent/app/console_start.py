@@ -22,7 +22,6 @@ async def start_console(service: Service) -> tuple[ConsoleServer, str, str | Non
     settings = service.settings.console
     if not settings.enabled:
         return None
-    from voiceagent.app.fleet import FleetDirectory
     from voiceagent.console.app import create_app
     from voiceagent.console.config import ConsoleConfig
     from voiceagent.console.parts import Parts
@@ -48,13 +47,15 @@ async def start_console(service: Service) -> tuple[ConsoleServer, str, str | Non
         journal_dir=service.settings.journal_dir,
     )
     app = create_app(
-        FleetDirectory(service.directory),
+        service.fleet.directory,
         config,
         metrics=service.metrics.render,
         webhooks=service.hosted,
         phones=service.phones,
         database=service.database,
         outgoing=service.outgoing,
+        store=service.aftercare.plan.store,
+        drainer=service.drainer,
     )
     if settings.plain_http:
         _log.warning(

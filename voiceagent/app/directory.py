@@ -63,11 +63,13 @@ class NodeDirectory:
         flows: FlowDesk | None = None,
         journal_dir: Path | None = None,
         alarms: Alarms | None = None,
+        node: str = "local",
     ) -> None:
         self._hub = hub
         self._metrics = metrics
         self._tokens = tokens
         self._provider = provider
+        self._node = node
         self._readiness = readiness
         self._trunks = trunks
         self._flows = flows
@@ -94,6 +96,10 @@ class NodeDirectory:
     def calls(self) -> Sequence[CallView]:
         everyone = [*self._live.values(), *reversed(self._ended.values())]
         return [self._view(call, brief=True) for call in everyone]
+
+    def has(self, call_id: str) -> bool:
+        """Whether :meth:`call` knows it."""
+        return call_id in self._live or call_id in self._ended
 
     def call(self, call_id: str) -> CallView:
         return self._view(self.find(call_id), brief=False)
@@ -388,6 +394,7 @@ class NodeDirectory:
             transfer=None if call.transfers.newest is None else asdict(call.transfers.newest),
             listeners=call.listening.names,
             taken_over_by=call.take_over.operator,
+            node=self._node,
             transcript=() if brief else [transcript_line(line) for line in call.transcript.lines],
             responses=() if brief else [response_view(call, entry) for entry in call.ledger],
             figures={

@@ -20,6 +20,7 @@ from voiceagent.call.config import CallConfig
 from voiceagent.call.dialling import Failure, Open, reach
 from voiceagent.call.ending import Ending
 from voiceagent.call.fallback import hand_to_people
+from voiceagent.call.farewell import Farewell
 from voiceagent.call.flow_fallback import FlowFallback
 from voiceagent.call.flow_port import FlowPort, facts_of
 from voiceagent.call.flow_run import run_flow
@@ -33,7 +34,7 @@ from voiceagent.call.listening import Listening
 from voiceagent.call.model_ear import ModelEar
 from voiceagent.call.observer import CallObserver
 from voiceagent.call.operating import Operating
-from voiceagent.call.outcome import FLOW_FAILED, CallOutcome, OutcomeClass, leg_refused
+from voiceagent.call.outcome import DRAINED, FLOW_FAILED, CallOutcome, OutcomeClass, leg_refused
 from voiceagent.call.outside import Outside, directly
 from voiceagent.call.placing import Placing
 from voiceagent.call.queue_room import QueueRoom
@@ -286,6 +287,9 @@ class Call:
         if outcome.reason == FLOW_FAILED:
             fallback = FlowFallback(self, self._port, self._config, self.ending.hurry, self._tasks.start)
             return await fallback.play(outcome)
+        if outcome.reason == DRAINED:
+            farewell = Farewell(self, self._port, self._config, self.ending.hurry, self._tasks.start)
+            return await farewell.play(outcome)
         return outcome
 
     async def _connect(self) -> CallOutcome | None:

@@ -14,6 +14,7 @@ from voiceagent.cli.bench_load import add_load_benches
 from voiceagent.cli.bench_sip import add_sip_benches
 from voiceagent.cli.calls_commands import calls, top
 from voiceagent.cli.flow_commands import flow
+from voiceagent.cli.node_commands import drain
 from voiceagent.cli.people_commands import audit, key, user
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ add_load_benches(bench)
 app.add_typer(flow, name="flow")
 app.add_typer(calls, name="calls")
 app.command()(top)
+app.command()(drain)
 app.add_typer(user, name="user")
 app.add_typer(key, name="key")
 app.add_typer(audit, name="audit")
