@@ -19,6 +19,7 @@ from voiceagent.observe.metrics import Metrics
 from voiceagent.phone.phone import Phone
 from voiceagent.records.journal import read_journal
 from voiceagent.store import Database, recordings
+from voiceagent.store.rebuild import look_through
 
 pytestmark = pytest.mark.loopback
 
@@ -139,6 +140,12 @@ async def test_both_channels_hold_what_the_phone_said_and_heard(tmp_path: Path) 
     assert likeness(loudness(heard), loudness(after)) > 0.7
     assert loud_s(heard) - loud_s(before) - loud_s(after) > 0.5, "one line was left out"
     assert recording.seconds == pytest.approx(phone_side.seconds, abs=1.0), "time is kept true"
+
+    database = Database(running.settings.database_url)
+    database.open_now()
+    found = look_through(database, tmp_path / "journals", write=False)
+    database.close_now()
+    assert (found.calls, found.agree) == (1, True), f"the journal alone gives the same rows: {found}"
 
 
 def _as_pcm(wav: Wav) -> bytes:

@@ -100,6 +100,11 @@ class Archive:
         self.events_dropped: Callable[[Message], None] = lambda message: None
         """Called with every event that found no place here."""
 
+    @property
+    def kept_as(self) -> dict[str, str]:
+        """What every call's record says of this node."""
+        return {"node": self._node, "provider": self._provider}
+
     def __len__(self) -> int:
         return len(self._waiting)
 
@@ -224,7 +229,7 @@ def entry_of(call: Call, provider: str, node: str) -> Entry:
         reason="" if outcome is None else outcome.reason,
         fault="" if outcome is None else outcome.detail,
         barge_ins=call.barge_ins,
-        first_words_ms=None if call.first_words_s is None else round(call.first_words_s * 1000, 1),
+        first_words_ms=None if call.first_words_s is None else round(round(call.first_words_s, 4) * 1000, 1),
         journal="" if call.journal.path is None else call.journal.path.name,
         recording=next(iter(call.recorder.files), ""),
         figures={

@@ -54,11 +54,14 @@ class Reception:
         wall: Callable[[], float] = time.time,
         record_inputs: bool = True,
         tracing: Tracing | None = None,
+        kept_as: Mapping[str, str] | None = None,
     ) -> None:
         """``flows`` gives the book that is in force; a call keeps the flow it began with.
 
-        ``record_inputs``: journals hold what a replay needs.
+        ``record_inputs``: journals hold what a replay needs. ``kept_as``: what the records of all calls
+        say of this node (``node``, ``provider``).
         """
+        self._kept_as = dict(kept_as or {})
         self._record_inputs = record_inputs
         self._tracing = tracing
         self._flows = flows
@@ -177,6 +180,7 @@ class Reception:
                     **({} if picked is None else {"route": picked.by}),
                     "flows_version": book.version,
                     **({"trace_id": trace_id} if trace_id else {}),
+                    **self._kept_as,
                 },
             )
             self._directory.add(call)

@@ -271,6 +271,7 @@ class Service:
             on_idle=self.drainer.none_left,
             record_inputs=settings.journal.inputs,
             tracing=self.tracing,
+            kept_as=self.archive.kept_as,
         )
         await self.fleet.join()
         bound, media = await open_telephony(self, table)

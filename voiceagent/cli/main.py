@@ -13,6 +13,7 @@ from voiceagent.cli.bench_flows import add_flow_benches
 from voiceagent.cli.bench_load import add_load_benches
 from voiceagent.cli.bench_sip import add_sip_benches
 from voiceagent.cli.calls_commands import calls, top
+from voiceagent.cli.database_commands import db
 from voiceagent.cli.flow_commands import flow
 from voiceagent.cli.node_commands import drain
 from voiceagent.cli.people_commands import audit, key, user
@@ -39,6 +40,7 @@ app.command()(drain)
 app.add_typer(user, name="user")
 app.add_typer(key, name="key")
 app.add_typer(audit, name="audit")
+app.add_typer(db, name="db")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 ConfigFile = Annotated[
