@@ -28,9 +28,8 @@ class Beats:
         return max(0.0, self._due - now)
 
     def hurry(self, now: float) -> None:
-        """Something went wrong elsewhere: look at once, unless it is known already."""
-        if not self.why:
-            self._due = now
+        """Something went wrong elsewhere: look at once."""
+        self._due = now
 
     def succeeded(self, now: float, *, late: bool = False) -> None:
         """The registry has the beat; ``late``: by its clock our own lease was over."""
