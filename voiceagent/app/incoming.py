@@ -52,11 +52,14 @@ class Reception:
         dial: Dial | None = None,
         wall: Callable[[], float] = time.time,
         record_inputs: bool = True,
+        kept_as: Mapping[str, str] | None = None,
     ) -> None:
         """``flows`` gives the book that is in force; a call keeps the flow it began with.
 
-        ``record_inputs``: journals hold what a replay needs.
+        ``record_inputs``: journals hold what a replay needs. ``kept_as``: what the records of all calls
+        say of this node (``node``, ``provider``).
         """
+        self._kept_as = dict(kept_as or {})
         self._record_inputs = record_inputs
         self._flows = flows
         self._admission = admission
@@ -170,6 +173,7 @@ class Reception:
                 origin={
                     **({} if picked is None else {"route": picked.by}),
                     "flows_version": book.version,
+                    **self._kept_as,
                 },
             )
             self._directory.add(call)
