@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from voiceagent.cluster.beats import steady_time
 from voiceagent.cluster.bus import CommandBus
 from voiceagent.cluster.desk import GRACE_S, CommandDesk, answer_of, reply_in
 from voiceagent.cluster.envelope import Envelope
@@ -58,7 +59,7 @@ class RedisCluster:
         lease_s: float = 4.0,
         kept: int = KEPT,
         grace_s: float = GRACE_S,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = steady_time,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.name = name
