@@ -7,6 +7,7 @@ told of once. Needs the extra ``otel``; import this module only where traces are
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -81,7 +82,8 @@ class SpanOutlet:
 
         def shut() -> None:
             self._processor.shutdown()
-            loop.call_soon_threadsafe(done.set)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(done.set)
 
         # A daemon: a collector that does not answer must not keep the process.
         threading.Thread(target=shut, name="traces-close", daemon=True).start()
