@@ -13,7 +13,9 @@ from voiceagent.cli.bench_flows import add_flow_benches
 from voiceagent.cli.bench_load import add_load_benches
 from voiceagent.cli.bench_sip import add_sip_benches
 from voiceagent.cli.calls_commands import calls, top
+from voiceagent.cli.database_commands import db
 from voiceagent.cli.flow_commands import flow
+from voiceagent.cli.node_commands import drain
 from voiceagent.cli.people_commands import audit, key, user
 
 app = typer.Typer(
@@ -34,9 +36,11 @@ add_load_benches(bench)
 app.add_typer(flow, name="flow")
 app.add_typer(calls, name="calls")
 app.command()(top)
+app.command()(drain)
 app.add_typer(user, name="user")
 app.add_typer(key, name="key")
 app.add_typer(audit, name="audit")
+app.add_typer(db, name="db")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 ConfigFile = Annotated[

@@ -41,7 +41,10 @@ def run_serve(
         from voiceagent.app.service import Service
         from voiceagent.observe.logs import configure_logs
 
-        configure_logs(format="json" if as_json else settings.log.format, level=settings.log.level)
+        form = "json" if as_json else settings.log.format
+        # Read beside those of others, or by machines, a line must say whose it is.
+        named = form == "json" or settings.cluster.url is not None
+        configure_logs(format=form, level=settings.log.level, node=settings.cluster.name if named else "")
 
         async def work() -> None:
             service = Service(settings, reread=lambda: load_settings(config, given))
@@ -75,14 +78,17 @@ async def _serve(service: Any, *, as_json: bool) -> None:
     async with service, _reloading(service, hung_up, signals):
         addresses: Addresses = service.addresses
         _announce(addresses, service, as_json=as_json)
-        await signals.get()
-        drained = asyncio.ensure_future(service.drain())
-        live = service.admission.live
-        if live and not as_json:
-            print(f"Finishing {live} call(s); signal again to end them now.", flush=True)
-        again = asyncio.ensure_future(signals.get())
-        await asyncio.wait({drained, again}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (drained, again):
+        asked = asyncio.ensure_future(signals.get())
+        drained = asyncio.ensure_future(service.drainer.wait())  # the console may ask for it, too
+        await asyncio.wait({asked, drained}, return_when=asyncio.FIRST_COMPLETED)
+        if asked.done():
+            service.drainer.begin(asked.result())
+            live = service.admission.live
+            if live and not as_json:
+                print(f"Finishing {live} call(s); signal again to end them now.", flush=True)
+            asked = asyncio.ensure_future(signals.get())
+            await asyncio.wait({asked, drained}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (asked, drained):
             task.cancel()
 
 

@@ -30,6 +30,7 @@ from voiceagent.settings.cluster import ClusterSettings
 from voiceagent.settings.outbound import OutboundSettings
 from voiceagent.settings.provider import EngineSettings, HostedSettings, RealtimeSettings, SurvivalSettings
 from voiceagent.settings.queues import QueueSettings, check_queues, read_queues
+from voiceagent.settings.recording import RecordingSettings, check_recording
 from voiceagent.settings.routes import RouteSettings, check_routes, read_routes
 from voiceagent.settings.service import (
     CallSettings,
@@ -37,7 +38,6 @@ from voiceagent.settings.service import (
     DatabaseSettings,
     JournalSettings,
     LogSettings,
-    RecordingSettings,
 )
 from voiceagent.settings.telephony import MediaSettings, SipSettings
 from voiceagent.settings.trunks import TrunkSettings, read_trunks
@@ -191,6 +191,7 @@ def bare_settings(flags: Mapping[str, Any]) -> Settings:
     demand(settings.media.codecs)
     _check_srtp(settings)
     _check_console(settings)
+    check_recording(settings.recording)
     trunks = [*(one.name for one in settings.trunks), DEFAULT_TRUNK]
     check_routes(settings.routes, settings.default_flow, trunks)
     check_queues(settings.queues, settings.call.transfer_targets)
@@ -229,6 +230,7 @@ def load_settings(file: str | Path | None = None, flags: Mapping[str, Any] | Non
     demand(settings.media.codecs)
     _check_srtp(settings)
     _check_console(settings)
+    check_recording(settings.recording)
     trunks = [*(one.name for one in settings.trunks), DEFAULT_TRUNK]
     check_routes(settings.routes, settings.default_flow, trunks)
     check_queues(settings.queues, settings.call.transfer_targets)
