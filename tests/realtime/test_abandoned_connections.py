@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import re
 from collections.abc import AsyncIterator
@@ -39,10 +40,8 @@ class HesitantProvider:
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Accept: {accept}\r\n\r\n".encode()
         )
-        try:
+        with contextlib.suppress(ConnectionError):
             await reader.read(-1)  # until the client ends its side
-        except ConnectionError:
-            pass
         self.left.set()
         writer.close()
 
