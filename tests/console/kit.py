@@ -12,12 +12,13 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from voiceagent.app.fleet import FleetDirectory
 from voiceagent.console.app import create_app
 from voiceagent.console.config import ConsoleConfig
 from voiceagent.console.ports import WebhookTaken
 from voiceagent.realtime.webhook_signature import WebhookRefused
 
-from .fake_directory import FakeDirectory
+from .fake_directory import FakeDirectory, seen_by_the_console
 
 TOKEN = "operator-token-for-tests"
 VIEWER = "viewer-token-for-tests"
@@ -25,24 +26,50 @@ BASE = "http://localhost:8080"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
-def an_app(directory: FakeDirectory, **settings: Any) -> FastAPI:
+def an_app(directory: FakeDirectory | FleetDirectory, **settings: Any) -> FastAPI:
     """Return the console over ``directory``."""
     metrics = settings.pop("metrics", None)
     webhooks = settings.pop("webhooks", None)
     database = settings.pop("database", None)
     outgoing = settings.pop("outgoing", None)
     phones = settings.pop("phones", None)
+    store = settings.pop("store", None)
+    drainer = settings.pop("drainer", None)
     settings.setdefault("stream_tick_s", 0.0)
     config = ConsoleConfig(token=TOKEN, viewer_token=VIEWER, **settings)
     return create_app(
-        directory,
+        seen_by_the_console(directory) if isinstance(directory, FakeDirectory) else directory,
         config,
         metrics=metrics,
         webhooks=webhooks,
         phones=phones,
         database=database,
         outgoing=outgoing,
+        store=store,
+        drainer=drainer,
     )
+
+
+@dataclass
+class FakeDrain:
+    """Keeps who wished what; ``late``: the goodbyes have begun."""
+
+    wishes: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    state: str = "serving"
+    late: bool = False
+
+    def begin(self, by: str, limit_s: float | None = None) -> None:
+        self.wishes.append(("begin", by, limit_s))
+        self.state = "draining"
+
+    def resume(self, by: str) -> bool:
+        self.wishes.append(("resume", by))
+        if not self.late:
+            self.state = "serving"
+        return not self.late
+
+    def view(self) -> dict[str, Any]:
+        return {"state": self.state, "calls": 2, "limit_in_s": 600.0 if self.state == "draining" else None}
 
 
 @dataclass

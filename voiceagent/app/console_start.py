@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -23,6 +24,7 @@ async def start_console(service: Service) -> tuple[ConsoleServer, str, str | Non
         return None
     from voiceagent.console.app import create_app
     from voiceagent.console.config import ConsoleConfig
+    from voiceagent.console.parts import Parts
     from voiceagent.console.server import ConsoleServer
 
     token = settings.token.get_secret_value() if settings.token else None
@@ -45,13 +47,15 @@ async def start_console(service: Service) -> tuple[ConsoleServer, str, str | Non
         journal_dir=service.settings.journal_dir,
     )
     app = create_app(
-        service.directory,
+        service.fleet.directory,
         config,
         metrics=service.metrics.render,
         webhooks=service.hosted,
         phones=service.phones,
         database=service.database,
         outgoing=service.outgoing,
+        store=service.aftercare.plan.store,
+        drainer=service.drainer,
     )
     if settings.plain_http:
         _log.warning(
@@ -59,6 +63,14 @@ async def start_console(service: Service) -> tuple[ConsoleServer, str, str | Non
             host=settings.host,
             port=settings.port,
         )
-    service.metrics.watch_streams(lambda: len(app.state.parts.streams))
     server = ConsoleServer(app, settings.host, settings.port)
+    parts: Parts = app.state.parts
+    service.metrics.watch("console_streams", lambda: len(parts.streams))
+    service.metrics.watch("console_listeners", lambda: len(parts.listeners))
+    service.metrics.watch("console_connections", lambda: len(server.connections))
+    service.metrics.watch("audit_waiting", lambda: len(parts.audit))
+    refused = service.metrics.limit_reached
+    service.totals.follow(lambda: parts.streams.refused, partial(refused, "console.max_streams"))
+    service.totals.follow(lambda: parts.listeners.refused, partial(refused, "console.max_listeners"))
+    service.totals.follow(lambda: server.connections.refused, partial(refused, "console.max_connections"))
     return server, await server.start(), token

@@ -44,9 +44,11 @@ async def open_telephony(service: Service, table: TrunkTable) -> tuple[tuple[Add
     if ipaddress.ip_address(advertised).is_unspecified:
         raise ConfigError("media.advertised_host", f"{advertised} cannot be told to others; name an address")
     service.wheel = MediaWheel(asyncio.get_running_loop())
+    ports = PortRange(media.port_low, media.port_high, start=secrets.randbits(16))
+    service.metrics.watch("rtp_ports_in_use", lambda: ports.in_use)
     direct = DirectMedia(
         wheel=service.wheel,
-        ports=PortRange(media.port_low, media.port_high, start=secrets.randbits(16)),
+        ports=ports,
         host=media_host,
         advertised_host=advertised,
         learn_source=media.learn_source,
@@ -79,6 +81,7 @@ async def open_telephony(service: Service, table: TrunkTable) -> tuple[tuple[Add
         session_refresher=settings.session_refresher,
         supported=("replaces", "norefersub"),
         allow_refer=settings.accept_refer,
+        unavailable=service.admission.again_in_s,
     )
     advertised_sip = Address(settings.advertised_host, 0) if settings.advertised_host else None
     service.sip = SipTransport(

@@ -9,17 +9,14 @@ nothing is asked of the code under test but its CPU time and memory.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import json
-import os
-import resource
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
+from voiceagent.bench.usage import Used, others_core_percent, used_now
 from voiceagent.errors import MediaError
 from voiceagent.loops import loop_factory
 from voiceagent.media.port import MediaPath, MediaPort
@@ -122,27 +119,6 @@ media_and_session = media_and_session_over("auto")
 """The composition that the bench measures unless it is given another one."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Used:
-    cpu_s: float
-    resident_kb: float
-    at: float
-    machine_s: float
-    """CPU time of everyone on the machine; 0 where the system does not say."""
-
-
-def _used() -> _Used:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    resident = 0.0
-    with contextlib.suppress(OSError), open("/proc/self/statm") as statm:
-        resident = int(statm.read().split()[1]) * resource.getpagesize() / 1024
-    machine = 0.0
-    with contextlib.suppress(OSError), open("/proc/stat") as stat:
-        user, nice, system, _idle, _wait, hard, soft = map(int, stat.readline().split()[1:8])
-        machine = (user + nice + system + hard + soft) / os.sysconf("SC_CLK_TCK")
-    return _Used(usage.ru_utime + usage.ru_stime, resident, time.monotonic(), machine)
-
-
 class LoadProcess:
     """The other process, spoken to in lines of JSON."""
 
@@ -150,15 +126,22 @@ class LoadProcess:
         self._process = process
 
     @classmethod
-    async def start(cls, module: str = "voiceagent.bench.load_main") -> LoadProcess:
-        """Start ``module`` as a process of its own."""
+    async def start(
+        cls,
+        module: str = "voiceagent.bench.load_main",
+        *,
+        python: str = sys.executable,
+        env: Mapping[str, str] | None = None,
+    ) -> LoadProcess:
+        """Start ``module`` as a process of its own, perhaps with another Python."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
+            python,
             "-m",
             module,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=2**22,
+            env=env,
         )
         return cls(process)
 
@@ -206,7 +189,7 @@ async def measure_calls(
         # A first call, so that imports and caches count neither as memory nor as set-up time of the others.
         await (await compose(0, wheel, prepared["ws"], prepared["phones"][0])).close()
         gc.collect()
-        before = _used()
+        before = used_now()
         gate = asyncio.Semaphore(CONCURRENT_SETUPS)
         slots: list[CallUnderTest | None] = [None] * calls
 
@@ -227,9 +210,9 @@ async def measure_calls(
         await asyncio.sleep(WARM_UP_S if warm_up_s is None else warm_up_s)
         wheel.lateness.clear()
         await load.order(measure=True)
-        start = _used()
+        start = used_now()
         await asyncio.sleep(seconds)
-        end = _used()
+        end = used_now()
         seen = await load.order(report=True)
         lateness = wheel.lateness
         figures = _figures(calls, before, start, end, seen)
@@ -254,18 +237,12 @@ async def measure_calls(
             gc.unfreeze()
 
 
-def _figures(calls: int, before: _Used, start: _Used, end: _Used, seen: dict[str, Any]) -> dict[str, Any]:
+def _figures(calls: int, before: Used, start: Used, end: Used, seen: dict[str, Any]) -> dict[str, Any]:
     window = end.at - start.at
     core = 100 * (end.cpu_s - start.cpu_s) / window
     expected = calls * 50 * seen["seconds"]
-    others = max(0.0, 100 * (end.machine_s - start.machine_s) / window - core - seen["load_core_percent"])
-    reasons: list[str] = []
-    if others > OTHERS_LIMIT:
-        reasons.append(f"others on this machine used {others:.0f} % of a core")
-    if seen["load_core_percent"] > LOAD_CORE_LIMIT:
-        reasons.append(f"the load process used {seen['load_core_percent']:.0f} % of a core")
-    if seen["load_lateness_ms"]["p99"] > 5:
-        reasons.append(f"the load process was late: p99 {seen['load_lateness_ms']['p99']:.1f} ms")
+    others = others_core_percent(start, end, seen["load_core_percent"])
+    reasons = machine_reasons(others, seen)
     if seen["sessions"] != calls:
         reasons.append(f"{seen['sessions']} of {calls} sessions were alive at the end")
     if seen["packets_received"] < 0.99 * expected:
@@ -306,6 +283,18 @@ def _figures(calls: int, before: _Used, start: _Used, end: _Used, seen: dict[str
             }
         },
     }
+
+
+def machine_reasons(others: float, seen: Mapping[str, Any]) -> list[str]:
+    """Return why the machine or the load process has set the figures; empty when they have not."""
+    reasons: list[str] = []
+    if others > OTHERS_LIMIT:
+        reasons.append(f"others on this machine used {others:.0f} % of a core")
+    if seen["load_core_percent"] > LOAD_CORE_LIMIT:
+        reasons.append(f"the load process used {seen['load_core_percent']:.0f} % of a core")
+    if seen["load_lateness_ms"]["p99"] > 5:
+        reasons.append(f"the load process was late: p99 {seen['load_lateness_ms']['p99']:.1f} ms")
+    return reasons
 
 
 def run_calls_bench(

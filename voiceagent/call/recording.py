@@ -75,9 +75,10 @@ class Recorder:
         self._names.add(name)
         self._gates.discard("flow")
         file = f"{call.id}.wav" if name == call.id else f"{call.id}-{name}.wav"
-        call.journal.write("recording.started", name=name, file=file)
+        began_s = round(call.seconds, 3)
+        call.journal.write("recording.started", name=name, file=file, began_s=began_s)
         self.files.append(file)
-        self.begun.append(round(call.seconds, 3))
+        self.begun.append(began_s)
         self._now = _Running(self, name, file, call.leg.audio_format == "audio/pcma", self._loop.time())
         self._now.begin(self._to)
         call.taps.add(self._now)
@@ -153,17 +154,11 @@ class Recorder:
             journal.write("recording.failed", name=one.name, file=one.file, error=news.error)
             self._told("recording.failed", one, error=news.error)
             return
-        journal.write(
-            "recording.finished",
-            name=one.name,
-            file=one.file,
-            seconds=round(news.seconds, 3),
-            bytes=news.size,
-            sha256=news.sha256,
-            reason=one.reason,
-            **({"dropped_s": round(news.dropped_s, 3)} if news.dropped_s else {}),
-        )
-        self._told("recording.finished", one, seconds=round(news.seconds, 3))
+        facts = {"seconds": round(news.seconds, 3), "bytes": news.size, "sha256": news.sha256}
+        if news.dropped_s:
+            facts["dropped_s"] = round(news.dropped_s, 3)
+        journal.write("recording.finished", name=one.name, file=one.file, reason=one.reason, **facts)
+        self._told("recording.finished", one, **facts)
 
     def _told(self, kind: str, one: _Running, **facts: object) -> None:
         self._observer.happened(self._call, kind, {"name": one.name, "file": one.file, **facts})

@@ -17,7 +17,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from voiceagent.console.auth import Visitor
 from voiceagent.console.parts import Parts, audit, ended, parts_of, visitor_of
 from voiceagent.console.ports_listen import Listener
-from voiceagent.console.problems import Problem, refused, unknown_call
+from voiceagent.console.problems import FLEET_ERRORS, Problem, not_reached, refused, unknown_call
 from voiceagent.console.views import plain
 from voiceagent.errors import CallEnded, RequestRefused
 
@@ -33,7 +33,7 @@ FRAME = 160
 FRAMES_PER_S = 100
 WINDOW_S = 5.0
 """Twice as many frames as there are in a second are taken, over so long."""
-STATUSES = {"not_answered": 409, "not_supported": 409, "too_many_listeners": 503}
+STATUSES = {"not_answered": 409, "not_supported": 409, "too_many_listeners": 503, "not_here": 409}
 
 
 @router.websocket("/v1/calls/{call_id}/listen")
@@ -42,7 +42,7 @@ async def listen(websocket: WebSocket, call_id: str) -> None:
     parts, visitor = parts_of(websocket), visitor_of(websocket)
     try:
         parts.listeners.check()
-        listener = _join(parts, visitor, call_id)
+        listener = await _join(parts, visitor, call_id)
     except Problem as problem:
         await problem.deny(websocket.send)
         return
@@ -62,15 +62,17 @@ async def listen(websocket: WebSocket, call_id: str) -> None:
         audit(websocket, "call.listen_ended", call_id, **facts)
 
 
-def _join(parts: Parts, visitor: Visitor, call_id: str) -> Listener:
+async def _join(parts: Parts, visitor: Visitor, call_id: str) -> Listener:
     try:
-        return parts.directory.listen(call_id, operator=visitor.name)
+        return await parts.directory.listen(call_id, operator=visitor.name)
     except RequestRefused as error:
         raise refused(error, STATUSES) from None
     except CallEnded as error:
-        raise ended(parts.directory, call_id, error) from None
+        raise await ended(parts.directory, call_id, error) from None
     except KeyError:
         raise unknown_call(call_id) from None
+    except FLEET_ERRORS as error:
+        raise not_reached(error) from None
 
 
 async def _serve(websocket: WebSocket, parts: Parts, visitor: Visitor, listener: Listener) -> None:

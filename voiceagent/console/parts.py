@@ -20,10 +20,12 @@ from voiceagent.console.limits import RateLimit
 from voiceagent.console.listeners import Listeners
 from voiceagent.console.live import Streams
 from voiceagent.console.ports import CallView, Directory, Phones, Webhooks
+from voiceagent.console.ports_drain import Drain
 from voiceagent.console.ports_notify import OutgoingWebhooks
-from voiceagent.console.problems import Problem, call_ended, too_low, unknown_call
+from voiceagent.console.problems import FLEET_ERRORS, Problem, call_ended, too_low, unknown_call
 from voiceagent.console.rights import LEAST_ROLE, WEBSOCKET, Right, right_of_route
 from voiceagent.errors import CallEnded
+from voiceagent.records.objects import ObjectStore
 from voiceagent.store import Database, DatabaseDown
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ class Parts:
     phones: Phones | None = None
     database: Database | None = None
     outgoing: OutgoingWebhooks | None = None
+    store: ObjectStore | None = None
+    drain: Drain | None = None
 
 
 class AsciiJson(JSONResponse):
@@ -86,20 +90,20 @@ PartsIn = Annotated[Parts, Depends(parts_of)]
 VisitorIn = Annotated[Visitor, Depends(visitor_of)]
 
 
-def call_or_404(directory: Directory, call_id: str) -> CallView:
+async def call_or_404(directory: Directory, call_id: str) -> CallView:
     """Return the call, or raise the 404."""
     try:
-        return directory.call(call_id)
+        return await directory.call(call_id)
     except KeyError:
         raise unknown_call(call_id) from None
 
 
-def ended(directory: Directory, call_id: str, error: CallEnded) -> Problem:
+async def ended(directory: Directory, call_id: str, error: CallEnded) -> Problem:
     """Return the 409 with the call's outcome, as far as the directory still knows it."""
     outcome: Mapping[str, Any] | None
     try:
-        outcome = directory.call(call_id).outcome
-    except KeyError:
+        outcome = (await directory.call(call_id)).outcome
+    except (KeyError, *FLEET_ERRORS):
         outcome = None
     return call_ended(call_id, error, outcome)
 

@@ -86,6 +86,12 @@ class CallView:
     """Who listens: name, since (Unix time)."""
     taken_over_by: str = ""
     """Who speaks with the caller in the agent's place."""
+    node: str = ""
+    """Which node has it."""
+    stale: bool = False
+    """The fleet's registry is away: this is how the call stood before."""
+    trace_id: str = ""
+    """Of its trace; empty where it is not traced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +172,7 @@ class PhoneAnswer:
 
 @dataclass(frozen=True, slots=True)
 class LiveEvent:
-    """One entry of the live stream. ``id`` rises by one.
+    """One entry of the live stream. ``id`` rises by one, and counts for this node only.
 
     ``type`` and ``data`` (a part of the shapes in :mod:`voiceagent.console.views`; a reader merges it):
 
@@ -174,13 +180,18 @@ class LiveEvent:
     - ``transcript.line``: ``line_data``; a line with the ``item_id`` of an earlier one replaces it;
     - ``response.state``: ``response_data``; merged by ``id``;
     - ``trunk.changed``: one of :meth:`Directory.trunks`, without a call;
-    - ``alert.raised``, ``alert.cleared``: one of :meth:`Directory.alerts`.
+    - ``alert.raised``, ``alert.cleared``: one of :meth:`Directory.alerts`;
+    - ``gap``: what came before is not whole; :meth:`Directory.seen` is. Not for readers.
     """
 
     id: int
     type: str
     call_id: str
     data: Mapping[str, Any]
+    cursor: str = ""
+    """Its place in the one order that all nodes of a fleet see; empty where there is none."""
+    node: str = ""
+    """Of which node, in a fleet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,17 +238,22 @@ class Phones(Protocol):
 
 
 class Directory(Protocol):
-    """The calls of this node.
+    """The calls that can be seen and acted on from here, wherever they live.
 
     Errors: ``KeyError`` for an unknown call or response; :class:`~voiceagent.errors.CallEnded` when the call
-    is over; :class:`~voiceagent.errors.RequestRefused` naming the field.
+    is over; :class:`~voiceagent.errors.RequestRefused` naming the field. What waits (``async``) may concern a
+    call of another node, and so may also raise the errors of :mod:`voiceagent.cluster.ports`.
     """
 
-    def calls(self) -> Sequence[CallView]:
+    async def calls(self) -> Sequence[CallView]:
         """Live calls first, then the most recent ended ones."""
         ...
 
-    def call(self, call_id: str) -> CallView: ...
+    def seen(self) -> Sequence[CallView]:
+        """Return the same as far as the events that were given out tell: what they build on."""
+        ...
+
+    async def call(self, call_id: str) -> CallView: ...
 
     async def timeline(self, call_id: str) -> Mapping[str, Any]:
         """Who spoke when, as :class:`voiceagent.console.models_timeline.TimelineModel` tells.
@@ -246,7 +262,7 @@ class Directory(Protocol):
         """
         ...
 
-    def trigger(
+    async def trigger(
         self, call_id: str, trigger: Trigger, *, idempotency_key: str | None, operator: str
     ) -> ResponseView:
         """Accept a wish once. The same key on the same call returns the same request, spoken once.
@@ -258,7 +274,7 @@ class Directory(Protocol):
         ...
 
     def dial(self, wish: DialWish, *, idempotency_key: str | None, operator: str) -> CallView:
-        """Place a call, once for a key; what became of it is told by :meth:`call` and the events.
+        """Place a call from this node, once for a key; :meth:`call` and the events tell what became of it.
 
         Raises RequestRefused, by ``code``: ``denied_target`` and ``target_not_allowed`` (policy),
         ``unknown_flow``, ``draining`` and ``capacity`` and ``outbound_capacity`` (no place),
@@ -266,9 +282,9 @@ class Directory(Protocol):
         """
         ...
 
-    def response(self, call_id: str, response_id: str) -> ResponseView: ...
+    async def response(self, call_id: str, response_id: str) -> ResponseView: ...
 
-    def withdraw(self, call_id: str, response_id: str, *, operator: str) -> ResponseView: ...
+    async def withdraw(self, call_id: str, response_id: str, *, operator: str) -> ResponseView: ...
 
     async def hang_up(self, call_id: str, *, operator: str) -> CallView: ...
 
@@ -281,19 +297,34 @@ class Directory(Protocol):
         """
         ...
 
-    def tagged(self, call_id: str, tags: Sequence[str], *, operator: str) -> None:
+    async def tagged(self, call_id: str, tags: Sequence[str], *, operator: str) -> None:
         """Know a call's tags, which the database has by now; harmless for a call that is not known here."""
         ...
 
-    def listen(self, call_id: str, *, operator: str) -> Listener:
+    async def listen(self, call_id: str, *, operator: str) -> Listener:
         """Let one more hear both sides, who is shown to others from now on.
 
         Raises RequestRefused, by ``code``: ``not_answered``, ``not_supported``, ``too_many_listeners``.
         """
         ...
 
-    def events(self, *, after: int | None = None) -> AsyncIterator[LiveEvent]:
-        """Live events; with ``after``, first those kept since that id (at least the last 1000)."""
+    async def follow(self, after: int | str | None = None) -> AsyncIterator[LiveEvent]:
+        """Begin to follow the live events; with ``after``, first those kept since (at least the last 1000).
+
+        ``after`` is the ``id`` of this node's newest event that is known, or a ``cursor`` of any node. Where
+        it is not kept, ids jump, or the first event is a ``gap``.
+        """
+        ...
+
+    def standing(self) -> Mapping[str, Any]:
+        """Return ``node``, ``shared`` and ``stale`` as :meth:`cluster` does; empty without a fleet."""
+        ...
+
+    async def cluster(self) -> Mapping[str, Any]:
+        """Return ``node`` (our name), ``shared``, ``stale`` and ``nodes``, this one first.
+
+        Each with name, epoch, seen_at and what it tells (:class:`voiceagent.cluster.ports.NodeFacts`).
+        """
         ...
 
     def trunks(self) -> Sequence[Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Header, Request
 from voiceagent.console.models import Accepted, ResponseList, ResponseModel, TriggerBody, problems
 from voiceagent.console.parts import AsciiJson, PartsIn, VisitorIn, audit, call_or_404, ended, limit
 from voiceagent.console.ports import Directory, Trigger
-from voiceagent.console.problems import Problem, refused, unknown_call, unknown_response
+from voiceagent.console.problems import FLEET_ERRORS, Problem, refused, unknown_call, unknown_response
 from voiceagent.console.views import plain, response_data
 from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.realtime.requests import RESERVED_KEYS, check_metadata
@@ -85,7 +85,7 @@ def check_text(field: str, text: str) -> None:
 @router.post(
     "/v1/calls/{call_id}/responses",
     status_code=202,
-    responses={202: {"model": Accepted}, **problems(401, 403, 404, 409, 422, 429)},
+    responses={202: {"model": Accepted}, **problems(401, 403, 404, 409, 422, 429, 503, 504)},
 )
 async def trigger(
     call_id: str,
@@ -99,7 +99,7 @@ async def trigger(
 ) -> AsciiJson:
     """Ask the model to speak. The wish enters the call's one queue and ends in exactly one outcome."""
     limit(parts.triggers, visitor.key, "triggers")
-    call_or_404(parts.directory, call_id)
+    await call_or_404(parts.directory, call_id)
     checked_key(idempotency_key)
     metadata = body.metadata or {}
     printed = repr(body)
@@ -113,11 +113,13 @@ async def trigger(
         wish = Trigger(
             body.instructions, metadata, body.when, body.deadline_ms, body.coalesce, body.note_only
         )
-        view = parts.directory.trigger(call_id, wish, idempotency_key=idempotency_key, operator=visitor.name)
+        view = await parts.directory.trigger(
+            call_id, wish, idempotency_key=idempotency_key, operator=visitor.name
+        )
     except RequestRefused as error:
-        raise _refused(parts.directory, call_id, error) from None
+        raise await _refused(parts.directory, call_id, error) from None
     except CallEnded as error:
-        raise ended(parts.directory, call_id, error) from None
+        raise await ended(parts.directory, call_id, error) from None
     except KeyError:
         raise unknown_call(call_id) from None
     memory.note(call_id, idempotency_key, printed)
@@ -134,12 +136,16 @@ async def trigger(
     return AsciiJson({"request_id": view.id, **data}, 202, {"Location": data["links"]["self"]})
 
 
-def _refused(directory: Directory, call_id: str, error: RequestRefused) -> Problem:
+async def _refused(directory: Directory, call_id: str, error: RequestRefused) -> Problem:
     """Return the 422; for a full queue the 429 with what stands before the request: what runs, what waits."""
     problem = refused(error)
     if error.code == "queue_full":
         problem.status = 429
-        alive = [one for one in directory.call(call_id).responses if one.outcome is None]
+        try:
+            known = (await directory.call(call_id)).responses
+        except (KeyError, *FLEET_ERRORS):
+            known = ()
+        alive = [one for one in known if one.outcome is None]
         alive.sort(key=lambda one: (one.state == "queued", one.origin != "safety"))
         problem.extra["before"] = [
             {"id": one.id, "origin": one.origin, "state": one.state, "reason": plain(one.reason)}
@@ -148,40 +154,42 @@ def _refused(directory: Directory, call_id: str, error: RequestRefused) -> Probl
     return problem
 
 
-@router.get("/v1/calls/{call_id}/responses", responses={200: {"model": ResponseList}, **problems(401, 404)})
+@router.get(
+    "/v1/calls/{call_id}/responses", responses={200: {"model": ResponseList}, **problems(401, 404, 503, 504)}
+)
 async def list_responses(call_id: str, parts: PartsIn) -> AsciiJson:
     """List the response requests of a call, oldest first, whoever asked for them."""
-    view = call_or_404(parts.directory, call_id)
+    view = await call_or_404(parts.directory, call_id)
     return AsciiJson({"responses": [response_data(response) for response in view.responses]})
 
 
 @router.get(
     "/v1/calls/{call_id}/responses/{response_id}",
-    responses={200: {"model": ResponseModel}, **problems(401, 404)},
+    responses={200: {"model": ResponseModel}, **problems(401, 404, 503, 504)},
 )
 async def show_response(call_id: str, response_id: str, parts: PartsIn) -> AsciiJson:
     """Show one request: its state, its reason and, once ended, its outcome."""
-    call_or_404(parts.directory, call_id)
+    await call_or_404(parts.directory, call_id)
     try:
-        return AsciiJson(response_data(parts.directory.response(call_id, response_id)))
+        return AsciiJson(response_data(await parts.directory.response(call_id, response_id)))
     except KeyError:
         raise unknown_response(call_id, response_id) from None
 
 
 @router.delete(
     "/v1/calls/{call_id}/responses/{response_id}",
-    responses={200: {"model": ResponseModel}, **problems(401, 403, 404, 409)},
+    responses={200: {"model": ResponseModel}, **problems(401, 403, 404, 409, 503, 504)},
 )
 async def withdraw(
     call_id: str, response_id: str, request: Request, parts: PartsIn, visitor: VisitorIn
 ) -> AsciiJson:
     """Take a wish back: what waits is withdrawn, what is audible is cut. Answers with its state then."""
-    call_or_404(parts.directory, call_id)
+    await call_or_404(parts.directory, call_id)
     try:
-        view = parts.directory.withdraw(call_id, response_id, operator=visitor.name)
+        view = await parts.directory.withdraw(call_id, response_id, operator=visitor.name)
     except KeyError:
         raise unknown_response(call_id, response_id) from None
     except CallEnded as error:
-        raise ended(parts.directory, call_id, error) from None
+        raise await ended(parts.directory, call_id, error) from None
     audit(request, "call.withdraw", view.call_id, response=view.id)
     return AsciiJson(response_data(view))

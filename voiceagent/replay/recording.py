@@ -28,9 +28,11 @@ NOT_COMPARED = frozenset(
         "operator.dial",
         "operator.phone",
         "operator.tag",
+        "provider.usage",
     }
 )
-"""Written by whoever took an operator's wish, beside the call: the wish itself is an input."""
+"""Written by whoever took an operator's wish, beside the call: the wish itself is an input. And what the
+provider tells of its work: no decision, and older journals do not have it."""
 
 
 class NotReplayable(VoiceAgentError):
@@ -103,7 +105,7 @@ class Recording:
 def compared(entry: Entry) -> bool:
     """Return whether an entry is a decision (or a fact that follows)."""
     kind = str(entry.get("type", ""))
-    return not kind.startswith("in.") and kind not in NOT_COMPARED
+    return not kind.startswith(("in.", "record.")) and kind not in NOT_COMPARED
 
 
 def read_recording(path: Path) -> Recording:

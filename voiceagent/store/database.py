@@ -42,6 +42,8 @@ class Database:
         self.url = url
         self.down = ""
         """Why the last piece of work failed; empty while all is well."""
+        self.failures = 0
+        """Pieces of work that failed so."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="voiceagent-database")
         self._engine: Engine | None = None
 
@@ -62,6 +64,19 @@ class Database:
         except (SQLAlchemyError, OSError, ImportError) as error:
             raise ConfigError("database.url", f"cannot use {_shown(self.url)}: {_short(error)}") from None
         self._engine = engine
+
+    def version_now(self) -> str | None:
+        """Return the version of the tables as they stand, None where there are none. Raises ConfigError."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from voiceagent.store.schema import version_of
+
+        try:
+            engine = make_engine(self.url)
+            with engine.begin() as connection:
+                return version_of(connection)
+        except (SQLAlchemyError, OSError, ImportError) as error:
+            raise ConfigError("database.url", f"cannot use {_shown(self.url)}: {_short(error)}") from None
 
     async def run(self, work: Work[Result]) -> Result:
         """Do ``work`` in a transaction. Raises :class:`DatabaseDown`; errors of ``work`` itself pass through.
@@ -85,6 +100,7 @@ class Database:
             raise
         except DBAPIError as error:
             self.down = _short(error)
+            self.failures += 1
             raise DatabaseDown(f"the database cannot be used: {self.down}") from error
         self.down = ""
         return result
