@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceagent.cli.run import fail_with, own_command, parse_overrides
+from voiceagent.descriptors import widen_descriptors
 from voiceagent.errors import ConfigError, VoiceAgentError
 from voiceagent.loops import run_loop
 from voiceagent.tasks import TaskNest
@@ -42,6 +43,8 @@ def run_serve(
         from voiceagent.observe.logs import configure_logs
 
         configure_logs(format="json" if as_json else settings.log.format, level=settings.log.level)
+
+        widen_descriptors()
 
         async def work() -> None:
             service = Service(settings, reread=lambda: load_settings(config, given))
