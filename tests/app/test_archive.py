@@ -11,7 +11,7 @@ import pytest
 from tests.store.kit import record
 from voiceagent.app import archive as module
 from voiceagent.app.archive import Archive
-from voiceagent.store import Database, DatabaseDown
+from voiceagent.store import Database, DatabaseDown, recordings
 from voiceagent.store.history import CallQuery, LineRecord, find
 
 
@@ -66,3 +66,26 @@ async def test_memory_is_bounded_and_the_loss_is_counted(monkeypatch: pytest.Mon
         archive.keep(SimpleNamespace(id=f"call_{n}", at=float(n)))  # type: ignore[arg-type]
     assert (len(archive), archive.dropped) == (3, 2)
     assert not await archive.flush(0.0)
+
+
+async def test_the_news_of_a_recording_are_kept_in_their_order() -> None:
+    database = Flaky(2)
+    await database.open()
+    archive = Archive(database, provider="embedded", node="a")
+    call: Any = SimpleNamespace(
+        id="call_1", started_at=100.0, recorder=SimpleNamespace(files=["call_1.wav"], begun=[2.5])
+    )
+    named = {"name": "call_1", "file": "call_1.wav"}
+    archive.keep_recording(call, "recording.started", named)
+    archive.keep_recording(call, "recording.paused", named)
+    assert len(archive) == 1, "a pause changes nothing of the file"
+    archive.keep_recording(
+        call, "recording.finished", {**named, "seconds": 3.0, "bytes": 96_044, "sha256": "ab"}
+    )
+    work = asyncio.create_task(archive.run())
+    assert await archive.flush(10.0)
+    [kept] = await database.run(lambda c: recordings.of_call(c, "call_1"))
+    assert (kept.state, kept.started_at, kept.seconds, kept.bytes) == ("finished", 102.5, 3.0, 96_044)
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    await database.close()

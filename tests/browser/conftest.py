@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from tests.console.fake_directory import FakeDirectory
+from tests.console.fake_directory import FakeDirectory, seen_by_the_console
 from tests.console.kit import TOKEN, VIEWER, an_app
 from voiceagent.console.app import create_app
 from voiceagent.console.config import ConsoleConfig
@@ -128,7 +128,9 @@ async def staffed(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     await database.open()
     directory = FakeDirectory()
     config = ConsoleConfig(token=TOKEN, token_is_first_run=True, stream_tick_s=0.05)
-    server = ConsoleServer(create_app(directory, config, database=database), "127.0.0.1", 0)
+    server = ConsoleServer(
+        create_app(seen_by_the_console(directory), config, database=database), "127.0.0.1", 0
+    )
     desk = Desk(directory, await server.start(), browser, [], database)
     try:
         yield desk

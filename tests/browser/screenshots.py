@@ -15,7 +15,7 @@ from tests.browser.pictures import shrink
 from tests.browser.staged import fill_call, fill_floor, fill_presets, serve_parts
 from tests.browser.staged_history import fill_history
 from tests.browser.staged_pages import Receivers, fill_health, fill_people
-from tests.console.fake_directory import FakeDirectory
+from tests.console.fake_directory import FakeDirectory, seen_by_the_console
 from tests.console.kit import TOKEN
 from voiceagent.console.app import create_app
 from voiceagent.console.config import ConsoleConfig
@@ -90,7 +90,9 @@ async def main(folder: Path, wanted: str, scratch: Path) -> None:
         token=TOKEN, token_is_first_run=True, stream_tick_s=0.05, recordings_dir=str(scratch)
     )
     server = ConsoleServer(
-        create_app(directory, config, database=database, outgoing=Receivers()), "127.0.0.1", 0
+        create_app(seen_by_the_console(directory), config, database=database, outgoing=Receivers()),
+        "127.0.0.1",
+        0,
     )
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)

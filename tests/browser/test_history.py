@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.console.fake_directory import FakeDirectory, a_call
+from tests.console.fake_directory import FakeDirectory, a_call, seen_by_the_console
 from tests.console.kit import TOKEN, VIEWER
 from tests.store.kit import record
 from voiceagent.console.app import create_app
@@ -46,7 +46,9 @@ async def shelf(browser: Browser, tmp_path: Path) -> AsyncIterator[Desk]:
         recordings_dir=str(tmp_path),
         journal_dir=str(tmp_path),
     )
-    server = ConsoleServer(create_app(directory, config, database=database), "127.0.0.1", 0)
+    server = ConsoleServer(
+        create_app(seen_by_the_console(directory), config, database=database), "127.0.0.1", 0
+    )
     desk = Desk(directory, await server.start(), browser, [], database)
     try:
         yield desk

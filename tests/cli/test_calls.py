@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.console.fake_directory import FakeDirectory, a_call
+from tests.console.fake_directory import FakeDirectory, a_call, seen_by_the_console
 from tests.store.kit import record
 from voiceagent.cli.main import app
 from voiceagent.cli.top import Floor, picture
@@ -45,7 +45,7 @@ class Desk:
         await self.database.open()
         config = ConsoleConfig(port=0, token=TOKEN, stream_tick_s=0.0)
         self.server = ConsoleServer(
-            create_app(self.directory, config, database=self.database), "127.0.0.1", 0
+            create_app(seen_by_the_console(self.directory), config, database=self.database), "127.0.0.1", 0
         )
         return await self.server.start()
 

@@ -1,12 +1,16 @@
-"""A directory of calls in memory: keeps every promise of ``console.ports.Directory``, driven by the test."""
+"""A directory of calls in memory: keeps every promise of ``console.ports.Directory``, driven by the test.
+
+It stands in for a node's; :func:`seen_by_the_console` is what the console gets of it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
+from voiceagent.app.fleet import FleetDirectory
 from voiceagent.console.ports import (
     Act,
     CallView,
@@ -322,6 +326,11 @@ class FakeDirectory:
     def finish(self) -> None:
         for queue in self._readers:
             queue.put_nowait(None)
+
+
+def seen_by_the_console(directory: FakeDirectory) -> FleetDirectory:
+    """Return ``directory`` as the console asks it."""
+    return FleetDirectory(cast("Any", directory))
 
 
 def a_flow_set() -> dict[str, Any]:

@@ -17,7 +17,7 @@ from voiceagent.console.config import ConsoleConfig
 from voiceagent.console.ports import WebhookTaken
 from voiceagent.realtime.webhook_signature import WebhookRefused
 
-from .fake_directory import FakeDirectory
+from .fake_directory import FakeDirectory, seen_by_the_console
 
 TOKEN = "operator-token-for-tests"
 VIEWER = "viewer-token-for-tests"
@@ -35,7 +35,7 @@ def an_app(directory: FakeDirectory, **settings: Any) -> FastAPI:
     settings.setdefault("stream_tick_s", 0.0)
     config = ConsoleConfig(token=TOKEN, viewer_token=VIEWER, **settings)
     return create_app(
-        directory,
+        seen_by_the_console(directory),
         config,
         metrics=metrics,
         webhooks=webhooks,

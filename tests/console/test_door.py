@@ -22,7 +22,7 @@ from voiceagent.console.rights import LEAST_ROLE, RULES, Right, Role, right_need
 from voiceagent.errors import ConfigError
 from voiceagent.store import Database, users
 
-from .fake_directory import FakeDirectory, a_call
+from .fake_directory import FakeDirectory, a_call, seen_by_the_console
 from .kit import BASE, BEARER, TOKEN, FakeWebhooks, a_client, an_app, streaming
 from .socket_kit import socket
 
@@ -518,7 +518,7 @@ def test_a_wrong_setting_is_named(settings: dict[str, Any], named: str) -> None:
 
 def test_an_open_console_is_never_served() -> None:
     with pytest.raises(ConfigError) as found:
-        create_app(FakeDirectory(), ConsoleConfig())
+        create_app(seen_by_the_console(FakeDirectory()), ConsoleConfig())
     assert found.value.setting == "console.token"
     assert ConsoleConfig(token=new_token()).token != new_token()
 

@@ -18,7 +18,7 @@ from voiceagent.console.sessions import MAX_OF_ONE, Sessions
 from voiceagent.errors import RequestRefused
 from voiceagent.store import Database, audit, users
 
-from .fake_directory import FakeDirectory, a_call
+from .fake_directory import FakeDirectory, a_call, seen_by_the_console
 from .kit import BASE, BEARER, VIEWER, a_client, an_app
 
 PASSWORD = "correct horse battery"
@@ -28,7 +28,7 @@ OURS = {"Origin": BASE, "X-Voiceagent-CSRF": "1"}
 
 def first_run(store: Database) -> FastAPI:
     config = ConsoleConfig(token=FIRST, token_is_first_run=True)
-    return create_app(FakeDirectory(), config, database=store)
+    return create_app(seen_by_the_console(FakeDirectory()), config, database=store)
 
 
 async def lines_of(app: FastAPI, store: Database) -> list[tuple[str, str, str, str]]:

@@ -21,7 +21,7 @@ from voiceagent.console.config import ConsoleConfig
 from voiceagent.store import Database, users
 from voiceagent.store.tables import audit as table
 
-from .fake_directory import FakeDirectory, a_call
+from .fake_directory import FakeDirectory, a_call, seen_by_the_console
 from .kit import BASE, a_client, an_app
 
 PASSWORD = "correct horse battery"
@@ -33,7 +33,9 @@ FIRST = "the-token-of-the-first-run"
 async def app(store: Database) -> AsyncIterator[FastAPI]:
     directory = FakeDirectory()
     directory.put_call(a_call())
-    console = create_app(directory, ConsoleConfig(token=FIRST, token_is_first_run=True), database=store)
+    console = create_app(
+        seen_by_the_console(directory), ConsoleConfig(token=FIRST, token_is_first_run=True), database=store
+    )
     writer = asyncio.create_task(console.state.parts.audit.run())
     yield console
     writer.cancel()

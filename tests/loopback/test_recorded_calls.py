@@ -17,6 +17,7 @@ from voiceagent.media.wav import Wav, read_wav
 from voiceagent.observe.metrics import Metrics
 from voiceagent.phone.phone import Phone
 from voiceagent.records.journal import read_journal
+from voiceagent.store import Database, recordings
 
 pytestmark = pytest.mark.loopback
 
@@ -112,6 +113,17 @@ async def test_both_channels_hold_what_the_phone_said_and_heard(tmp_path: Path) 
     assert finished["seconds"] == pytest.approx(recording.seconds, abs=0.001)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert (recording.rate, recording.channels) == (8000, 2)
+    store = Database(f"sqlite:///{tmp_path}/journals/voiceagent.db")
+    store.open_now()
+    [row] = store.run_now(lambda c: recordings.of_call(c, live.id))
+    store.close_now()
+    assert (row.file, row.location, row.name, row.state) == (path.name, path.name, "all", "finished")
+    assert (row.seconds, row.bytes, row.sha256) == (
+        finished["seconds"],
+        path.stat().st_size,
+        finished["sha256"],
+    )
+    assert row.started_at == pytest.approx(live.started_at + began, abs=0.05)
 
     # The phone's own tone, on the left and nowhere else.
     tone_s = loud_s(recording.channel(0))

@@ -67,8 +67,13 @@ def test_every_method_moves_a_figure() -> None:
     metrics.limit("calls", 100)
     metrics.limit_reached("calls")
     metrics.watch_streams(lambda: 3)
+    metrics.cluster_stood(True, 3)
+    metrics.cluster_commanded("say", "done")
     after = figures(metrics)
     expected = {
+        ("voiceagent_cluster_up", ()): 1,
+        ("voiceagent_cluster_nodes", ()): 3,
+        ("voiceagent_cluster_commands_total", (("op", "say"), ("result", "done"))): 1,
         ("voiceagent_turn_latency_seconds_count", ()): 1,
         ("voiceagent_barge_in_total", ()): 1,
         ("voiceagent_barge_in_stop_seconds_sum", ()): 0.03,

@@ -1,23 +1,25 @@
 """What is on its way into the database: in order, however long it is away; no call waits for it.
 
-Ended calls, and events that webhooks are to tell. The end of a call and the event that tells it are written
-in one transaction: whoever hears of the end finds the call, and no end is untold.
+Ended calls, recordings, and events that webhooks are to tell. The end of a call and the event that tells it
+are written in one transaction: whoever hears of the end finds the call, and no end is untold.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
 from voiceagent.app.directory import outcome_data
+from voiceagent.app.recordings import record_of
 from voiceagent.call.call import Call
 from voiceagent.notify.message import Message
-from voiceagent.store import Database, DatabaseDown, outbox
+from voiceagent.store import Database, DatabaseDown, outbox, recordings
 from voiceagent.store.history import CallRecord, LineRecord, ResponseRecord, write
+from voiceagent.store.recordings import RecordingRecord
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -28,20 +30,25 @@ WAITING_MOST = 10_000
 """Ended calls kept in memory while the database is away; beyond it, the oldest have their journals only."""
 EVENTS_MOST = 10_000
 """Events kept there; further ones are counted and forgotten."""
+RECORDINGS_MOST = 10_000
+"""News of recordings kept there; of further ones, the journals know."""
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 Entry = tuple[CallRecord, list[LineRecord], list[ResponseRecord]]
 
 
 class Waiting(NamedTuple):
-    """A call, an event, or both."""
+    """A call, an event, or both; or the news of a recording."""
 
     entry: Entry | None
     message: Message | None
+    recording: RecordingRecord | None = None
 
     @property
     def name(self) -> str:
         """What it is called in the log."""
+        if self.recording is not None:
+            return self.recording.file
         return self.entry[0].id if self.entry else self.message.id if self.message else ""
 
 
@@ -49,6 +56,8 @@ def keep(connection: Connection, waiting: Waiting) -> None:
     """Write it. Done again, it changes nothing."""
     if waiting.entry is not None:
         write(connection, *waiting.entry)
+    if waiting.recording is not None:
+        recordings.put(connection, waiting.recording)
     put(connection, waiting.message)
 
 
@@ -74,7 +83,7 @@ class Archive:
         self._provider = provider
         self._node = node
         self._waiting: deque[Waiting] = deque()
-        self._calls = self._events = 0
+        self._calls = self._events = self._recordings = 0
         self._news = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -110,6 +119,12 @@ class Archive:
             return
         self._add(Waiting(None, message))
 
+    def keep_recording(self, call: Call, kind: str, facts: Mapping[str, Any]) -> None:
+        """Take what happened to a recording of a call. Does not wait."""
+        record = record_of(call, kind, facts)
+        if record is not None and self._recordings < RECORDINGS_MOST:
+            self._add(Waiting(None, None, record))
+
     def _add(self, waiting: Waiting) -> None:
         self._waiting.append(waiting)
         self._count(waiting, 1)
@@ -117,10 +132,12 @@ class Archive:
         self._news.set()
 
     def _count(self, waiting: Waiting, by: int) -> None:
-        if waiting.entry is None:
-            self._events += by
-        else:
+        if waiting.entry is not None:
             self._calls += by
+        elif waiting.recording is not None:
+            self._recordings += by
+        else:
+            self._events += by
 
     def _drop_oldest_call(self) -> None:
         oldest = next(one for one in self._waiting if one.entry is not None)

@@ -21,6 +21,7 @@ async def start_console(service: Service) -> tuple[ConsoleServer, str, str | Non
     settings = service.settings.console
     if not settings.enabled:
         return None
+    from voiceagent.app.fleet import FleetDirectory
     from voiceagent.console.app import create_app
     from voiceagent.console.config import ConsoleConfig
     from voiceagent.console.server import ConsoleServer
@@ -45,7 +46,7 @@ async def start_console(service: Service) -> tuple[ConsoleServer, str, str | Non
         journal_dir=service.settings.journal_dir,
     )
     app = create_app(
-        service.directory,
+        FleetDirectory(service.directory),
         config,
         metrics=service.metrics.render,
         webhooks=service.hosted,

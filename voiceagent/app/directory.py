@@ -45,7 +45,9 @@ _ALIVE = frozenset({"response_active", "create_in_flight"})
 
 
 class NodeDirectory:
-    """All live calls and the newest ended ones. Fulfils ``console.ports.Directory`` and ``CallObserver``."""
+    """All live calls and the newest ended ones. Fulfils ``CallObserver``; the console asks through
+    :class:`~voiceagent.app.fleet.FleetDirectory`, whose promises these are.
+    """
 
     def __init__(
         self,
@@ -82,6 +84,8 @@ class NodeDirectory:
         """Places a call; None until calls can be placed."""
         self.ended: Callable[[Call], None] = lambda call: None
         """Takes every call that has ended."""
+        self.recorded: Callable[[Call, str, Mapping[str, Any]], None] = lambda call, kind, facts: None
+        """Takes what happens to recordings: the kind and its facts."""
         hide_secrets(self.without_secrets)
 
     # ── the console asks ────────────────────────────────────────────────────────────────────────
@@ -305,6 +309,7 @@ class NodeDirectory:
             self._metrics.recording(kind.removeprefix("recording."))
         self._hub.publish(kind, call.id, dict(facts))
         if kind.startswith("recording."):
+            self.recorded(call, kind, facts)
             self.call_changed(call)
 
     def call_ended(self, call: Call) -> None:

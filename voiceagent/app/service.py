@@ -151,6 +151,7 @@ class Service:
         self.database = Database(settings.database_url)
         self.archive = Archive(self.database, provider=settings.provider, node="local")
         self.directory.ended = self.archive.keep
+        self.directory.recorded = self.archive.keep_recording
         self.outgoing = Outgoing(
             webhook_endpoints(settings.webhooks),
             self.database,

@@ -9,17 +9,14 @@ nothing is asked of the code under test but its CPU time and memory.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import json
-import os
-import resource
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from voiceagent.bench.usage import Used, others_core_percent, used_now
 from voiceagent.errors import MediaError
 from voiceagent.loops import loop_factory
 from voiceagent.media.port import MediaPath, MediaPort
@@ -122,27 +119,6 @@ media_and_session = media_and_session_over("auto")
 """The composition that the bench measures unless it is given another one."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Used:
-    cpu_s: float
-    resident_kb: float
-    at: float
-    machine_s: float
-    """CPU time of everyone on the machine; 0 where the system does not say."""
-
-
-def _used() -> _Used:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    resident = 0.0
-    with contextlib.suppress(OSError), open("/proc/self/statm") as statm:
-        resident = int(statm.read().split()[1]) * resource.getpagesize() / 1024
-    machine = 0.0
-    with contextlib.suppress(OSError), open("/proc/stat") as stat:
-        user, nice, system, _idle, _wait, hard, soft = map(int, stat.readline().split()[1:8])
-        machine = (user + nice + system + hard + soft) / os.sysconf("SC_CLK_TCK")
-    return _Used(usage.ru_utime + usage.ru_stime, resident, time.monotonic(), machine)
-
-
 class LoadProcess:
     """The other process, spoken to in lines of JSON."""
 
@@ -206,7 +182,7 @@ async def measure_calls(
         # A first call, so that imports and caches count neither as memory nor as set-up time of the others.
         await (await compose(0, wheel, prepared["ws"], prepared["phones"][0])).close()
         gc.collect()
-        before = _used()
+        before = used_now()
         gate = asyncio.Semaphore(CONCURRENT_SETUPS)
         slots: list[CallUnderTest | None] = [None] * calls
 
@@ -227,9 +203,9 @@ async def measure_calls(
         await asyncio.sleep(WARM_UP_S if warm_up_s is None else warm_up_s)
         wheel.lateness.clear()
         await load.order(measure=True)
-        start = _used()
+        start = used_now()
         await asyncio.sleep(seconds)
-        end = _used()
+        end = used_now()
         seen = await load.order(report=True)
         lateness = wheel.lateness
         figures = _figures(calls, before, start, end, seen)
@@ -254,11 +230,11 @@ async def measure_calls(
             gc.unfreeze()
 
 
-def _figures(calls: int, before: _Used, start: _Used, end: _Used, seen: dict[str, Any]) -> dict[str, Any]:
+def _figures(calls: int, before: Used, start: Used, end: Used, seen: dict[str, Any]) -> dict[str, Any]:
     window = end.at - start.at
     core = 100 * (end.cpu_s - start.cpu_s) / window
     expected = calls * 50 * seen["seconds"]
-    others = max(0.0, 100 * (end.machine_s - start.machine_s) / window - core - seen["load_core_percent"])
+    others = others_core_percent(start, end, seen["load_core_percent"])
     reasons: list[str] = []
     if others > OTHERS_LIMIT:
         reasons.append(f"others on this machine used {others:.0f} % of a core")

@@ -1,8 +1,10 @@
-"""The two sums that most benches do."""
+"""The few sums that most benches do."""
 
 from __future__ import annotations
 
 import resource
+import sys
+from collections.abc import Sequence
 
 
 def percentile(values: list[float], fraction: float) -> float:
@@ -26,3 +28,21 @@ def resident_kb() -> float:
             return int(statm.read().split()[1]) * resource.getpagesize() / 1024
     except OSError:
         return 0.0
+
+
+def slope(points: Sequence[tuple[float, float]]) -> float:
+    """Return how much y grows per x along the line that fits ``points`` best (least squares).
+
+    Raises ValueError where the points do not tell: fewer than two different x.
+    """
+    if len({x for x, _ in points}) < 2:
+        raise ValueError("a slope takes two points with different x")
+    middle_x = sum(x for x, _ in points) / len(points)
+    middle_y = sum(y for _, y in points) / len(points)
+    together = sum((x - middle_x) * (y - middle_y) for x, y in points)
+    return together / sum((x - middle_x) ** 2 for x, _ in points)
+
+
+def tell(text: str) -> None:
+    """Print how far a long bench is, on stderr: stdout is for the figures."""
+    print(text, file=sys.stderr, flush=True)

@@ -153,17 +153,11 @@ class Recorder:
             journal.write("recording.failed", name=one.name, file=one.file, error=news.error)
             self._told("recording.failed", one, error=news.error)
             return
-        journal.write(
-            "recording.finished",
-            name=one.name,
-            file=one.file,
-            seconds=round(news.seconds, 3),
-            bytes=news.size,
-            sha256=news.sha256,
-            reason=one.reason,
-            **({"dropped_s": round(news.dropped_s, 3)} if news.dropped_s else {}),
-        )
-        self._told("recording.finished", one, seconds=round(news.seconds, 3))
+        facts = {"seconds": round(news.seconds, 3), "bytes": news.size, "sha256": news.sha256}
+        if news.dropped_s:
+            facts["dropped_s"] = round(news.dropped_s, 3)
+        journal.write("recording.finished", name=one.name, file=one.file, reason=one.reason, **facts)
+        self._told("recording.finished", one, **facts)
 
     def _told(self, kind: str, one: _Running, **facts: object) -> None:
         self._observer.happened(self._call, kind, {"name": one.name, "file": one.file, **facts})

@@ -36,6 +36,13 @@ class SipGateway:
     def __len__(self) -> int:
         return len(self._legs)
 
+    @property
+    def rtp_ports_in_use(self) -> int:
+        """RTP ports that legs hold now."""
+        places = (self._media, *self._trunk_media.values())
+        ranges = {id(place.ports): place.ports for place in places if place.ports is not None}
+        return sum(ports.in_use for ports in ranges.values())
+
     def dial(self, plan: DialPlan) -> OutboundLeg:
         """Return the leg of a call that we place; its INVITE leaves with ``prepare``."""
         assert self.transport is not None

@@ -10,6 +10,7 @@ import typer
 import voiceagent
 from voiceagent.cli.bench_console import add_console_bench
 from voiceagent.cli.bench_flows import add_flow_benches
+from voiceagent.cli.bench_load import add_load_benches
 from voiceagent.cli.bench_sip import add_sip_benches
 from voiceagent.cli.calls_commands import calls, top
 from voiceagent.cli.flow_commands import flow
@@ -29,6 +30,7 @@ app.add_typer(bench, name="bench")
 add_sip_benches(bench)
 add_flow_benches(bench)
 add_console_bench(bench)
+add_load_benches(bench)
 app.add_typer(flow, name="flow")
 app.add_typer(calls, name="calls")
 app.command()(top)

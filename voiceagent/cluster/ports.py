@@ -7,7 +7,7 @@ and while the cluster is away calls go on, and are published again afterwards.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -110,8 +110,22 @@ class FleetEvent:
     data: Mapping[str, Any]
 
 
+GAP = "gap"
+"""Type of the event that stands for those that are no longer kept. Its cursor is good to go on from."""
+
 Handle = Callable[[Command], Awaitable[Mapping[str, Any]]]
-"""Does a command and returns its answer as JSON; errors are put into the answer by who handles."""
+"""Does a command and returns its answer as JSON; errors are put into the answer by who handles. If it raises
+all the same, the sender gets AnswerLost: half of it may have been done."""
+
+
+class Subscription(Protocol):
+    """Events for one reader; it holds nothing that would have to be given back."""
+
+    def __aiter__(self) -> Subscription: ...
+
+    async def __anext__(self) -> FleetEvent:
+        """Wait for the next one. Ends when the node leaves the fleet."""
+        ...
 
 
 class Cluster(Protocol):
@@ -162,10 +176,10 @@ class Cluster(Protocol):
 
     # ── commands ────────────────────────────────────────────────────────────────────────────────
     async def command(self, node: str, command: Command) -> Mapping[str, Any]:
-        """Have ``node`` do it, return its answer.
+        """Have ``node`` do it, return its answer. A command for this node itself needs no network.
 
         Raises ClusterDown and NodeGone (it was not taken), CommandLate (it was not, and will not be),
-        AnswerLost (nobody knows).
+        AnswerLost (nobody knows). Waits a little longer than ``command.within_s``, never much.
         """
         ...
 
@@ -174,10 +188,11 @@ class Cluster(Protocol):
         """Tell all nodes; never waits. While the registry is away the newest are kept for a while."""
         ...
 
-    def events(self, *, after: str | None = None) -> AsyncIterator[FleetEvent]:
-        """Yield events from now on; with ``after``, first all since that cursor, if they are still kept.
+    def events(self, *, after: str | None = None) -> Subscription:
+        """Return the events from now (this call) on; with ``after``, first all since that cursor.
 
-        When they are not, the first event has the type ``gap``: look afresh.
+        When they are not kept any more, or the cursor is unknown, the first event has the type ``gap``: look
+        afresh. The same comes to a reader who is too slow, and when the registry has lost its memory.
         """
         ...
 
@@ -191,3 +206,9 @@ class Cluster(Protocol):
     """Called on exactly one surviving node when another one has vanished, with the calls it had."""
     outlived: Callable[[Sequence[str]], None]
     """Called when we were taken for vanished and are not, with the calls that were given up meanwhile."""
+
+    # ── figures ─────────────────────────────────────────────────────────────────────────────────
+    stood: Callable[[bool, int], None]
+    """Called with each beat: whether the registry answers, how many nodes live."""
+    commanded: Callable[[str, str], None]
+    """Called for each command that we sent: ``op``, and done, late, gone, down or lost."""

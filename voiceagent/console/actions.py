@@ -136,7 +136,7 @@ async def _act(
             problem.remedy = "Satellite, premium and emergency numbers are denied by a built-in list."
         raise problem from None
     except CallEnded as error:
-        raise ended(parts.directory, call_id, error) from None
+        raise await ended(parts.directory, call_id, error) from None
     except KeyError:
         raise unknown_call(call_id) from None
     memory.note(place, key, printed)

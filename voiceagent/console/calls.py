@@ -24,7 +24,7 @@ async def list_calls(
     """List calls: live ones first, then the most recent ended ones."""
     views = [
         view
-        for view in parts.directory.calls()
+        for view in await parts.directory.calls()
         if state == "all" or (view.state == "ended") == (state == "ended")
     ]
     return AsciiJson({"calls": [call_data(view) for view in views[:limit]]})
@@ -33,7 +33,7 @@ async def list_calls(
 @router.get("/v1/calls/{call_id}", responses={200: {"model": CallDetail}, **problems(401, 404)})
 async def show_call(call_id: str, parts: PartsIn) -> AsciiJson:
     """Show one call with its transcript and its responses."""
-    return AsciiJson(call_detail(call_or_404(parts.directory, call_id)))
+    return AsciiJson(call_detail(await call_or_404(parts.directory, call_id)))
 
 
 @router.post(
@@ -47,6 +47,6 @@ async def hang_up(call_id: str, request: Request, parts: PartsIn, visitor: Visit
     except KeyError:
         raise unknown_call(call_id) from None
     except CallEnded as error:
-        raise ended(parts.directory, call_id, error) from None
+        raise await ended(parts.directory, call_id, error) from None
     audit(request, "call.hang_up", view.id)
     return AsciiJson(call_detail(view))

@@ -77,7 +77,7 @@ async def show(call_id: str, parts: PartsIn) -> AsciiJson:
 
     found, said, asked = await ask_database(parts, work)
     if found is None:
-        raise _not_kept(parts, call_id)
+        raise await _not_kept(parts, call_id)
     return AsciiJson(
         {
             **kept_data(found),
@@ -176,14 +176,14 @@ def recordings_at(found: Found) -> list[float]:
 async def _kept(parts: Parts, call_id: str) -> Found:
     found = await ask_database(parts, lambda c: history.one(c, call_id))
     if found is None:
-        raise _not_kept(parts, call_id)
+        raise await _not_kept(parts, call_id)
     return found
 
 
-def _not_kept(parts: Parts, call_id: str) -> Problem:
+async def _not_kept(parts: Parts, call_id: str) -> Problem:
     """Return the 404; for a call that is known here, it says where it is to be found."""
     try:
-        state = parts.directory.call(call_id).state
+        state = (await parts.directory.call(call_id)).state
     except KeyError:
         words = f"The history has no call {call_id!r}."
         return Problem(404, "unknown_call", words, remedy="Search with GET /v1/history.")

@@ -42,7 +42,7 @@ async def listen(websocket: WebSocket, call_id: str) -> None:
     parts, visitor = parts_of(websocket), visitor_of(websocket)
     try:
         parts.listeners.check()
-        listener = _join(parts, visitor, call_id)
+        listener = await _join(parts, visitor, call_id)
     except Problem as problem:
         await problem.deny(websocket.send)
         return
@@ -62,13 +62,13 @@ async def listen(websocket: WebSocket, call_id: str) -> None:
         audit(websocket, "call.listen_ended", call_id, **facts)
 
 
-def _join(parts: Parts, visitor: Visitor, call_id: str) -> Listener:
+async def _join(parts: Parts, visitor: Visitor, call_id: str) -> Listener:
     try:
-        return parts.directory.listen(call_id, operator=visitor.name)
+        return await parts.directory.listen(call_id, operator=visitor.name)
     except RequestRefused as error:
         raise refused(error, STATUSES) from None
     except CallEnded as error:
-        raise ended(parts.directory, call_id, error) from None
+        raise await ended(parts.directory, call_id, error) from None
     except KeyError:
         raise unknown_call(call_id) from None
 

@@ -86,19 +86,19 @@ PartsIn = Annotated[Parts, Depends(parts_of)]
 VisitorIn = Annotated[Visitor, Depends(visitor_of)]
 
 
-def call_or_404(directory: Directory, call_id: str) -> CallView:
+async def call_or_404(directory: Directory, call_id: str) -> CallView:
     """Return the call, or raise the 404."""
     try:
-        return directory.call(call_id)
+        return await directory.call(call_id)
     except KeyError:
         raise unknown_call(call_id) from None
 
 
-def ended(directory: Directory, call_id: str, error: CallEnded) -> Problem:
+async def ended(directory: Directory, call_id: str, error: CallEnded) -> Problem:
     """Return the 409 with the call's outcome, as far as the directory still knows it."""
     outcome: Mapping[str, Any] | None
     try:
-        outcome = directory.call(call_id).outcome
+        outcome = (await directory.call(call_id)).outcome
     except KeyError:
         outcome = None
     return call_ended(call_id, error, outcome)

@@ -227,17 +227,22 @@ class Phones(Protocol):
 
 
 class Directory(Protocol):
-    """The calls of this node.
+    """The calls that can be seen and acted on from here, wherever they live.
 
     Errors: ``KeyError`` for an unknown call or response; :class:`~voiceagent.errors.CallEnded` when the call
-    is over; :class:`~voiceagent.errors.RequestRefused` naming the field.
+    is over; :class:`~voiceagent.errors.RequestRefused` naming the field. What waits (``async``) may concern a
+    call of another node, and so may also raise the errors of :mod:`voiceagent.cluster.ports`.
     """
 
-    def calls(self) -> Sequence[CallView]:
+    async def calls(self) -> Sequence[CallView]:
         """Live calls first, then the most recent ended ones."""
         ...
 
-    def call(self, call_id: str) -> CallView: ...
+    def seen(self) -> Sequence[CallView]:
+        """Return the same as far as the events that were given out tell: what they build on."""
+        ...
+
+    async def call(self, call_id: str) -> CallView: ...
 
     async def timeline(self, call_id: str) -> Mapping[str, Any]:
         """Who spoke when, as :class:`voiceagent.console.models_timeline.TimelineModel` tells.
@@ -246,7 +251,7 @@ class Directory(Protocol):
         """
         ...
 
-    def trigger(
+    async def trigger(
         self, call_id: str, trigger: Trigger, *, idempotency_key: str | None, operator: str
     ) -> ResponseView:
         """Accept a wish once. The same key on the same call returns the same request, spoken once.
@@ -258,7 +263,7 @@ class Directory(Protocol):
         ...
 
     def dial(self, wish: DialWish, *, idempotency_key: str | None, operator: str) -> CallView:
-        """Place a call, once for a key; what became of it is told by :meth:`call` and the events.
+        """Place a call from this node, once for a key; :meth:`call` and the events tell what became of it.
 
         Raises RequestRefused, by ``code``: ``denied_target`` and ``target_not_allowed`` (policy),
         ``unknown_flow``, ``draining`` and ``capacity`` and ``outbound_capacity`` (no place),
@@ -266,9 +271,9 @@ class Directory(Protocol):
         """
         ...
 
-    def response(self, call_id: str, response_id: str) -> ResponseView: ...
+    async def response(self, call_id: str, response_id: str) -> ResponseView: ...
 
-    def withdraw(self, call_id: str, response_id: str, *, operator: str) -> ResponseView: ...
+    async def withdraw(self, call_id: str, response_id: str, *, operator: str) -> ResponseView: ...
 
     async def hang_up(self, call_id: str, *, operator: str) -> CallView: ...
 
@@ -281,11 +286,11 @@ class Directory(Protocol):
         """
         ...
 
-    def tagged(self, call_id: str, tags: Sequence[str], *, operator: str) -> None:
+    async def tagged(self, call_id: str, tags: Sequence[str], *, operator: str) -> None:
         """Know a call's tags, which the database has by now; harmless for a call that is not known here."""
         ...
 
-    def listen(self, call_id: str, *, operator: str) -> Listener:
+    async def listen(self, call_id: str, *, operator: str) -> Listener:
         """Let one more hear both sides, who is shown to others from now on.
 
         Raises RequestRefused, by ``code``: ``not_answered``, ``not_supported``, ``too_many_listeners``.

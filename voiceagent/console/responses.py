@@ -99,7 +99,7 @@ async def trigger(
 ) -> AsciiJson:
     """Ask the model to speak. The wish enters the call's one queue and ends in exactly one outcome."""
     limit(parts.triggers, visitor.key, "triggers")
-    call_or_404(parts.directory, call_id)
+    await call_or_404(parts.directory, call_id)
     checked_key(idempotency_key)
     metadata = body.metadata or {}
     printed = repr(body)
@@ -113,11 +113,13 @@ async def trigger(
         wish = Trigger(
             body.instructions, metadata, body.when, body.deadline_ms, body.coalesce, body.note_only
         )
-        view = parts.directory.trigger(call_id, wish, idempotency_key=idempotency_key, operator=visitor.name)
+        view = await parts.directory.trigger(
+            call_id, wish, idempotency_key=idempotency_key, operator=visitor.name
+        )
     except RequestRefused as error:
-        raise _refused(parts.directory, call_id, error) from None
+        raise await _refused(parts.directory, call_id, error) from None
     except CallEnded as error:
-        raise ended(parts.directory, call_id, error) from None
+        raise await ended(parts.directory, call_id, error) from None
     except KeyError:
         raise unknown_call(call_id) from None
     memory.note(call_id, idempotency_key, printed)
@@ -134,12 +136,12 @@ async def trigger(
     return AsciiJson({"request_id": view.id, **data}, 202, {"Location": data["links"]["self"]})
 
 
-def _refused(directory: Directory, call_id: str, error: RequestRefused) -> Problem:
+async def _refused(directory: Directory, call_id: str, error: RequestRefused) -> Problem:
     """Return the 422; for a full queue the 429 with what stands before the request: what runs, what waits."""
     problem = refused(error)
     if error.code == "queue_full":
         problem.status = 429
-        alive = [one for one in directory.call(call_id).responses if one.outcome is None]
+        alive = [one for one in (await directory.call(call_id)).responses if one.outcome is None]
         alive.sort(key=lambda one: (one.state == "queued", one.origin != "safety"))
         problem.extra["before"] = [
             {"id": one.id, "origin": one.origin, "state": one.state, "reason": plain(one.reason)}
@@ -151,7 +153,7 @@ def _refused(directory: Directory, call_id: str, error: RequestRefused) -> Probl
 @router.get("/v1/calls/{call_id}/responses", responses={200: {"model": ResponseList}, **problems(401, 404)})
 async def list_responses(call_id: str, parts: PartsIn) -> AsciiJson:
     """List the response requests of a call, oldest first, whoever asked for them."""
-    view = call_or_404(parts.directory, call_id)
+    view = await call_or_404(parts.directory, call_id)
     return AsciiJson({"responses": [response_data(response) for response in view.responses]})
 
 
@@ -161,9 +163,9 @@ async def list_responses(call_id: str, parts: PartsIn) -> AsciiJson:
 )
 async def show_response(call_id: str, response_id: str, parts: PartsIn) -> AsciiJson:
     """Show one request: its state, its reason and, once ended, its outcome."""
-    call_or_404(parts.directory, call_id)
+    await call_or_404(parts.directory, call_id)
     try:
-        return AsciiJson(response_data(parts.directory.response(call_id, response_id)))
+        return AsciiJson(response_data(await parts.directory.response(call_id, response_id)))
     except KeyError:
         raise unknown_response(call_id, response_id) from None
 
@@ -176,12 +178,12 @@ async def withdraw(
     call_id: str, response_id: str, request: Request, parts: PartsIn, visitor: VisitorIn
 ) -> AsciiJson:
     """Take a wish back: what waits is withdrawn, what is audible is cut. Answers with its state then."""
-    call_or_404(parts.directory, call_id)
+    await call_or_404(parts.directory, call_id)
     try:
-        view = parts.directory.withdraw(call_id, response_id, operator=visitor.name)
+        view = await parts.directory.withdraw(call_id, response_id, operator=visitor.name)
     except KeyError:
         raise unknown_response(call_id, response_id) from None
     except CallEnded as error:
-        raise ended(parts.directory, call_id, error) from None
+        raise await ended(parts.directory, call_id, error) from None
     audit(request, "call.withdraw", view.call_id, response=view.id)
     return AsciiJson(response_data(view))

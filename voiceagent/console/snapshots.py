@@ -49,7 +49,7 @@ class Snapshots:
     def make(self, number: int | None) -> Snapshot:
         """Return the list as it stands now, after the event ``number``."""
         began = time.thread_time()
-        calls = json.dumps([call_data(view) for view in self._directory.calls()])
+        calls = json.dumps([call_data(view) for view in self._directory.seen()])
         spent = time.thread_time() - began
         self._newest = Snapshot(number, calls)
         held_s = min(MOST_S, REST * spent) if spent > CHEAP_S else 0.0

@@ -30,7 +30,7 @@ MOST = 32
 async def tag(call_id: str, body: TagBody, request: Request, parts: PartsIn, visitor: VisitorIn) -> AsciiJson:
     """Put a tag on a call, live or ended. One that is there stays."""
     by = "" if visitor.principal is None else visitor.principal.name
-    known = _is_known(parts, call_id)
+    known = await _is_known(parts, call_id)
 
     def work(connection: Connection) -> Sequence[str]:
         if not known and history.one(connection, call_id) is None:
@@ -46,7 +46,7 @@ async def tag(call_id: str, body: TagBody, request: Request, parts: PartsIn, vis
         raise unknown_call(call_id) from None
     except RequestRefused as error:
         raise refused(error) from None
-    parts.directory.tagged(call_id, tags, operator=visitor.name)
+    await parts.directory.tagged(call_id, tags, operator=visitor.name)
     audit(request, "call.tag", call_id, tag=body.tag)
     return AsciiJson({"tags": list(tags)})
 
@@ -56,7 +56,7 @@ async def tag(call_id: str, body: TagBody, request: Request, parts: PartsIn, vis
 )
 async def untag(call_id: str, tag: str, request: Request, parts: PartsIn, visitor: VisitorIn) -> AsciiJson:
     """Take a tag off. One that is not there is no mistake."""
-    known = _is_known(parts, call_id)
+    known = await _is_known(parts, call_id)
 
     def work(connection: Connection) -> Sequence[str]:
         if not known and history.one(connection, call_id) is None:
@@ -67,14 +67,14 @@ async def untag(call_id: str, tag: str, request: Request, parts: PartsIn, visito
         tags = await ask_database(parts, work)
     except KeyError:
         raise unknown_call(call_id) from None
-    parts.directory.tagged(call_id, tags, operator=visitor.name)
+    await parts.directory.tagged(call_id, tags, operator=visitor.name)
     audit(request, "call.untag", call_id, tag=tag)
     return AsciiJson({"tags": list(tags)})
 
 
-def _is_known(parts: Parts, call_id: str) -> bool:
+async def _is_known(parts: Parts, call_id: str) -> bool:
     try:
-        parts.directory.call(call_id)
+        await parts.directory.call(call_id)
     except KeyError:
         return False
     return True

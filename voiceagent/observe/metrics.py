@@ -191,6 +191,16 @@ class Metrics:
         self._draining = gauge("draining", "1 while no new calls are taken.")
         self._limit = gauge("limit", "Configured limits.", "name")
         self._limit_reached = counter("limit_reached", "Times that a limit turned something away.", "name")
+        self._cluster_up = gauge(
+            "cluster_up", "1 while the fleet's registry answers; always 1 without a fleet."
+        )
+        self._cluster_nodes = gauge("cluster_nodes", "Nodes of the fleet that live, as this one sees it.")
+        self._cluster_commands = counter(
+            "cluster_commands",
+            "Orders of this node to the node that has a call: done, late, gone, down, lost (no answer).",
+            "op",
+            "result",
+        )
         self._streams = gauge("console_streams", "Live streams of the console that are open.")
         gauge("build_info", "Always 1; the label tells the version.", "version").labels(
             version or "unknown"
@@ -347,6 +357,15 @@ class Metrics:
     def webhook_backlog(self, count: int) -> None:
         """So many outgoing webhooks wait."""
         self._backlog.set(count)
+
+    def cluster_stood(self, up: bool, nodes: int) -> None:
+        """The fleet's registry answers, or does not; so many nodes live."""
+        self._cluster_up.set(1 if up else 0)
+        self._cluster_nodes.set(nodes)
+
+    def cluster_commanded(self, op: str, result: str) -> None:
+        """An order to the node that has a call was done, or not; ``result`` tells why."""
+        self._cluster_commands.labels(self._code("cluster_op", op), self._code("cluster", result)).inc()
 
     def loop_lagged(self, seconds: float) -> None:
         """The event loop woke a sleeper ``seconds`` late."""

@@ -140,6 +140,27 @@ responses = Table(
 )
 """Every request for a response with its one outcome (JSON)."""
 
+recordings = Table(
+    "recordings",
+    metadata,
+    Column("file", Text, primary_key=True),
+    Column("call_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("format", Text, nullable=False),
+    Column("location", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("dropped_s", Float, nullable=False),
+    Column("changed_at", Float, nullable=False),
+    Column("error", Text, nullable=False),
+    Index(None, "call_id"),
+    Index(None, "started_at"),
+)
+"""Every recording that was begun, see :mod:`voiceagent.store.recordings`. It comes before its call's line."""
+
 tags = Table(
     "tags",
     metadata,
