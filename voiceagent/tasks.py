@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from contextvars import Context
 from typing import Any
 
 _log = logging.getLogger("voiceagent.tasks")
@@ -16,8 +17,10 @@ class TaskNest:
     For work with a clear end use ``asyncio.TaskGroup`` instead.
     """
 
-    def __init__(self, owner: str) -> None:
+    def __init__(self, owner: str, context: Context | None = None) -> None:
+        """``context``: tasks start in a copy of it; default: that in which they are started."""
         self.owner = owner
+        self._context = context
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def __len__(self) -> int:
@@ -25,9 +28,10 @@ class TaskNest:
 
     def start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start ``work`` as a task named ``owner/name``. A failure is logged with its traceback."""
-        task = asyncio.get_running_loop().create_task(work, name=f"{self.owner}/{name}")
+        context = None if self._context is None else self._context.copy()
+        task = asyncio.get_running_loop().create_task(work, name=f"{self.owner}/{name}", context=context)
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._done, context=context)
         return task
 
     def _done(self, task: asyncio.Task[Any]) -> None:

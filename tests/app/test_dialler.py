@@ -73,7 +73,7 @@ async def test_a_node_that_takes_no_call_says_why_and_counts_it_once() -> None:
     with pytest.raises(RequestRefused, match="none is placed now") as caught:
         house.dialler.place(DialWish("+442079460018", "front-desk"))
     assert caught.value.code == "draining"
-    assert 'voiceagent_limit_reached_total{name="draining"} 1.0' in house.metrics.render()
+    assert 'voiceagent_calls_refused_total{reason="draining"} 1.0' in house.metrics.render()
 
 
 async def test_a_refused_target_is_named_as_a_whole() -> None:

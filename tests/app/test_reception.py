@@ -68,4 +68,4 @@ async def test_a_refused_call_of_ours_is_counted_by_who_asked_and_not_twice() ->
     refusal = house.place(cast("Leg", SomeLeg()))
     assert isinstance(refusal, Refusal)
     assert refusal.code == "capacity"
-    assert 'voiceagent_limit_reached_total{name="capacity"}' not in house.metrics.render()
+    assert 'voiceagent_calls_refused_total{reason="capacity"}' not in house.metrics.render()

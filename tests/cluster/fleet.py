@@ -6,12 +6,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
+import pytest
+
 from voiceagent.cluster.local import LocalCluster
 from voiceagent.cluster.ports import Cluster, Command, Handle, NodeFacts
+from voiceagent.cluster.redis_cluster import RedisCluster
+from voiceagent.cluster.redis_line import RedisLine
+from voiceagent.ids import random_token
 
 T = TypeVar("T")
 
-WORLDS = ("local",)
+WORLDS = ("local", pytest.param("redis", marks=pytest.mark.fleet))
 
 
 class Owner:
@@ -35,12 +40,17 @@ class Owner:
 class Fleet:
     """Nodes of one test; all leave at its end."""
 
-    def __init__(self) -> None:
+    def __init__(self, url: str | None) -> None:
+        self.url = url
+        self.prefix = f"t{random_token()}"
         self._nodes: list[Cluster] = []
 
-    def make(self, name: str, **how: Any) -> Cluster:
+    def make(self, name: str, **how: Any) -> Any:
         """Return a node that has not joined."""
-        return LocalCluster(name, **how)
+        if self.url is None:
+            return LocalCluster(name, **how)
+        timeout_s = how.pop("timeout_s", 2.0)
+        return RedisCluster(RedisLine(self.url, timeout_s=timeout_s), name, prefix=self.prefix, **how)
 
     async def join(
         self,
@@ -49,17 +59,17 @@ class Fleet:
         facts: Callable[[], NodeFacts] = NodeFacts,
         handle: Handle | None = None,
         **how: Any,
-    ) -> Cluster:
+    ) -> Any:
         """Return a node that has."""
         node = self.make(name, **how)
         self._nodes.append(node)
         await node.join(facts, handle or Owner())
         return node
 
-    async def pair(self, *, handle: Handle | None = None, **how: Any) -> tuple[Cluster, Cluster]:
+    async def pair(self, *, handle: Handle | None = None, **how: Any) -> tuple[Any, Any]:
         """Return a node and another one that asks it: where there is but one, the same."""
         owner = await self.join("a", handle=handle, **how)
-        return owner, owner
+        return owner, (await self.join("b", **how) if owner.shared else owner)
 
     async def eventually(self, ask: Callable[[], Awaitable[T]], fits: Callable[[T], bool]) -> T:
         """Ask until the answer fits."""

@@ -6,7 +6,7 @@ It stands in for a node's; :func:`seen_by_the_console` is what the console gets 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -71,6 +71,7 @@ class FakeDirectory:
         self._log: list[LiveEvent] = []
         self._readers: set[asyncio.Queue[LiveEvent | None]] = set()
         self._last_id = 0
+        self.listeners: list[Callable[[LiveEvent], None]] = []
         self.spoken: list[tuple[str, Trigger, str]] = []
         self.hung_up: list[tuple[str, str]] = []
         self.is_ready = True
@@ -91,6 +92,9 @@ class FakeDirectory:
     def calls(self) -> Sequence[CallView]:
         views = list(self._calls.values())
         return [v for v in views if v.state != "ended"] + [v for v in views if v.state == "ended"]
+
+    def has(self, call_id: str) -> bool:
+        return call_id in self._calls
 
     def call(self, call_id: str) -> CallView:
         return self._calls[call_id]
@@ -322,6 +326,8 @@ class FakeDirectory:
         self._log = [*self._log, event][-KEPT:]
         for queue in self._readers:
             queue.put_nowait(event)
+        for listener in self.listeners:
+            listener(event)
 
     def finish(self) -> None:
         for queue in self._readers:

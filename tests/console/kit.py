@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from voiceagent.app.fleet import FleetDirectory
 from voiceagent.console.app import create_app
 from voiceagent.console.config import ConsoleConfig
 from voiceagent.console.ports import WebhookTaken
@@ -25,7 +26,7 @@ BASE = "http://localhost:8080"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
-def an_app(directory: FakeDirectory, **settings: Any) -> FastAPI:
+def an_app(directory: FakeDirectory | FleetDirectory, **settings: Any) -> FastAPI:
     """Return the console over ``directory``."""
     metrics = settings.pop("metrics", None)
     webhooks = settings.pop("webhooks", None)
@@ -35,7 +36,7 @@ def an_app(directory: FakeDirectory, **settings: Any) -> FastAPI:
     settings.setdefault("stream_tick_s", 0.0)
     config = ConsoleConfig(token=TOKEN, viewer_token=VIEWER, **settings)
     return create_app(
-        seen_by_the_console(directory),
+        seen_by_the_console(directory) if isinstance(directory, FakeDirectory) else directory,
         config,
         metrics=metrics,
         webhooks=webhooks,

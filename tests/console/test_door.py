@@ -49,6 +49,7 @@ TABLE: dict[tuple[str, str], str] = {
     ("POST", "/v1/flows/reload"): "supervisor",
     ("GET", "/v1/deliveries"): "viewer",
     ("GET", "/v1/alerts"): "viewer",
+    ("GET", "/v1/cluster"): "viewer",
     ("POST", "/v1/deliveries/{n}/retry"): "supervisor",
     ("GET", "/v1/calls"): "viewer",
     ("WS", "/v1/calls/{call_id}/listen"): "supervisor",

@@ -11,7 +11,8 @@ import pytest
 import structlog
 
 from voiceagent.errors import ConfigError
-from voiceagent.observe.logs import about, configure_logs
+from voiceagent.log_context import about
+from voiceagent.observe.logs import configure_logs
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +60,14 @@ def test_ids_are_bound_within_and_gone_after() -> None:
     assert outer["call_id"] == "c1"
     assert "response_id" not in outer
     assert "call_id" not in after
+
+
+def test_the_node_stands_on_every_line_whoever_writes_it() -> None:
+    out = io.StringIO()
+    configure_logs(format="json", stream=out, node="west-1")
+    logging.getLogger("uvicorn.error").warning("a library")
+    structlog.get_logger("voiceagent.sip").info("we")
+    assert [line["node"] for line in lines(out)] == ["west-1", "west-1"]
 
 
 def test_a_traceback_is_kept_and_cleaned() -> None:

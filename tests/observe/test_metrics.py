@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from voiceagent.media.figures import Histogram as Lateness
 from voiceagent.observe.metrics import MAX_CODES, Metrics
 
 
@@ -49,24 +50,26 @@ def test_responses_are_counted_by_origin_and_outcome() -> None:
 def test_every_method_moves_a_figure() -> None:
     metrics = Metrics(version="1.2")
     before = figures(metrics)
-    metrics.turn_answered(0.5)
-    metrics.barged_in(0.03)
+    metrics.turn_answered(0.5, {"model": 0.4})
+    metrics.barged_in()
+    metrics.fell_silent(0.03)
     metrics.notice("rate_limited")
     metrics.overlap_prevented()
     metrics.sip_dropped("too_large", 3)
     metrics.sip_retransmitted("response")
     metrics.rtp(received=50, sent=49, lost=2, late=1, foreign=4)
     metrics.rtp(received=-5)
-    metrics.wheel_turned(0.0015)
+    wheel = Lateness()
+    wheel.add(1.5)
+    metrics.watch_wheel(lambda: wheel)
     metrics.loop_lagged(-0.1)
     metrics.provider_up("embedded", True)
     metrics.provider_failed(None)
-    metrics.engine_busy(2)
     metrics.engine_step("listen", 0.2)
     metrics.draining(True)
     metrics.limit("calls", 100)
     metrics.limit_reached("calls")
-    metrics.watch_streams(lambda: 3)
+    metrics.watch("console_streams", lambda: 3)
     metrics.cluster_stood(True, 3)
     metrics.cluster_commanded("say", "done")
     after = figures(metrics)
@@ -91,7 +94,6 @@ def test_every_method_moves_a_figure() -> None:
         ("voiceagent_event_loop_lag_seconds_sum", ()): 0,
         ("voiceagent_provider_up", (("provider", "embedded"),)): 1,
         ("voiceagent_provider_errors_total", (("code", "other"),)): 1,
-        ("voiceagent_engine_busy_workers", ()): 2,
         ("voiceagent_engine_step_seconds_sum", (("step", "listen"),)): 0.2,
         ("voiceagent_draining", ()): 1,
         ("voiceagent_limit", (("name", "calls"),)): 100,

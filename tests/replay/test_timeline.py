@@ -148,6 +148,26 @@ def test_each_turn_says_how_long_the_caller_waited_and_for_what() -> None:
     assert told["latency"] == {"p50_ms": 500.0, "p95_ms": 500.0}
 
 
+def test_what_the_provider_tells_of_a_turn_divides_the_wait_further() -> None:
+    plain = turn(1, 2.0, 2.5)
+    commit = s(2.02, "InputCommitted", item_id="i1")
+    sound = s(2.4, "OutputStarted", response_id="p1", audible=True)
+    told = lanes([*plain[:2], commit, *plain[2:5], sound, *plain[5:]])
+    assert told["turns"][0]["parts"] == {
+        "commit": 20.0,
+        "flow": 30.0,
+        "queue": 100.0,
+        "model": 250.0,
+        "playout": 100.0,
+    }
+
+
+def test_the_sound_of_an_earlier_reply_is_not_that_of_this_one() -> None:
+    early = s(1.9, "OutputStarted", response_id="p0", audible=True)
+    told = lanes([early, *turn(1, 2.0, 2.5)])
+    assert told["turns"][0]["parts"] == {"flow": 50.0, "queue": 100.0, "model": 350.0}
+
+
 def test_a_caller_on_hold_waits_for_no_reply() -> None:
     stopped = turn(1, 2.0, 9.0)
     told = lanes([*stopped[:2], e(3.0, "call.held", agreed=True), e(8.0, "call.resumed"), *stopped[2:]])

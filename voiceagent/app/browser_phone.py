@@ -85,7 +85,7 @@ class BrowserDesk:
             if isinstance(error, RequestRefused | MediaError):
                 _log.info("no call from the page", code=error.code, user=wish.name)
                 if error.code in _NO_PLACE:
-                    self._metrics.limit_reached(error.code)
+                    self._metrics.call_refused(error.code)
             raise
         return answer
 

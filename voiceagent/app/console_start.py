@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -21,9 +22,9 @@ async def start_console(service: Service) -> tuple[ConsoleServer, str, str | Non
     settings = service.settings.console
     if not settings.enabled:
         return None
-    from voiceagent.app.fleet import FleetDirectory
     from voiceagent.console.app import create_app
     from voiceagent.console.config import ConsoleConfig
+    from voiceagent.console.parts import Parts
     from voiceagent.console.server import ConsoleServer
 
     token = settings.token.get_secret_value() if settings.token else None
@@ -46,7 +47,7 @@ async def start_console(service: Service) -> tuple[ConsoleServer, str, str | Non
         journal_dir=service.settings.journal_dir,
     )
     app = create_app(
-        FleetDirectory(service.directory),
+        service.fleet.directory,
         config,
         metrics=service.metrics.render,
         webhooks=service.hosted,
@@ -60,6 +61,14 @@ async def start_console(service: Service) -> tuple[ConsoleServer, str, str | Non
             host=settings.host,
             port=settings.port,
         )
-    service.metrics.watch_streams(lambda: len(app.state.parts.streams))
     server = ConsoleServer(app, settings.host, settings.port)
+    parts: Parts = app.state.parts
+    service.metrics.watch("console_streams", lambda: len(parts.streams))
+    service.metrics.watch("console_listeners", lambda: len(parts.listeners))
+    service.metrics.watch("console_connections", lambda: len(server.connections))
+    service.metrics.watch("audit_waiting", lambda: len(parts.audit))
+    refused = service.metrics.limit_reached
+    service.totals.follow(lambda: parts.streams.refused, partial(refused, "console.max_streams"))
+    service.totals.follow(lambda: parts.listeners.refused, partial(refused, "console.max_listeners"))
+    service.totals.follow(lambda: server.connections.refused, partial(refused, "console.max_connections"))
     return server, await server.start(), token

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from voiceagent.app.alarms import Alarms
 from voiceagent.app.events import EventHub
+from voiceagent.app.journal_figures import JournalFigures
 from voiceagent.app.reload import FlowDesk
 from voiceagent.app.timelines import Timelines
 from voiceagent.call.call import Call, CallState
@@ -36,6 +37,7 @@ from voiceagent.observe.logs import hide_secrets
 from voiceagent.observe.metrics import Metrics
 from voiceagent.realtime.model_events import RealtimeModelNoticeEvent
 from voiceagent.realtime.requests import InterruptedBy, Origin, Outcome, Progress, When
+from voiceagent.replay.turns import Turn
 
 ENDED_KEPT = 200
 IDEMPOTENCY_KEPT = 10_000
@@ -61,11 +63,13 @@ class NodeDirectory:
         flows: FlowDesk | None = None,
         journal_dir: Path | None = None,
         alarms: Alarms | None = None,
+        node: str = "local",
     ) -> None:
         self._hub = hub
         self._metrics = metrics
         self._tokens = tokens
         self._provider = provider
+        self._node = node
         self._readiness = readiness
         self._trunks = trunks
         self._flows = flows
@@ -92,6 +96,10 @@ class NodeDirectory:
     def calls(self) -> Sequence[CallView]:
         everyone = [*self._live.values(), *reversed(self._ended.values())]
         return [self._view(call, brief=True) for call in everyone]
+
+    def has(self, call_id: str) -> bool:
+        """Whether :meth:`call` knows it."""
+        return call_id in self._live or call_id in self._ended
 
     def call(self, call_id: str) -> CallView:
         return self._view(self.find(call_id), brief=False)
@@ -256,7 +264,8 @@ class NodeDirectory:
         self._timelines.begin(call.id, call.journal)
         if self._alarms is not None:
             call.journal.tap(self._alarms.journal_entry)
-        self._metrics.call_started()
+        call.journal.tap(JournalFigures(self._metrics, call.info.direction).take)
+        self._metrics.call_started(call.info.direction)
         self._publish("call.started", call)
 
     def summary(self, call: Call) -> Mapping[str, Any]:
@@ -352,10 +361,10 @@ class NodeDirectory:
             self._queued.discard(key)
             self._metrics.response_left_queue()
 
-    def _turn_answered(self, seconds: float) -> None:
-        self._metrics.turn_answered(seconds)
+    def _turn_answered(self, turn: Turn) -> None:
+        self._metrics.turn_answered(turn.latency_s, turn.parts)
         if self._alarms is not None:
-            self._alarms.turn_answered(seconds)
+            self._alarms.turn_answered(turn.latency_s)
 
     def _publish(self, kind: str, call: Call) -> None:
         self._hub.publish(kind, call.id, call_data(self._view(call, brief=True)))
@@ -385,6 +394,7 @@ class NodeDirectory:
             transfer=None if call.transfers.newest is None else asdict(call.transfers.newest),
             listeners=call.listening.names,
             taken_over_by=call.take_over.operator,
+            node=self._node,
             transcript=() if brief else [transcript_line(line) for line in call.transcript.lines],
             responses=() if brief else [response_view(call, entry) for entry in call.ledger],
             figures={

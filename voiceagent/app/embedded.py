@@ -62,6 +62,9 @@ class Embedded:
             self._engine = await start_engine(config)
         except OSError as error:
             raise ConfigError("engine.port", f"cannot listen: {error.strerror}") from None
+        times = self._engine.server.times
+        times.told = self._metrics.engine_step
+        self._metrics.watch("engine_steps_active", lambda: times.active)
         self.warmth = "warming up"
         self._nest.start("warm-up", self._watch_warm_up(self._engine))
         return self._engine.url

@@ -2,58 +2,142 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from voiceagent.app.directory import NodeDirectory
+from voiceagent.app.fleet_orders import Orders
+from voiceagent.app.fleet_wire import call_view, response_view
+from voiceagent.cluster.ports import CallEntry, Cluster, ClusterDown
 from voiceagent.console.ports import Act, CallView, DialWish, LiveEvent, ResponseView, Trigger
 from voiceagent.console.ports_listen import Listener
+from voiceagent.errors import RequestRefused
+from voiceagent.ids import Tokens, random_token
 
 
 class FleetDirectory:
-    """Fulfils ``console.ports.Directory``. What concerns a call of this node never leaves it."""
+    """Fulfils ``console.ports.Directory``. What concerns a call of this node never leaves it.
 
-    def __init__(self, local: NodeDirectory) -> None:
+    Without ``cluster``, or with one that nobody shares, there are no other calls.
+    """
+
+    def __init__(
+        self,
+        local: NodeDirectory,
+        cluster: Cluster | None = None,
+        *,
+        tokens: Tokens = random_token,
+        within_s: float = 5.0,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self._local = local
+        self._cluster = cluster
+        self._others = cluster if cluster is not None and cluster.shared else None
+        self._orders = None if self._others is None else Orders(self._others, tokens, within_s=within_s)
+        self._wall = wall
+        self._known: Sequence[CallEntry] = ()
+        """The others' calls as the registry told them last."""
 
+    # ── looking ─────────────────────────────────────────────────────────────────────────────────
     async def calls(self) -> Sequence[CallView]:
-        return self._local.calls()
+        own = self._local.calls()
+        if self._others is None:
+            return own
+        stale = False
+        try:
+            self._known = await self._others.calls()
+        except ClusterDown:
+            stale = True
+        here = {view.id for view in own}
+        others = [self._view(entry, stale) for entry in self._known if entry.call_id not in here]
+        live = [view for view in own if view.state != "ended"]
+        return [*live, *others, *own[len(live) :]]
+
+    def _view(self, entry: CallEntry, stale: bool) -> CallView:
+        view = call_view(entry.data, node=entry.node, stale=stale)
+        if view.state == "ended":
+            return view
+        return replace(view, duration_s=round(max(0.0, self._wall() - view.started_at), 1))
 
     def seen(self) -> Sequence[CallView]:
         return self._local.calls()
 
     async def call(self, call_id: str) -> CallView:
+        if self._remote(call_id):
+            return await self._order("call", call_id, read=_call)
         return self._local.call(call_id)
 
     async def timeline(self, call_id: str) -> Mapping[str, Any]:
-        return await self._local.timeline(call_id)
+        try:
+            return await self._local.timeline(call_id)
+        except KeyError:
+            if not self._remote(call_id):
+                raise
+        return await self._order("timeline", call_id)
 
+    async def response(self, call_id: str, response_id: str) -> ResponseView:
+        if self._remote(call_id):
+            return await self._order("response", call_id, {"response_id": response_id}, read=_response)
+        return self._local.response(call_id, response_id)
+
+    async def cluster(self) -> Mapping[str, Any]:
+        if self._cluster is None:
+            return {"node": "", "shared": False, "stale": "", "nodes": []}
+        nodes = [
+            {"name": one.name, "epoch": one.epoch, "seen_at": one.seen_at, **asdict(one.facts)}
+            for one in await self._cluster.nodes()
+        ]
+        cluster = self._cluster
+        return {"node": cluster.name, "shared": cluster.shared, "stale": cluster.stale, "nodes": nodes}
+
+    # ── acting ──────────────────────────────────────────────────────────────────────────────────
     async def trigger(
         self, call_id: str, trigger: Trigger, *, idempotency_key: str | None, operator: str
     ) -> ResponseView:
+        if self._remote(call_id):
+            return await self._order(
+                "trigger", call_id, trigger, actor=operator, key=idempotency_key, read=_response
+            )
         return self._local.trigger(call_id, trigger, idempotency_key=idempotency_key, operator=operator)
 
     def dial(self, wish: DialWish, *, idempotency_key: str | None, operator: str) -> CallView:
         return self._local.dial(wish, idempotency_key=idempotency_key, operator=operator)
 
-    async def response(self, call_id: str, response_id: str) -> ResponseView:
-        return self._local.response(call_id, response_id)
-
     async def withdraw(self, call_id: str, response_id: str, *, operator: str) -> ResponseView:
+        if self._remote(call_id):
+            which = {"response_id": response_id}
+            return await self._order("withdraw", call_id, which, actor=operator, read=_response)
         return self._local.withdraw(call_id, response_id, operator=operator)
 
     async def hang_up(self, call_id: str, *, operator: str) -> CallView:
+        if self._remote(call_id):
+            return await self._order("hang_up", call_id, actor=operator, read=_call)
         return await self._local.hang_up(call_id, operator=operator)
 
     async def act(self, call_id: str, act: Act, *, idempotency_key: str | None, operator: str) -> CallView:
+        if self._remote(call_id):
+            return await self._order("act", call_id, act, actor=operator, key=idempotency_key, read=_call)
         return await self._local.act(call_id, act, idempotency_key=idempotency_key, operator=operator)
 
     async def tagged(self, call_id: str, tags: Sequence[str], *, operator: str) -> None:
-        self._local.tagged(call_id, tags, operator=operator)
+        if not self._remote(call_id):
+            self._local.tagged(call_id, tags, operator=operator)
+            return
+        try:
+            await self._order("tagged", call_id, {"tags": list(tags)}, actor=operator)
+        except KeyError:
+            return
 
     async def listen(self, call_id: str, *, operator: str) -> Listener:
+        if self._remote(call_id):
+            assert self._orders is not None
+            node = await self._orders.node_of(call_id)
+            raise RequestRefused("listen", f"this call is to be heard at its node, {node}", code="not_here")
         return self._local.listen(call_id, operator=operator)
 
+    # ── what is this node's own ─────────────────────────────────────────────────────────────────
     def events(self, *, after: int | None = None) -> AsyncIterator[LiveEvent]:
         return self._local.events(after=after)
 
@@ -70,4 +154,23 @@ class FleetDirectory:
         return await self._local.reload_flows(operator=operator)
 
     def ready(self) -> tuple[bool, Mapping[str, Any]]:
-        return self._local.ready()
+        ready, parts = self._local.ready()
+        if self._others is None:
+            return ready, parts
+        return ready, {**parts, "cluster": self._others.stale or "ok"}
+
+    # ── inner workings ──────────────────────────────────────────────────────────────────────────
+    def _remote(self, call_id: str) -> bool:
+        return self._orders is not None and not self._local.has(call_id)
+
+    async def _order(self, op: str, call_id: str, args: Any = None, **how: Any) -> Any:
+        assert self._orders is not None
+        return await self._orders.give(op, call_id, args, **how)
+
+
+def _call(data: Any, node: str) -> CallView:
+    return call_view(data, node=node)
+
+
+def _response(data: Any, node: str) -> ResponseView:
+    return response_view(data)

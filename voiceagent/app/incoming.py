@@ -21,6 +21,7 @@ from voiceagent.call.queue_room import QueueRoom
 from voiceagent.call.transfers import Dial
 from voiceagent.ids import Tokens
 from voiceagent.ivr.flow import Flow, FlowBook, Picked
+from voiceagent.log_context import about
 from voiceagent.observe.metrics import Metrics
 from voiceagent.records.journal import JournalWriter
 from voiceagent.records.recording import Recordings
@@ -148,35 +149,36 @@ class Reception:
     ) -> Call:
         book = self._flows() if picked is None else picked.book
         call_id = f"call_{time.strftime('%y%m%d', time.gmtime())}_{self._tokens()}"
-        journal = self._journals.open(call_id, monotonic=asyncio.get_running_loop().time)
-        inputs = Inputs(journal, self._tokens()) if self._record_inputs else None
-        call = Call(
-            call_id,
-            leg,
-            flow,
-            open_session=open_session or self._open_session,
-            open_second=self._open_second,
-            config=self._config,
-            journal=journal,
-            observer=self._directory,
-            tokens=self._tokens if inputs is None else inputs.tokens("call"),
-            transcription=self._transcription,
-            dial=self._dial,
-            metadata=metadata,
-            recordings=self._recordings,
-            queues=self._queues,
-            origin={
-                **({} if picked is None else {"route": picked.by}),
-                "flows_version": book.version,
-            },
-        )
-        self._directory.add(call)
-        self._nest.start(f"call {call_id}", self._run(call, over, book))
-        return call
+        with about(call_id=call_id):  # every line of the call's tasks bears it
+            journal = self._journals.open(call_id, monotonic=asyncio.get_running_loop().time)
+            inputs = Inputs(journal, self._tokens()) if self._record_inputs else None
+            call = Call(
+                call_id,
+                leg,
+                flow,
+                open_session=open_session or self._open_session,
+                open_second=self._open_second,
+                config=self._config,
+                journal=journal,
+                observer=self._directory,
+                tokens=self._tokens if inputs is None else inputs.tokens("call"),
+                transcription=self._transcription,
+                dial=self._dial,
+                metadata=metadata,
+                recordings=self._recordings,
+                queues=self._queues,
+                origin={
+                    **({} if picked is None else {"route": picked.by}),
+                    "flows_version": book.version,
+                },
+            )
+            self._directory.add(call)
+            self._nest.start(f"call {call_id}", self._run(call, over, book))
+            return call
 
     async def _run(self, call: Call, over: Callable[[], None], _book: FlowBook) -> None:
         """Run the call to its end. The flow's book is held until then, whichever is in force by now."""
-        log = _log.bind(call_id=call.id, direction=call.info.direction)
+        log = _log.bind(direction=call.info.direction)
         log.info("call started", caller=call.info.caller, called=call.info.called, flow=call.flow.name)
         try:
             outcome = await call.run()
@@ -198,7 +200,7 @@ class Reception:
     def _refuse(
         self, leg: Leg, status: int, reason: str, code: str, retry_after_s: int | None = None
     ) -> None:
-        self._metrics.limit_reached(code)
+        self._metrics.call_refused(code)
         _log.info("call refused", status=status, code=code, called=leg.info.called)
         self._nest.start("refuse", leg.reject(status, reason, retry_after_s=retry_after_s))
 

@@ -71,7 +71,7 @@ class Dialler:
         except RequestRefused as error:
             _log.info("call not placed", code=error.code, field=error.field)
             if isinstance(error, TargetRefused | DialRefused | TrunkDown):
-                self._metrics.limit_reached(error.code)
+                self._metrics.call_refused(error.code)
             raise
 
     def _place(self, wish: DialWish) -> Call:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,8 +22,15 @@ from voiceagent.settings import Settings
 class SessionFactory:
     """Opens sessions as the settings say. ``engine_url`` is the embedded provider's address, if it runs."""
 
-    def __init__(self, settings: Settings, engine_url: str | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        engine_url: str | None,
+        connected: Callable[[str, float], None] = lambda outcome, seconds: None,
+    ) -> None:
+        """``connected`` is told how each attempt went (done, failed, late) and how long it took."""
         self._settings = settings
+        self._connected = connected
         self._engine_url = engine_url
         self.name = settings.provider
 
@@ -55,7 +63,7 @@ class SessionFactory:
             transport=realtime.transport,
             **watched(journal, self.defaults, place="first", provider=self.name, model=realtime.model),
         )
-        return await opened(model, self.config(flow, audio_format), journal)
+        return await self._opened(model, self.config(flow, audio_format), journal)
 
     @property
     def second(self) -> OpenSession | None:
@@ -81,4 +89,19 @@ class SessionFactory:
             ),
         )
         # Voices are the provider's own: the first one's name means nothing to the second.
-        return await opened(model, replace(self.config(flow, audio_format), voice=second.voice), journal)
+        config = replace(self.config(flow, audio_format), voice=second.voice)
+        return await self._opened(model, config, journal)
+
+    async def _opened(
+        self, model: OpenAIRealtimeWebSocketModel, config: RealtimeSessionConfig, journal: Journal
+    ) -> RealtimeSession:
+        began, outcome = time.monotonic(), "late"
+        try:
+            session = await opened(model, config, journal)
+            outcome = "done"
+            return session
+        except Exception:
+            outcome = "failed"
+            raise
+        finally:
+            self._connected(outcome, time.monotonic() - began)

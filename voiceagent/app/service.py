@@ -25,7 +25,8 @@ from voiceagent.app.console_start import start_console
 from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.embedded import Embedded
 from voiceagent.app.events import EventHub
-from voiceagent.app.gauges import guard_against_overload, keep_figures
+from voiceagent.app.fleet_node import FleetNode, NodeLost
+from voiceagent.app.gauges import Totals, guard_against_overload, keep_figures, watch_stores
 from voiceagent.app.incoming import Reception
 from voiceagent.app.outgoing import Outgoing
 from voiceagent.app.provider import SessionFactory
@@ -110,6 +111,7 @@ class Service:
         self.settings = settings
         self._journal_tap = journal_tap
         self.metrics = Metrics(version=voiceagent.__version__)
+        self.totals = Totals()
         self.desk = FlowDesk(settings, self.metrics, reread)
         self.hub = EventHub()
         self.admission = Admission(
@@ -133,7 +135,10 @@ class Service:
             flows=self.desk,
             journal_dir=Path(settings.journal_dir),
             alarms=self.alarms,
+            node=settings.cluster.name,
         )
+        self.on_node_lost: NodeLost = lambda node, entries: None
+        self.fleet = FleetNode(self)
         self._tokens = tokens
         self.phones = BrowserDesk(
             flows=lambda: self.flows,
@@ -149,7 +154,7 @@ class Service:
         self.queues = QueueRoom(queue_configs(settings.queues))
         self._recordings = RecordingWriter(Path(settings.recordings_dir))
         self.database = Database(settings.database_url)
-        self.archive = Archive(self.database, provider=settings.provider, node="local")
+        self.archive = Archive(self.database, provider=settings.provider, node=settings.cluster.name)
         self.directory.ended = self.archive.keep
         self.directory.recorded = self.archive.keep_recording
         self.outgoing = Outgoing(
@@ -209,6 +214,14 @@ class Service:
             raise ConfigError(
                 "journal_dir", f"cannot use {settings.journal_dir!r}: {error.strerror}"
             ) from None
+        watch_stores(
+            self.metrics,
+            self.totals,
+            journals=self._journals,
+            recordings=self._recordings,
+            database=self.database,
+            archive=self.archive,
+        )
         await self.database.open()
         self.nest.start("archive", self.archive.run())
         self.outgoing.open(self.nest)
@@ -218,7 +231,7 @@ class Service:
         check_prompts(settings.call.prompts_dir)
         table = await trunk_table(settings, self.resolver)
         engine_url = await self.embedded.start()
-        sessions = SessionFactory(settings, engine_url)
+        sessions = SessionFactory(settings, engine_url, self.metrics.provider_connected)
         if settings.hosted.webhook_secrets:
             from voiceagent.app.hosted import HostedDesk
 
@@ -251,6 +264,7 @@ class Service:
             on_idle=self._idle.set,
             record_inputs=settings.journal.inputs,
         )
+        await self.fleet.join()
         bound, media = await open_telephony(self, table)
         self.phones.open(self._reception, media)
         self._open_dialling(self._reception)
@@ -330,6 +344,7 @@ class Service:
         if self.hosted is not None:
             await self.hosted.close()
         self.hub.close()
+        await self.fleet.leave()
         await self.archive.flush(ARCHIVE_LIMIT_S)
         await self.nest.close()
         await self.resolver.close()

@@ -44,9 +44,11 @@ async def open_telephony(service: Service, table: TrunkTable) -> tuple[tuple[Add
     if ipaddress.ip_address(advertised).is_unspecified:
         raise ConfigError("media.advertised_host", f"{advertised} cannot be told to others; name an address")
     service.wheel = MediaWheel(asyncio.get_running_loop())
+    ports = PortRange(media.port_low, media.port_high, start=secrets.randbits(16))
+    service.metrics.watch("rtp_ports_in_use", lambda: ports.in_use)
     direct = DirectMedia(
         wheel=service.wheel,
-        ports=PortRange(media.port_low, media.port_high, start=secrets.randbits(16)),
+        ports=ports,
         host=media_host,
         advertised_host=advertised,
         learn_source=media.learn_source,

@@ -13,6 +13,7 @@ from typing import Any
 
 from voiceagent.records.journal import Journal
 from voiceagent.replay.timeline import Timeline, timeline_of
+from voiceagent.replay.turns import Turn
 
 READ_KEPT = 16
 """So many that were read from files are kept: whoever looks at an ended call looks again."""
@@ -33,8 +34,8 @@ class Timelines:
         self._kept: dict[str, tuple[Timeline, Journal]] = {}
         self._read: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
         self._reading = asyncio.Lock()
-        self.answered: Callable[[float], None] = lambda latency_s: None
-        """Called with how long a caller waited for an answer, at every turn of every live call."""
+        self.answered: Callable[[Turn], None] = lambda turn: None
+        """Called with every turn of every live call that is answered: how long the caller waited, and why."""
 
     def begin(self, call_id: str, journal: Journal) -> None:
         """Follow a call from now on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from typing import Any
 
 from voiceagent.tasks import TaskNest
@@ -17,7 +18,8 @@ class CallTasks:
     """
 
     def __init__(self, call_id: str, failed: Callable[[str, BaseException], None]) -> None:
-        self._nest = TaskNest(f"call {call_id}")
+        # Whatever starts them (the wheel, a SIP message, an operator), their log lines are about this call.
+        self._nest = TaskNest(f"call {call_id}", copy_context())
         self._tasks: dict[asyncio.Task[Any], None] = {}
         """In the order of their start, in which they are told to end: a replay must end them so, too."""
         self._failed = failed

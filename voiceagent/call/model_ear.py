@@ -28,8 +28,10 @@ from voiceagent.realtime.model_events import (
     RealtimeModelToolCallEvent,
     RealtimeModelTranscriptDeltaEvent,
     RealtimeModelTurnStartedEvent,
+    RealtimeModelUsageEvent,
 )
 from voiceagent.realtime.requests import InterruptedBy
+from voiceagent.realtime.usage import tokens_of
 
 if TYPE_CHECKING:
     from voiceagent.call.call import Call
@@ -114,6 +116,10 @@ class ModelEar:
                     call.take_over.words.forget_places()
                 if event.code == "probe_unanswered":
                     self._probe_unanswered()
+            case RealtimeModelUsageEvent():
+                tokens = tokens_of(event.usage)
+                if tokens:
+                    call.journal.write("provider.usage", response_id=event.response_id, tokens=tokens)
             case RealtimeModelDtmfEvent():
                 call.ear.leg_digit(event.digit)
             case RealtimeModelErrorEvent():

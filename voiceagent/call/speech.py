@@ -18,6 +18,7 @@ from voiceagent.errors import CallEnded
 from voiceagent.ids import Tokens
 from voiceagent.ivr.ports import Line
 from voiceagent.ivr.verbs.wording import verbatim
+from voiceagent.log_context import about
 from voiceagent.realtime.handles import ResponseHandle
 from voiceagent.realtime.model_events import RealtimeModelToolCallEvent
 from voiceagent.realtime.requests import (
@@ -236,7 +237,8 @@ class CallSpeech:
         name = event.name[:NAME_CHARS]
         started = self._now()
         try:
-            output, ok = await self._runs.run(tools, event.name, event.arguments, event.call_id)
+            with about(response_id=request_id):
+                output, ok = await self._runs.run(tools, event.name, event.arguments, event.call_id)
         except asyncio.CancelledError:
             # The model must not wait for ever for an output that nobody makes any more.
             self._tool_ended(name, False, self._now() - started)

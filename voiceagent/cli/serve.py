@@ -42,7 +42,10 @@ def run_serve(
         from voiceagent.app.service import Service
         from voiceagent.observe.logs import configure_logs
 
-        configure_logs(format="json" if as_json else settings.log.format, level=settings.log.level)
+        form = "json" if as_json else settings.log.format
+        # Read beside those of others, or by machines, a line must say whose it is.
+        named = form == "json" or settings.cluster.url is not None
+        configure_logs(format=form, level=settings.log.level, node=settings.cluster.name if named else "")
 
         widen_descriptors()
 

@@ -67,7 +67,8 @@ async def reply_in(work: asyncio.Future[Reply] | Reply, command: Command, grace_
     if isinstance(work, Reply):
         return work
     try:
-        return await asyncio.wait_for(asyncio.shield(work), max(0.0, command.within_s) + grace_s)
+        async with asyncio.timeout(max(0.0, command.within_s) + grace_s):
+            return await asyncio.shield(work)
     except TimeoutError:
         raise AnswerLost(f"{command.op}: no answer within {command.within_s:g} s") from None
     except asyncio.CancelledError:

@@ -31,7 +31,7 @@ STATUSES = {
     "in_queue": 409,
 }
 """Statuses of refusals by code; any other is 422."""
-_ANSWERS = {200: {"model": CallDetail}, **problems(401, 403, 404, 409, 422, 429)}
+_ANSWERS = {200: {"model": CallDetail}, **problems(401, 403, 404, 409, 422, 429, 503, 504)}
 KeyIn = Annotated[str | None, Header(description="Repeat it to retry safely: done once.")]
 
 
@@ -50,7 +50,7 @@ async def resume(call_id: str, request: Request, parts: PartsIn, idempotency_key
 @router.post(
     "/v1/calls/{call_id}/actions/transfer",
     status_code=202,
-    responses={202: {"model": CallDetail}, **problems(401, 403, 404, 409, 422, 429)},
+    responses={202: {"model": CallDetail}, **problems(401, 403, 404, 409, 422, 429, 503, 504)},
 )
 async def transfer(
     call_id: str, body: TransferBody, request: Request, parts: PartsIn, idempotency_key: KeyIn = None

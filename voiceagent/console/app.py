@@ -13,6 +13,7 @@ from voiceagent.console import (
     alerts,
     audit_log,
     calls,
+    cluster,
     deliveries,
     dialling,
     events,
@@ -140,6 +141,7 @@ def create_app(
         trunks.router,
         flows.router,
         health.router,
+        cluster.router,
         page_router(),
     ):
         app.include_router(router)

@@ -1,4 +1,4 @@
-"""``/v1/calls``: look at the calls of this node, and end one."""
+"""``/v1/calls``: look at the calls of the fleet, and end one."""
 
 from __future__ import annotations
 
@@ -20,17 +20,21 @@ async def list_calls(
     parts: PartsIn,
     state: Annotated[Literal["all", "live", "ended"], Query()] = "all",
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    node: Annotated[str, Query(max_length=64, description="Only those of this node.")] = "",
 ) -> AsciiJson:
-    """List calls: live ones first, then the most recent ended ones."""
+    """List the calls of all nodes: live ones first, then the most recent ended ones of this node.
+
+    While the fleet's registry is away, those of other nodes are shown as they stood, with `stale`.
+    """
     views = [
         view
         for view in await parts.directory.calls()
-        if state == "all" or (view.state == "ended") == (state == "ended")
+        if (state == "all" or (view.state == "ended") == (state == "ended")) and node in ("", view.node)
     ]
     return AsciiJson({"calls": [call_data(view) for view in views[:limit]]})
 
 
-@router.get("/v1/calls/{call_id}", responses={200: {"model": CallDetail}, **problems(401, 404)})
+@router.get("/v1/calls/{call_id}", responses={200: {"model": CallDetail}, **problems(401, 404, 503, 504)})
 async def show_call(call_id: str, parts: PartsIn) -> AsciiJson:
     """Show one call with its transcript and its responses."""
     return AsciiJson(call_detail(await call_or_404(parts.directory, call_id)))
@@ -38,7 +42,7 @@ async def show_call(call_id: str, parts: PartsIn) -> AsciiJson:
 
 @router.post(
     "/v1/calls/{call_id}/actions/hangup",
-    responses={200: {"model": CallDetail}, **problems(401, 403, 404, 409)},
+    responses={200: {"model": CallDetail}, **problems(401, 403, 404, 409, 503, 504)},
 )
 async def hang_up(call_id: str, request: Request, parts: PartsIn, visitor: VisitorIn) -> AsciiJson:
     """Hang up. Answers with the call as it stands then; 409 when it was over before."""

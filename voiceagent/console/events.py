@@ -41,6 +41,7 @@ async def live_events(
     if parts.streams.closed:
         raise Problem(503, "shutting_down", "This node is closing.", headers={"Retry-After": "5"})
     if parts.streams.full:
+        parts.streams.refused += 1
         raise Problem(
             503,
             "too_many_streams",

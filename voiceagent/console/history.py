@@ -22,7 +22,7 @@ from voiceagent.console.parts import (
     loop_time,
 )
 from voiceagent.console.ports import ResponseView, TranscriptLine
-from voiceagent.console.problems import Problem, refused
+from voiceagent.console.problems import FLEET_ERRORS, Problem, refused
 from voiceagent.console.views import Json, line_data, plain, response_data
 from voiceagent.errors import RequestRefused
 from voiceagent.store import history
@@ -184,7 +184,7 @@ async def _not_kept(parts: Parts, call_id: str) -> Problem:
     """Return the 404; for a call that is known here, it says where it is to be found."""
     try:
         state = (await parts.directory.call(call_id)).state
-    except KeyError:
+    except (KeyError, *FLEET_ERRORS):
         words = f"The history has no call {call_id!r}."
         return Problem(404, "unknown_call", words, remedy="Search with GET /v1/history.")
     words = "has just ended and is being written" if state == "ended" else f"is live ({state})"

@@ -12,6 +12,7 @@ class Listeners:
     def __init__(self, most: int) -> None:
         self.most = most
         self.closed = False
+        self.refused = 0
         self._open: set[Listener] = set()
 
     def __len__(self) -> int:
@@ -23,6 +24,7 @@ class Listeners:
         if self.closed:
             raise Problem(503, "shutting_down", "This node is closing.", headers=again)
         if len(self._open) >= self.most:
+            self.refused += 1
             raise Problem(503, "too_many_listeners", f"{len(self)} listen already.", headers=again)
 
     def add(self, listener: Listener) -> None:

@@ -17,7 +17,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from voiceagent.console.auth import Visitor
 from voiceagent.console.parts import Parts, audit, ended, parts_of, visitor_of
 from voiceagent.console.ports_listen import Listener
-from voiceagent.console.problems import Problem, refused, unknown_call
+from voiceagent.console.problems import FLEET_ERRORS, Problem, not_reached, refused, unknown_call
 from voiceagent.console.views import plain
 from voiceagent.errors import CallEnded, RequestRefused
 
@@ -33,7 +33,7 @@ FRAME = 160
 FRAMES_PER_S = 100
 WINDOW_S = 5.0
 """Twice as many frames as there are in a second are taken, over so long."""
-STATUSES = {"not_answered": 409, "not_supported": 409, "too_many_listeners": 503}
+STATUSES = {"not_answered": 409, "not_supported": 409, "too_many_listeners": 503, "not_here": 409}
 
 
 @router.websocket("/v1/calls/{call_id}/listen")
@@ -71,6 +71,8 @@ async def _join(parts: Parts, visitor: Visitor, call_id: str) -> Listener:
         raise await ended(parts.directory, call_id, error) from None
     except KeyError:
         raise unknown_call(call_id) from None
+    except FLEET_ERRORS as error:
+        raise not_reached(error) from None
 
 
 async def _serve(websocket: WebSocket, parts: Parts, visitor: Visitor, listener: Listener) -> None:

@@ -74,6 +74,8 @@ class Streams:
         self.dropped = 0
         """Events thrown away because their reader was too slow."""
         self.closed = False
+        self.refused = 0
+        """Streams that were too many."""
         self.last: int | None = None
         """The number of the newest event that we saw."""
         self._snapshots = Snapshots(directory)

@@ -383,6 +383,8 @@ class CallModel(BaseModel):
     recording: RecordingState
     listeners: list[ListenerModel] = Field(description="Who hears this call now, in the order of coming.")
     taken_over_by: str = Field(description="Who speaks with the caller in the agent's place, or nobody.")
+    node: str = Field(description="Which node of the fleet has it.")
+    stale: bool = Field(description="The fleet's registry is away: this is how it stood before.")
     links: dict[str, str]
 
 
@@ -505,6 +507,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         422: "A part of the request is wrong; `field` names it",
         429: "Too fast, see Retry-After; or too many requests wait in this call, and `before` lists them",
         501: "Not installed here; `remedy` says how",
-        503: "Closing, or no place for one more",
+        503: "Closing, or no place for one more; or the call's node, or the fleet's registry, is away",
+        504: "The call's node did not do it in time, or did not answer: `code` tells them apart",
     }
     return {status: {"description": words[status], "content": content} for status in statuses}

@@ -46,7 +46,9 @@ class TimelineTurn(BaseModel):
     at: float = Field(description="When the caller stopped; the reply is heard `latency_ms` later.")
     response_id: str
     latency_ms: float
-    parts: dict[str, float] = Field(description="Milliseconds: transcript, flow, queue, model.")
+    parts: dict[str, float] = Field(
+        description="Milliseconds: commit, transcript, flow, queue, model, playout."
+    )
 
 
 class Latency(BaseModel):
@@ -75,7 +77,13 @@ class TimelineModel(BaseModel):
                             "at": 4.6,
                             "response_id": "resp_1",
                             "latency_ms": 612.0,
-                            "parts": {"transcript": 210.0, "flow": 4.0, "queue": 0.0, "model": 398.0},
+                            "parts": {
+                                "commit": 20.0,
+                                "flow": 194.0,
+                                "queue": 0.0,
+                                "model": 356.0,
+                                "playout": 42.0,
+                            },
                         }
                     ],
                     "latency": {"p50_ms": 612.0, "p95_ms": 612.0},

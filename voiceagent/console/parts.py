@@ -21,7 +21,7 @@ from voiceagent.console.listeners import Listeners
 from voiceagent.console.live import Streams
 from voiceagent.console.ports import CallView, Directory, Phones, Webhooks
 from voiceagent.console.ports_notify import OutgoingWebhooks
-from voiceagent.console.problems import Problem, call_ended, too_low, unknown_call
+from voiceagent.console.problems import FLEET_ERRORS, Problem, call_ended, too_low, unknown_call
 from voiceagent.console.rights import LEAST_ROLE, WEBSOCKET, Right, right_of_route
 from voiceagent.errors import CallEnded
 from voiceagent.store import Database, DatabaseDown
@@ -99,7 +99,7 @@ async def ended(directory: Directory, call_id: str, error: CallEnded) -> Problem
     outcome: Mapping[str, Any] | None
     try:
         outcome = (await directory.call(call_id)).outcome
-    except KeyError:
+    except (KeyError, *FLEET_ERRORS):
         outcome = None
     return call_ended(call_id, error, outcome)
 

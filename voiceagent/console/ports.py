@@ -86,6 +86,10 @@ class CallView:
     """Who listens: name, since (Unix time)."""
     taken_over_by: str = ""
     """Who speaks with the caller in the agent's place."""
+    node: str = ""
+    """Which node has it."""
+    stale: bool = False
+    """The fleet's registry is away: this is how the call stood before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +303,13 @@ class Directory(Protocol):
 
     def events(self, *, after: int | None = None) -> AsyncIterator[LiveEvent]:
         """Live events; with ``after``, first those kept since that id (at least the last 1000)."""
+        ...
+
+    async def cluster(self) -> Mapping[str, Any]:
+        """Return ``node`` (our name), ``shared``, ``stale`` and ``nodes``, this one first.
+
+        Each with name, epoch, seen_at and what it tells (:class:`voiceagent.cluster.ports.NodeFacts`).
+        """
         ...
 
     def trunks(self) -> Sequence[Mapping[str, Any]]:

@@ -13,9 +13,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Send
 
+from voiceagent.cluster.ports import AnswerLost, ClusterDown, CommandLate, NodeGone
 from voiceagent.console.rights import LEAST_ROLE, Right, Role
 from voiceagent.console.views import plain
-from voiceagent.errors import CallEnded, RequestRefused
+from voiceagent.errors import CallEnded, RequestRefused, VoiceAgentError
 
 TITLES = {
     "call_ended": "The call has ended",
@@ -88,6 +89,11 @@ TITLES = {
     "queue_full": "Too many requests wait in this call",
     "not_recording": "This call is not being recorded",
     "too_many": "There are enough of them",
+    "cluster_down": "The fleet's registry does not answer",
+    "node_gone": "The node that has the call does not answer",
+    "command_late": "The node that has the call did not take it in time",
+    "answer_lost": "It may have been done, or not",
+    "not_here": "Not from this node",
 }
 
 REMEDIES = {
@@ -123,6 +129,11 @@ REMEDIES = {
     "database_down": "Calls go on without it; `voiceagent doctor` says what is wrong.",
     "last_admin": "Make another admin first.",
     "queue_full": "Withdraw one of `before`, wait for one to end, or raise call.max_waiting.",
+    "cluster_down": "Nothing was done. Ask the node that has the call, or try again; its own calls go on.",
+    "node_gone": "Nothing was done. Within seconds its calls are given up as lost, unless it is back.",
+    "command_late": "Nothing was done, and will not be. Try again with the same Idempotency-Key.",
+    "answer_lost": "Look at the call, or repeat it with the same Idempotency-Key: it is done once.",
+    "not_here": "Open the console of the node that has the call; GET /v1/cluster has its address.",
     "not_recording": "Flows begin recordings; the call's `recording` tells its state.",
 }
 
@@ -199,8 +210,8 @@ def too_low(role: Role, needed: Right) -> Problem:
 
 
 def unknown_call(call_id: str) -> Problem:
-    """Return the 404 for a call that this node does not know."""
-    return Problem(404, "unknown_call", f"This node knows no call {call_id!r}.")
+    """Return the 404 for a call that no node knows."""
+    return Problem(404, "unknown_call", f"There is no call {call_id!r}, live or just ended.")
 
 
 def unknown_response(call_id: str, response_id: str) -> Problem:
@@ -233,6 +244,18 @@ def refused(error: RequestRefused, statuses: Mapping[str, int] = MappingProxyTyp
         errors=[{"field": error.field, "code": error.code, "detail": words}],
         headers=None if wait is None else {"Retry-After": str(max(1, round(wait)))},
     )
+
+
+FLEET_ERRORS = (ClusterDown, NodeGone, CommandLate, AnswerLost)
+"""What an order to another node may come to."""
+
+
+def not_reached(error: VoiceAgentError) -> Problem:
+    """Return the problem for one of :data:`FLEET_ERRORS`: 503 where nobody took it, 504 where it is over."""
+    if isinstance(error, ClusterDown | NodeGone):
+        wait = "5" if isinstance(error, ClusterDown) else "2"
+        return Problem(503, error.code, f"{error}.", headers={"Retry-After": wait})
+    return Problem(504, error.code, f"{error}.")
 
 
 def _field(location: Sequence[object]) -> str:
@@ -278,6 +301,12 @@ def install(app: FastAPI) -> None:
         )
         return Problem(error.status_code, code, str(error.detail), headers=error.headers).response()
 
+    async def fleet(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, VoiceAgentError)
+        return not_reached(error).response()
+
     app.add_exception_handler(Problem, problem)
+    for kind in FLEET_ERRORS:
+        app.add_exception_handler(kind, fleet)
     app.add_exception_handler(RequestValidationError, validation)
     app.add_exception_handler(HTTPException, http)

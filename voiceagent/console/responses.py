@@ -12,7 +12,7 @@ from fastapi import APIRouter, Header, Request
 from voiceagent.console.models import Accepted, ResponseList, ResponseModel, TriggerBody, problems
 from voiceagent.console.parts import AsciiJson, PartsIn, VisitorIn, audit, call_or_404, ended, limit
 from voiceagent.console.ports import Directory, Trigger
-from voiceagent.console.problems import Problem, refused, unknown_call, unknown_response
+from voiceagent.console.problems import FLEET_ERRORS, Problem, refused, unknown_call, unknown_response
 from voiceagent.console.views import plain, response_data
 from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.realtime.requests import RESERVED_KEYS, check_metadata
@@ -85,7 +85,7 @@ def check_text(field: str, text: str) -> None:
 @router.post(
     "/v1/calls/{call_id}/responses",
     status_code=202,
-    responses={202: {"model": Accepted}, **problems(401, 403, 404, 409, 422, 429)},
+    responses={202: {"model": Accepted}, **problems(401, 403, 404, 409, 422, 429, 503, 504)},
 )
 async def trigger(
     call_id: str,
@@ -141,7 +141,11 @@ async def _refused(directory: Directory, call_id: str, error: RequestRefused) ->
     problem = refused(error)
     if error.code == "queue_full":
         problem.status = 429
-        alive = [one for one in (await directory.call(call_id)).responses if one.outcome is None]
+        try:
+            known = (await directory.call(call_id)).responses
+        except (KeyError, *FLEET_ERRORS):
+            known = ()
+        alive = [one for one in known if one.outcome is None]
         alive.sort(key=lambda one: (one.state == "queued", one.origin != "safety"))
         problem.extra["before"] = [
             {"id": one.id, "origin": one.origin, "state": one.state, "reason": plain(one.reason)}
@@ -150,7 +154,9 @@ async def _refused(directory: Directory, call_id: str, error: RequestRefused) ->
     return problem
 
 
-@router.get("/v1/calls/{call_id}/responses", responses={200: {"model": ResponseList}, **problems(401, 404)})
+@router.get(
+    "/v1/calls/{call_id}/responses", responses={200: {"model": ResponseList}, **problems(401, 404, 503, 504)}
+)
 async def list_responses(call_id: str, parts: PartsIn) -> AsciiJson:
     """List the response requests of a call, oldest first, whoever asked for them."""
     view = await call_or_404(parts.directory, call_id)
@@ -159,7 +165,7 @@ async def list_responses(call_id: str, parts: PartsIn) -> AsciiJson:
 
 @router.get(
     "/v1/calls/{call_id}/responses/{response_id}",
-    responses={200: {"model": ResponseModel}, **problems(401, 404)},
+    responses={200: {"model": ResponseModel}, **problems(401, 404, 503, 504)},
 )
 async def show_response(call_id: str, response_id: str, parts: PartsIn) -> AsciiJson:
     """Show one request: its state, its reason and, once ended, its outcome."""
@@ -172,7 +178,7 @@ async def show_response(call_id: str, response_id: str, parts: PartsIn) -> Ascii
 
 @router.delete(
     "/v1/calls/{call_id}/responses/{response_id}",
-    responses={200: {"model": ResponseModel}, **problems(401, 403, 404, 409)},
+    responses={200: {"model": ResponseModel}, **problems(401, 403, 404, 409, 503, 504)},
 )
 async def withdraw(
     call_id: str, response_id: str, request: Request, parts: PartsIn, visitor: VisitorIn

@@ -84,6 +84,7 @@ RULES: tuple[tuple[str, str, Right], ...] = (
     ("GET", "/v1/flows", Right.VIEW),
     ("GET", "/v1/deliveries", Right.VIEW),
     ("GET", "/v1/alerts", Right.VIEW),
+    ("GET", "/v1/cluster", Right.VIEW),
     ("GET", "/v1/calls", Right.VIEW),
     ("GET", _CALL, Right.VIEW),
     ("GET", f"{_CALL}/timeline", Right.VIEW),

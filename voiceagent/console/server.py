@@ -43,7 +43,7 @@ class ConsoleServer:
         self._port = port
         self._nest = TaskNest("console")
         config = cast("Parts", app.state.parts).config
-        self._connections = Connections(
+        self.connections = Connections(
             config.max_connections, config.max_connections_of_one, proxies=config.trusted_proxies
         )
         self._server: _Server | None = None
@@ -58,8 +58,8 @@ class ConsoleServer:
         listener = await self._bind()
         config = uvicorn.Config(
             self.app,
-            http=_protocol(parts.config, self._connections),
-            ws=_socket(self._connections),
+            http=_protocol(parts.config, self.connections),
+            ws=_socket(self.connections),
             ws_max_size=WS_MESSAGE,
             ws_per_message_deflate=False,
             backlog=BACKLOG,

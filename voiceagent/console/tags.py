@@ -25,7 +25,7 @@ MOST = 32
 
 
 @router.post(
-    "/v1/calls/{call_id}/tags", responses={200: {"model": TagList}, **problems(401, 403, 404, 422, 503)}
+    "/v1/calls/{call_id}/tags", responses={200: {"model": TagList}, **problems(401, 403, 404, 422, 503, 504)}
 )
 async def tag(call_id: str, body: TagBody, request: Request, parts: PartsIn, visitor: VisitorIn) -> AsciiJson:
     """Put a tag on a call, live or ended. One that is there stays."""
@@ -52,7 +52,7 @@ async def tag(call_id: str, body: TagBody, request: Request, parts: PartsIn, vis
 
 
 @router.delete(
-    "/v1/calls/{call_id}/tags/{tag}", responses={200: {"model": TagList}, **problems(401, 403, 404, 503)}
+    "/v1/calls/{call_id}/tags/{tag}", responses={200: {"model": TagList}, **problems(401, 403, 404, 503, 504)}
 )
 async def untag(call_id: str, tag: str, request: Request, parts: PartsIn, visitor: VisitorIn) -> AsciiJson:
     """Take a tag off. One that is not there is no mistake."""

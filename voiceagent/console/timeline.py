@@ -13,7 +13,9 @@ from voiceagent.console.views import plain
 router = APIRouter(tags=["calls"])
 
 
-@router.get("/v1/calls/{call_id}/timeline", responses={200: {"model": TimelineModel}, **problems(401, 404)})
+@router.get(
+    "/v1/calls/{call_id}/timeline", responses={200: {"model": TimelineModel}, **problems(401, 404, 503, 504)}
+)
 async def show_timeline(call_id: str, parts: PartsIn) -> AsciiJson:
     """Show the time line of a call: live, just ended, or long ago as long as its journal is kept.
 

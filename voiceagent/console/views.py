@@ -105,6 +105,8 @@ def call_data(view: CallView) -> Json:
         "recording": plain(view.recording),
         "listeners": plain(view.listeners),
         "taken_over_by": plain(view.taken_over_by),
+        "node": plain(view.node),
+        "stale": view.stale,
         "links": {
             "self": f"/v1/calls/{view.id}",
             "responses": f"/v1/calls/{view.id}/responses",

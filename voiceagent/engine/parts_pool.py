@@ -14,6 +14,7 @@ from voiceagent.tasks import TaskNest
 from .config import EngineConfig
 from .fakes import CannedRecogniser, FakeParts, ToneVoice
 from .ports import Brain, Recogniser, Vad, Voice
+from .step_times import StepTimes, TimedBrain, TimedRecogniser, TimedVoice
 
 _log = logging.getLogger("voiceagent.engine")
 SPARE_VADS = 32
@@ -56,6 +57,7 @@ class PartsPool:
         self._config = config
         self._brain = brain
         self._given = parts
+        self.times = StepTimes()
         self._nest = TaskNest("engine-parts")
         self._spare: list[Vad] = []
         self._warming: asyncio.Task[ReadyParts] | None = None
@@ -84,7 +86,12 @@ class PartsPool:
         parts = self._given if self._given is not None else await asyncio.to_thread(load_parts, self._config)
         recogniser = CannedRecogniser(self._config.hear) if self._config.hear else parts.recogniser
         await asyncio.gather(recogniser.warm_up(), parts.voice.warm_up())
-        return ReadyParts(parts.vad_factory, recogniser, parts.voice, self._brain)
+        return ReadyParts(
+            parts.vad_factory,
+            TimedRecogniser(recogniser, self.times),
+            TimedVoice(parts.voice, self.times),
+            TimedBrain(self._brain, self.times),
+        )
 
     async def take_vad(self) -> Vad:
         """Return a fresh detector."""

@@ -32,6 +32,7 @@ from .parts_pool import Parts, PartsPool
 from .protocol_errors import Refusal
 from .protocol_session import WireSession
 from .session_state import SessionState
+from .step_times import StepTimes
 
 PATH = "/v1/realtime"
 LARGEST_FRAME = 24 * 1024 * 1024
@@ -58,6 +59,11 @@ class EngineServer:
         if config.hosted is not None:
             self.hosted = HostedDesk(config, config.hosted, self._pool, self._tokens, self._plan)
             self._door = Door(self.hosted.handle, self._nest)
+
+    @property
+    def times(self) -> StepTimes:
+        """How long the parts take."""
+        return self._pool.times
 
     async def start(self) -> None:
         """Open the port at once; the parts warm up meanwhile."""

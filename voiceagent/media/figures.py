@@ -28,17 +28,19 @@ class PortFigures:
 class Histogram:
     """Milliseconds in steps of 0.1 up to 100; a value beyond counts in the last step, ``max_ms`` is exact."""
 
-    __slots__ = ("_steps", "count", "max_ms")
+    __slots__ = ("_steps", "count", "max_ms", "sum_ms")
 
     def __init__(self) -> None:
         self._steps = [0] * 1001
         self.count = 0
         self.max_ms = 0.0
+        self.sum_ms = 0.0
 
     def add(self, ms: float) -> None:
         """Count one value; below zero counts as zero."""
         self._steps[0 if ms <= 0 else int(ms * 10) if ms < 100 else 1000] += 1
         self.count += 1
+        self.sum_ms += max(0.0, ms)
         if ms > self.max_ms:
             self.max_ms = ms
 
@@ -54,8 +56,13 @@ class Histogram:
                 return min(self.max_ms, (step + 1) / 10)
         return self.max_ms
 
+    def below(self, ms: float) -> int:
+        """How many values were below ``ms``, which is a whole step and at most 100."""
+        return sum(self._steps[: round(ms * 10)])
+
     def clear(self) -> None:
         """Forget all values."""
         self._steps = [0] * 1001
         self.count = 0
         self.max_ms = 0.0
+        self.sum_ms = 0.0

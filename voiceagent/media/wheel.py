@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable
 from typing import Literal, Protocol
 
+from voiceagent.log_context import nowhere
 from voiceagent.media.figures import Histogram
 
 FRAME_MS = 20
@@ -176,7 +177,7 @@ class MediaWheel:
         """Drive ``port`` from now on: its first slot is within the next 20 ms."""
         fd = port.fileno()
         if not self._ports:
-            self._start()
+            nowhere().run(self._start)
         self._ports[fd] = port
         self._poller.register(fd, 1)  # EPOLLIN
         self._turn = (

@@ -9,8 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 import weakref
-from collections.abc import Callable, Generator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Callable, MutableMapping
 from typing import Any, Literal, TextIO, cast
 
 import structlog
@@ -22,7 +21,7 @@ Format = Literal["json", "console"]
 LEVELS = ("debug", "info", "warning", "error", "critical")
 CHATTY = ("websockets", "httpx", "httpcore", "uvicorn", "asyncio", "picows")
 """Libraries that are told only from WARNING on, unless everything is at DEBUG."""
-_PLAIN_FIELDS = frozenset({"timestamp", "level", "logger"})
+_PLAIN_FIELDS = frozenset({"timestamp", "level", "logger", "node"})
 """Fields that we write ourselves."""
 _OURS = "_voiceagent_handler"
 
@@ -64,8 +63,25 @@ def redact_event(_logger: object, _method: str, event: MutableMapping[str, Any])
     return event
 
 
-def configure_logs(*, format: Format = "console", level: str = "info", stream: TextIO | None = None) -> None:  # noqa: A002
+def _standing(node: str) -> Callable[..., MutableMapping[str, Any]]:
+    def add(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event["node"] = node
+        return event
+
+    return add
+
+
+def configure_logs(
+    *,
+    format: Format = "console",  # noqa: A002
+    level: str = "info",
+    stream: TextIO | None = None,
+    node: str = "",
+) -> None:
     """Send all logs of this process to ``stream`` (standard error when None). May be called again.
+
+    ``node`` stands on every line. What a line is about (call, response, trace) is bound by
+    :func:`voiceagent.log_context.about`.
 
     Raises :class:`~voiceagent.errors.ConfigError` naming ``log.level`` or ``log.format``.
     """
@@ -76,6 +92,7 @@ def configure_logs(*, format: Format = "console", level: str = "info", stream: T
     out = sys.stderr if stream is None else stream
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        *([_standing(node)] if node else []),
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -112,11 +129,3 @@ def configure_logs(*, format: Format = "console", level: str = "info", stream: T
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-
-
-@contextmanager
-def about(*, call_id: str | None = None, response_id: str | None = None) -> Generator[None]:
-    """Put the call's (and the response's) id on every line logged within, here and in tasks started here."""
-    found = {"call_id": call_id, "response_id": response_id}
-    with structlog.contextvars.bound_contextvars(**{key: value for key, value in found.items() if value}):
-        yield

@@ -1,16 +1,22 @@
-"""Metrics: every name in one place, in a registry of our own.
+"""What feeds the metrics. Their names are in :mod:`voiceagent.observe.metric_names`.
 
-Labels are from small closed sets; a value outside its set counts as ``other``, so nothing that a caller or a
-provider says can grow the number of series. No call id, number or text is ever a label.
+A label's value outside its set counts as ``other``, so nothing that a caller or a provider says can grow the
+number of series.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
+from voiceagent.media.figures import Histogram as Lateness
+from voiceagent.observe.limits import LIMIT_OF
+from voiceagent.observe.metric_names import SECONDS_LATE, WHEEL_LATENESS, Names
 from voiceagent.realtime.requests import Origin, OutcomeKind
 
 OTHER = "other"
@@ -18,12 +24,6 @@ ORIGINS = frozenset(origin.value for origin in Origin)
 OUTCOMES = frozenset(kind.value for kind in OutcomeKind)
 MAX_CODES = 64
 """Most values that one label without a fixed set takes; later ones count as ``other``."""
-
-SECONDS_TO_SPEECH = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
-SECONDS_OF_DEAD_AIR = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
-SECONDS_TO_SILENCE = (0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.3, 0.5, 1.0)
-SECONDS_LATE = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.1, 0.5)
-
 
 _is_code = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch
 
@@ -44,174 +44,62 @@ class _Codes:
         return value
 
 
-class Metrics:
+class _Wheel(Collector):
+    """Every tick of the wheel as a histogram; the wheel counts them itself, 500 a second."""
+
+    def __init__(self) -> None:
+        self.lateness: Callable[[], Lateness | None] = lambda: None
+
+    def describe(self) -> Iterator[Metric]:
+        yield HistogramMetricFamily(WHEEL_LATENESS, "")
+
+    def collect(self) -> Iterator[Metric]:
+        counted = self.lateness()
+        if counted is None:
+            counted = Lateness()
+        buckets = [(str(edge), float(counted.below(edge * 1000))) for edge in SECONDS_LATE if edge <= 0.1]
+        buckets.append(("+Inf", float(counted.count)))
+        text = "How late each tick of the 20 ms wheel came: the pacing."
+        yield HistogramMetricFamily(WHEEL_LATENESS, text, buckets, counted.sum_ms / 1000)
+
+
+class Metrics(Names):
     """The figures of one node. Methods are cheap and never fail; times are seconds."""
 
-    def __init__(self, *, version: str = "", registry: CollectorRegistry | None = None) -> None:
-        self.registry = registry if registry is not None else CollectorRegistry()
-        own = self.registry
+    def __init__(
+        self,
+        *,
+        version: str = "",
+        registry: CollectorRegistry | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(registry if registry is not None else CollectorRegistry())
         self._codes: dict[str, _Codes] = {}
-
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"voiceagent_{name}", text, labels, registry=own)
-
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(f"voiceagent_{name}", text, labels, registry=own)
-
-        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-            return Histogram(f"voiceagent_{name}", text, labels, buckets=buckets, registry=own)
-
-        # ── calls ────────────────────────────────────────────────────────────────────────────────
-        self._calls_active = gauge("calls_active", "Calls that have not ended.")
-        self._calls = counter("calls", "Calls that ended, by outcome.", "outcome")
-        self._call_seconds = histogram(
-            "call_duration_seconds", "From offer to end.", (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600)
-        )
-        self._queue_waiting = gauge("queue_waiting", "Callers that wait in a queue for a person.", "queue")
-        self._recordings = counter(
-            "recordings", "Recordings of calls: started, finished, failed (the disk: look at it).", "what"
-        )
-        self._flow_failed = counter("flow_failed", "Flows that raised, by flow.", "flow")
-        # ── responses ────────────────────────────────────────────────────────────────────────────
-        self._responses = counter(
-            "responses", "Response requests that ended, by origin and outcome.", "origin", "outcome"
-        )
-        self._queue_full = counter(
-            "response_queue_full", "Operators' requests refused because call.max_waiting of them waited."
-        )
-        self._queue = gauge("response_queue_depth", "Response requests that wait, over all calls.")
-        self._to_speech = histogram(
-            "response_to_speech_seconds",
-            "From a request's submission to its first audible sample.",
-            SECONDS_TO_SPEECH,
-            "origin",
-        )
-        self._turn = histogram(
-            "turn_latency_seconds",
-            "From the caller's last word to the agent's first sample.",
-            SECONDS_TO_SPEECH,
-        )
-        self._barge_ins = counter("barge_in", "Times that a caller spoke over the agent and cut it.")
-        self._barge_in_stop = histogram(
-            "barge_in_stop_seconds", "From noticing the caller to the agent's silence.", SECONDS_TO_SILENCE
-        )
-        self._dead_air = histogram(
-            "dead_air_seconds",
-            "Longest silence of each call while it was our turn to speak.",
-            SECONDS_OF_DEAD_AIR,
-        )
-        self._overlaps = counter("overlap_prevented", "Creates held back because a response was alive.")
-        self._notices = counter("sequencer_notices", "Decisions of the sequencer, by code.", "code")
-        # ── telephony ────────────────────────────────────────────────────────────────────────────
-        self._sip_drops = counter("sip_dropped", "SIP messages dropped, by why.", "why")
-        self._sip_retransmissions = counter("sip_retransmissions", "SIP messages sent again.", "kind")
-        self._sip_connections = gauge("sip_connections", "SIP connections over TCP and TLS.")
-        self._sip_connection_events = counter(
-            "sip_connection_events", "SIP connections opened, accepted, refused and closed, by why.", "what"
-        )
-        self._sip_socket_errors = counter("sip_socket_errors", "Errors of SIP sockets, by kind.", "kind")
-        self._trunk_up = gauge("trunk_up", "1 unless registration or keep-alive says otherwise.", "trunk")
-        self._trunk_calls = gauge("trunk_calls", "Live calls, both ways.", "trunk")
-        self._trunk_states = counter(
-            "trunk_states", "Changes of registration and keep-alive.", "trunk", "part", "state"
-        )
-        self._trunk_judged = counter(
-            "trunk_judged",
-            "Requests out of dialogs, by what the trunk's rules made of them: passed, challenged, "
-            "auth_failed, held, or the rule that refused (method, number, rate, max_calls).",
-            "trunk",
-            "what",
-        )
-        self._rtp_received = counter("rtp_packets_received", "RTP packets taken.")
-        self._rtp_sent = counter("rtp_packets_sent", "RTP packets sent.")
-        self._rtp_lost = counter("rtp_packets_lost", "RTP packets that never came.")
-        self._rtp_late = counter("audio_late_frames", "Audio frames that came too late to be used.")
-        self._rtp_foreign = counter(
-            "rtp_packets_foreign", "RTP packets from a source that is not the call's."
-        )
-        self._quality = {
-            "mos": histogram(
-                "call_mos",
-                "How good the caller's voice arrived, estimated by the E-model, of each call.",
-                (1.5, 2.0, 2.5, 3.0, 3.3, 3.6, 3.8, 4.0, 4.1, 4.2, 4.3, 4.4),
-            ),
-            "jitter_ms": histogram(
-                "call_jitter_seconds",
-                "Jitter of the caller's RTP (RFC 3550) at the end of each call.",
-                SECONDS_LATE,
-            ),
-            "loss_percent": histogram(
-                "call_loss_ratio",
-                "Share of each call's packets that the network lost, towards us.",
-                (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
-            ),
-            "remote_loss_percent": histogram(
-                "call_remote_loss_ratio",
-                "Share of our packets that the other side says it lost, of each call.",
-                (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
-            ),
-            "round_trip_ms": histogram(
-                "call_round_trip_seconds",
-                "Round trip by RTCP at the end of each call.",
-                (0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0),
-            ),
-        }
-        self._srtp_refused = counter(
-            "srtp_packets_refused", "SRTP packets that were forged, replayed or broken."
-        )
-        self._wheel = histogram("wheel_lateness_seconds", "How late the 20 ms wheel turned.", SECONDS_LATE)
-        # ── hosted calls ─────────────────────────────────────────────────────────────────────────
-        self._webhooks = counter("webhooks", "Webhooks of the provider, by what became of them.", "outcome")
-        self._accept = histogram(
-            "webhook_accept_seconds", "From a verified call offer to its accept.", SECONDS_TO_SILENCE
-        )
-        # ── the node ─────────────────────────────────────────────────────────────────────────────
-        self._loop_lag = histogram("event_loop_lag_seconds", "How late the event loop woke us.", SECONDS_LATE)
-        self._lag = gauge("loop_lag_seconds", "Longest lateness of the event loop in the last second.")
-        self._overloaded = gauge("overloaded", "1 while new calls are refused because the event loop lags.")
-        self._provider_up = gauge("provider_up", "1 while the provider can be reached.", "provider")
-        self._provider_errors = counter("provider_errors", "Errors the provider sent, by code.", "code")
-        self._engine_busy = gauge("engine_busy_workers", "Workers of the embedded provider at work.")
-        self._engine_seconds = histogram(
-            "engine_step_seconds", "Time of one step of the embedded provider.", SECONDS_TO_SPEECH, "step"
-        )
-        self._flows_reloads = counter(
-            "flows_reloads", "Reloads of the flows, by what became of them: done, refused.", "result"
-        )
-        self._flows_version = gauge("flows_version", "Version of the flows in force; rises with each reload.")
-        self._deliveries = counter(
-            "webhook_deliveries",
-            "Attempts to deliver outgoing webhooks: delivered, failed, dead (the last one), gone (410), and "
-            "dropped (events that found no place while the database was away).",
-            "endpoint",
-            "result",
-        )
-        self._alerts = gauge("alerts", "Alerts that last, by kind.", "kind")
-        self._backlog = gauge("webhook_backlog", "Outgoing webhooks that wait.")
-        self._draining = gauge("draining", "1 while no new calls are taken.")
-        self._limit = gauge("limit", "Configured limits.", "name")
-        self._limit_reached = counter("limit_reached", "Times that a limit turned something away.", "name")
-        self._cluster_up = gauge(
-            "cluster_up", "1 while the fleet's registry answers; always 1 without a fleet."
-        )
-        self._cluster_nodes = gauge("cluster_nodes", "Nodes of the fleet that live, as this one sees it.")
-        self._cluster_commands = counter(
-            "cluster_commands",
-            "Orders of this node to the node that has a call: done, late, gone, down, lost (no answer).",
-            "op",
-            "result",
-        )
-        self._streams = gauge("console_streams", "Live streams of the console that are open.")
-        gauge("build_info", "Always 1; the label tells the version.", "version").labels(
-            version or "unknown"
-        ).set(1)
+        self._clock = clock
+        self._drains_since: float | None = None
+        self._wheel = _Wheel()
+        self.registry.register(self._wheel)
+        self._build.labels(version or "unknown").set(1)
+        self.watch("drain_seconds", self._drained_s)
         for origin in sorted(ORIGINS):
             self._to_speech.labels(origin)
 
     # ── calls ────────────────────────────────────────────────────────────────────────────────────
-    def call_started(self) -> None:
-        """A call was offered."""
+    def call_started(self, direction: str = "inbound") -> None:
+        """A call was offered and taken in, or placed."""
         self._calls_active.inc()
+        self._calls_offered.labels(_direction(direction)).inc()
+
+    def call_answered(self, direction: str, seconds: float) -> None:
+        """A call was answered so long after it began."""
+        self._call_setup.labels(_direction(direction)).observe(seconds)
+
+    def call_refused(self, code: str) -> None:
+        """A call was not taken, or not placed; ``code`` says why. Where that is a limit, the limit counts."""
+        self._calls_refused.labels(self._code("refused", code)).inc()
+        limit = LIMIT_OF.get(code)
+        if limit is not None:
+            self.limit_reached(limit)
 
     def call_ended(self, outcome: str, duration_s: float | None = None) -> None:
         """A call that was started has ended."""
@@ -223,6 +111,20 @@ class Metrics:
     def queue_waiting(self, queue: str, count: int) -> None:
         """So many callers wait in a queue."""
         self._queue_waiting.labels(self._code("queue", queue)).set(count)
+
+    def first_words(self, seconds: float) -> None:
+        """The agent was heard for the first time, so long after the call's answer."""
+        self._first_words.observe(seconds)
+
+    def tool_ended(self, name: str, ok: bool, seconds: float) -> None:
+        """A tool has returned, or failed."""
+        outcome = "done" if ok else "failed"
+        self._tools.labels(self._code("tool", name), outcome).inc()
+        self._tool_seconds.labels(outcome).observe(max(0.0, seconds))
+
+    def line_played(self, line: str) -> None:
+        """The caller heard a recorded line instead of the agent."""
+        self._lines.labels(self._code("line", line)).inc()
 
     def recording(self, what: str) -> None:
         """A recording was started, finished, or failed."""
@@ -252,16 +154,21 @@ class Metrics:
     def queue_full(self) -> None:
         """An operator's request found no place in its call's queue."""
         self._queue_full.inc()
+        self.limit_reached("call.max_waiting")
 
-    def turn_answered(self, seconds: float) -> None:
-        """The caller got an answer ``seconds`` after the end of speech."""
+    def turn_answered(self, seconds: float, parts: Mapping[str, float]) -> None:
+        """The caller got an answer ``seconds`` after the end of speech; ``parts`` say where they went."""
         self._turn.observe(seconds)
+        for part, took in parts.items():
+            self._turn_parts.labels(self._code("part", part)).observe(max(0.0, took))
 
-    def barged_in(self, stop_s: float | None = None) -> None:
-        """The caller cut the agent; ``stop_s`` is how long the agent went on."""
+    def barged_in(self) -> None:
+        """The caller cut the agent."""
         self._barge_ins.inc()
-        if stop_s is not None:
-            self._barge_in_stop.observe(stop_s)
+
+    def fell_silent(self, seconds: float) -> None:
+        """The agent was heard for so long after the caller had been noticed."""
+        self._barge_in_stop.observe(max(0.0, seconds))
 
     def dead_air(self, seconds: float) -> None:
         """A call has ended; ``seconds`` is its longest silence while it was our turn."""
@@ -313,6 +220,9 @@ class Metrics:
         """A request met the rules of a trunk; without a name none was proven."""
         label = self._code("trunk", name or "none")
         self._trunk_judged.labels(label, self._code("trunk_judged", what)).inc()
+        limit = {"max_calls": "max_calls", "rate": "calls_per_second"}.get(what)
+        if limit is not None:
+            self.limit_reached(f"trunks.{name}.{limit}")
 
     def rtp(
         self, *, received: int = 0, sent: int = 0, lost: int = 0, late: int = 0, foreign: int = 0
@@ -332,10 +242,11 @@ class Metrics:
                 scale = 0.001 if name.endswith("_ms") else 0.01 if name.endswith("_percent") else 1.0
                 metric.observe(value * scale)
         self._srtp_refused.inc(max(0.0, details.get("srtp_refused", 0.0)))
+        self._rtp_skipped.inc(max(0.0, details.get("skipped_frames", 0.0)))
 
-    def wheel_turned(self, late_s: float) -> None:
-        """The 20 ms wheel turned ``late_s`` after its time."""
-        self._wheel.observe(max(0.0, late_s))
+    def watch_wheel(self, lateness: Callable[[], Lateness | None]) -> None:
+        """Ask ``lateness`` for the wheel's own count (ms) at every scrape."""
+        self._wheel.lateness = lateness
 
     # ── the node ─────────────────────────────────────────────────────────────────────────────────
     def webhook(self, outcome: str) -> None:
@@ -387,17 +298,33 @@ class Metrics:
         """The provider sent an error."""
         self._provider_errors.labels(self._code("provider_error", code or OTHER)).inc()
 
-    def engine_busy(self, workers: int) -> None:
-        """So many workers of the embedded provider are at work."""
-        self._engine_busy.set(workers)
+    def provider_connected(self, outcome: str, seconds: float) -> None:
+        """An attempt to open a session was done, failed, or was late."""
+        self._provider_connect.labels(self._code("connect", outcome)).observe(max(0.0, seconds))
+
+    def provider_tokens(self, counts: Mapping[str, int]) -> None:
+        """A response took so many tokens of each kind."""
+        for kind, count in counts.items():
+            self._provider_tokens.labels(self._code("tokens", kind)).inc(max(0, count))
+
+    def provider_recovery(self, what: str) -> None:
+        """A session that was lost within a call: started, restored, failed, handover."""
+        self._recoveries.labels(self._code("recovery", what)).inc()
 
     def engine_step(self, step: str, seconds: float) -> None:
-        """One step (listening, thinking, speaking …) of the embedded provider took ``seconds``."""
+        """One step (listen, think, speak) of the embedded provider took ``seconds``."""
         self._engine_seconds.labels(self._code("engine", step)).observe(seconds)
 
     def draining(self, on: bool) -> None:
         """Whether new calls are turned away because the node is going."""
         self._draining.set(1 if on else 0)
+        if not on:
+            self._drains_since = None
+        elif self._drains_since is None:
+            self._drains_since = self._clock()
+
+    def _drained_s(self) -> float:
+        return 0.0 if self._drains_since is None else self._clock() - self._drains_since
 
     def flows_version(self, version: int) -> None:
         """Flows of this version are in force."""
@@ -412,13 +339,25 @@ class Metrics:
         """A configured limit."""
         self._limit.labels(self._code("limit", name)).set(value)
 
-    def limit_reached(self, name: str) -> None:
-        """A limit turned something away."""
-        self._limit_reached.labels(self._code("limit", name)).inc()
+    def limit_reached(self, name: str, times: int = 1) -> None:
+        """A limit, named by its setting, turned something away or ended it."""
+        self._limit_reached.labels(self._code("limit", name)).inc(max(0, times))
 
-    def watch_streams(self, count: Callable[[], int]) -> None:
-        """Ask ``count`` for the console's open streams at every scrape."""
-        self._streams.set_function(lambda: float(count()))
+    def journal_dropped(self, entries: int) -> None:
+        """So many more journal entries were lost."""
+        self._journal_dropped.inc(max(0, entries))
+
+    def recording_dropped(self, seconds: float) -> None:
+        """A recording lost so much of its audio."""
+        self._recordings_dropped.inc(max(0.0, seconds))
+
+    def database_failed(self, times: int) -> None:
+        """The database could not do so many more pieces of work."""
+        self._database_errors.inc(max(0, times))
+
+    def archive_dropped(self, calls: int) -> None:
+        """So many more ended calls found no place while the database was away."""
+        self._archive_dropped.inc(max(0, calls))
 
     def render(self) -> str:
         """Return everything in Prometheus' text format."""
@@ -430,3 +369,7 @@ class Metrics:
 
 def _of(known: frozenset[str], value: str) -> str:
     return value if value in known else OTHER
+
+
+def _direction(value: str) -> str:
+    return value if value in ("inbound", "outbound") else OTHER

@@ -134,6 +134,11 @@ class JournalWriter:
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """Entries that are not written yet."""
+        return self._queue.qsize()
+
     def open(self, name: str, *, monotonic: Callable[[], float] = time.monotonic) -> Journal:
         """Return the journal that writes ``<folder>/<name>.jsonl``; ``monotonic`` gives its ``t``."""
         journal = Journal(self.folder / f"{name}.jsonl", self, monotonic=monotonic)

@@ -161,6 +161,11 @@ class RecordingWriter:
         self._closing: deque[_Open] = deque()
         self._thread: threading.Thread | None = None
 
+    @property
+    def waiting(self) -> int:
+        """Pieces that are not written yet."""
+        return self._queue.qsize()
+
     def start(self, file: str, law: g711.Law, told: Callable[[RecordingNews], None]) -> RecordingSink:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="recording-writer", daemon=True)

@@ -28,9 +28,11 @@ NOT_COMPARED = frozenset(
         "operator.dial",
         "operator.phone",
         "operator.tag",
+        "provider.usage",
     }
 )
-"""Written by whoever took an operator's wish, beside the call: the wish itself is an input."""
+"""Written by whoever took an operator's wish, beside the call: the wish itself is an input. And what the
+provider tells of its work: no decision, and older journals do not have it."""
 
 
 class NotReplayable(VoiceAgentError):

@@ -22,7 +22,7 @@ from typing import Any
 
 from voiceagent.replay.marks import Marks
 from voiceagent.replay.spans import Span, Spans
-from voiceagent.replay.turns import Turns
+from voiceagent.replay.turns import Turn, Turns
 
 TURNS_KEPT = 500
 REQUESTS_OPEN = 256
@@ -83,13 +83,14 @@ class Timeline:
         self._requests: dict[str, _Request] = {}
         self._last = 0.0
         self._ended = False
-        self.answered: Callable[[float], None] = lambda latency_s: None
-        """Called when a turn is answered, with how long the caller waited."""
+        self.answered: Callable[[Turn], None] = lambda turn: None
+        """Called when a turn is answered: how long the caller waited, and where the time went."""
         self.steps: Mapping[str, Callable[[object, float], None]] = {
             "Submitted": self._submitted,
             "SendCreate": self._created,
             "Progressed": self._progressed,
             "Settled": self._settled,
+            "InputCommitted": lambda body, t: self._turns.committed(t),
             "OutputStarted": self._output,
             "ResponseDone": self._done,
             "PlaybackStarted": self._playing,
@@ -205,7 +206,7 @@ class Timeline:
             created = request.asked if request.created is None else request.created
             turn = self._turns.reply(t, request.response, request.asked, created)
             if turn is not None:
-                self.answered(turn.latency_s)
+                self.answered(turn)
 
     def _settled(self, body: object, t: float) -> None:
         self._requests.pop(_of(body, "request_id"), None)
@@ -213,6 +214,7 @@ class Timeline:
     # ── replies: what was made, what was heard ──────────────────────────────────────────────────
     def _output(self, body: object, t: float) -> None:
         if _field(body, "audible") is not False:
+            self._turns.sound(t)
             self._reply(_of(body, "response_id"), t)
 
     def _reply(self, response: str, t: float) -> _Reply:

@@ -69,6 +69,8 @@ class Turns:
         self.ended: deque[Turn] = deque(maxlen=keep)
         self._open: Turn | None = None
         self._said: float | None = None
+        self._committed: float | None = None
+        self._sound: float | None = None
 
     def begun(self) -> None:
         """The caller speaks, or is put on hold: no reply is awaited now."""
@@ -76,11 +78,19 @@ class Turns:
 
     def stopped(self, t: float) -> None:
         """The caller stopped: the wait begins."""
-        self._open, self._said = Turn(t), None
+        self._open, self._said, self._committed = Turn(t), None, None
+
+    def committed(self, t: float) -> None:
+        """The provider has taken the turn's sound in."""
+        self._committed = t if self._committed is None else self._committed
 
     def said(self, t: float) -> None:
         """The words of the turn are known."""
         self._said = t if self._said is None else self._said
+
+    def sound(self, t: float) -> None:
+        """The first sound of a reply has come from the model."""
+        self._sound = t
 
     def reply(self, t: float, name: str, submitted: float, created: float) -> Turn | None:
         """A reply is heard: return the turn that it answers, None where it answers none."""
@@ -89,9 +99,15 @@ class Turns:
             return None
         turn.heard, turn.request = t, name
         points = [("", turn.stopped)]
+        if self._committed is not None and self._committed <= submitted:
+            points.append(("commit", self._committed))
         if self._said is not None and self._said <= submitted:
             points.append(("transcript", self._said))
-        points += [("flow", submitted), ("queue", created), ("model", t)]
+        points += [("flow", submitted), ("queue", created)]
+        if self._sound is not None and created <= self._sound <= t:
+            points += [("model", self._sound), ("playout", t)]
+        else:
+            points.append(("model", t))
         reached = turn.stopped
         for (_, _), (part, at) in pairwise(points):
             turn.parts[part] = max(at - reached, 0.0)
@@ -133,6 +149,10 @@ class Line:
             case "sequencer", "PlaybackEnded":
                 self._playing.discard(str(body.get("response_id")))
                 self._quiet(t)
+            case "sequencer", "InputCommitted":
+                self._turns.committed(t)
+            case "sequencer", "OutputStarted" if body.get("audible") is not False:
+                self._turns.sound(t)
             case "sequencer", "Submitted" | "SendCreate":
                 self._turn_to(True, t)
             case "sequencer", "Settled":

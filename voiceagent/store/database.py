@@ -42,6 +42,8 @@ class Database:
         self.url = url
         self.down = ""
         """Why the last piece of work failed; empty while all is well."""
+        self.failures = 0
+        """Pieces of work that failed so."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="voiceagent-database")
         self._engine: Engine | None = None
 
@@ -85,6 +87,7 @@ class Database:
             raise
         except DBAPIError as error:
             self.down = _short(error)
+            self.failures += 1
             raise DatabaseDown(f"the database cannot be used: {self.down}") from error
         self.down = ""
         return result

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from voiceagent.errors import SipError
+from voiceagent.log_context import nowhere
 from voiceagent.sip.address import Address, Transport
 from voiceagent.sip.net.srv import Dice, Hop, Naptr, Srv, address_of_hop, choose_naptr, order_srv, plan
 from voiceagent.sip.syntax.uri import SipUri, is_ip
@@ -175,7 +176,7 @@ class Resolver:
         task = self._asking.get(key)
         if task is None:
             task = asyncio.get_running_loop().create_task(
-                self._question(key), name=f"sip-dns/{key[1]} {key[0]}"
+                self._question(key), name=f"sip-dns/{key[1]} {key[0]}", context=nowhere()
             )
             self._asking[key] = task
             task.add_done_callback(lambda done: self._asked(key, done))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from voiceagent.errors import ConfigError
+from voiceagent.log_context import nowhere
 from voiceagent.sip.address import Address, Transport
 from voiceagent.sip.limits import StreamLimits
 from voiceagent.sip.net.framing import Broken
@@ -97,7 +98,7 @@ class Streams:
         self._limits = limits
         self._tls = tls
         self._spread = spread
-        self._nest = TaskNest("sip-streams")
+        self._nest = TaskNest("sip-streams", nowhere())
         self._listeners: list[_Listener] = []
         self._client: ssl.SSLContext | None = None
         self._flows = 0

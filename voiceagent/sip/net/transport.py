@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from voiceagent.errors import ConfigError
 from voiceagent.ids import Tokens, random_token
+from voiceagent.log_context import nowhere
 from voiceagent.sip.address import Address, Transport
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import SendDatagram, SipEffect, SipEvent
@@ -368,7 +369,7 @@ class SipTransport:
                 return  # an early wake is harmless, and cheaper than setting the timer anew
             timer.cancel()
         self._timer_due = due  # not timer.when(): uvloop gives a plain handle for what is due already
-        self._timer = loop.call_at(due, self._wake)
+        self._timer = loop.call_at(due, self._wake, context=nowhere())
 
     def _wake(self) -> None:
         self._timer = None

@@ -1,0 +1,50 @@
+"""Nodes of a fleet in memory, each with its calls and its console."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from fastapi import FastAPI
+
+from tests.console.fake_directory import FakeDirectory, a_call
+from tests.console.kit import an_app
+from tests.kit.fleet import FakeFleet, FakeNode
+from voiceagent.app.fleet import FleetDirectory
+from voiceagent.app.fleet_news import FleetNews
+from voiceagent.app.fleet_orders import obey
+from voiceagent.cluster.ports import NodeFacts
+from voiceagent.console.ports import CallView
+from voiceagent.ids import counted_tokens
+
+
+class Member:
+    """One node: its own calls are ``local``, what its console asks is ``directory``."""
+
+    def __init__(self, fleet: FakeFleet, name: str, **settings: Any) -> None:
+        self.name = name
+        self.local = FakeDirectory()
+        self.cluster: FakeNode = fleet.node(name)
+        local = cast("Any", self.local)
+        self.directory = FleetDirectory(
+            local, self.cluster, tokens=counted_tokens(name), wall=lambda: 1_700_000_100.0
+        )
+        self.app: FastAPI = an_app(self.directory, **settings)
+        self._news = FleetNews(self.cluster, asyncio.get_running_loop())
+
+    async def join(self) -> None:
+        facts = NodeFacts(calls=len(self.local.calls()), max_calls=10, console=f"http://{self.name}:1")
+        await self.cluster.join(lambda: facts, lambda command: obey(cast("Any", self.local), command))
+        self.local.listeners.append(self._news.on_event)
+
+    def call(self, call_id: str, **fields: Any) -> CallView:
+        """Have a call."""
+        return self.local.put_call(a_call(call_id, node=self.name, **fields))
+
+
+async def members(fleet: FakeFleet, *names: str, **settings: Any) -> list[Member]:
+    """Return nodes that have joined."""
+    made = [Member(fleet, name, **settings) for name in names]
+    for one in made:
+        await one.join()
+    return made

@@ -1,0 +1,139 @@
+"""Orders to the node that has a call: sent by whichever node the operator has asked, done by the owner.
+
+The owner runs the very method that an order of its own console runs, so that idempotency keys, refusals and
+the journal are the same wherever the order was given.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from voiceagent.app.directory import NodeDirectory
+from voiceagent.app.fleet_wire import CARRIED, error_data, error_of, made
+from voiceagent.cluster.ports import Cluster, Command, NodeGone
+from voiceagent.console.ports import Act, Trigger
+from voiceagent.console.views import call_detail, plain, response_data
+from voiceagent.errors import RequestRefused
+from voiceagent.ids import Tokens
+
+KNOWN_MOST = 10_000
+"""Calls whose node is remembered: an operator who repeats an order after the end must find it again."""
+
+
+async def obey(local: NodeDirectory, command: Command) -> dict[str, Any]:
+    """Do an order here. Returns ``{"done": …}``, or what was refused."""
+    try:
+        return {"done": await _done(local, command)}
+    except CARRIED as error:
+        return error_data(error)
+
+
+async def _done(local: NodeDirectory, command: Command) -> Any:
+    call_id, args, key, who = command.call_id, command.args, command.idempotency_key, command.actor
+    match command.op:
+        case "has":
+            return local.has(call_id)
+        case "call":
+            return call_detail(local.call(call_id))
+        case "timeline":
+            return plain(await local.timeline(call_id))
+        case "trigger":
+            wish = made(Trigger, args)
+            return response_data(local.trigger(call_id, wish, idempotency_key=key, operator=who))
+        case "response":
+            return response_data(local.response(call_id, str(args["response_id"])))
+        case "withdraw":
+            return response_data(local.withdraw(call_id, str(args["response_id"]), operator=who))
+        case "hang_up":
+            return call_detail(await local.hang_up(call_id, operator=who))
+        case "act":
+            return call_detail(await local.act(call_id, made(Act, args), idempotency_key=key, operator=who))
+        case "tagged":
+            return local.tagged(call_id, [str(tag) for tag in args["tags"]], operator=who)
+        case _:
+            words = f"{command.op} is not known to the node that has the call: it runs another version"
+            raise RequestRefused("call", words, code="not_supported")
+
+
+class Orders:
+    """Sends orders to other nodes."""
+
+    def __init__(self, cluster: Cluster, tokens: Tokens, *, within_s: float) -> None:
+        self._cluster = cluster
+        self._tokens = tokens
+        self._within_s = within_s
+        self._nodes: OrderedDict[str, str] = OrderedDict()
+
+    def saw(self, call_id: str, node: str) -> None:
+        """Remember which node has, or had, a call."""
+        self._nodes[call_id] = node
+        self._nodes.move_to_end(call_id)
+        if len(self._nodes) > KNOWN_MOST:
+            self._nodes.popitem(last=False)
+
+    async def node_of(self, call_id: str) -> str:
+        """Return which node knows a call, live or ended. Raises KeyError, and ClusterDown.
+
+        Live calls stand in the registry. Of one that has ended, only the node knows that had it.
+        """
+        known = self._nodes.get(call_id)
+        if known is not None:
+            return known
+        entry = await self._cluster.owner(call_id)
+        if entry is not None:
+            if entry.node == self._cluster.name:
+                raise KeyError(call_id)  # of an earlier run of ours, or it has just ended
+            self.saw(call_id, entry.node)
+            return entry.node
+        for view in await self._cluster.nodes():
+            if view.name == self._cluster.name:
+                continue
+            try:
+                here = await self._send(view.name, Command(id="", op="has", call_id=call_id))
+            except NodeGone:
+                continue
+            if here:
+                self.saw(call_id, view.name)
+                return view.name
+        raise KeyError(call_id)
+
+    async def give(
+        self,
+        op: str,
+        call_id: str,
+        args: Mapping[str, Any] | Trigger | Act | None = None,
+        *,
+        actor: str = "",
+        key: str | None = None,
+        read: Callable[[Any, str], Any] = lambda done, node: done,
+    ) -> Any:
+        """Have the node that knows a call do it; returns what ``read`` makes of its answer and its name.
+
+        Raises what the owner has refused it with, and ClusterDown, NodeGone, CommandLate, AnswerLost.
+        """
+        node = await self.node_of(call_id)
+        given = asdict(args) if isinstance(args, Trigger | Act) else args or {}
+        command = Command(id="", op=op, call_id=call_id, args=given, actor=actor, idempotency_key=key)
+        try:
+            return read(await self._send(node, command), node)
+        except NodeGone:
+            self._nodes.pop(call_id, None)
+            raise
+
+    async def _send(self, node: str, command: Command) -> Any:
+        sent = Command(
+            id=self._tokens(),
+            op=command.op,
+            call_id=command.call_id,
+            args=command.args,
+            actor=command.actor,
+            idempotency_key=command.idempotency_key,
+            within_s=self._within_s,
+        )
+        answer = await self._cluster.command(node, sent)
+        if "done" not in answer:
+            raise error_of(answer)
+        return answer["done"]

@@ -1,0 +1,83 @@
+"""Figures that stand in a call's journal and nowhere else: a tap on it that feeds the metrics."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from voiceagent.observe.limits import LIMIT_OF
+from voiceagent.observe.metrics import Metrics
+from voiceagent.realtime.sequencer_io import PlaybackEnded, SpeechStarted
+
+_log = logging.getLogger("voiceagent.figures")
+
+_RECOVERIES = {
+    "recovery.started": "started",
+    "recovery.restored": "restored",
+    "recovery.failed": "failed",
+    "handover.done": "handover",
+}
+
+
+class JournalFigures:
+    """Of one call. Feed it every entry, in order."""
+
+    def __init__(self, metrics: Metrics, direction: str) -> None:
+        self._metrics = metrics
+        self._direction = direction
+        self._spoke: float | None = None
+        """Since when (``t``) the caller speaks over whatever the agent says."""
+        self._on: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
+            "sequencer": self._step,
+            "call.answered": lambda entry: metrics.call_answered(direction, float(entry["setup_s"])),
+            "call.ended": self._ended,
+            "tool.ended": lambda entry: metrics.tool_ended(
+                str(entry["tool"]), bool(entry["ok"]), float(entry["seconds"])
+            ),
+            "line.played": lambda entry: metrics.line_played(str(entry["line"])),
+            "apology": lambda entry: metrics.line_played("apology"),
+            "provider.usage": lambda entry: metrics.provider_tokens(entry["tokens"]),
+            "recording.finished": self._recorded,
+            "queue.refused": self._refused,
+            **dict.fromkeys(_RECOVERIES, self._recovery),
+        }
+
+    def take(self, entry: Mapping[str, Any]) -> None:
+        """Take one entry of a live call."""
+        act = self._on.get(entry["type"])
+        if act is None:
+            return
+        try:
+            act(entry)
+        except Exception:  # a figure must not be able to end the call that it tells of
+            _log.exception("the figures cannot take an entry of type %s", entry.get("type"))
+
+    def _step(self, entry: Mapping[str, Any]) -> None:
+        step = entry.get("body")
+        if isinstance(step, SpeechStarted):
+            self._spoke = entry["t"]
+        elif isinstance(step, PlaybackEnded) and step.cut and self._spoke is not None:
+            self._metrics.fell_silent(entry["t"] - self._spoke)
+            self._spoke = None
+        elif isinstance(step, PlaybackEnded):
+            self._spoke = None
+
+    def _ended(self, entry: Mapping[str, Any]) -> None:
+        if entry.get("first_words_s") is not None:
+            self._metrics.first_words(float(entry["first_words_s"]))
+        limit = LIMIT_OF.get(str(entry.get("reason")))
+        if limit is not None:
+            self._metrics.limit_reached(limit)
+
+    def _recorded(self, entry: Mapping[str, Any]) -> None:
+        self._metrics.recording_dropped(float(entry.get("dropped_s", 0.0)))
+        if entry.get("reason") == "max_minutes":
+            self._metrics.limit_reached("recording.max_minutes")
+
+    def _refused(self, entry: Mapping[str, Any]) -> None:
+        if entry.get("reason") == "full":
+            self._metrics.limit_reached(f"queues.{entry['queue']}.max_waiting")
+
+    def _recovery(self, entry: Mapping[str, Any]) -> None:
+        self._metrics.provider_recovery(_RECOVERIES[entry["type"]])

@@ -1,0 +1,178 @@
+"""The thin file: Redis' own client, as plain requests and one channel. All its failures become LineDown.
+
+Requests go over connections of a pool as they are, without the client's retries: what may be sent twice is
+for the callers to decide. Nor with its time limits: those are by ``wait_for``, which in Python 3.11 loses a
+cancellation that comes together with the result. Replies are RESP 2: bytes, int, None, and lists of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from voiceagent.cluster.ports import ClusterDown
+from voiceagent.errors import ConfigError
+
+CONNECTIONS = 16
+QUIET_S = 1.0
+"""A channel without messages for so long is asked whether it is still there."""
+
+
+class LineDown(ClusterDown):
+    """Redis was not reached, did not answer in time, or refused. ``sent``: it may have obeyed."""
+
+    def __init__(self, reason: str, *, sent: bool) -> None:
+        super().__init__(reason)
+        self.sent = sent
+
+
+class RedisLine:
+    """Requests to one server. ``timeout_s`` bounds a connect, and the wait for an answer."""
+
+    def __init__(self, url: str, *, timeout_s: float = 2.0) -> None:
+        """Raise ConfigError naming ``cluster.url``: the URL cannot be read, or Redis' client is missing."""
+        try:
+            from redis import exceptions
+            from redis.asyncio import BlockingConnectionPool
+            from redis.asyncio.retry import Retry
+            from redis.backoff import NoBackoff
+        except ImportError:
+            raise ConfigError(
+                "cluster.url", "needs Redis' client: pip install 'voiceagent[cluster]'"
+            ) from None
+        self.timeout_s = timeout_s
+        self._errors = (exceptions.RedisError, OSError)
+        self._refusals, self._no_script = exceptions.ResponseError, exceptions.NoScriptError
+        self._late = exceptions.TimeoutError
+        self._read_only, self._auth = exceptions.ReadOnlyError, exceptions.AuthenticationError
+        try:
+            parts = urlsplit(url)
+            self.where = parts.path if parts.scheme == "unix" else f"{parts.hostname}:{parts.port or 6379}"
+            self._secret = parts.password or ""
+            pool: Any = BlockingConnectionPool
+            self._pool = pool.from_url(
+                url,
+                max_connections=CONNECTIONS,
+                timeout=timeout_s,
+                socket_timeout=None,
+                socket_connect_timeout=timeout_s,
+                retry=Retry(NoBackoff(), 0),
+                protocol=2,
+            )
+        except (ValueError, TypeError):
+            # Not the client's words: they may quote the password.
+            raise ConfigError("cluster.url", "not a URL of Redis, as redis://host:6379/0") from None
+        self._shas: dict[str, str] = {}
+
+    async def ask(self, *words: str | int) -> Any:
+        """Send a command, return the reply. Raises LineDown."""
+        try:
+            return await self._ask(*words)
+        except self._errors as error:
+            raise await self._down(error, sent=True) from None
+
+    async def run(self, script: str, *words: str | int) -> Any:
+        """Run a Lua script with ``words`` as ARGV. Raises LineDown."""
+        try:
+            sha = self._shas.get(script)
+            if sha is not None:
+                try:
+                    return await self._ask("EVALSHA", sha, 0, *words)
+                except self._no_script:
+                    pass
+            self._shas[script] = text(await self._ask("SCRIPT", "LOAD", script))
+            return await self._ask("EVALSHA", self._shas[script], 0, *words)
+        except self._errors as error:
+            raise await self._down(error, sent=True) from None
+
+    async def listen(self, *channels: str) -> AsyncIterator[tuple[str, bytes] | None]:
+        """Subscribe; yield None once that stands, then channel and message of each. Raises LineDown.
+
+        Silence is told from a dead connection by asking.
+        """
+        connection = self._pool.connection_class(**self._pool.connection_kwargs)
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                await connection.connect()
+                await connection.send_command("SUBSCRIBE", *channels)
+                for _ in channels:
+                    await connection.read_response()
+            yield None
+            asked = False
+            while True:
+                message = await connection.read_response(timeout=self.timeout_s if asked else QUIET_S)
+                if message is None:
+                    if asked:
+                        raise TimeoutError
+                    await connection.send_command("PING")
+                    asked = True
+                    continue
+                asked = False
+                if len(message) == 3 and message[0] == b"message":
+                    yield text(message[1]), cast("bytes", message[2])
+        except self._errors as error:
+            raise await self._down(error, sent=True) from None
+        finally:
+            await connection.disconnect(nowait=True)
+
+    async def close(self) -> None:
+        """Close all connections. Harmless when repeated."""
+        await self._pool.disconnect()
+
+    async def _ask(self, *words: str | int) -> Any:
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                connection = await self._pool.get_connection()
+        except self._errors as error:
+            raise await self._down(error, sent=False) from None
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                await connection.send_command(*words)
+                return await connection.read_response()
+        finally:
+            await self._pool.release(connection)
+
+    async def _down(self, error: Exception, *, sent: bool) -> LineDown:
+        if isinstance(error, self._read_only):
+            # After a fail-over the address may mean another server: do not stay with this one.
+            await self._pool.disconnect(inuse_connections=False)
+        return LineDown(f"Redis at {self.where} {self._said(error)}", sent=sent)
+
+    def _said(self, error: Exception) -> str:
+        cause = error.__cause__ or error.__context__ or error
+        if isinstance(error, self._auth):
+            return "refuses user or password"
+        if isinstance(error, self._read_only):
+            return "is a read-only replica"
+        if isinstance(error, self._refusals):
+            return f"refuses: {self._line(error)}"
+        if isinstance(cause, socket.gaierror):
+            return "cannot be reached: unknown host"
+        if isinstance(error, (self._late, TimeoutError)) or isinstance(cause, TimeoutError):
+            return f"does not answer within {self.timeout_s:g} s"
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"cannot be reached: {cause.strerror}"
+        return f"cannot be reached: {self._line(error)}"
+
+    def _line(self, error: Exception) -> str:
+        line = (str(error) or type(error).__name__).splitlines()[0][:200]
+        return line.replace(self._secret, "…") if self._secret else line
+
+
+def text(value: Any) -> str:
+    """Return bytes as text."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def rows(value: Any) -> list[Any]:
+    """Return a list as one; nothing is an empty one."""
+    return cast("list[Any]", value) if isinstance(value, list) else []
+
+
+def pairs(value: Any) -> list[tuple[Any, Any]]:
+    """Return a flat list of keys and values as pairs."""
+    flat = rows(value)
+    return list(zip(flat[::2], flat[1::2], strict=False))
