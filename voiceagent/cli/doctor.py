@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from voiceagent.cli.doctor_cluster import cluster_findings
 from voiceagent.cli.doctor_node import folder_findings, room_findings
 from voiceagent.cli.finding import Finding
 from voiceagent.cli.run import fail_with, parse_overrides, show_json
@@ -32,6 +33,7 @@ def run_doctor(config: Path | None, overrides: list[str], *, as_json: bool) -> N
     findings += [_codecs(), _srtp(settings), *_hold_music(settings), _browser_phone(settings), _loop()]
     if settings.trunks:
         findings += run_loop(lambda: _trunks(settings))
+    findings += run_loop(lambda: cluster_findings(settings))
     findings += run_loop(lambda: _provider(settings))
     if as_json:
         show_json({"ok": all(one.ok for one in findings), "findings": [asdict(one) for one in findings]})
