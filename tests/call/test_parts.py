@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from tests.kit.virtual_loop import virtual, virtual_run
 from voiceagent.call.admission import Admission
 from voiceagent.call.config import AdmissionConfig
-from voiceagent.call.ledger import KEPT, Ledger, LedgerEntry
+from voiceagent.call.ledger import Ledger, LedgerEntry
 from voiceagent.call.leg import LegEnd
 from voiceagent.call.outcome import CallOutcome, OutcomeClass, outcome_of_leg
 from voiceagent.call.record import said
@@ -22,6 +22,7 @@ from voiceagent.call.transcript import Transcript, Utterance
 from voiceagent.claims import CallerClaims, Diverted, Person
 from voiceagent.ivr import tool
 from voiceagent.realtime.requests import InterruptedBy, Outcome, OutcomeKind, Progress, ResponseRequest
+from voiceagent.records.rows import RESPONSES_KEPT
 
 
 def test_admission_counts_to_the_limit_and_not_past_it() -> None:
@@ -43,6 +44,14 @@ def test_a_draining_node_takes_nobody() -> None:
     assert refusal is not None
     assert (refusal.status, refusal.code) == (503, "draining")
     assert admission.live == 0
+    assert admission.again_in_s() == refusal.retry_after_s
+
+
+def test_whoever_only_looks_takes_no_place() -> None:
+    admission = Admission(AdmissionConfig(max_calls=1, retry_after_s=7))
+    assert admission.again_in_s() is None
+    assert admission.enter() is None, "the place was still there"
+    assert admission.again_in_s() == 7
 
 
 @pytest.fixture
@@ -71,13 +80,13 @@ def test_a_ledger_tells_every_change_and_ends_an_entry_once(changes: list[Ledger
 def test_a_ledger_forgets_the_oldest_ended_requests_and_never_an_open_one(changes: list[LedgerEntry]) -> None:
     ledger = Ledger(changes.append)
     ledger.submitted(ResponseRequest("open"), None, {}, 0.0)
-    for number in range(KEPT + 10):
+    for number in range(RESPONSES_KEPT + 10):
         ledger.submitted(ResponseRequest(f"r{number}"), None, {}, 0.0)
         ledger.settled(f"r{number}", Outcome(OutcomeKind.COMPLETED), 1.0)
-    assert len(list(ledger)) == KEPT
+    assert len(list(ledger)) == RESPONSES_KEPT
     assert ledger.get("open") is not None
     assert ledger.get("r0") is None
-    assert ledger.get(f"r{KEPT + 9}") is not None
+    assert ledger.get(f"r{RESPONSES_KEPT + 9}") is not None
 
 
 def test_a_transcript_grows_and_is_cut_where_hearing_stopped() -> None:

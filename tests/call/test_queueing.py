@@ -61,6 +61,12 @@ def test_a_full_queue_and_a_closed_one_say_so() -> None:
     one.enter("sales", "e", 2.0)
     assert one.view("e") == QueueView(0, 0, refused="closed")
     assert one.wake_at() is None
+    one.leave("c", 3.0)
+    one.leave("e", 3.0)
+    one.open(4.0)
+    one.enter("sales", "e", 5.0)
+    assert one.view("e") == QueueView(3, 3)
+    assert one.view("a").target is not None, "and the first in line is tried for again"
 
 
 def test_who_is_not_in_it_disturbs_nobody() -> None:

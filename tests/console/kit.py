@@ -33,6 +33,8 @@ def an_app(directory: FakeDirectory | FleetDirectory, **settings: Any) -> FastAP
     database = settings.pop("database", None)
     outgoing = settings.pop("outgoing", None)
     phones = settings.pop("phones", None)
+    store = settings.pop("store", None)
+    drainer = settings.pop("drainer", None)
     settings.setdefault("stream_tick_s", 0.0)
     config = ConsoleConfig(token=TOKEN, viewer_token=VIEWER, **settings)
     return create_app(
@@ -43,7 +45,31 @@ def an_app(directory: FakeDirectory | FleetDirectory, **settings: Any) -> FastAP
         phones=phones,
         database=database,
         outgoing=outgoing,
+        store=store,
+        drainer=drainer,
     )
+
+
+@dataclass
+class FakeDrain:
+    """Keeps who wished what; ``late``: the goodbyes have begun."""
+
+    wishes: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    state: str = "serving"
+    late: bool = False
+
+    def begin(self, by: str, limit_s: float | None = None) -> None:
+        self.wishes.append(("begin", by, limit_s))
+        self.state = "draining"
+
+    def resume(self, by: str) -> bool:
+        self.wishes.append(("resume", by))
+        if not self.late:
+            self.state = "serving"
+        return not self.late
+
+    def view(self) -> dict[str, Any]:
+        return {"state": self.state, "calls": 2, "limit_in_s": 600.0 if self.state == "draining" else None}
 
 
 @dataclass

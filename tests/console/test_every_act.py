@@ -17,7 +17,7 @@ from voiceagent.store import Database, audit, history, users
 from voiceagent.store.audit import AuditLine
 
 from .fake_directory import FakeDirectory, a_call
-from .kit import BASE, BEARER, a_client, an_app
+from .kit import BASE, BEARER, FakeDrain, a_client, an_app
 from .socket_kit import socket
 from .test_deliveries import FakeOutgoing, filled
 from .test_phone import FakePhones
@@ -70,6 +70,7 @@ async def console(store: Database, tmp_path: Path) -> FastAPI:
         database=store,
         outgoing=FakeOutgoing(),
         phones=FakePhones(),
+        drainer=FakeDrain(),
         recordings_dir=str(tmp_path / "recordings"),
         journal_dir=str(tmp_path / "journals"),
     )

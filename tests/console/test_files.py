@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from hypothesis import strategies as st
 
 from tests.store.kit import record
 from voiceagent.console.files import disposition, open_below
-from voiceagent.console.history import PLAY_S, Plays
+from voiceagent.console.history_audio import PLAY_S, Plays
 from voiceagent.console.ranges import NotSatisfiable, piece_of
-from voiceagent.store import Database, audit, history
+from voiceagent.records.objects import open_store
+from voiceagent.records.states import RecordingRecord
+from voiceagent.store import Database, audit, history, recordings
 
 from .fake_directory import FakeDirectory
 from .kit import BEARER, a_client, an_app
@@ -177,3 +180,44 @@ def test_names_of_downloads_are_quoted() -> None:
     assert disposition("inline", 'ä"\r\n.wav') == (
         "inline; filename=\"____.wav\"; filename*=UTF-8''%C3%A4%22%0D%0A.wav"
     )
+
+
+async def test_a_recording_is_found_as_opus_and_in_the_store(store: Database, tmp_path: Path) -> None:
+    pytest.importorskip("obstore")
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    shelf = open_store(f"file://{tmp_path}/shelf")
+    app = an_app(FakeDirectory(), database=store, recordings_dir=str(folder), store=shelf)
+    await keep(store, recording="call_1.wav", figures={"recordings": ["call_1.wav"]})
+    known = RecordingRecord(
+        file="call_1.wav", call_id="call_1", name="call_1", started_at=1.0, location="call_1.wav"
+    )
+    path = "/v1/history/call_1/recording"
+    (folder / "call_1.opus").write_bytes(SOUND)
+    async with a_client(app, headers=BEARER) as client:
+        for state in ("finished", "encoded"):  # the file may be ahead of the database
+            await store.run(lambda c, state=state: recordings.put(c, replace(known, state=state)))
+            answer = await client.get(path)
+            assert (answer.status_code, answer.content) == (200, SOUND)
+            assert answer.headers["content-type"] == "audio/ogg"
+            assert answer.headers["content-disposition"] == 'inline; filename="call_1.opus"'
+
+        shelf.put("call_1.opus", folder / "call_1.opus")
+        (folder / "call_1.opus").unlink()
+        stored = replace(known, state="stored", location=f"{shelf.url}/call_1.opus", sha256="ab" * 32)
+        await store.run(lambda c: recordings.put(c, stored))
+        whole = await client.get(path)
+        assert (whole.status_code, whole.content) == (200, SOUND)
+        piece = await client.get(path, headers={"Range": "bytes=100-199", "If-Range": whole.headers["etag"]})
+        assert (piece.status_code, piece.content) == (206, SOUND[100:200])
+        shelf.delete("call_1.opus")
+        assert (await client.get(path)).status_code == 404
+        elsewhere = replace(stored, location="s3://another/call_1.opus")
+        await store.run(lambda c: recordings.put(c, elsewhere))
+        answer = await client.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (503, "object_store")
+        await store.run(lambda c: recordings.put(c, replace(known, state="erased", location="")))
+        (folder / "call_1.wav").write_bytes(SOUND)  # not gone yet, and not to be heard either
+        answer = await client.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (404, "no_recording")
+        assert "erased" in answer.json()["detail"]

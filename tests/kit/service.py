@@ -28,6 +28,7 @@ async def service(folder: Path, **settings: Any) -> AsyncIterator[Service]:
         "engine.recogniser": "canned",
         "engine.vad": "energy",
         "call.no_input_s": 1.0,
+        "recording.format": "wav",
         "call.overload_lag_ms": 0,  # a busy test machine must not turn callers away
     }
     flags.update({name.replace("__", "."): value for name, value in settings.items()})

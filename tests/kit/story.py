@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.kit.fake_leg import FakeLeg
+from tests.kit.kept import differences
 from tests.kit.scripted_provider import ScriptedProvider
 from tests.kit.virtual_loop import eventually
 from voiceagent.call.call import Call
@@ -33,6 +34,8 @@ from voiceagent.realtime.websocket import OpenAIRealtimeWebSocketModel
 from voiceagent.records.journal import Journal
 from voiceagent.records.recording import Recordings
 
+UNLIKE: list[str] = []
+"""Where the journals of the stories of a test do not give the record that their calls gave."""
 TRANSCRIPTION = {"model": "scripted", "language": "en"}
 
 
@@ -45,6 +48,7 @@ class Observed:
     notices: list[str] = field(default_factory=list)
     states: list[str] = field(default_factory=list)
     happenings: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    entries: list[Mapping[str, Any]] = field(default_factory=list)
 
     def call_changed(self, call: Call) -> None:
         self.states.append(call.state.value)
@@ -66,6 +70,7 @@ class Observed:
 
     def call_ended(self, call: Call) -> None:
         self.ended.append(call)
+        UNLIKE.extend(differences(call, self.entries))
 
 
 class Story:
@@ -94,7 +99,7 @@ class Story:
         self._wall = wall
         self.leg = leg or FakeLeg()
         self.observed = Observed()
-        self.entries: list[Mapping[str, Any]] = []
+        self.entries = self.observed.entries
         journal = Journal(None, None, monotonic=asyncio.get_running_loop().time)
         journal.tap(self.entries.append)
         if record_inputs:

@@ -10,12 +10,13 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from voiceagent.call.apology import apology
@@ -85,11 +86,16 @@ def clean_environment() -> dict[str, str]:
 
 
 @asynccontextmanager
-async def serving(folder: Path, *settings: str) -> AsyncIterator[Child]:
+async def serving(
+    folder: Path, *settings: str, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Child]:
     began = time.perf_counter()
     with (folder / "stderr.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            *arguments(folder, *settings), stdout=asyncio.subprocess.PIPE, stderr=log, env=clean_environment()
+            *arguments(folder, *settings),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+            env={**clean_environment(), **(environment or {})},
         )
     assert process.stdout is not None
     try:
@@ -181,10 +187,26 @@ async def test_sigterm_lets_the_running_call_end_and_takes_no_other(tmp_path: Pa
         assert await child.status() == 0
 
 
-async def test_sigterm_without_calls_ends_at_once(tmp_path: Path) -> None:
-    async with serving(tmp_path) as child:
-        child.process.send_signal(signal.SIGTERM)
-        assert await child.status() == 0
+async def test_sigterm_without_calls_ends_at_once_and_the_service_manager_follows_it(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        told: list[str] = []
+
+        async def until_told(line: str) -> None:
+            async with asyncio.timeout(30):
+                while line not in told:
+                    told.extend((await loop.sock_recv(manager, 4096)).decode().splitlines())
+
+        loop = asyncio.get_running_loop()
+        watch = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}
+        async with serving(tmp_path, environment=watch) as child:
+            await until_told("READY=1")
+            told.clear()
+            await until_told("WATCHDOG=1")
+            child.process.send_signal(signal.SIGTERM)
+            await until_told("STOPPING=1")
+            assert await child.status() == 0
 
 
 async def test_a_second_sigterm_ends_the_call_with_a_bye_and_a_record(tmp_path: Path) -> None:
@@ -200,11 +222,48 @@ async def test_a_second_sigterm_ends_the_call_with_a_bye_and_a_record(tmp_path: 
     assert "shut_down" in {entries[-1]["reason"] for entries in journals}
 
 
-async def test_the_drain_has_a_limit(tmp_path: Path) -> None:
+async def test_at_the_limit_of_the_drain_the_caller_hears_a_goodbye(tmp_path: Path) -> None:
     async with in_a_call(tmp_path, "call.drain_limit_s=0.2") as (child, _, call):
         child.process.send_signal(signal.SIGINT)
         assert (await call.over(20)).by == "peer"
         assert await child.status() == 0
+        (entries,) = [list(read_journal(path)) for path in (tmp_path / "journals").glob("*.jsonl")]
+    assert (entries[-1]["type"], entries[-1]["reason"]) == ("call.ended", "drained")
+
+
+async def test_the_console_drains_it_as_the_signal_does(tmp_path: Path) -> None:
+    async with in_a_call(tmp_path) as (child, phone, call):
+        url = str(child.listening["console"])
+        command = [sys.executable, "-m", "voiceagent", "drain", "--url", url]
+        environment = {**clean_environment(), "VOICEAGENT_CONSOLE__TOKEN": str(child.listening["token"])}
+
+        async def drain(*more: str) -> str:
+            process = await asyncio.create_subprocess_exec(
+                *command, *more, stdout=asyncio.subprocess.PIPE, env=environment
+            )
+            output, _ = await process.communicate()
+            assert process.returncode == 0
+            return output.decode()
+
+        headers = {"Authorization": f"Bearer {child.listening['token']}"}
+        async with httpx.AsyncClient(base_url=url, headers=headers) as console:
+            assert json.loads(await drain("--json"))["state"] == "draining"
+            ready = await console.get("/readyz")
+            assert (ready.status_code, ready.json()["ready"]) == (503, False)
+            assert int(ready.headers["Retry-After"]) > 0
+            assert await refused_status(phone, child) == 503
+            assert (await console.delete("/v1/drain")).json()["state"] == "serving"
+            assert (await console.get("/readyz")).status_code == 200
+            second = phone.dial(child.target)
+            await second.answered(20)
+        waiting = asyncio.ensure_future(drain("--wait"))
+        assert await until_draining(phone, child) == 503
+        for one in (call, second):
+            assert not one.ended.done()
+            one.hang_up()
+            assert (await one.over()).by == "us"
+        assert await child.status() == 0
+        assert (await waiting).endswith("It has gone.\n")
 
 
 async def test_a_killed_process_leaves_a_readable_journal(tmp_path: Path) -> None:

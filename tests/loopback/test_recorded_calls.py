@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.kit.service import service, until
+from tests.kit.service import operator, service, until
 from voiceagent.media import g711
 from voiceagent.media.levels import pcm_dbfs
 from voiceagent.media.tones import sine
@@ -18,6 +19,7 @@ from voiceagent.observe.metrics import Metrics
 from voiceagent.phone.phone import Phone
 from voiceagent.records.journal import read_journal
 from voiceagent.store import Database, recordings
+from voiceagent.store.rebuild import look_through
 
 pytestmark = pytest.mark.loopback
 
@@ -139,6 +141,12 @@ async def test_both_channels_hold_what_the_phone_said_and_heard(tmp_path: Path) 
     assert loud_s(heard) - loud_s(before) - loud_s(after) > 0.5, "one line was left out"
     assert recording.seconds == pytest.approx(phone_side.seconds, abs=1.0), "time is kept true"
 
+    database = Database(running.settings.database_url)
+    database.open_now()
+    found = look_through(database, tmp_path / "journals", write=False)
+    database.close_now()
+    assert (found.calls, found.agree) == (1, True), f"the journal alone gives the same rows: {found}"
+
 
 def _as_pcm(wav: Wav) -> bytes:
     assert wav.encoding in ("ulaw", "alaw", "pcm")
@@ -182,3 +190,37 @@ async def test_a_folder_that_cannot_be_written_costs_the_recording_only(tmp_path
     assert entry_of(tmp_path, "recording.failed")["error"] == "FileExistsError: File exists"
     assert 'voiceagent_recordings_total{what="failed"} 1.0' in counted
     assert "FileExistsError" in parts["recordings"]
+
+
+async def test_afterwards_it_is_opus_in_the_store_and_plays_from_there(tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="PyAV is not installed: recordings as Opus are not tested")
+    pytest.importorskip("obstore", reason="obstore is not installed: object stores are not tested")
+    (tmp_path / "flows.py").write_text(SHORT, encoding="utf-8")
+    folder, shelf = tmp_path / "recordings", tmp_path / "shelf"
+    async with (
+        service(
+            tmp_path,
+            flows=[str(tmp_path / "flows.py")],
+            recordings_dir=str(folder),
+            recording__format="opus",
+            recording__store=f"file://{shelf}",
+        ) as running,
+        Phone() as phone,
+        operator(running) as client,
+    ):
+        assert running.addresses is not None
+        call = phone.dial(f"sip:100@{running.addresses.sip}")
+        await call.over(20)
+        await until(lambda: list(shelf.glob("*.opus")) and not list(folder.glob("*.opus")))
+        await running.archive.flush(10.0)
+        [kept] = (await client.get("/v1/history")).json()["calls"]
+        played = await client.get(f"/v1/history/{kept['id']}/recording")
+        [row] = await running.database.run(lambda c: recordings.of_call(c, kept["id"]))
+    assert played.headers["content-type"] == "audio/ogg"
+    with av.open(io.BytesIO(played.content)) as file:
+        seconds = sum(frame.samples / frame.sample_rate for frame in file.decode(audio=0))
+    finished = entry_of(tmp_path, "recording.finished")
+    assert seconds == pytest.approx(finished["seconds"], abs=0.06)
+    assert (row.state, row.location) == ("stored", f"file://{shelf}/{kept['id']}.opus")
+    assert row.sha256 == hashlib.sha256(played.content).hexdigest() != finished["sha256"]
+    assert {path.name for path in folder.iterdir()} == {"recordings.jsonl", "recordings.lock"}

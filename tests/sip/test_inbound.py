@@ -315,6 +315,31 @@ def test_options_tells_what_we_can(inside: bool) -> None:
     assert response.headers.get("Supported") == ("" if inside else "timer")
 
 
+@pytest.mark.parametrize("inside", [False, True])
+def test_options_says_503_while_no_call_would_be_taken(inside: bool) -> None:
+    """A proxy that asks passes us over; within a dialog it is a question about that dialog."""
+    again_in_s: list[int | None] = [None]
+    if inside:
+        ladder, phone = established(unavailable=lambda: again_in_s[0])[:2]
+    else:
+        ladder, phone = Ladder(unavailable=lambda: again_in_s[0]), Phone()
+    again_in_s[0] = 7
+    ladder.receive(phone.request("OPTIONS"))
+    response = ladder.response()
+    assert response.status == (200 if inside else 503)
+    assert response.headers.get("Retry-After") == (None if inside else "7")
+    again_in_s[0] = None
+    ladder.receive(phone.request("OPTIONS", cseq=30))
+    assert ladder.response().status == 200
+
+
+def test_a_full_endpoint_says_503_to_options_with_a_time_to_try_again() -> None:
+    ladder, phone = Ladder(max_legs=0), Phone()
+    ladder.receive(phone.request("OPTIONS"))
+    assert ladder.response().status == 503
+    assert 5 <= int(ladder.response().headers.get("Retry-After") or "") <= 15
+
+
 def test_an_old_cseq_in_the_dialog_is_500() -> None:
     ladder, phone, _ = established()
     ladder.receive(phone.request("INFO", cseq=9))

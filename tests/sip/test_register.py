@@ -259,6 +259,27 @@ def test_taking_it_back_always_comes_to_an_end(moment: str) -> None:
     ladder.nothing_left()
 
 
+def test_a_retreat_takes_it_back_and_the_way_back_is_a_registration_of_its_own() -> None:
+    ladder, phone = registering()
+    granted(ladder, phone)
+    first = ladder.request().call_id
+    ladder.do("close_trunks", retreat=True)
+    assert ladder.request().headers.get("Expires") == "0"
+    reply(ladder, phone, 200)
+    assert status(ladder).registration == "unregistered"
+    ladder.advance(3600)
+    assert status(ladder).registration == "unregistered", "nobody registers while no calls are wanted"
+    ladder.do("open_trunks")
+    assert ladder.request().call_id != first
+    assert ladder.request().headers.get("Expires") != "0"
+    granted(ladder, phone)
+    assert status(ladder).registration == "registered"
+    ladder.do("close_trunks")
+    reply(ladder, phone, 200)
+    ladder.settle()
+    ladder.nothing_left()
+
+
 def test_a_lost_connection_is_made_good_at_once() -> None:
     by_tcp = Address("192.0.2.10", 5060, "tcp")
     flow = by_tcp._replace(flow=7)
@@ -345,6 +366,17 @@ def test_keep_alives_end_with_the_trunks() -> None:
     ladder.do("close_trunks")
     ladder.settle()
     ladder.nothing_left()
+
+
+def test_keep_alives_outlive_a_retreat_for_the_calls_that_run() -> None:
+    ladder, phone = pinging()
+    ladder.do("close_trunks", retreat=True)
+    for _ in range(3):
+        reply(ladder, phone, 200)
+        next_request(ladder)
+    assert status(ladder).up
+    ladder.do("open_trunks")
+    assert len(sent_at(ladder)) == 4, "they are not begun twice"
 
 
 def test_an_options_of_the_trunk_is_answered() -> None:

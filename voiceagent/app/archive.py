@@ -91,12 +91,19 @@ class Archive:
         """Calls that found no place here; their journals hold them."""
         self.told: Callable[[str], None] = lambda call_id: None
         """Called with the id of every call that has been written."""
+        self.recorded: Callable[[RecordingRecord], None] = lambda record: None
+        """Called with every recording of a call that has begun or ended."""
         self.announce: Callable[[Call], Message | None] = lambda call: None
         """Returns the event that tells the end of a call; None when nobody asked for it."""
         self.put: Callable[[Message], None] = lambda message: None
         """Called with every event that has been written."""
         self.events_dropped: Callable[[Message], None] = lambda message: None
         """Called with every event that found no place here."""
+
+    @property
+    def kept_as(self) -> dict[str, str]:
+        """What every call's record says of this node."""
+        return {"node": self._node, "provider": self._provider}
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -122,7 +129,13 @@ class Archive:
     def keep_recording(self, call: Call, kind: str, facts: Mapping[str, Any]) -> None:
         """Take what happened to a recording of a call. Does not wait."""
         record = record_of(call, kind, facts)
-        if record is not None and self._recordings < RECORDINGS_MOST:
+        if record is not None:
+            self.keep_state(record)
+            self.recorded(record)
+
+    def keep_state(self, record: RecordingRecord) -> None:
+        """Take what has become of a recording. Does not wait."""
+        if self._recordings < RECORDINGS_MOST:
             self._add(Waiting(None, None, record))
 
     def _add(self, waiting: Waiting) -> None:
@@ -216,7 +229,7 @@ def entry_of(call: Call, provider: str, node: str) -> Entry:
         reason="" if outcome is None else outcome.reason,
         fault="" if outcome is None else outcome.detail,
         barge_ins=call.barge_ins,
-        first_words_ms=None if call.first_words_s is None else round(call.first_words_s * 1000, 1),
+        first_words_ms=None if call.first_words_s is None else round(round(call.first_words_s, 4) * 1000, 1),
         journal="" if call.journal.path is None else call.journal.path.name,
         recording=next(iter(call.recorder.files), ""),
         figures={

@@ -21,6 +21,7 @@ def call_config(settings: Settings) -> CallConfig:
         prompts_dir=call.prompts_dir,
         fallback_sentence=call.fallback_sentence,
         fallback_target=call.fallback_target,
+        drain_sentence=call.drain_sentence,
         survival=SurvivalConfig(
             enabled=survival.enabled,
             cap_s=survival.cap_s,

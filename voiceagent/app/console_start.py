@@ -54,6 +54,8 @@ async def start_console(service: Service) -> tuple[ConsoleServer, str, str | Non
         phones=service.phones,
         database=service.database,
         outgoing=service.outgoing,
+        store=service.aftercare.plan.store,
+        drainer=service.drainer,
     )
     if settings.plain_http:
         _log.warning(

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 import voiceagent
+from voiceagent.app.aftercare import look_after, open_aftercare
 from voiceagent.app.alarms import Alarms
 from voiceagent.app.archive import Archive
 from voiceagent.app.browser_phone import BrowserDesk
 from voiceagent.app.call_limits import call_config
 from voiceagent.app.console_start import start_console
 from voiceagent.app.directory import NodeDirectory
+from voiceagent.app.draining import Drainer
 from voiceagent.app.embedded import Embedded
 from voiceagent.app.events import EventHub
 from voiceagent.app.fleet_node import FleetNode, NodeLost
@@ -35,12 +37,12 @@ from voiceagent.app.routes import Routes
 from voiceagent.app.second_leg import SecondLegs
 from voiceagent.app.sip_listeners import families_of, tls_of
 from voiceagent.app.telephony import hold_music, open_telephony
+from voiceagent.app.tracing import Tracing
 from voiceagent.app.trunking import TrunkDesk, trunk_table, trunk_views
 from voiceagent.call.admission import Admission
 from voiceagent.call.config import AdmissionConfig
 from voiceagent.call.leg import Leg
 from voiceagent.call.local_lines import check_prompts
-from voiceagent.call.outcome import OutcomeClass
 from voiceagent.call.overload import OverloadConfig
 from voiceagent.call.queue_room import QueueRoom
 from voiceagent.call.sip_gateway import SipGateway
@@ -72,6 +74,8 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("voiceagent.service")
 
 
+END_LIMIT_S = 5.0
+"""How long a stopping node waits for its calls to end."""
 ARCHIVE_LIMIT_S = 5.0
 """How long a stopping node waits for the database to take the last calls."""
 
@@ -112,6 +116,7 @@ class Service:
         self._journal_tap = journal_tap
         self.metrics = Metrics(version=voiceagent.__version__)
         self.totals = Totals()
+        self.tracing = Tracing(settings, self.metrics)
         self.desk = FlowDesk(settings, self.metrics, reread)
         self.hub = EventHub()
         self.admission = Admission(
@@ -148,8 +153,6 @@ class Service:
             per_user=settings.console.phone_calls_per_user,
         )
         self.nest = TaskNest("service")
-        self._idle = asyncio.Event()
-        self._idle.set()
         self._journals: JournalWriter | None = None
         self.queues = QueueRoom(queue_configs(settings.queues))
         self._recordings = RecordingWriter(Path(settings.recordings_dir))
@@ -157,6 +160,7 @@ class Service:
         self.archive = Archive(self.database, provider=settings.provider, node=settings.cluster.name)
         self.directory.ended = self.archive.keep
         self.directory.recorded = self.archive.keep_recording
+        self.aftercare = open_aftercare(settings, self.archive)
         self.outgoing = Outgoing(
             webhook_endpoints(settings.webhooks),
             self.database,
@@ -168,6 +172,7 @@ class Service:
         self.hub.listeners.append(self.outgoing.on_event)
         self.archive.announce = lambda call: self.outgoing.ended(call.id, self.directory.summary(call))
         self.embedded = Embedded(settings, self.metrics, self.nest)
+        self.drainer = Drainer(self)
         self._console: ConsoleServer | None = None
         self._reception: Reception | None = None
         self.hosted: HostedDesk | None = None
@@ -222,8 +227,10 @@ class Service:
             database=self.database,
             archive=self.archive,
         )
+        self.tracing.open()
         await self.database.open()
         self.nest.start("archive", self.archive.run())
+        self.nest.start("recordings", look_after(self.aftercare, self.database))
         self.outgoing.open(self.nest)
         # Files and names first: a mistake in them is told before a port is opened.
         check_files(tls_of(settings.sip))
@@ -261,8 +268,10 @@ class Service:
             transcription=sessions.transcription,
             config=call_config(settings),
             tokens=self._tokens,
-            on_idle=self._idle.set,
+            on_idle=self.drainer.none_left,
             record_inputs=settings.journal.inputs,
+            tracing=self.tracing,
+            kept_as=self.archive.kept_as,
         )
         await self.fleet.join()
         bound, media = await open_telephony(self, table)
@@ -311,34 +320,12 @@ class Service:
     # ── stop ────────────────────────────────────────────────────────────────────────────────────
     async def drain(self, limit_s: float | None = None) -> bool:
         """Take no new calls and wait for the running ones; False when the limit came first."""
-        self.admission.draining = True
-        self.metrics.draining(True)
-        _log.info("draining", calls=self.admission.live)
-        self.queues.close()
-        if self.trunks is not None:
-            await self.trunks.close()
-        if self.admission.live == 0:
-            return True
-        self._idle.clear()
-        try:
-            async with asyncio.timeout(self.settings.call.drain_limit_s if limit_s is None else limit_s):
-                await self._idle.wait()
-        except TimeoutError:
-            return False
-        return True
+        self.drainer.begin("drain()", limit_s)
+        return await self.drainer.wait()
 
     async def stop(self) -> None:
         """End running calls (each gets its BYE and its record) and close everything."""
-        self.admission.draining = True
-        for call in self.directory.live:
-            call.end("shut_down", kind=OutcomeClass.OURS)
-        if self.admission.live:
-            self._idle.clear()
-            try:
-                async with asyncio.timeout(5.0):
-                    await self._idle.wait()
-            except TimeoutError:
-                _log.warning("calls did not end in time", calls=self.admission.live)
+        await self.drainer.end_calls(END_LIMIT_S)
         if self._reception is not None:
             await self._reception.close()
         if self.hosted is not None:
@@ -346,6 +333,7 @@ class Service:
         self.hub.close()
         await self.fleet.leave()
         await self.archive.flush(ARCHIVE_LIMIT_S)
+        await self.tracing.close()
         await self.nest.close()
         await self.resolver.close()
         if self.trunks is not None:
@@ -389,7 +377,7 @@ class Service:
         return () if self.trunks is None else trunk_views(self.trunks.status())
 
     def _readiness(self) -> tuple[bool, Mapping[str, Any]]:
-        full = self.admission.live >= self.admission.config.max_calls
+        again_s = self.admission.again_in_s()
         parts = {
             "sip": self.sip is not None and self.addresses is not None,
             "draining": self.admission.draining,
@@ -402,5 +390,6 @@ class Service:
             "database": self.database.down or "ok",
             "journal": (self._journals.failed or "ok") if self._journals is not None else "closed",
         }
-        warm = self.embedded.warmth == "ok"
-        return bool(parts["sip"]) and warm and not self.admission.draining and not full, parts
+        if again_s is not None:
+            parts["retry_after_s"] = again_s
+        return bool(parts["sip"]) and self.embedded.warmth == "ok" and again_s is None, parts

@@ -175,10 +175,17 @@ class TrunkDesk:
     def _registered(self) -> bool:
         return any(one.registration not in ("off", "unregistered") for one in self.status())
 
+    async def retreat(self) -> None:
+        """Take our registrations back, for no new calls are wanted, and wait for that a little."""
+        await self._unregister(retreat=True)
+
     async def close(self) -> None:
-        """Take our registrations back, and wait for that a little."""
+        """Take our registrations back, wait for that a little, and ask no server any more."""
+        await self._unregister(retreat=False)
+
+    async def _unregister(self, *, retreat: bool) -> None:
         self._unregistered.clear()
-        self._sip.close_trunks()
+        self._sip.close_trunks(retreat=retreat)
         if self._registered():
             try:
                 async with asyncio.timeout(UNREGISTER_LIMIT_S):

@@ -38,14 +38,25 @@ class Admission:
 
     def enter(self) -> Refusal | None:
         """Take one place, or say why not."""
+        refusal = self.look()
+        if refusal is None:
+            self.live += 1
+        return refusal
+
+    def look(self) -> Refusal | None:
+        """Say what :meth:`enter` would say now, and take no place."""
         if self.draining:
             return self._unavailable("draining")
         if self.live >= self.config.max_calls:
             return self._unavailable("capacity")
         if self.overload.shedding:
             return self._unavailable("overload")
-        self.live += 1
         return None
+
+    def again_in_s(self) -> int | None:
+        """Return how long to wait before trying again; None while calls are taken."""
+        refusal = self.look()
+        return None if refusal is None else refusal.retry_after_s
 
     def _unavailable(self, code: str) -> Refusal:
         wait = spread(self.config.retry_after_s, self._dice)

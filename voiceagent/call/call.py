@@ -20,11 +20,13 @@ from voiceagent.call.config import CallConfig
 from voiceagent.call.dialling import Failure, Open, reach
 from voiceagent.call.ending import Ending
 from voiceagent.call.fallback import hand_to_people
+from voiceagent.call.farewell import Farewell
 from voiceagent.call.flow_fallback import FlowFallback
 from voiceagent.call.flow_port import FlowPort, facts_of
 from voiceagent.call.flow_run import run_flow
 from voiceagent.call.holding import Holding
 from voiceagent.call.inputs import chance_of, inputs_of, of_the_call, wall_of, write_operator
+from voiceagent.call.keeping import Keeping
 from voiceagent.call.last_words import last_words
 from voiceagent.call.ledger import NOTED, Ledger, LedgerEntry
 from voiceagent.call.leg import G711, Leg, LegInfo
@@ -33,7 +35,7 @@ from voiceagent.call.listening import Listening
 from voiceagent.call.model_ear import ModelEar
 from voiceagent.call.observer import CallObserver
 from voiceagent.call.operating import Operating
-from voiceagent.call.outcome import FLOW_FAILED, CallOutcome, OutcomeClass, leg_refused
+from voiceagent.call.outcome import DRAINED, FLOW_FAILED, CallOutcome, OutcomeClass, leg_refused
 from voiceagent.call.outside import Outside, directly
 from voiceagent.call.placing import Placing
 from voiceagent.call.queue_room import QueueRoom
@@ -50,7 +52,7 @@ from voiceagent.call.speech import CallSpeech
 from voiceagent.call.succession import Succession
 from voiceagent.call.take_over import TakeOver
 from voiceagent.call.taps import Taps
-from voiceagent.call.transcript import Transcript
+from voiceagent.call.transcript import Transcript, Utterance
 from voiceagent.call.transfers import Dial, Transfers
 from voiceagent.call.triggers import check_room, submit_wish
 from voiceagent.call.watch import Watch
@@ -127,7 +129,8 @@ class Call:
         self.barge_ins = 0
         self.digits_pressed = 0
         self.ledger = Ledger(self._response_changed)
-        self.transcript = Transcript(lambda line: self._observer.utterance_changed(self, line))
+        self.transcript = Transcript(self._line_changed)
+        self._keeping = Keeping(self)
         self.session: RealtimeSession | None = None
         self.speech: CallSpeech | None = None
         self.recovery: Recovery | None = None
@@ -286,6 +289,9 @@ class Call:
         if outcome.reason == FLOW_FAILED:
             fallback = FlowFallback(self, self._port, self._config, self.ending.hurry, self._tasks.start)
             return await fallback.play(outcome)
+        if outcome.reason == DRAINED:
+            farewell = Farewell(self, self._port, self._config, self.ending.hurry, self._tasks.start)
+            return await farewell.play(outcome)
         return outcome
 
     async def _connect(self) -> CallOutcome | None:
@@ -397,6 +403,7 @@ class Call:
         self.state = CallState.ENDED
         self.watch.close()
         self.secrecy.close()
+        self._keeping.end()
         write_end(self, outcome)
         self.journal.close()
         # An ended call is kept for a while to be looked at: not its socket, model and flow.
@@ -510,7 +517,9 @@ class Call:
     def note_answer(self) -> None:
         """The call stands from now on, whoever has answered it."""
         self.answered_at = self._loop.time()
-        self.journal.write("call.answered", setup_s=round(self.seconds, 3))
+        answered = self.answered_at - self._started
+        at = round(self.wall(self.answered_at), 3)
+        self.journal.write("call.answered", setup_s=round(answered, 3), answered_at=at)
 
     def note_first_words(self) -> None:
         """The agent is heard; only the first time counts."""
@@ -562,7 +571,12 @@ class Call:
         self.watch.tool_ended()
         self._observer.tool_ended(self, name, ok, seconds)
 
+    def _line_changed(self, line: Utterance) -> None:
+        self._keeping.line(line)
+        self._observer.utterance_changed(self, line)
+
     def _response_changed(self, entry: LedgerEntry) -> None:
+        self._keeping.request(entry)
         if entry.state != NOTED:
             self.watch.request_changed(entry)
         self._observer.response_changed(self, entry)

@@ -8,6 +8,7 @@ from voiceagent.call.overload import OverloadConfig
 from voiceagent.call.vigil_config import VigilConfig
 
 FALLBACK_SENTENCE = "I am sorry, something has gone wrong on our side."
+DRAIN_SENTENCE = "I am sorry, I have to end this call now. Please call again. Goodbye."
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,10 @@ class CallConfig:
     """Said word for word to a caller whose flow has failed; a flow may have its own."""
     fallback_target: str | None = None
     """URI to whom such a caller is handed then; one of ``transfer_targets``."""
+    drain_sentence: str = DRAIN_SENTENCE
+    """Said word for word to a caller whose call outlives the drain of its node."""
+    farewell_limit_s: float = 20.0
+    """How long that may take, with all that comes before it."""
 
 
 @dataclass(frozen=True, slots=True)

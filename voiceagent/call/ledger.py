@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from voiceagent.realtime.requests import Origin, Outcome, OutcomeKind, Progress, ResponseRequest
+from voiceagent.records.rows import RESPONSES_KEPT
 
-KEPT = 200
-"""Ended requests kept per call; older ones live on in the journal only."""
 NOTED = "noted"
 """State of what was added to the conversation and asked for no response."""
 
@@ -106,7 +105,7 @@ class Ledger:
         return True
 
     def _trim(self) -> None:
-        surplus = len(self._entries) - KEPT
+        surplus = len(self._entries) - RESPONSES_KEPT
         if surplus <= 0:
             return
         for request_id in [key for key, entry in self._entries.items() if entry.outcome is not None][

@@ -10,6 +10,8 @@ from voiceagent.errors import MediaError, ProviderError, SipError
 
 FLOW_FAILED = "flow_failed"
 """Reason of calls whose flow raised."""
+DRAINED = "drained"
+"""Reason of calls that the drain of their node outlasted: they were said goodbye to."""
 
 
 class OutcomeClass(StrEnum):
@@ -32,7 +34,7 @@ class CallOutcome:
     detail: str = ""
     status: int | None = None
     then: str = ""
-    """After a failed flow: what became of the caller (``transferred``, ``caller_hung_up`` …)."""
+    """After a failed flow, or a drain: what became of the caller (``transferred``, ``caller_hung_up`` …)."""
 
     @property
     def polite(self) -> bool:
@@ -40,7 +42,11 @@ class CallOutcome:
         return (self.kind, self.reason) in _POLITE
 
 
-_POLITE = {(OutcomeClass.SUCCESS, "completed"), (OutcomeClass.OURS, FLOW_FAILED)}
+_POLITE = {
+    (OutcomeClass.SUCCESS, "completed"),
+    (OutcomeClass.OURS, FLOW_FAILED),
+    (OutcomeClass.OURS, DRAINED),
+}
 _LEG_ENDINGS: dict[LegEnd, tuple[OutcomeClass, str]] = {
     LegEnd.CALLER_HUNG_UP: (OutcomeClass.SUCCESS, "caller_hung_up"),
     LegEnd.CALLER_CANCELLED: (OutcomeClass.CALLER, "caller_cancelled"),

@@ -70,6 +70,11 @@ class QueueRoom:
         self._book.close(self._now())
         self._tell()
 
+    def open(self) -> None:
+        """Callers may wait again."""
+        self._book.open(self._now())
+        self._tell()
+
     def _tell(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()

@@ -101,6 +101,11 @@ class QueueBook:
         self.closed = True
         self._settle(now)
 
+    def open(self, now: float) -> None:
+        """They may wait again after all."""
+        self.closed = False
+        self._settle(now)
+
     def view(self, ticket: str) -> QueueView:
         """Return how it stands for this caller."""
         one = self._waiting.get(ticket)

@@ -28,6 +28,7 @@ def write_offer(call: Call) -> None:
         **({"trunk": info.trunk} if info.trunk else {}),
         **({"claims": claims} if claims else {}),
         flow=call.flow.name,
+        started_at=round(call.started_at, 3),
         **call.origin,
         protocol_call_id=info.protocol_call_id,
     )
@@ -54,8 +55,9 @@ def write_end(call: Call, outcome: CallOutcome) -> None:
         status=outcome.status,
         **({"then": outcome.then} if outcome.then else {}),
         duration_s=round(call.seconds, 3),
+        ended_at=round(call.started_at + call.seconds, 3),
         barge_ins=call.barge_ins,
         longest_gap_s=round(call.watch.longest_gap_s, 3),
-        first_words_s=None if first_words_s is None else round(first_words_s, 3),
+        first_words_s=None if first_words_s is None else round(first_words_s, 4),
         media=call.leg.figures(),
     )

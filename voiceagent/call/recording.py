@@ -75,9 +75,10 @@ class Recorder:
         self._names.add(name)
         self._gates.discard("flow")
         file = f"{call.id}.wav" if name == call.id else f"{call.id}-{name}.wav"
-        call.journal.write("recording.started", name=name, file=file)
+        began_s = round(call.seconds, 3)
+        call.journal.write("recording.started", name=name, file=file, began_s=began_s)
         self.files.append(file)
-        self.begun.append(round(call.seconds, 3))
+        self.begun.append(began_s)
         self._now = _Running(self, name, file, call.leg.audio_format == "audio/pcma", self._loop.time())
         self._now.begin(self._to)
         call.taps.add(self._now)

@@ -123,6 +123,7 @@ class Succession:
         call.journal.write(
             "call.party_changed",
             caller=call.info.caller,
+            called=call.info.called,
             before=before.caller,
             protocol_call_id=leg.info.protocol_call_id,
         )

@@ -17,6 +17,8 @@ class Utterance:
     text: str
     full_text: str = ""
     cut: bool = False
+    growing: bool = False
+    """It is still being spoken."""
 
 
 class Transcript:
@@ -35,7 +37,7 @@ class Transcript:
         """Add ``delta`` to the agent's utterance ``key``."""
         line = self._by_key.get(key)
         text = (line.full_text if line is not None else "") + delta
-        self._put(key, at, "agent", text)
+        self._put(key, at, "agent", text, growing=True)
 
     def heard(self, key: str, at: float, heard_text: str, full_text: str, *, cut: bool) -> None:
         """Fix the agent's utterance ``key`` to what was heard of it."""
@@ -52,7 +54,15 @@ class Transcript:
         return "" if spoken is None else f"{spoken.speaker}: {spoken.text}"
 
     def _put(
-        self, key: str, at: float, speaker: str, text: str, *, full_text: str = "", cut: bool = False
+        self,
+        key: str,
+        at: float,
+        speaker: str,
+        text: str,
+        *,
+        full_text: str = "",
+        cut: bool = False,
+        growing: bool = False,
     ) -> None:
         line = self._by_key.get(key)
         if line is None:
@@ -62,4 +72,5 @@ class Transcript:
         line.text = text
         line.full_text = full_text or text
         line.cut = cut
+        line.growing = growing
         self._changed(line)

@@ -16,10 +16,12 @@ from voiceagent.console import (
     cluster,
     deliveries,
     dialling,
+    drain,
     events,
     flows,
     health,
     history,
+    history_audio,
     history_export,
     listening,
     phone,
@@ -44,9 +46,11 @@ from voiceagent.console.models import ProblemModel
 from voiceagent.console.page import page_router
 from voiceagent.console.parts import Parts, as_routed
 from voiceagent.console.ports import Directory, Phones, Webhooks
+from voiceagent.console.ports_drain import Drain
 from voiceagent.console.ports_notify import OutgoingWebhooks
 from voiceagent.console.rights import WEBSOCKET, without_rule
 from voiceagent.errors import ConfigError
+from voiceagent.records.objects import ObjectStore
 from voiceagent.store import Database
 
 DESCRIPTION = """\
@@ -64,14 +68,18 @@ def create_app(
     phones: Phones | None = None,
     database: Database | None = None,
     outgoing: OutgoingWebhooks | None = None,
+    store: ObjectStore | None = None,
+    drainer: Drain | None = None,
 ) -> FastAPI:
     """Return the console for these calls. ``metrics`` renders the Prometheus text for ``/metrics``.
 
     ``webhooks`` takes the provider's call offers; without it there is no ``/webhooks/realtime``.
 
-    ``outgoing`` delivers our own webhooks.
+    ``outgoing`` delivers our own webhooks. ``store`` has the recordings that are not in their folder.
 
     ``phones`` takes calls from the page; without it they get 503.
+
+    ``drainer`` takes no more calls and ends the node; without it ``/v1/drain`` gets 501.
 
     ``database`` has users, keys and the audit log; without it the settings' tokens are the only way in.
 
@@ -116,9 +124,11 @@ def create_app(
         phones=phones,
         database=database,
         outgoing=outgoing,
+        store=store,
+        drain=drainer,
     )
     app.state.keys = responses.KeyMemory()
-    app.state.plays = history.Plays()
+    app.state.plays = history_audio.Plays()
     problems.install(app)
     for router in (
         calls.router,
@@ -140,6 +150,7 @@ def create_app(
         audit_log.router,
         trunks.router,
         flows.router,
+        drain.router,
         health.router,
         cluster.router,
         page_router(),

@@ -8,6 +8,7 @@ import stat
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import quote
 
 from starlette.responses import StreamingResponse
@@ -19,6 +20,29 @@ from voiceagent.console.ranges import NotSatisfiable, piece_of
 CHUNK = 1 << 16
 
 
+class Readable(Protocol):
+    """Bytes that can be read piece by piece, from a thread."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def tag(self) -> str:
+        """Entity tag: another one when the bytes are others."""
+        ...
+
+    @property
+    def piece(self) -> int:
+        """How many bytes are best read at once."""
+        ...
+
+    def read(self, start: int, end: int) -> bytes:
+        """Return bytes from ``start`` on, at most to ``end`` (exclusive); none where there are no more."""
+        ...
+
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A file that is open for reading; ``fd`` belongs to whoever has this."""
@@ -26,7 +50,13 @@ class Opened:
     fd: int
     size: int
     tag: str
-    """Entity tag: another one when the file has changed."""
+    piece: int = CHUNK
+
+    def read(self, start: int, end: int) -> bytes:
+        return os.pread(self.fd, end - start, start)
+
+    def close(self) -> None:
+        os.close(self.fd)
 
 
 def open_below(folder: str, name: str) -> Opened:
@@ -62,10 +92,10 @@ class FileAnswer(StreamingResponse):
     """A file, or the one piece of it that was asked for. Closes the file, however the answer ends."""
 
     def __init__(
-        self, opened: Opened, *, media_type: str, shown: str, asked: Mapping[str, str], ranged: bool = True
+        self, opened: Readable, *, media_type: str, shown: str, asked: Mapping[str, str], ranged: bool = True
     ) -> None:
         """``shown`` is the Content-Disposition; ``asked`` has the request's headers."""
-        self._fd = opened.fd
+        self._opened = opened
         headers = {"Content-Disposition": shown, "ETag": opened.tag}
         wanted = asked.get("range") if ranged else None
         if asked.get("if-range", opened.tag) != opened.tag:
@@ -73,7 +103,7 @@ class FileAnswer(StreamingResponse):
         try:
             piece = piece_of(wanted, opened.size)
         except NotSatisfiable:
-            os.close(opened.fd)
+            opened.close()
             raise Problem(
                 416,
                 "range_not_satisfiable",
@@ -92,7 +122,7 @@ class FileAnswer(StreamingResponse):
 
     async def _read(self, start: int, end: int) -> AsyncIterator[bytes]:
         while start < end:
-            data = await asyncio.to_thread(os.pread, self._fd, min(CHUNK, end - start), start)
+            data = await asyncio.to_thread(self._opened.read, start, min(start + self._opened.piece, end))
             if not data:
                 raise OSError("the file became shorter while it was sent")
             start += len(data)
@@ -102,7 +132,7 @@ class FileAnswer(StreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
-            os.close(self._fd)
+            self._opened.close()
 
 
-__all__ = ["FileAnswer", "Opened", "disposition", "open_below"]
+__all__ = ["FileAnswer", "Opened", "Readable", "disposition", "open_below"]

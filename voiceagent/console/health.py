@@ -40,7 +40,9 @@ async def readyz(request: Request, parts: PartsIn, visitor: VisitorIn) -> Respon
             "max_listeners": listeners.most,
         }
         content["parts"] = plain({**details, **here})
-    return AsciiJson(content, 200 if ready else 503)
+    again = details.get("retry_after_s")
+    headers = {} if ready or again is None else {"Retry-After": str(again)}
+    return AsciiJson(content, 200 if ready else 503, headers)
 
 
 @router.get("/metrics", response_class=PlainTextResponse)

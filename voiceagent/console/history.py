@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from voiceagent.console.files import FileAnswer, disposition, open_below
+from voiceagent.console.history_audio import Plays, open_audio, recordings_at, recordings_of
 from voiceagent.console.models import problems
 from voiceagent.console.models_history import HistoryPage, KeptCallDetail, PageFilters
 from voiceagent.console.parts import (
@@ -25,35 +25,13 @@ from voiceagent.console.ports import ResponseView, TranscriptLine
 from voiceagent.console.problems import FLEET_ERRORS, Problem, refused
 from voiceagent.console.views import Json, line_data, plain, response_data
 from voiceagent.errors import RequestRefused
-from voiceagent.store import history
+from voiceagent.store import history, recordings
 from voiceagent.store.history import Found, LineRecord, ResponseRecord
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 router = APIRouter(tags=["history"])
-
-PLAY_S = 600.0
-"""A player asks for one recording piece by piece: so long it is one listening, and one line of the log."""
-
-
-class Plays:
-    """PURE. Who plays which recording at the moment, the longest ago forgotten first."""
-
-    def __init__(self, most: int = 1024) -> None:
-        self._most = most
-        self._since: OrderedDict[tuple[str, str], float] = OrderedDict()
-
-    def begins(self, who: str, file: str, now: float) -> bool:
-        """Return whether this is a new listening."""
-        since = self._since.get((who, file))
-        if since is not None and now - since < PLAY_S:
-            return False
-        self._since[who, file] = now
-        self._since.move_to_end((who, file))
-        if len(self._since) > self._most:
-            self._since.popitem(last=False)
-        return True
 
 
 @router.get("/v1/history", responses={200: {"model": HistoryPage}, **problems(401, 422, 503)})
@@ -93,8 +71,11 @@ async def show(call_id: str, parts: PartsIn) -> AsciiJson:
     "/v1/history/{call_id}/recording",
     response_class=Response,
     responses={
-        200: {"content": {"audio/wav": {}}, "description": "The file"},
-        206: {"content": {"audio/wav": {}}, "description": "The piece that `Range` asks for"},
+        200: {"content": {"audio/wav": {}, "audio/ogg": {}}, "description": "The file"},
+        206: {
+            "content": {"audio/wav": {}, "audio/ogg": {}},
+            "description": "The piece that `Range` asks for",
+        },
         **problems(401, 403, 404, 416, 503),
     },
 )
@@ -107,17 +88,18 @@ async def recording(
         str | None, Query(max_length=256, description="One of the call's `recordings`; default: the first.")
     ] = None,
 ) -> Response:
-    """Play or download a recording: stereo WAV, caller left. Takes one `Range`, so that a player can seek."""
-    names = recordings_of(await _kept(parts, call_id))
+    """Play or download a recording: stereo, caller left; WAV, or Ogg Opus. Takes one `Range`, for seeking."""
+    names = recordings_of(await kept_call(parts, call_id))
     name = file or next(iter(names), "")
     if name not in names:
         raise Problem(404, "no_recording", f"Call {call_id!r} has no such recording.", field="file")
-    try:
-        opened = open_below(parts.config.recordings_dir, name)
-    except FileNotFoundError:
-        raise Problem(404, "no_recording", f"The recording {name!r} is not kept any more.") from None
+    known = await ask_database(parts, lambda c: recordings.get(c, name))
+    audio = await open_audio(parts.config.recordings_dir, name, known, parts.store)
     answer = FileAnswer(
-        opened, media_type="audio/wav", shown=disposition("inline", name), asked=request.headers
+        audio.bytes,
+        media_type=audio.media_type,
+        shown=disposition("inline", audio.name),
+        asked=request.headers,
     )
     plays: Plays = request.app.state.plays
     if plays.begins(visitor.key, name, loop_time()):
@@ -132,7 +114,7 @@ async def recording(
 )
 async def journal(call_id: str, request: Request, parts: PartsIn) -> Response:
     """Download the journal: every decision of the call in order, one JSON object a line."""
-    name = (await _kept(parts, call_id)).call.journal
+    name = (await kept_call(parts, call_id)).call.journal
     try:
         opened = open_below(parts.config.journal_dir, name)
     except FileNotFoundError:
@@ -157,23 +139,8 @@ def kept_data(found: Found) -> Json:
     return {**plain(asdict(call)), "tags": plain(list(found.tags)), "links": links}
 
 
-def recordings_of(found: Found) -> list[str]:
-    """Return the names of all recordings of a call, the first one first."""
-    more: Any = found.call.figures.get("recordings", ())
-    names = [found.call.recording, *(cast("list[Any]", more) if isinstance(more, list) else [])]
-    return list(dict.fromkeys(str(name) for name in names if name))
-
-
-def recordings_at(found: Found) -> list[float]:
-    """Return when each recording begins, in seconds since the call began; 0 where nobody noted it."""
-    noted: Any = found.call.figures.get("recordings_at", ())
-    times = cast("list[Any]", noted) if isinstance(noted, list) else []
-    known = [float(at) if isinstance(at, int | float) else 0.0 for at in times]
-    wanted = len(recordings_of(found))
-    return [*known[:wanted], *[0.0] * (wanted - len(known))]
-
-
-async def _kept(parts: Parts, call_id: str) -> Found:
+async def kept_call(parts: Parts, call_id: str) -> Found:
+    """Return an ended call. Raises the 404."""
     found = await ask_database(parts, lambda c: history.one(c, call_id))
     if found is None:
         raise await _not_kept(parts, call_id)

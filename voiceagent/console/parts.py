@@ -20,10 +20,12 @@ from voiceagent.console.limits import RateLimit
 from voiceagent.console.listeners import Listeners
 from voiceagent.console.live import Streams
 from voiceagent.console.ports import CallView, Directory, Phones, Webhooks
+from voiceagent.console.ports_drain import Drain
 from voiceagent.console.ports_notify import OutgoingWebhooks
 from voiceagent.console.problems import FLEET_ERRORS, Problem, call_ended, too_low, unknown_call
 from voiceagent.console.rights import LEAST_ROLE, WEBSOCKET, Right, right_of_route
 from voiceagent.errors import CallEnded
+from voiceagent.records.objects import ObjectStore
 from voiceagent.store import Database, DatabaseDown
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ class Parts:
     phones: Phones | None = None
     database: Database | None = None
     outgoing: OutgoingWebhooks | None = None
+    store: ObjectStore | None = None
+    drain: Drain | None = None
 
 
 class AsciiJson(JSONResponse):

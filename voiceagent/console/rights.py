@@ -46,7 +46,7 @@ class Right(StrEnum):
     MANAGE = "manage"
     """Presets, flows, dead letters, exports; read the audit log."""
     ADMIN = "admin"
-    """Users and keys."""
+    """Users and keys; end the node."""
 
 
 LEAST_ROLE = {
@@ -84,6 +84,7 @@ RULES: tuple[tuple[str, str, Right], ...] = (
     ("GET", "/v1/flows", Right.VIEW),
     ("GET", "/v1/deliveries", Right.VIEW),
     ("GET", "/v1/alerts", Right.VIEW),
+    ("GET", "/v1/drain", Right.VIEW),
     ("GET", "/v1/cluster", Right.VIEW),
     ("GET", "/v1/calls", Right.VIEW),
     ("GET", _CALL, Right.VIEW),
@@ -125,6 +126,8 @@ RULES: tuple[tuple[str, str, Right], ...] = (
     ("GET", "/v1/audit", Right.MANAGE),
     ("GET", "/v1/audit/export", Right.MANAGE),
     ("GET", "/v1/audit/verify", Right.MANAGE),
+    ("POST", "/v1/drain", Right.ADMIN),
+    ("DELETE", "/v1/drain", Right.ADMIN),
     ("GET", "/v1/users", Right.ADMIN),
     ("POST", "/v1/users", Right.ADMIN),
     ("PATCH", "/v1/users/{user_id}", Right.ADMIN),

@@ -53,7 +53,7 @@ class Journal:
     ) -> None:
         self.path = path
         self._writer = writer
-        self._monotonic = monotonic
+        self._monotonic = self._clock = monotonic
         self._wall = wall
         self._start = monotonic()
         self._seq = 0
@@ -72,6 +72,11 @@ class Journal:
         """Seconds since the call began: the ``t`` of an entry that is written now."""
         return self._monotonic() - self._start
 
+    @property
+    def wall(self) -> float:
+        """Unix time, by the clock that gives ``at``."""
+        return self._wall()
+
     def keep_time(self, monotonic: Callable[[], float]) -> None:
         """Take ``t`` from another reading of the same clock."""
         self._monotonic = monotonic
@@ -89,11 +94,19 @@ class Journal:
             return
         if self.inputs is not None and self.inputs.pending:
             self.inputs.flush()
+        self._append(kind, self._monotonic(), fields, body)
+
+    def record(self, kind: str, /, **fields: Any) -> None:
+        """Append what is for the record only: neither input nor decision, so nothing must stand before it."""
+        if not self._closed:
+            self._append(kind, self._clock(), fields, None)
+
+    def _append(self, kind: str, now: float, fields: Mapping[str, Any], body: object) -> None:
         self._seq += 1
         entry: dict[str, Any] = {
             "v": FORMAT_VERSION,
             "seq": self._seq,
-            "t": round(self._monotonic() - self._start, 6),
+            "t": round(now - self._start, 6),
             "at": round(self._wall(), 6),
             "type": kind,
             **fields,
@@ -194,7 +207,7 @@ class JournalWriter:
                 file = self._files[path] = path.open(
                     "a", encoding="utf-8", errors="backslashreplace"
                 )  # half a surrogate pair becomes its own JSON escape
-            file.write(_encode(line) + "\n")
+            file.write(encode(line) + "\n")
             touched.add(path)
 
         self._guard(append)
@@ -226,14 +239,15 @@ def plain(value: object) -> object:
     return str(value)
 
 
-_encode = json.JSONEncoder(default=plain, ensure_ascii=False, separators=(",", ":")).encode
+encode = json.JSONEncoder(default=plain, ensure_ascii=False, separators=(",", ":")).encode
+"""Returns an entry as its line in the file, without the line's end."""
 
 
 def read_journal(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the entries of a journal; a torn last line (killed process) ends it quietly."""
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for line in file:
             try:
-                yield json.loads(line)
-            except json.JSONDecodeError:
+                yield json.loads(line.decode())
+            except ValueError:
                 return

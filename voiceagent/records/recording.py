@@ -23,6 +23,7 @@ from typing import BinaryIO, Protocol
 
 from voiceagent.media import g711
 from voiceagent.media.wav import WavWriter
+from voiceagent.records.states import lock
 
 QUEUE_LIMIT = 4000
 """Pieces that wait for the disk, over all calls: at two a second from each, 20 s of a hundred calls."""
@@ -122,6 +123,7 @@ class _Open:
     def __init__(self, path: Path, begin: _Begin) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
         self.file: BinaryIO = os.fdopen(os.open(path, flags, 0o600), "w+b")
+        lock(self.file.fileno())  # whoever mends what others left lets this be
         self.wav = WavWriter(self.file, channels=2)
         self.law: g711.Law = begin.law
         self.told = begin.told

@@ -22,7 +22,7 @@ SILENT_TYPES = frozenset(
         "journal.dropped",
     }
 )
-"""Types that another line tells, or that nobody asks about; so do all that begin with ``in.``."""
+"""Types that another line tells, or that nobody asks about; as all that begin with ``in.``, ``record.``"""
 _PLAIN: Mapping[str, tuple[Kind, str]] = {
     "call.dialled": ("call", "the call is placed"),
     "caller.speech_started": ("caller", "the caller begins to speak"),
@@ -56,7 +56,7 @@ class Happenings:
     def take(self, entry: Entry, t: float) -> Iterator[Told]:
         """Take one entry; yield what is to be told of it."""
         kind = str(entry["type"])
-        if kind in SILENT_TYPES or kind.startswith("in."):
+        if kind in SILENT_TYPES or kind.startswith(("in.", "record.")):
             return
         group = kind.partition(".")[0]
         if kind in _PLAIN:

@@ -105,7 +105,7 @@ class Recording:
 def compared(entry: Entry) -> bool:
     """Return whether an entry is a decision (or a fact that follows)."""
     kind = str(entry.get("type", ""))
-    return not kind.startswith("in.") and kind not in NOT_COMPARED
+    return not kind.startswith(("in.", "record.")) and kind not in NOT_COMPARED
 
 
 def read_recording(path: Path) -> Recording:

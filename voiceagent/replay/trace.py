@@ -61,24 +61,26 @@ def read_lines(path: Path) -> Iterator[Line]:
     try:
         if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
             raise JournalError(f"cannot read {path}: is no regular file")
-        with path.open(encoding="utf-8") as file:
-            torn = 0
-            for number, text in enumerate(file, 1):
+        with path.open("rb") as file:
+            torn, why = 0, ""
+            for number, line in enumerate(file, 1):
                 if torn:
-                    raise JournalError(f"{path}, line {torn}: not a JSON object")
+                    raise JournalError(f"{path}, line {torn}: {why}")
                 try:
-                    entry: object = json.loads(text)
-                except ValueError:
-                    torn = number
+                    entry: object = json.loads(line.decode())
+                except ValueError as error:  # the last line may end within a character
+                    torn, why = (
+                        number,
+                        "not UTF-8" if isinstance(error, UnicodeDecodeError) else "not a JSON object",
+                    )
                     continue
                 except RecursionError:
                     raise JournalError(f"{path}, line {number}: is nested too deeply") from None
                 if not isinstance(entry, dict):
                     raise JournalError(f"{path}, line {number}: not a JSON object")
                 yield Line(number, cast("Mapping[str, Any]", entry))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise JournalError(f"cannot read {path}: {reason}") from None
+    except OSError as error:
+        raise JournalError(f"cannot read {path}: {error.strerror}") from None
 
 
 def steps(lines: Iterator[Line]) -> Iterator[Step]:

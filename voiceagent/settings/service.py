@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from voiceagent.call.config import FALLBACK_SENTENCE
+from voiceagent.call.config import DRAIN_SENTENCE, FALLBACK_SENTENCE
 from voiceagent.call.targets import TargetRules, why_not
 from voiceagent.ivr.toml.endpoints import EndpointRules
 from voiceagent.settings.base import Port, Section
@@ -67,7 +67,10 @@ class CallSettings(Section):
         default=10.0, description="Silence, or a provider without any event, that ends the session; 0 never."
     )
     drain_limit_s: Annotated[float, Field(ge=0)] = Field(
-        default=600.0, description="After SIGTERM, how long running calls may go on."
+        default=600.0, description="How long running calls may go on when the node drains (SIGTERM)."
+    )
+    drain_sentence: Annotated[str, Field(min_length=1, max_length=500)] = Field(
+        default=DRAIN_SENTENCE, description="Said word for word to whoever is still on the line then."
     )
 
     @field_validator("transfer_targets")
@@ -88,14 +91,6 @@ class CallSettings(Section):
         if reason:
             raise ValueError(f"fallback_target {reason} (call.transfer_targets)")
         return self
-
-
-class RecordingSettings(Section):
-    """What flows record."""
-
-    max_minutes: Annotated[float, Field(gt=0, le=1440)] = Field(
-        default=120.0, description="Longest recording; it ends then, and the call goes on."
-    )
 
 
 class ConsoleSettings(Section):

@@ -30,6 +30,7 @@ from voiceagent.settings.cluster import ClusterSettings
 from voiceagent.settings.outbound import OutboundSettings
 from voiceagent.settings.provider import EngineSettings, HostedSettings, RealtimeSettings, SurvivalSettings
 from voiceagent.settings.queues import QueueSettings, check_queues, read_queues
+from voiceagent.settings.recording import RecordingSettings, check_recording
 from voiceagent.settings.routes import RouteSettings, check_routes, read_routes
 from voiceagent.settings.service import (
     CallSettings,
@@ -37,9 +38,9 @@ from voiceagent.settings.service import (
     DatabaseSettings,
     JournalSettings,
     LogSettings,
-    RecordingSettings,
 )
 from voiceagent.settings.telephony import MediaSettings, SipSettings
+from voiceagent.settings.traces import TraceSettings, check_traces
 from voiceagent.settings.trunks import TrunkSettings, read_trunks
 from voiceagent.settings.webhooks import WebhookSettings, read_webhooks
 from voiceagent.sip.net.listen import parse_listen
@@ -91,6 +92,7 @@ class Settings(BaseSettings):
         default=(), description="Who is told what happens, by signed webhooks: see Webhooks below."
     )
     log: LogSettings = Field(default_factory=LogSettings)
+    traces: TraceSettings = Field(default_factory=TraceSettings)
 
     @field_validator("routes", mode="before")
     @classmethod
@@ -190,7 +192,9 @@ def bare_settings(flags: Mapping[str, Any]) -> Settings:
     _check_addresses(settings)
     demand(settings.media.codecs)
     _check_srtp(settings)
+    check_traces(settings.traces)
     _check_console(settings)
+    check_recording(settings.recording)
     trunks = [*(one.name for one in settings.trunks), DEFAULT_TRUNK]
     check_routes(settings.routes, settings.default_flow, trunks)
     check_queues(settings.queues, settings.call.transfer_targets)
@@ -228,7 +232,9 @@ def load_settings(file: str | Path | None = None, flags: Mapping[str, Any] | Non
     _check_addresses(settings)
     demand(settings.media.codecs)
     _check_srtp(settings)
+    check_traces(settings.traces)
     _check_console(settings)
+    check_recording(settings.recording)
     trunks = [*(one.name for one in settings.trunks), DEFAULT_TRUNK]
     check_routes(settings.routes, settings.default_flow, trunks)
     check_queues(settings.queues, settings.call.transfer_targets)

@@ -139,6 +139,12 @@ class EndpointConfig:
     max_legs: int = 10_000
     """INVITEs beyond this many live legs get 503 with Retry-After."""
 
+    unavailable: Callable[[], int | None] = lambda: None
+    """While no further call would be taken: seconds until it is worth trying again; else None.
+
+    OPTIONS outside of a dialog gets 503 then (§11.2): proxies that probe us pass us over.
+    """
+
     setup_limit: float = 300.0
     """An inbound call neither accepted nor rejected by then is refused with 480 and ends (``timeout``)."""
 

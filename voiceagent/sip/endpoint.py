@@ -312,10 +312,16 @@ class SipEndpoint:
         self._keeper.open()
         return self._core.wire.take()
 
-    def close_trunks(self, now: float) -> list[SipEffect]:
-        """Take back our registrations, ask no more; TrunkState ``unregistered`` tells each that is done."""
+    def close_trunks(self, now: float, *, retreat: bool = False) -> list[SipEffect]:
+        """Take back our registrations, ask no more; TrunkState ``unregistered`` tells each that is done.
+
+        ``retreat``: go on asking, for the calls that run; :meth:`open_trunks` registers again.
+        """
         self._core.wire.now = now
-        self._keeper.close()
+        if retreat:
+            self._keeper.retreat()
+        else:
+            self._keeper.close()
         return self._core.wire.take()
 
     def renew_trunk(self, trunk: Trunk, now: float) -> list[SipEffect]:

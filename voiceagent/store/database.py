@@ -65,6 +65,19 @@ class Database:
             raise ConfigError("database.url", f"cannot use {_shown(self.url)}: {_short(error)}") from None
         self._engine = engine
 
+    def version_now(self) -> str | None:
+        """Return the version of the tables as they stand, None where there are none. Raises ConfigError."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from voiceagent.store.schema import version_of
+
+        try:
+            engine = make_engine(self.url)
+            with engine.begin() as connection:
+                return version_of(connection)
+        except (SQLAlchemyError, OSError, ImportError) as error:
+            raise ConfigError("database.url", f"cannot use {_shown(self.url)}: {_short(error)}") from None
+
     async def run(self, work: Work[Result]) -> Result:
         """Do ``work`` in a transaction. Raises :class:`DatabaseDown`; errors of ``work`` itself pass through.
 

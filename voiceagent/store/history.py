@@ -5,76 +5,41 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import Row, Select, and_, bindparam, delete, exists, insert, or_, select, text
 
 from voiceagent.errors import RequestRefused
+from voiceagent.records.rows import CallRecord, LineRecord, ResponseRecord, TagRecord
 from voiceagent.store.tables import calls, lines, responses, tags
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+__all__ = [
+    "CallQuery",
+    "CallRecord",
+    "Found",
+    "LineRecord",
+    "Page",
+    "ResponseRecord",
+    "TagRecord",
+    "every",
+    "find",
+    "lines_of",
+    "one",
+    "responses_of",
+    "tag",
+    "tags_of",
+    "untag",
+    "write",
+]
+
 BODY_CHARS = 1_000_000
 """Most text of one call that can be found by its words."""
 _WORD = re.compile(r"\w[\w'’]*")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallRecord:
-    """A call that has ended, as it is kept. Times are Unix seconds."""
-
-    id: str
-    node: str
-    direction: str
-    kind: str
-    caller: str
-    called: str
-    flow: str
-    trunk: str
-    provider: str
-    started_at: float
-    answered_at: float | None
-    ended_at: float | None
-    duration_s: float
-    outcome: str
-    """Kind of its ending."""
-    reason: str
-    fault: str
-    barge_ins: int = 0
-    first_words_ms: float | None = None
-    journal: str = ""
-    """Path of its journal, below the journals' folder."""
-    recording: str = ""
-    """Path of its recording, below the recordings' folder; empty without one."""
-    figures: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-
-@dataclass(frozen=True, slots=True)
-class LineRecord:
-    """One line of the transcript."""
-
-    at: float
-    speaker: str
-    text: str
-    full_text: str
-    cut: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ResponseRecord:
-    """One request for a response."""
-
-    id: str
-    origin: str
-    instructions: str | None
-    metadata: Mapping[str, str]
-    submitted_at: float
-    state: str
-    reason: str
-    outcome: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +86,12 @@ def write(
     record: CallRecord,
     said: Sequence[LineRecord] = (),
     asked: Sequence[ResponseRecord] = (),
+    marks: Sequence[TagRecord] = (),
 ) -> None:
-    """Keep a call. Written again (a rebuild, a retry), it replaces what stood there."""
+    """Keep a call. Written again (a rebuild, a retry), it replaces what stood there.
+
+    ``marks`` are tags that its journal knows; where the call has tags already, these stay as they are.
+    """
     connection.execute(delete(lines).where(lines.c.call_id == record.id))
     connection.execute(delete(responses).where(responses.c.call_id == record.id))
     connection.execute(delete(calls).where(calls.c.id == record.id))
@@ -163,6 +132,9 @@ def write(
                 for n, one in enumerate(asked)
             ],
         )
+    if marks and not tags_of(connection, record.id):
+        rows = [{"call_id": record.id, "tag": one.tag, "at": one.at, "by": one.by} for one in marks]
+        connection.execute(insert(tags), rows)
     _index(connection, record, [line.text for line in said])
 
 

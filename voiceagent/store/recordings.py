@@ -3,47 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, insert, select, update
 
+from voiceagent.records.states import ORDER, RecordingRecord, State
 from voiceagent.store.tables import recordings
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-State = Literal["live", "failed", "finished", "encoded", "stored", "erased"]
-"""``live``: being written. ``failed``: ended by the disk; what was written plays. ``finished``: a whole WAV
-file. ``encoded``: Opus took its place. ``stored``: in the object store. ``erased``: the audio is gone."""
-
-ORDER: tuple[State, ...] = ("live", "failed", "finished", "encoded", "stored", "erased")
-"""A recording goes through its states in this order only, whatever order the news of them comes in."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordingRecord:
-    """One recording, as it is known now. Times are Unix seconds."""
-
-    file: str
-    """Name that it began with, below the recordings' folder: its name for ever, wherever it is."""
-    call_id: str
-    name: str
-    """What the flow calls it."""
-    started_at: float
-    seconds: float = 0.0
-    """Length. Of a ``live`` one: 0."""
-    bytes: int = 0
-    sha256: str = ""
-    format: Literal["wav", "opus"] = "wav"
-    location: str = ""
-    """Where it is: a file below the recordings' folder, or the URL of an object, without credentials.
-    Empty where it is nowhere."""
-    state: State = "live"
-    dropped_s: float = 0.0
-    """Seconds that the disk was too slow for; silence stands in their place."""
-    changed_at: float = 0.0
-    error: str = ""
 
 
 def put(connection: Connection, record: RecordingRecord) -> bool:
@@ -73,6 +42,15 @@ def of_call(connection: Connection, call_id: str) -> Sequence[RecordingRecord]:
     return [_record(row) for row in rows]
 
 
+def of_files(connection: Connection, files: Sequence[str]) -> dict[str, RecordingRecord]:
+    """Return what is known of files, by file."""
+    found: dict[str, RecordingRecord] = {}
+    for at in range(0, len(files), 500):
+        wanted = select(recordings).where(recordings.c.file.in_(files[at : at + 500]))
+        found |= {row.file: _record(row) for row in connection.execute(wanted)}
+    return found
+
+
 def in_state(connection: Connection, *states: State, limit: int = 1000) -> Sequence[RecordingRecord]:
     """Return recordings that are in one of these states, the oldest first."""
     wanted = select(recordings).where(recordings.c.state.in_(states)).order_by(recordings.c.started_at)
@@ -81,3 +59,6 @@ def in_state(connection: Connection, *states: State, limit: int = 1000) -> Seque
 
 def _record(row: Row[Any]) -> RecordingRecord:
     return RecordingRecord(**row._mapping)  # pyright: ignore[reportPrivateUsage]
+
+
+__all__ = ["ORDER", "RecordingRecord", "State", "get", "in_state", "of_call", "of_files", "put"]

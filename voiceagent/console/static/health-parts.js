@@ -11,7 +11,7 @@ const LIMITS = [
   ["listeners", "max_listeners", "listeners"],
 ];
 /** Shown elsewhere, or within another line. */
-const HIDDEN = ["draining", "trunks", "provider_state", ...LIMITS.flat()];
+const HIDDEN = ["draining", "retry_after_s", "trunks", "provider_state", ...LIMITS.flat()];
 const NAMES = /** @type {Record<string, string>} */ ({ sip: "SIP" });
 const GOOD = [true, "ok", "listening"];
 

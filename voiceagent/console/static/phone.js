@@ -18,6 +18,7 @@ const ENDS = {
   completed: "The agent ended the call.",
   operator_hung_up: "An operator ended the call.",
   shut_down: "The service was stopped.",
+  drained: "The service is being replaced. Please call again.",
   microphone_gone: "The microphone was taken away.",
   no_way: "No audio can get through: UDP between this browser and the service is blocked. See media.host and media.advertised_host.",
 };

@@ -23,6 +23,7 @@ GERMAN = Language(
     impossible="Das ist leider nicht möglich.",
     queue_position="Sie sind an Position {position} in der Warteschlange.",
     broken="Es tut mir leid, bei uns ist etwas schiefgegangen.",
+    closing="Es tut mir leid, ich muss jetzt auflegen. Bitte rufen Sie noch einmal an. Auf Wiederhören.",
     date="{day}. {month} {year}",
     months=(
         *("Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September"),

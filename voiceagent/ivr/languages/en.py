@@ -17,6 +17,7 @@ ENGLISH = Language(
     impossible="Sorry, that is not possible.",
     queue_position="You are number {position} in the queue.",
     broken="I am sorry, something has gone wrong on our side.",
+    closing="I am sorry, I have to end this call now. Please call again. Goodbye.",
     months=(
         *("January", "February", "March", "April", "May", "June", "July", "August", "September"),
         *("October", "November", "December"),

@@ -17,6 +17,7 @@ SPANISH = Language(
     impossible="Perdón, eso no es posible.",
     queue_position="Usted es el número {position} en la cola.",
     broken="Lo siento, algo ha fallado por nuestra parte.",
+    closing="Lo siento, tengo que terminar esta llamada. Por favor, vuelva a llamar. Adiós.",
     date="{day} de {month} de {year}",
     months=(
         *("enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "septiembre"),

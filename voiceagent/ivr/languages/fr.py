@@ -36,6 +36,7 @@ FRENCH = Language(
     impossible="Désolé, ce n'est pas possible.",
     queue_position="Vous êtes en position {position} dans la file d'attente.",
     broken="Je suis désolé, un problème est survenu de notre côté.",
+    closing="Je suis désolé, je dois mettre fin à cet appel. Veuillez rappeler. Au revoir.",
     months=(
         *("janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre"),
         *("octobre", "novembre", "décembre"),

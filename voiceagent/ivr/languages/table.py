@@ -66,6 +66,8 @@ class Language:
     """To a caller who waits for a person; ``{position}`` is a number from 1."""
     broken: str
     """To a caller whose flow has failed."""
+    closing: str
+    """To a caller whose call has to end because the service does."""
     idle: tuple[str, ...]
     """When the caller is silent in a conversation, in stages."""
     press: str

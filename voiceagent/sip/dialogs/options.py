@@ -22,8 +22,11 @@ def answer_options(
     core: Core, transaction: ServerTransaction, trunk: str = "", *, tag: str | None = None
 ) -> None:
     """Answer OPTIONS as an INVITE would be: 503 when no further call would be taken, else 200 (§11.2)."""
-    if tag is None and len(core.legs) >= core.config.max_legs:
-        core.respond(transaction, 503, headers=(("Retry-After", "10"),))
-        return
+    if tag is None:
+        full = len(core.legs) >= core.config.max_legs
+        again_s = 5 + core.dice(11) if full else core.config.unavailable()
+        if again_s is not None:
+            core.respond(transaction, 503, headers=(("Retry-After", str(again_s)),))
+            return
     headers = (("Contact", core.contact(transaction.source)), *capabilities(core, trunk))
     core.respond(transaction, 200, headers=headers, tag=tag)

@@ -194,9 +194,9 @@ class SipTransport:
         """See :meth:`SipEndpoint.open_trunks`."""
         self._perform(self.endpoint.open_trunks(self._now()))
 
-    def close_trunks(self) -> None:
+    def close_trunks(self, *, retreat: bool = False) -> None:
         """See :meth:`SipEndpoint.close_trunks`."""
-        self._perform(self.endpoint.close_trunks(self._now()))
+        self._perform(self.endpoint.close_trunks(self._now(), retreat=retreat))
 
     def renew_trunk(self, trunk: Trunk) -> None:
         """See :meth:`SipEndpoint.renew_trunk`."""

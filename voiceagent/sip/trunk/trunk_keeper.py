@@ -40,16 +40,27 @@ class TrunkKeeper:
         table = core.config.trunks
         self._trunks: dict[str, Trunk] = {} if table is None else dict(table.by_name)
         self._opened = False
+        self._retreated = False
+        """No registrations, for no new calls are wanted."""
         self._registrations: dict[str, Registration] = {}
         self._pingers: dict[str, list[Pinger]] = {}
         self._told: dict[str, bool | None] = {}
 
     def open(self) -> None:
-        """Begin to register and to ask. Harmless when called again."""
+        """Begin to register and to ask, also after a retreat. Harmless when called again."""
         self._opened = True
+        if self._retreated:
+            self._retreated = False
+            self._registrations.clear()
         for trunk in self._trunks.values():
-            if trunk.name not in self._registrations and trunk.name not in self._pingers:
+            known = (trunk.name in self._registrations) if trunk.register else trunk.name in self._pingers
+            if not known:
                 self._watch(trunk)
+
+    def retreat(self) -> None:
+        """Take the registrations back. Servers are asked as before: calls that run need the way to them."""
+        self._retreated = True
+        self._unregister()
 
     def renew(self, trunk: Trunk) -> None:
         """A trunk has other servers now (or none): ask those, and be registered with one of them."""
@@ -70,7 +81,7 @@ class TrunkKeeper:
                 gone.close()
             for pinger in self._pingers[name]:
                 pinger.open_once()
-        if not trunk.register:
+        if not trunk.register or self._retreated:
             return
         registration = self._registrations.get(name)
         if registration is not None:
@@ -86,6 +97,9 @@ class TrunkKeeper:
             for pinger in pingers:
                 pinger.close()
         self._pingers.clear()
+        self._unregister()
+
+    def _unregister(self) -> None:
         for registration in self._registrations.values():
             if registration.state != "unregistered":
                 registration.close()
