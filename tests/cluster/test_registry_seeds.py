@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from voiceagent.ids import random_token
 pytestmark = pytest.mark.fleet
 
 LEASE_S = 4.0
-SEEDS = 60
+SEEDS = 40
 STEPS = 40
 TIME = "redis.call('TIME')"
 KEY = "{math.floor(redis.call('GET', key('now')) / 1000), (redis.call('GET', key('now')) % 1000) * 1000}"
@@ -57,15 +58,11 @@ class World:
         order = self.living
         self.chance.shuffle(order)
         for node in order:
-            if not node.asleep and node.place._beats.wait(node.local()) == 0:
-                await node.place.beat()
-            if (
-                not node.asleep
-                and node.place.outbox
-                and node.place.up.is_set()
-                and not await node.place.write()
-            ):
-                node.place.look_now()
+            place = node.place
+            if not node.asleep and place._beats.wait(node.local()) == 0:
+                await place.beat()
+            if not node.asleep and place.outbox and place.up.is_set() and not await place.write():
+                place.look_now()
 
 
 class Node:
@@ -142,7 +139,7 @@ async def tell(line: RedisLine, seed: int) -> int:
 
     for node in world.nodes:
         heard = world.heard[node.epoch]
-        assert ("lost", "lost") not in set(zip(heard, heard[1:], strict=False)), (seed, heard)
+        assert ("lost", "lost") not in set(pairwise(heard)), (seed, heard)
         if node.alive:
             assert not heard or heard[-1] == "outlived", (seed, node.epoch, heard)
         else:
@@ -168,12 +165,68 @@ async def tell(line: RedisLine, seed: int) -> int:
     return sum(len(heard) for heard in world.heard.values())
 
 
-async def test_each_death_is_told_once_and_the_living_are_all_there_in_the_end(
-    shared_redis: RedisServer,
-) -> None:
-    line = RedisLine(shared_redis.url)
-    try:
-        events = [await tell(line, seed) for seed in range(SEEDS)]
-    finally:
-        await line.close()
+@pytest.fixture
+async def line(shared_redis: RedisServer) -> AsyncIterator[RedisLine]:
+    made = RedisLine(shared_redis.url)
+    yield made
+    await made.close()
+
+
+async def test_each_death_is_told_once_and_the_living_are_all_there_in_the_end(line: RedisLine) -> None:
+    events = [await tell(line, seed) for seed in range(SEEDS)]
     assert sum(events) > SEEDS
+
+
+async def two_that_may_bury(line: RedisLine) -> tuple[World, Node, Node]:
+    world = World(line, random.Random(1))
+    await world.passes(0)
+    await world.join()
+    await world.join()
+    for _ in range(10):
+        await world.passes(1000)
+        await world.beats()
+    return world, *world.nodes
+
+
+async def test_nobody_is_buried_when_the_whole_machine_has_slept(line: RedisLine) -> None:
+    world, *_ = await two_that_may_bury(line)
+    await world.passes(60_000)
+    for _ in range(10):
+        await world.beats()
+        await world.passes(1000)
+    assert not world.heard
+
+
+async def test_who_was_buried_writes_nothing_until_he_is_back(line: RedisLine) -> None:
+    world, here, there = await two_that_may_bury(line)
+    there.asleep = True
+    there.place.outbox.call_changed("c1", {})
+    there.place.outbox.publish("step", "c1", {})
+    for _ in range(6):
+        await world.passes(1000)
+        await world.beats()
+    assert not await there.place.write()
+    assert await here.registry.owner("c1") is None
+    assert await line.ask("EXISTS", f"{world.prefix}:ev") == 0
+    await there.place.beat()
+    assert await there.place.write()
+    assert await here.registry.owner("c1") is not None
+    assert world.heard == {there.epoch: ["lost", "outlived"]}
+
+
+async def test_who_is_buried_again_is_mourned_again_though_the_first_report_was_not_confirmed(
+    line: RedisLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unheard(graves: Sequence[str]) -> None:
+        raise LineDown("cut", sent=False)
+
+    world, here, there = await two_that_may_bury(line)
+    monkeypatch.setattr(here.registry, "told", unheard)
+    for _ in range(2):
+        there.asleep = True
+        for _ in range(8):
+            await world.passes(1000)
+            await world.beats()
+        there.asleep = False
+        await world.beats()
+    assert world.heard == {there.epoch: ["lost", "outlived", "lost", "outlived"]}
