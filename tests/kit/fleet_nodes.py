@@ -29,6 +29,7 @@ class Member:
         self.directory = FleetDirectory(
             local, self.cluster, tokens=counted_tokens(name), wall=lambda: 1_700_000_100.0
         )
+        self.cluster.stood = lambda up, nodes: self.directory.stood(up)
         self.app: FastAPI = an_app(self.directory, **settings)
         self._news = FleetNews(self.cluster, asyncio.get_running_loop())
 

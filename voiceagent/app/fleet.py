@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from voiceagent.app.directory import NodeDirectory
+from voiceagent.app.fleet_feed import FleetFeed
 from voiceagent.app.fleet_orders import Orders
 from voiceagent.app.fleet_wire import call_view, response_view
 from voiceagent.cluster.ports import CallEntry, Cluster, ClusterDown
@@ -37,23 +38,24 @@ class FleetDirectory:
         self._others = cluster if cluster is not None and cluster.shared else None
         self._orders = None if self._others is None else Orders(self._others, tokens, within_s=within_s)
         self._wall = wall
-        self._known: Sequence[CallEntry] = ()
-        """The others' calls as the registry told them last."""
+        self._feed = None if self._others is None else FleetFeed(local, self._others)
 
     # ── looking ─────────────────────────────────────────────────────────────────────────────────
     async def calls(self) -> Sequence[CallView]:
         own = self._local.calls()
-        if self._others is None:
+        if self._feed is None:
             return own
         stale = False
         try:
-            self._known = await self._others.calls()
+            await self._feed.look()
         except ClusterDown:
             stale = True
-        here = {view.id for view in own}
-        others = [self._view(entry, stale) for entry in self._known if entry.call_id not in here]
-        live = [view for view in own if view.state != "ended"]
-        return [*live, *others, *own[len(live) :]]
+        return self._with_others(own, stale)
+
+    def _with_others(self, own: Sequence[CallView], stale: bool) -> Sequence[CallView]:
+        assert self._feed is not None
+        everyone = [*own, *(self._view(entry, stale) for entry in self._feed.others)]
+        return sorted(everyone, key=lambda view: view.state == "ended")
 
     def _view(self, entry: CallEntry, stale: bool) -> CallView:
         view = call_view(entry.data, node=entry.node, stale=stale)
@@ -62,7 +64,10 @@ class FleetDirectory:
         return replace(view, duration_s=round(max(0.0, self._wall() - view.started_at), 1))
 
     def seen(self) -> Sequence[CallView]:
-        return self._local.calls()
+        own = self._local.calls()
+        if self._others is None:
+            return own
+        return self._with_others(own, bool(self._others.stale))
 
     async def call(self, call_id: str) -> CallView:
         if self._remote(call_id):
@@ -137,10 +142,21 @@ class FleetDirectory:
             raise RequestRefused("listen", f"this call is to be heard at its node, {node}", code="not_here")
         return self._local.listen(call_id, operator=operator)
 
-    # ── what is this node's own ─────────────────────────────────────────────────────────────────
-    def events(self, *, after: int | None = None) -> AsyncIterator[LiveEvent]:
-        return self._local.events(after=after)
+    # ── following ───────────────────────────────────────────────────────────────────────────────
+    async def follow(self, after: int | str | None = None) -> AsyncIterator[LiveEvent]:
+        if self._feed is not None:
+            return await self._feed.follow(after)
+        return self._local.events(after=after if isinstance(after, int) else None)
 
+    def standing(self) -> Mapping[str, Any]:
+        return {} if self._feed is None else self._feed.standing()
+
+    def stood(self, up: bool) -> None:
+        """The registry has answered, or has not: whoever follows is to know."""
+        if self._feed is not None:
+            self._feed.stood(up)
+
+    # ── what is this node's own ─────────────────────────────────────────────────────────────────
     def trunks(self) -> Sequence[Mapping[str, Any]]:
         return self._local.trunks()
 

@@ -89,6 +89,7 @@ class FleetNode:
 
     def _stood(self, up: bool, nodes: int) -> None:
         self._service.metrics.cluster_stood(up, nodes)
+        self.directory.stood(up)
 
     def _lost(self, node: NodeView, entries: Sequence[CallEntry]) -> None:
         _log.error("a node has vanished", node=node.name, calls=len(entries))

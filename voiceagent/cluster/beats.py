@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 BEATS_PER_LEASE = 3
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def steady_time() -> float:
+    """Return a clock that is never set, and that goes on while this machine is suspended, where it can."""
+    return time.clock_gettime(_CLOCK)
+
+
 FIRST_RETRY_S = 0.1
 
 
@@ -28,9 +37,8 @@ class Beats:
         return max(0.0, self._due - now)
 
     def hurry(self, now: float) -> None:
-        """Something went wrong elsewhere: look at once, unless it is known already."""
-        if not self.why:
-            self._due = now
+        """Something went wrong elsewhere: look at once."""
+        self._due = now
 
     def succeeded(self, now: float, *, late: bool = False) -> None:
         """The registry has the beat; ``late``: by its clock our own lease was over."""

@@ -41,6 +41,7 @@ from voiceagent.settings.service import (
     LogSettings,
 )
 from voiceagent.settings.telephony import MediaSettings, SipSettings
+from voiceagent.settings.traces import TraceSettings, check_traces
 from voiceagent.settings.trunks import TrunkSettings, read_trunks
 from voiceagent.settings.webhooks import WebhookSettings, read_webhooks
 from voiceagent.sip.net.listen import parse_listen
@@ -93,6 +94,7 @@ class Settings(BaseSettings):
         default=(), description="Who is told what happens, by signed webhooks: see Webhooks below."
     )
     log: LogSettings = Field(default_factory=LogSettings)
+    traces: TraceSettings = Field(default_factory=TraceSettings)
 
     @field_validator("routes", mode="before")
     @classmethod
@@ -192,6 +194,7 @@ def bare_settings(flags: Mapping[str, Any]) -> Settings:
     _check_addresses(settings)
     demand(settings.media.codecs)
     _check_srtp(settings)
+    check_traces(settings.traces)
     _check_console(settings)
     check_recording(settings.recording)
     trunks = [*(one.name for one in settings.trunks), DEFAULT_TRUNK]
@@ -231,6 +234,7 @@ def load_settings(file: str | Path | None = None, flags: Mapping[str, Any] | Non
     _check_addresses(settings)
     demand(settings.media.codecs)
     _check_srtp(settings)
+    check_traces(settings.traces)
     _check_console(settings)
     check_recording(settings.recording)
     trunks = [*(one.name for one in settings.trunks), DEFAULT_TRUNK]
