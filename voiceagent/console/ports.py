@@ -90,6 +90,8 @@ class CallView:
     """Which node has it."""
     stale: bool = False
     """The fleet's registry is away: this is how the call stood before."""
+    trace_id: str = ""
+    """Of its trace; empty where it is not traced."""
 
 
 @dataclass(frozen=True, slots=True)
