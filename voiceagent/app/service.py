@@ -33,6 +33,7 @@ from voiceagent.app.incoming import Reception
 from voiceagent.app.outgoing import Outgoing
 from voiceagent.app.provider import SessionFactory
 from voiceagent.app.reload import FlowDesk
+from voiceagent.app.retention import retention_of
 from voiceagent.app.routes import Routes
 from voiceagent.app.second_leg import SecondLegs
 from voiceagent.app.sip_listeners import families_of, tls_of
@@ -231,6 +232,7 @@ class Service:
         await self.database.open()
         self.nest.start("archive", self.archive.run())
         self.nest.start("recordings", look_after(self.aftercare, self.database))
+        self.nest.start("retention", retention_of(self))
         self.outgoing.open(self.nest)
         # Files and names first: a mistake in them is told before a port is opened.
         check_files(tls_of(settings.sip))
