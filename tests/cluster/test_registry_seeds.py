@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -81,6 +82,10 @@ class Node:
 
     def local(self) -> float:
         return self.world.now / 1000 + self.shift
+
+    @asynccontextmanager
+    async def queue(self) -> AsyncIterator[None]:
+        yield
 
     async def run(self, script: str, *words: str | int) -> Any:
         if self.mode == "cut":
