@@ -11,7 +11,7 @@ import pytest
 from voiceagent.cluster.local import LocalCluster
 from voiceagent.cluster.ports import Cluster, Command, Handle, NodeFacts
 from voiceagent.cluster.redis_cluster import RedisCluster
-from voiceagent.cluster.redis_line import RedisLine
+from voiceagent.cluster.redis_line import LineDown, RedisLine
 from voiceagent.ids import random_token
 
 T = TypeVar("T")
@@ -37,6 +37,22 @@ class Owner:
         return self._answer
 
 
+class CutLine(RedisLine):
+    """A line that can be cut, before its requests arrive or before their answers do."""
+
+    cut = False
+    deaf = False
+    """Requests still arrive, and are obeyed."""
+
+    async def _ask(self, *words: str | int) -> Any:
+        if self.cut:
+            raise LineDown("Redis cannot be reached: cut", sent=False)
+        answer = await super()._ask(*words)
+        if self.deaf:
+            raise LineDown("Redis does not answer: deaf", sent=True)
+        return answer
+
+
 class Fleet:
     """Nodes of one test; all leave at its end."""
 
@@ -49,8 +65,8 @@ class Fleet:
         """Return a node that has not joined."""
         if self.url is None:
             return LocalCluster(name, **how)
-        timeout_s = how.pop("timeout_s", 2.0)
-        return RedisCluster(RedisLine(self.url, timeout_s=timeout_s), name, prefix=self.prefix, **how)
+        line = CutLine(how.pop("url", self.url), timeout_s=how.pop("timeout_s", 2.0))
+        return RedisCluster(line, name, prefix=self.prefix, **how)
 
     async def join(
         self,
@@ -84,3 +100,32 @@ class Fleet:
         """Everybody leaves."""
         for node in self._nodes:
             await node.leave()
+
+
+async def crash(node: Any) -> None:
+    """End a node as kill -9 does: nobody is told, its connections close."""
+    node._left = True
+    await node._tasks.close()
+    await node._bus.close()
+    await node._line.close()
+
+
+class Watched:
+    """What a node was told of its fleet."""
+
+    def __init__(self, node: Any) -> None:
+        self.lost: list[tuple[str, list[str]]] = []
+        self.outlived: list[list[str]] = []
+        self.stood: list[tuple[bool, int]] = []
+        node.lost = lambda view, calls: self.lost.append((view.name, sorted(call.call_id for call in calls)))
+        node.outlived = lambda ids: self.outlived.append(sorted(ids))
+        node.stood = lambda up, nodes: self.stood.append((up, nodes))
+
+
+async def until(fits: Callable[[], bool], limit_s: float = 15.0) -> None:
+    """Wait for a condition of this process."""
+    async with asyncio.timeout(limit_s):
+        while True:
+            if fits():
+                return
+            await asyncio.sleep(0.005)

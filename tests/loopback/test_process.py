@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,11 +86,16 @@ def clean_environment() -> dict[str, str]:
 
 
 @asynccontextmanager
-async def serving(folder: Path, *settings: str) -> AsyncIterator[Child]:
+async def serving(
+    folder: Path, *settings: str, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Child]:
     began = time.perf_counter()
     with (folder / "stderr.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            *arguments(folder, *settings), stdout=asyncio.subprocess.PIPE, stderr=log, env=clean_environment()
+            *arguments(folder, *settings),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+            env={**clean_environment(), **(environment or {})},
         )
     assert process.stdout is not None
     try:
@@ -182,10 +187,26 @@ async def test_sigterm_lets_the_running_call_end_and_takes_no_other(tmp_path: Pa
         assert await child.status() == 0
 
 
-async def test_sigterm_without_calls_ends_at_once(tmp_path: Path) -> None:
-    async with serving(tmp_path) as child:
-        child.process.send_signal(signal.SIGTERM)
-        assert await child.status() == 0
+async def test_sigterm_without_calls_ends_at_once_and_the_service_manager_follows_it(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        told: list[str] = []
+
+        async def until_told(line: str) -> None:
+            async with asyncio.timeout(30):
+                while line not in told:
+                    told.extend((await loop.sock_recv(manager, 4096)).decode().splitlines())
+
+        loop = asyncio.get_running_loop()
+        watch = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}
+        async with serving(tmp_path, environment=watch) as child:
+            await until_told("READY=1")
+            told.clear()
+            await until_told("WATCHDOG=1")
+            child.process.send_signal(signal.SIGTERM)
+            await until_told("STOPPING=1")
+            assert await child.status() == 0
 
 
 async def test_a_second_sigterm_ends_the_call_with_a_bye_and_a_record(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ waits in :meth:`Drainer.wait` closes the service, which flushes what is to be ke
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -36,6 +36,8 @@ class Drainer:
         """Takes the registrations back."""
         self._leave = asyncio.Event()
         self._idle = asyncio.Event()
+        self.told: Callable[[], None] = lambda: None
+        """Called when the drain has come further, or was taken back."""
 
     # ── wishes ──────────────────────────────────────────────────────────────────────────────────
     def begin(self, by: str, limit_s: float | None = None) -> None:
@@ -111,6 +113,8 @@ class Drainer:
                     dismiss(call)
             else:
                 self._leave.set()
+        if steps:
+            self.told()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -8,19 +8,21 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from voiceagent.app.directory import NodeDirectory
+from voiceagent.app.fleet_ears import Ears
+from voiceagent.app.fleet_feed import FleetFeed
 from voiceagent.app.fleet_orders import Orders
 from voiceagent.app.fleet_wire import call_view, response_view
 from voiceagent.cluster.ports import CallEntry, Cluster, ClusterDown
 from voiceagent.console.ports import Act, CallView, DialWish, LiveEvent, ResponseView, Trigger
 from voiceagent.console.ports_listen import Listener
-from voiceagent.errors import RequestRefused
 from voiceagent.ids import Tokens, random_token
 
 
 class FleetDirectory:
     """Fulfils ``console.ports.Directory``. What concerns a call of this node never leaves it.
 
-    Without ``cluster``, or with one that nobody shares, there are no other calls.
+    Without ``cluster``, or with one that nobody shares, there are no other calls. ``secret`` is the fleet's,
+    by which nodes let each other hear their calls.
     """
 
     def __init__(
@@ -30,30 +32,33 @@ class FleetDirectory:
         *,
         tokens: Tokens = random_token,
         within_s: float = 5.0,
+        secret: str | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._local = local
         self._cluster = cluster
         self._others = cluster if cluster is not None and cluster.shared else None
         self._orders = None if self._others is None else Orders(self._others, tokens, within_s=within_s)
+        self._ears = None if self._others is None else Ears(self._others, secret, tokens)
         self._wall = wall
-        self._known: Sequence[CallEntry] = ()
-        """The others' calls as the registry told them last."""
+        self._feed = None if self._others is None else FleetFeed(local, self._others)
 
     # ── looking ─────────────────────────────────────────────────────────────────────────────────
     async def calls(self) -> Sequence[CallView]:
         own = self._local.calls()
-        if self._others is None:
+        if self._feed is None:
             return own
         stale = False
         try:
-            self._known = await self._others.calls()
+            await self._feed.look()
         except ClusterDown:
             stale = True
-        here = {view.id for view in own}
-        others = [self._view(entry, stale) for entry in self._known if entry.call_id not in here]
-        live = [view for view in own if view.state != "ended"]
-        return [*live, *others, *own[len(live) :]]
+        return self._with_others(own, stale)
+
+    def _with_others(self, own: Sequence[CallView], stale: bool) -> Sequence[CallView]:
+        assert self._feed is not None
+        everyone = [*own, *(self._view(entry, stale) for entry in self._feed.others)]
+        return sorted(everyone, key=lambda view: view.state == "ended")
 
     def _view(self, entry: CallEntry, stale: bool) -> CallView:
         view = call_view(entry.data, node=entry.node, stale=stale)
@@ -62,7 +67,10 @@ class FleetDirectory:
         return replace(view, duration_s=round(max(0.0, self._wall() - view.started_at), 1))
 
     def seen(self) -> Sequence[CallView]:
-        return self._local.calls()
+        own = self._local.calls()
+        if self._others is None:
+            return own
+        return self._with_others(own, bool(self._others.stale))
 
     async def call(self, call_id: str) -> CallView:
         if self._remote(call_id):
@@ -130,17 +138,26 @@ class FleetDirectory:
         except KeyError:
             return
 
-    async def listen(self, call_id: str, *, operator: str) -> Listener:
-        if self._remote(call_id):
-            assert self._orders is not None
-            node = await self._orders.node_of(call_id)
-            raise RequestRefused("listen", f"this call is to be heard at its node, {node}", code="not_here")
+    async def listen(self, call_id: str, *, operator: str, here: bool = False) -> Listener:
+        if not here and self._ears is not None and self._orders is not None and self._remote(call_id):
+            return await self._ears.listen(call_id, await self._orders.node_of(call_id), operator)
         return self._local.listen(call_id, operator=operator)
 
-    # ── what is this node's own ─────────────────────────────────────────────────────────────────
-    def events(self, *, after: int | None = None) -> AsyncIterator[LiveEvent]:
-        return self._local.events(after=after)
+    # ── following ───────────────────────────────────────────────────────────────────────────────
+    async def follow(self, after: int | str | None = None) -> AsyncIterator[LiveEvent]:
+        if self._feed is not None:
+            return await self._feed.follow(after)
+        return self._local.events(after=after if isinstance(after, int) else None)
 
+    def standing(self) -> Mapping[str, Any]:
+        return {} if self._feed is None else self._feed.standing()
+
+    def stood(self, up: bool) -> None:
+        """The registry has answered, or has not: whoever follows is to know."""
+        if self._feed is not None:
+            self._feed.stood(up)
+
+    # ── what is this node's own ─────────────────────────────────────────────────────────────────
     def trunks(self) -> Sequence[Mapping[str, Any]]:
         return self._local.trunks()
 
@@ -158,6 +175,11 @@ class FleetDirectory:
         if self._others is None:
             return ready, parts
         return ready, {**parts, "cluster": self._others.stale or "ok"}
+
+    async def close(self) -> None:
+        """Hear other nodes' calls no more."""
+        if self._ears is not None:
+            await self._ears.close()
 
     # ── inner workings ──────────────────────────────────────────────────────────────────────────
     def _remote(self, call_id: str) -> bool:

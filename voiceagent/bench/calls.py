@@ -13,7 +13,7 @@ import gc
 import json
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from voiceagent.bench.usage import Used, others_core_percent, used_now
@@ -126,15 +126,22 @@ class LoadProcess:
         self._process = process
 
     @classmethod
-    async def start(cls, module: str = "voiceagent.bench.load_main") -> LoadProcess:
-        """Start ``module`` as a process of its own."""
+    async def start(
+        cls,
+        module: str = "voiceagent.bench.load_main",
+        *,
+        python: str = sys.executable,
+        env: Mapping[str, str] | None = None,
+    ) -> LoadProcess:
+        """Start ``module`` as a process of its own, perhaps with another Python."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
+            python,
             "-m",
             module,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=2**22,
+            env=env,
         )
         return cls(process)
 
@@ -235,13 +242,7 @@ def _figures(calls: int, before: Used, start: Used, end: Used, seen: dict[str, A
     core = 100 * (end.cpu_s - start.cpu_s) / window
     expected = calls * 50 * seen["seconds"]
     others = others_core_percent(start, end, seen["load_core_percent"])
-    reasons: list[str] = []
-    if others > OTHERS_LIMIT:
-        reasons.append(f"others on this machine used {others:.0f} % of a core")
-    if seen["load_core_percent"] > LOAD_CORE_LIMIT:
-        reasons.append(f"the load process used {seen['load_core_percent']:.0f} % of a core")
-    if seen["load_lateness_ms"]["p99"] > 5:
-        reasons.append(f"the load process was late: p99 {seen['load_lateness_ms']['p99']:.1f} ms")
+    reasons = machine_reasons(others, seen)
     if seen["sessions"] != calls:
         reasons.append(f"{seen['sessions']} of {calls} sessions were alive at the end")
     if seen["packets_received"] < 0.99 * expected:
@@ -282,6 +283,18 @@ def _figures(calls: int, before: Used, start: Used, end: Used, seen: dict[str, A
             }
         },
     }
+
+
+def machine_reasons(others: float, seen: Mapping[str, Any]) -> list[str]:
+    """Return why the machine or the load process has set the figures; empty when they have not."""
+    reasons: list[str] = []
+    if others > OTHERS_LIMIT:
+        reasons.append(f"others on this machine used {others:.0f} % of a core")
+    if seen["load_core_percent"] > LOAD_CORE_LIMIT:
+        reasons.append(f"the load process used {seen['load_core_percent']:.0f} % of a core")
+    if seen["load_lateness_ms"]["p99"] > 5:
+        reasons.append(f"the load process was late: p99 {seen['load_lateness_ms']['p99']:.1f} ms")
+    return reasons
 
 
 def run_calls_bench(

@@ -12,6 +12,8 @@ import array
 import asyncio
 import binascii
 import json
+import math
+import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,7 +35,18 @@ SPEED = 5
 BARGE_AFTER_S = 2.0
 
 _APPEND = b'"input_audio_buffer.append"'
-_AUDIO = b'"audio":"'
+_AUDIO = b'"audio":'
+PCM_BYTES_PER_S = 48_000
+
+
+def tone() -> bytes:
+    """Return one delta of a loud tone, 24 kHz PCM, as it travels: in base64."""
+    samples = range(DELTA_FRAMES * 480)
+    wave = [int(8000 * math.sin(2 * math.pi * 440 * n / 24_000)) for n in samples]
+    return b64encode(struct.pack(f"<{len(wave)}h", *wave))
+
+
+TONE = tone()
 
 
 def _nowhere(data: bytes) -> None:
@@ -59,6 +72,8 @@ class ProviderFigures:
     """How far the truncation was from what the phone had received."""
     sessions: int = 0
     appends: int = 0
+    appended_s: float = 0.0
+    """Audio that came in them, in seconds."""
     lost: int = 0
     """Frames of the phones that never came."""
     made_up: int = 0
@@ -89,19 +104,23 @@ class ScriptedSession:
         """The interrupted answer and the time of ``speech_started``."""
         self._truncated = False
         self._configured = False
+        self._pcm = False
+        """24 kHz PCM both ways, in which no stamp would survive; else G.711."""
+        self._answers_by_itself = False
         self.measuring = False
         figures.sessions += 1
         self._say("session.created", session=self._session({}))
 
     def receive(self, data: bytes) -> None:
         """Take one text message."""
-        if _APPEND in data[:60]:
+        if _APPEND in data[:120] or _APPEND in data[-120:]:  # clients differ in what they write first
             self._append(data)
             return
         event = json.loads(data)
         kind = event.get("type")
         if kind == "session.update":
             self._say("session.updated", session=self._session(event["session"]))
+            self._obey(event["session"].get("audio") or {})
             if not self._configured:
                 self._configured = True
                 self._after(self._offset, self._caller_speaks)
@@ -119,6 +138,16 @@ class ScriptedSession:
                     "event_id": event.get("event_id"),
                 },
             )
+
+    def _obey(self, audio: dict[str, Any]) -> None:
+        """Take the formats and whose turn it is to ask for an answer. What is not named stays."""
+        heard: dict[str, Any] = audio.get("input") or {}
+        spoken: dict[str, Any] = audio.get("output") or {}
+        if spoken.get("format"):
+            self._pcm = bool(spoken["format"]["type"] == "audio/pcm")
+            self._phone.plain = self._pcm
+        if heard.get("turn_detection"):
+            self._answers_by_itself = heard["turn_detection"].get("create_response") is not False
 
     def close(self) -> None:
         """The socket is gone."""
@@ -152,7 +181,12 @@ class ScriptedSession:
 
     def _append(self, data: bytes) -> None:
         now = time.monotonic_ns()
-        start = data.find(_AUDIO) + len(_AUDIO)
+        start = data.index(b'"', data.find(_AUDIO) + len(_AUDIO)) + 1
+        if self._pcm:
+            if self.measuring:
+                self._figures.appends += 1
+                self._figures.appended_s += (len(data) - start) * 3 / 4 / PCM_BYTES_PER_S
+            return
         try:
             audio = b64decode(data[start : data.index(b'"', start)])
         except (binascii.Error, ValueError):
@@ -172,6 +206,7 @@ class ScriptedSession:
             oldest = oldest or newest
         if self.measuring:
             figures.appends += 1
+            figures.appended_s += len(audio) / 8000
             if newest:
                 figures.uplink.append((now - newest) / 1e6)
                 figures.uplink_oldest.append((now - oldest) / 1e6)
@@ -188,6 +223,8 @@ class ScriptedSession:
         self._say("input_audio_buffer.speech_stopped", audio_end_ms=0, item_id=item)
         if wants_answer:
             self._say("input_audio_buffer.committed", item_id=item, previous_item_id=None)
+            if self._answers_by_itself:
+                self._respond({})
 
     # ── answers ─────────────────────────────────────────────────────────────────────────────────
     def _respond(self, wish: dict[str, Any]) -> None:
@@ -232,12 +269,18 @@ class ScriptedSession:
 
     def _delta(self, answer: int, response_id: str, item_id: str, first: int, wish: dict[str, Any]) -> None:
         now = time.monotonic_ns()
-        audio = b"".join([stamped(answer & 0xFFFF, first + n, now) for n in range(DELTA_FRAMES)])
+        if self._pcm:
+            audio = TONE
+            if first == 0:
+                self._phone.awaiting_ns = now
+        else:
+            frames = [stamped(answer & 0xFFFF, first + n, now) for n in range(DELTA_FRAMES)]
+            audio = b64encode(b"".join(frames))
         self._events += 1
         self._send(
             b'{"type":"response.output_audio.delta","event_id":"event_%d","response_id":"%s","item_id":"%s",'
             b'"output_index":0,"content_index":0,"delta":"%s"}'
-            % (self._events, response_id.encode(), item_id.encode(), b64encode(audio))
+            % (self._events, response_id.encode(), item_id.encode(), audio)
         )
         place = {"response_id": response_id, "item_id": item_id, "output_index": 0, "content_index": 0}
         self._say("response.output_audio_transcript.delta", **place, delta="word ")
@@ -291,7 +334,7 @@ class ScriptedSession:
 
     def _check_truncation(self, answer: int, audio_end_ms: int, measured: bool) -> None:
         heard = self._phone.heard.get(answer & 0xFFFF, 0)
-        if measured:
+        if measured and not self._pcm:
             self._figures.truncate_error.append(abs(audio_end_ms - heard * 20))
 
     def _judge(self, answer: int, measured: bool) -> None:
@@ -301,5 +344,6 @@ class ScriptedSession:
         self._figures.interruptions += 1
         if not self._truncated:
             self._figures.unanswered += 1
-        last = self._phone.last_heard_ns.get(answer & 0xFFFF, 0)
+        phone = self._phone
+        last = phone.last_loud_ns if self._pcm else phone.last_heard_ns.get(answer & 0xFFFF, 0)
         self._figures.barge_in_stop.append(max(0.0, (last - barge[1]) / 1e6))

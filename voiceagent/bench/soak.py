@@ -7,17 +7,20 @@ the flow.
 
 Resident memory is sampled twice a second against the number of calls that have ended. The slope is that of
 the line of least squares through the samples after the first quarter, at least after the first 32 s, for so
-long a SIP transaction stays in memory. What is left is counted after ``settle`` seconds of silence.
+long a SIP transaction stays in memory, and after the garbage collector's first full turn, which a service has
+made rare. What is left is counted after ``settle`` seconds of silence.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,8 +64,8 @@ def run_soak_bench(
     Stable keys: ``failed``, ``heard`` (calls in which the phone heard the model), ``before``, ``after`` and
     ``more`` (``tasks``, ``descriptors``, ``threads``), ``memory`` (``kb_per_call``, ``samples`` as pairs of
     ended calls and kB), ``left`` (``transactions``, ``dialogs``, ``legs``, ``timers``, ``rtp_ports``,
-    ``calls``, ``archive``), ``database_calls``, ``journals``, ``cpu_ms_per_call``, ``goals``, ``valid`` and
-    ``invalid_because``.
+    ``calls``, ``archive``), ``new_tasks`` (what runs that did not before, by name), ``database_calls``,
+    ``journals``, ``cpu_ms_per_call``, ``goals``, ``valid`` and ``invalid_because``.
     """
     return run_loop(lambda: _bench(calls, rate, settle, hold_s, say))
 
@@ -128,6 +131,8 @@ class _Watch:
     def __init__(self, service: Service, calls: int, say: Callable[[str], None]) -> None:
         self.ended = 0
         self.samples: Samples = []
+        self.full_turn: int | None = None
+        """Calls that had ended when the garbage collector first looked at everything."""
         self._calls = calls
         self._say = say
         self._service = service
@@ -139,8 +144,20 @@ class _Watch:
 
         service.directory.ended = counted
 
+    def collected(self, phase: str, info: Mapping[str, int]) -> None:
+        """Hear of a turn of the garbage collector."""
+        if phase == "stop" and info["generation"] == 2 and self.full_turn is None:
+            self.full_turn = self.ended
+
     async def run(self) -> None:
         """Sample until cancelled."""
+        gc.callbacks.append(self.collected)
+        try:
+            await self._sample()
+        finally:
+            gc.callbacks.remove(self.collected)
+
+    async def _sample(self) -> None:
         told = asyncio.get_running_loop().time()
         while True:
             memory = used_now().resident_kb
@@ -166,13 +183,14 @@ async def _measured(
     assert service.addresses is not None
     port = int(service.addresses.sip.rpartition(":")[2])
     watch = _Watch(service, calls, say)
+    standing = asyncio.all_tasks()
     before, start = _holds(), used_now()
     sampling = asyncio.create_task(watch.run())
     seen = await load.order(sip=port, calls=calls, rate=rate, hold_s=hold_s)
     end = used_now()
     sampling.cancel()
     await asyncio.wait([sampling])
-    written = await _written(service, calls)
+    await _all_written(service)
     if settle:
         say(f"waiting {settle:g} s for everything to be forgotten")
         await asyncio.sleep(settle)
@@ -187,9 +205,10 @@ async def _measured(
         "before": before,
         "after": after,
         "more": {name: after[name] - before[name] for name in before},
-        "memory": memory_of(watch.samples, calls, rate),
+        "memory": memory_of(watch.samples, calls, rate, watch.full_turn),
         "left": _left(service),
-        "database_calls": written,
+        "new_tasks": _names(asyncio.all_tasks() - standing - {sampling}),
+        "database_calls": await _rows(service),
         "journals": await asyncio.to_thread(_whole_journals, journals),
         "others_core_percent": round(others_core_percent(start, end, seen["load_core_percent"]), 1),
     }
@@ -208,20 +227,29 @@ def _holds() -> dict[str, int]:
     }
 
 
-async def _written(service: Service, calls: int) -> int:
-    """Wait until every record is written, and return how many calls the database knows."""
+async def _all_written(service: Service) -> None:
+    """Wait until no call lives and every record is written, but not for ever."""
+    for _ in range(int(WRITTEN_S / 0.05)):
+        if not _busy(service):
+            return
+        await asyncio.sleep(0.05)
+
+
+async def _rows(service: Service) -> int:
+    """Return how many calls the database knows."""
     from sqlalchemy import func, select
 
     from voiceagent.store.tables import calls as table
 
-    for _ in range(int(WRITTEN_S / 0.05)):
-        if not _busy(service):
-            break
-        await asyncio.sleep(0.05)
     rows = await service.database.run(
         lambda connection: connection.execute(select(func.count()).select_from(table)).scalar()
     )
     return int(rows or 0)
+
+
+def _names(tasks: Iterable[asyncio.Task[Any]]) -> dict[str, int]:
+    """Count tasks by what they run."""
+    return dict(Counter(getattr(task.get_coro(), "__qualname__", task.get_name()) for task in tasks))
 
 
 def _busy(service: Service) -> int:
@@ -258,12 +286,15 @@ def _whole_journals(folder: Path) -> int:
     return whole
 
 
-def memory_of(samples: Sequence[tuple[float, float]], calls: int, rate: float) -> dict[str, Any]:
+def memory_of(
+    samples: Sequence[tuple[float, float]], calls: int, rate: float, full_turn: int | None
+) -> dict[str, Any]:
     """Return the slope of ``samples`` (ended calls, kB), and how they began and ended.
 
+    ``full_turn`` is how many calls had ended at the collector's first full turn, None when there was none.
     ``kb_per_call`` is None where too few samples are left after the part that is excluded.
     """
-    excluded = int(max(calls / 4, TRANSACTION_S * rate))
+    excluded = int(max(calls / 4, TRANSACTION_S * rate, calls if full_turn is None else full_turn))
     counted = [point for point in samples if point[0] >= excluded]
     kb = round(slope(counted), 3) if len({x for x, _ in counted}) >= 10 else None
     return {

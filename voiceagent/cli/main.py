@@ -17,6 +17,7 @@ from voiceagent.cli.database_commands import db
 from voiceagent.cli.flow_commands import flow
 from voiceagent.cli.node_commands import drain
 from voiceagent.cli.people_commands import audit, key, user
+from voiceagent.cli.records_commands import records
 
 app = typer.Typer(
     name="voiceagent",
@@ -40,6 +41,7 @@ app.command()(drain)
 app.add_typer(user, name="user")
 app.add_typer(key, name="key")
 app.add_typer(audit, name="audit")
+app.add_typer(records, name="records")
 app.add_typer(db, name="db")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
@@ -370,37 +372,6 @@ def bench_sequencer(
         against=against,
     )
     report("sequencer", run, as_json=json)
-
-
-@bench.command("calls")
-def bench_calls(
-    calls: Annotated[int, typer.Option(help="Calls at once.")] = 100,
-    seconds: Annotated[float, typer.Option(help="Length of the measurement.")] = 20.0,
-    inputs: Annotated[
-        int,
-        typer.Option(min=0, help="So many pairs of runs of whole calls, without `journal.inputs` and with."),
-    ] = 0,
-    whole: Annotated[
-        bool,
-        typer.Option("--whole", help="Whole calls: flow, call, journal with inputs, metrics, live events."),
-    ] = False,
-    json: Json = False,
-) -> None:
-    """Audio of many calls against a scripted provider in a second process: CPU, pacing, delay, barge-in."""
-    from voiceagent.bench.calls import run_calls_bench
-    from voiceagent.cli.bench import report
-
-    if inputs:
-        from voiceagent.bench.inputs import run_inputs_bench
-
-        report("calls --inputs", lambda: run_inputs_bench(calls, seconds, inputs), as_json=json)
-        return
-    if whole:
-        from voiceagent.bench.everything import run_whole_calls_bench
-
-        report("calls --whole", lambda: run_whole_calls_bench(calls, seconds), as_json=json)
-        return
-    report("calls", lambda: run_calls_bench(calls, seconds), as_json=json)
 
 
 @bench.command("srtp")

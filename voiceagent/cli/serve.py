@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from voiceagent.app.sd_notify import Notifier
 from voiceagent.cli.run import fail_with, own_command, parse_overrides
 from voiceagent.errors import ConfigError, VoiceAgentError
 from voiceagent.loops import run_loop
@@ -25,10 +26,12 @@ def run_serve(
     *,
     as_json: bool,
     hosted: bool = False,
+    supervised: bool = False,
 ) -> None:
     """Serve until drained. Exit status 2 with one line for a wrong setting, before any port is opened.
 
-    ``hosted``: the embedded provider takes calls by itself, too, and offers them by webhook.
+    ``hosted``: the embedded provider takes calls by itself, too, and offers them by webhook. ``supervised``:
+    the parent holds our standard input open; when that ends, so do we, as if by SIGTERM.
     """
     from voiceagent.settings import load_settings
 
@@ -48,7 +51,7 @@ def run_serve(
 
         async def work() -> None:
             service = Service(settings, reread=lambda: load_settings(config, given))
-            await _serve(service, as_json=as_json)
+            await _serve(service, as_json=as_json, supervised=supervised)
 
         run_loop(work)
     except VoiceAgentError as error:
@@ -66,7 +69,7 @@ def _secret_between(provider: str) -> dict[str, Any]:
     return {"hosted.webhook_secrets": [new_webhook_secret()]}
 
 
-async def _serve(service: Any, *, as_json: bool) -> None:
+async def _serve(service: Any, *, as_json: bool, supervised: bool) -> None:
     from voiceagent.app.service import Addresses
 
     signals: asyncio.Queue[str] = asyncio.Queue()
@@ -75,21 +78,56 @@ async def _serve(service: Any, *, as_json: bool) -> None:
         loop.add_signal_handler(number, signals.put_nowait, number.name)
     hung_up = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, hung_up.set)
-    async with service, _reloading(service, hung_up, signals):
+    if supervised:
+        loop.add_reader(0, _parent_gone, signals)
+    async with _notifying() as (notifier, nest), service, _reloading(service, hung_up, signals):
         addresses: Addresses = service.addresses
         _announce(addresses, service, as_json=as_json)
+        nest.start("ready", _tell_ready(service, notifier))
+        nest.start("service manager", notifier.keep_alive(lambda: _status(service)))
+        service.drainer.told = lambda: notifier.status(_status(service))
         asked = asyncio.ensure_future(signals.get())
         drained = asyncio.ensure_future(service.drainer.wait())  # the console may ask for it, too
         await asyncio.wait({asked, drained}, return_when=asyncio.FIRST_COMPLETED)
         if asked.done():
             service.drainer.begin(asked.result())
+            notifier.stopping(_status(service))
             live = service.admission.live
             if live and not as_json:
                 print(f"Finishing {live} call(s); signal again to end them now.", flush=True)
             asked = asyncio.ensure_future(signals.get())
             await asyncio.wait({asked, drained}, return_when=asyncio.FIRST_COMPLETED)
+        notifier.stopping()
         for task in (asked, drained):
             task.cancel()
+
+
+def _parent_gone(signals: asyncio.Queue[str]) -> None:
+    """The parent writes nothing, so what can be read is the end: it holds the other end while it lives."""
+    if not os.read(0, 64):
+        asyncio.get_running_loop().remove_reader(0)
+        signals.put_nowait("the end of its parent")
+
+
+@asynccontextmanager
+async def _notifying() -> AsyncGenerator[tuple[Notifier, TaskNest]]:
+    """The service manager's ear, to the very end of the process; who tells it what has a nest."""
+    notifier, nest = Notifier.of_process(), TaskNest("manager")
+    try:
+        yield notifier, nest
+    finally:
+        await nest.close()
+        notifier.close()
+
+
+async def _tell_ready(service: Any, notifier: Notifier) -> None:
+    await service.ready()
+    notifier.ready()
+
+
+def _status(service: Any) -> str:
+    view = service.drainer.view()
+    return f"{view['state']}, {view['calls']} call(s)"
 
 
 @asynccontextmanager
@@ -136,6 +174,7 @@ def _announce(addresses: Any, service: Any, *, as_json: bool) -> None:
             json.dumps(
                 {
                     "event": "listening",
+                    "node": service.settings.cluster.name,
                     "sip": addresses.sip,
                     "listeners": addresses.listeners,
                     "console": addresses.console,

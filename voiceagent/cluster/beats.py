@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 BEATS_PER_LEASE = 3
+
+
 FIRST_RETRY_S = 0.1
 
 
@@ -28,9 +30,8 @@ class Beats:
         return max(0.0, self._due - now)
 
     def hurry(self, now: float) -> None:
-        """Something went wrong elsewhere: look at once, unless it is known already."""
-        if not self.why:
-            self._due = now
+        """Something went wrong elsewhere: look at once."""
+        self._due = now
 
     def succeeded(self, now: float, *, late: bool = False) -> None:
         """The registry has the beat; ``late``: by its clock our own lease was over."""

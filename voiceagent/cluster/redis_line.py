@@ -8,6 +8,7 @@ cancellation that comes together with the result. Replies are RESP 2: bytes, int
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator
 from typing import Any, cast
@@ -153,8 +154,8 @@ class RedisLine:
             return "cannot be reached: unknown host"
         if isinstance(error, (self._late, TimeoutError)) or isinstance(cause, TimeoutError):
             return f"does not answer within {self.timeout_s:g} s"
-        if isinstance(cause, OSError) and cause.strerror:
-            return f"cannot be reached: {cause.strerror}"
+        if isinstance(cause, OSError) and cause.errno:
+            return f"cannot be reached: {os.strerror(cause.errno)}"
         return f"cannot be reached: {self._line(error)}"
 
     def _line(self, error: Exception) -> str:

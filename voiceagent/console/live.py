@@ -2,8 +2,9 @@
 
 The stream's format is the HTML standard's (§9.2 Server-sent events). Ids are ``<epoch>-<n>``: ``n`` is the
 directory's number and the epoch is this process, so that an id of an earlier process is never mistaken for
-one of ours. A reader who cannot be resumed without a gap (new, from another process, too old, too slow) first
-gets ``snapshot`` with the list of calls; whatever follows builds on it.
+one of ours. In a fleet they are ``f.<cursor>``, and good on every node. A reader who cannot be resumed
+without a gap (new, from another process, too old, too slow) first gets ``snapshot`` with the list of calls;
+whatever follows builds on it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ LOOK_S = 1.0
 RETRY_MS = 1000
 """What we ask browsers to wait before they come back."""
 _EVENT_ID = re.compile(r"([0-9a-z]{1,32})-([0-9]{1,18})", re.ASCII)
+_FLEET_ID = re.compile(r"f\.([0-9A-Za-z-]{1,64})", re.ASCII)
+GAP = "gap"
 
 
 def encode(event: str, data: object, *, event_id: str | None = None) -> bytes:
@@ -39,6 +42,14 @@ def encode(event: str, data: object, *, event_id: str | None = None) -> bytes:
 def _wire(event: str, data: str, event_id: str | None) -> bytes:
     lines = [f"id: {event_id}"] if event_id is not None else []
     return ("\n".join([*lines, f"event: {event}", f"data: {data}"]) + "\n\n").encode("ascii")
+
+
+class _Kept(NamedTuple):
+    """An event that can be given out again."""
+
+    number: int
+    cursor: str
+    wire: bytes
 
 
 class _Batch(NamedTuple):
@@ -79,12 +90,17 @@ class Streams:
         self.last: int | None = None
         """The number of the newest event that we saw."""
         self._snapshots = Snapshots(directory)
-        self._ring: deque[tuple[int, bytes]] = deque(maxlen=KEPT)
+        self._newest_id: str | None = None
+        """Its id as readers have it."""
+        self._ring: deque[_Kept] = deque(maxlen=KEPT)
+        self._base = ""
+        """The cursor after which the ring begins; empty where that is not known."""
         self._fresh: list[bytes] = []
         self._tick: asyncio.TimerHandle | None = None
         self._open: set[Stream] = set()
         self._nest = TaskNest("console/live")
         self._pump: asyncio.Task[None] | None = None
+        self._begun = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -98,8 +114,15 @@ class Streams:
         """Return a new stream. ``welcome`` is asked whether it may go on: at every heartbeat, every second
         in which something is sent, and before anything is sent after a reader stood still.
         """
-        found = _EVENT_ID.fullmatch(last_event_id or "")
-        return Stream(self, int(found[2]) if found and found[1] == self.epoch else None, welcome)
+        return Stream(self, self._place_of(last_event_id or ""), welcome)
+
+    def _place_of(self, event_id: str) -> int | str | None:
+        """Return the number or the cursor that an id of a reader stands for; None when it is none of ours."""
+        fleet = _FLEET_ID.fullmatch(event_id)
+        if fleet:
+            return fleet[1]
+        own = _EVENT_ID.fullmatch(event_id)
+        return int(own[2]) if own and own[1] == self.epoch else None
 
     def close(self) -> None:
         """End every stream cleanly and take no new ones."""
@@ -113,15 +136,21 @@ class Streams:
         self._open.add(stream)
         if self._pump is None:
             self._snapshots.forget()
-            resume = stream.after is not None and self.last is not None
-            if not resume:
-                self.last = None
-                self._ring.clear()
-            self._pump = self._nest.start("pump", self._run(self.last))
-            # Its first step subscribes: nothing may happen between that and the snapshot.
-            await asyncio.sleep(0)
+            begun = self._begun = asyncio.Event()
+            self._pump = self._nest.start("pump", self._run(self._beginning(stream.after), begun))
+        # Once it has begun, it misses nothing: nothing may happen between that and the snapshot.
+        await self._begun.wait()
         self.flush()
         stream.begin(self._since(stream.after))
+
+    def _beginning(self, after: int | str | None) -> int | str | None:
+        """Return from where to follow, for a first reader who knows all up to ``after``."""
+        if self.last is not None and (isinstance(after, int) or self._since(after) is not None):
+            return self.last
+        self.last = self._newest_id = None
+        self._ring.clear()
+        self._base = after if isinstance(after, str) else ""
+        return after if isinstance(after, str) else None
 
     def leave(self, stream: Stream) -> None:
         """Forget ``stream``; without readers nothing is listened to."""
@@ -142,8 +171,8 @@ class Streams:
         for stream in self._open:
             stream.take(batch)
 
-    def snapshot(self) -> tuple[int | None, str, bytes]:
-        """Return an event's number, every call after it in JSON, and all events since in wire form.
+    def snapshot(self) -> tuple[str | None, str, bytes]:
+        """Return an event's id, every call after it in JSON, and all events since in wire form.
 
         Taken in one step with what was given out before: nothing is missing between that and what follows.
         """
@@ -152,20 +181,29 @@ class Streams:
         if shared is not None:
             missed = [] if shared.number == self.last else self._since(shared.number)
             if missed is not None:
-                return shared.number, shared.calls, b"".join(missed)
-        made = self._snapshots.make(self.last)
-        return made.number, made.calls, b""
+                return shared.event_id, shared.calls, b"".join(missed)
+        made = self._snapshots.make(self.last, self._newest_id)
+        return made.event_id, made.calls, b""
 
-    def _since(self, after: int | None) -> list[bytes] | None:
+    def _since(self, after: int | str | None) -> list[bytes] | None:
         """Return the events after ``after``; None when they are not all there."""
+        if isinstance(after, str):
+            for place, kept in enumerate(reversed(self._ring)):
+                if kept.cursor == after:
+                    return [one.wire for one in self._ring][len(self._ring) - place :]
+            whole = after == self._base and len(self._ring) < KEPT
+            return [one.wire for one in self._ring] if whole else None
         if after is None or self.last is None:
             return None
-        missing = [wire for number, wire in self._ring if number > after]
+        missing = [one.wire for one in self._ring if one.number > after]
         return missing if len(missing) == self.last - after else None
 
-    async def _run(self, after: int | None) -> None:
-        events = self.directory.events(after=after)
+    async def _run(self, after: int | str | None, begun: asyncio.Event) -> None:
         try:
+            try:
+                events = await self.directory.follow(after)
+            finally:
+                begun.set()
             async with aclosing(cast("Any", events)) if hasattr(events, "aclose") else nullcontext():
                 async for event in events:
                     self._take(event)
@@ -178,15 +216,23 @@ class Streams:
                     stream.end("closing")
 
     def _take(self, event: LiveEvent) -> None:
-        if self.last is not None and event.id != self.last + 1:
+        gap = event.type == GAP
+        if gap or (self.last is not None and event.id != self.last + 1):
             self._fresh.clear()
             self._ring.clear()
+            self._snapshots.forget()
+            self._base = event.cursor if gap else ""
             for stream in self._open:
                 stream.start_over("gap")
         self.last = event.id
+        self._newest_id = f"f.{event.cursor}" if event.cursor else f"{self.epoch}-{event.id}"
+        if gap:
+            return
         data = {"call_id": event.call_id, "data": plain(event.data)}
-        wire = encode(event.type, data, event_id=f"{self.epoch}-{event.id}")
-        self._ring.append((event.id, wire))
+        if event.node:
+            data["node"] = plain(event.node)
+        wire = encode(event.type, data, event_id=self._newest_id)
+        self._ring.append(_Kept(event.id, event.cursor, wire))
         self._fresh.append(wire)
         if self._tick is None:
             self.flush()
@@ -210,7 +256,7 @@ class Streams:
 class Stream:
     """One reader. :meth:`chunks` gives wire-ready bytes until the stream ends."""
 
-    def __init__(self, streams: Streams, after: int | None, welcome: Callable[[], bool]) -> None:
+    def __init__(self, streams: Streams, after: int | str | None, welcome: Callable[[], bool]) -> None:
         self.after = after
         self._streams = streams
         self._welcome = welcome
@@ -307,10 +353,12 @@ class Stream:
 
     def _take_snapshot(self) -> bytes:
         """What the directory holds, and what has happened since that was looked up."""
-        number, calls, since = self._streams.snapshot()
-        facts = json.dumps({"reason": self._snapshot, "dropped": self._lost})
+        event_id, calls, since = self._streams.snapshot()
+        fleet = plain(self._streams.directory.standing())
+        facts = json.dumps(
+            {"reason": self._snapshot, "dropped": self._lost, **({"cluster": fleet} if fleet else {})}
+        )
         self._snapshot, self._lost = None, 0
-        event_id = None if number is None else f"{self._streams.epoch}-{number}"
         return _wire("snapshot", f'{facts[:-1]}, "calls": {calls}}}', event_id) + since
 
     def _count_lost(self, count: int) -> None:

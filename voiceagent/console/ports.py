@@ -90,6 +90,8 @@ class CallView:
     """Which node has it."""
     stale: bool = False
     """The fleet's registry is away: this is how the call stood before."""
+    trace_id: str = ""
+    """Of its trace; empty where it is not traced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,7 @@ class PhoneAnswer:
 
 @dataclass(frozen=True, slots=True)
 class LiveEvent:
-    """One entry of the live stream. ``id`` rises by one.
+    """One entry of the live stream. ``id`` rises by one, and counts for this node only.
 
     ``type`` and ``data`` (a part of the shapes in :mod:`voiceagent.console.views`; a reader merges it):
 
@@ -178,13 +180,18 @@ class LiveEvent:
     - ``transcript.line``: ``line_data``; a line with the ``item_id`` of an earlier one replaces it;
     - ``response.state``: ``response_data``; merged by ``id``;
     - ``trunk.changed``: one of :meth:`Directory.trunks`, without a call;
-    - ``alert.raised``, ``alert.cleared``: one of :meth:`Directory.alerts`.
+    - ``alert.raised``, ``alert.cleared``: one of :meth:`Directory.alerts`;
+    - ``gap``: what came before is not whole; :meth:`Directory.seen` is. Not for readers.
     """
 
     id: int
     type: str
     call_id: str
     data: Mapping[str, Any]
+    cursor: str = ""
+    """Its place in the one order that all nodes of a fleet see; empty where there is none."""
+    node: str = ""
+    """Of which node, in a fleet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,15 +301,24 @@ class Directory(Protocol):
         """Know a call's tags, which the database has by now; harmless for a call that is not known here."""
         ...
 
-    async def listen(self, call_id: str, *, operator: str) -> Listener:
-        """Let one more hear both sides, who is shown to others from now on.
+    async def listen(self, call_id: str, *, operator: str, here: bool = False) -> Listener:
+        """Let one more hear both sides, who is shown to others from now on. ``here``: of this node only.
 
-        Raises RequestRefused, by ``code``: ``not_answered``, ``not_supported``, ``too_many_listeners``.
+        Raises RequestRefused, by ``code``: ``not_answered``, ``not_supported``, ``too_many_listeners``,
+        ``not_here`` (the nodes are not set up to hear each other's calls).
         """
         ...
 
-    def events(self, *, after: int | None = None) -> AsyncIterator[LiveEvent]:
-        """Live events; with ``after``, first those kept since that id (at least the last 1000)."""
+    async def follow(self, after: int | str | None = None) -> AsyncIterator[LiveEvent]:
+        """Begin to follow the live events; with ``after``, first those kept since (at least the last 1000).
+
+        ``after`` is the ``id`` of this node's newest event that is known, or a ``cursor`` of any node. Where
+        it is not kept, ids jump, or the first event is a ``gap``.
+        """
+        ...
+
+    def standing(self) -> Mapping[str, Any]:
+        """Return ``node``, ``shared`` and ``stale`` as :meth:`cluster` does; empty without a fleet."""
         ...
 
     async def cluster(self) -> Mapping[str, Any]:

@@ -26,6 +26,8 @@ class Snapshot(NamedTuple):
     """Every call as it stood when the event ``number`` had come (None: before any had)."""
 
     number: int | None
+    event_id: str | None
+    """The same as readers have it."""
     calls: str
     """JSON, in ASCII."""
 
@@ -46,12 +48,12 @@ class Snapshots:
         """Return the newest list if it is still too soon for another one."""
         return self._newest if asyncio.get_running_loop().time() < self._until else None
 
-    def make(self, number: int | None) -> Snapshot:
+    def make(self, number: int | None, event_id: str | None) -> Snapshot:
         """Return the list as it stands now, after the event ``number``."""
         began = time.thread_time()
         calls = json.dumps([call_data(view) for view in self._directory.seen()])
         spent = time.thread_time() - began
-        self._newest = Snapshot(number, calls)
+        self._newest = Snapshot(number, event_id, calls)
         held_s = min(MOST_S, REST * spent) if spent > CHEAP_S else 0.0
         self._until = asyncio.get_running_loop().time() + held_s
         return self._newest

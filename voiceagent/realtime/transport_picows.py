@@ -33,10 +33,11 @@ async def open_picows(
     audio_limit: int = AUDIO_LANE_BYTES,
 ) -> PicowsTransport:
     """Open a socket; a :class:`~voiceagent.errors.ProviderError` tells why not (``http_<status>``, …)."""
+    attempt = _Attempt(max_bytes, audio_limit)
     try:
         async with asyncio.timeout(timeout_s):
             _, listener = await ws_connect(
-                lambda: PicowsTransport(max_bytes, audio_limit),
+                attempt.make,
                 url,
                 websocket_handshake_timeout=timeout_s,
                 enable_auto_ping=True,
@@ -60,8 +61,36 @@ async def open_picows(
         raise ProviderError(f"no WebSocket there: {error}", code="handshake") from error
     except OSError as error:
         raise ProviderError(f"the provider cannot be reached: {error}", code="unreachable") from error
+    else:
+        attempt.wanted = True
+    finally:
+        if not attempt.wanted:
+            attempt.abandon()
     assert isinstance(listener, PicowsTransport)
     return listener
+
+
+class _Attempt:
+    """One opening. ``ws_connect`` that is cancelled goes on alone: what it opens then must be closed."""
+
+    def __init__(self, max_bytes: int, audio_limit: int) -> None:
+        self._limits = max_bytes, audio_limit
+        self._made: PicowsTransport | None = None
+        self._abandoned = False
+        self.wanted = False
+
+    def make(self) -> PicowsTransport:
+        """Return the transport of a finished handshake."""
+        self._made = PicowsTransport(*self._limits)
+        if self._abandoned:
+            self._made.close()
+        return self._made
+
+    def abandon(self) -> None:
+        """Close what is open, and what will be."""
+        self._abandoned = True
+        if self._made is not None:
+            self._made.close()
 
 
 class PicowsTransport(WSListener):
@@ -86,6 +115,10 @@ class PicowsTransport(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The handshake is done."""
         self._transport = transport
+        if self._closing:  # before it was open
+            transport.send_close(WSCloseCode.OK)
+            transport.disconnect()
+            return
         transport.underlying_transport.set_write_buffer_limits(high=WRITE_LIMIT_BYTES)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:

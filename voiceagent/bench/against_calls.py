@@ -1,0 +1,338 @@
+"""``voiceagent bench calls --against pipecat``: the same phones and provider before two frameworks, in turns.
+
+Each run has a fresh process under test and a fresh load process. Ours is ``voiceagent bench calls`` itself;
+the peer is a module of :mod:`voiceagent.bench.peers`, run by the Python that has it (``--peer-python``),
+which sees of this package its source only. Runs alternate, the order changing, so that both meet the same
+machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import voiceagent
+from voiceagent.bench.calls import WARM_UP_S, LoadProcess, machine_reasons
+from voiceagent.bench.load_provider import PERIOD_S
+from voiceagent.bench.stats import tell
+from voiceagent.bench.usage import Used, others_core_percent, used_now
+from voiceagent.errors import ConfigError
+from voiceagent.loops import run_loop
+
+PEERS = {"pipecat": "pipecat", "openai-agents": "agents", "plain": "websockets"}
+"""Name of each peer, and the package that its process imports."""
+MODULES = {
+    "pipecat": "voiceagent.bench.peers.pipecat_calls",
+    "openai-agents": "voiceagent.bench.peers.agents_calls",
+    "plain": "voiceagent.bench.peers.plain_calls",
+}
+METHODS = {
+    "pipecat": (
+        "Pipeline of transport, context aggregators and OpenAIRealtimeLLMService, as in its telephony "
+        "examples; no voice activity detection of its own. It has no RTP, so the transport is ours: its base "
+        "classes over an asyncio socket, 20 ms a packet. Its realtime service takes 24 kHz PCM only: it "
+        "resamples both ways with its own resampler. While the agent is silent it sends no packets; we do, "
+        "fifty a second. Stamps do not survive resampling, so caller to model is not measured there."
+    ),
+    "openai-agents": (
+        "RealtimeSession with its WebSocket model and playback tracker, G.711 on both sides. It has no RTP: "
+        "a plain asyncio socket and a task per call that sends 20 ms a packet. While the agent is silent it "
+        "sends no packets; we do, fifty a second."
+    ),
+    "plain": (
+        "The straightforward bridge, part of this bench: websockets, json and base64, an asyncio socket, a "
+        "task for each direction, G.711 passed through, 20 ms a packet and an append. While the agent is "
+        "silent it sends no packets; we do, fifty a second."
+    ),
+}
+"""How each peer is put together: every figure beside its name is of this."""
+SHOWN = (
+    ("cpu_ms_per_call_second",),
+    ("core_percent",),
+    ("pacing_ms", "p99"),
+    ("downlink_ms", "p50"),
+    ("barge_in_stop_ms", "p99"),
+    ("memory_kb_per_call",),
+    ("base_memory_mb",),
+)
+LABELS = {
+    "cpu_ms_per_call_second": "CPU, ms per call and second",
+    "core_percent": "CPU, % of a core",
+    "pacing_ms": "pacing p99, ms",
+    "downlink_ms": "model to caller p50, ms",
+    "barge_in_stop_ms": "silence after barge-in p99, ms",
+    "memory_kb_per_call": "memory per call, kB",
+    "base_memory_mb": "memory of the process before, MB",
+}
+WORK_SHARE = 0.8
+"""A side that did less than this of the work that the script asks for has no figures to compare."""
+MOST_OF_THE_PEER = 0.1
+"""Wanted against pipecat: at most a tenth of its CPU."""
+
+Run = dict[str, Any]
+
+
+def run_against_calls(
+    peer: str,
+    *,
+    calls: int = 25,
+    seconds: float = 10.0,
+    repeats: int = 3,
+    whole: bool = False,
+    python: str | None = None,
+    warm_up_s: float = WARM_UP_S,
+    say: Callable[[str], None] = tell,
+) -> dict[str, Any]:
+    """Run both in turns, ``repeats`` times each, and return medians, least and most, and the ratio.
+
+    Raises :class:`~voiceagent.errors.ConfigError` for an unknown peer and for one that ``python`` (this
+    process's own by default) cannot import.
+    """
+    python = require_peer(peer, python)
+    both: dict[str, Callable[[], Run]] = {
+        "voiceagent": lambda: our_run(calls, seconds, whole=whole),
+        peer: lambda: run_loop(lambda: measure_peer(peer, python, calls, seconds, warm_up_s)),
+    }
+    runs: dict[str, list[Run]] = {side: [] for side in both}
+    for number in range(repeats):
+        for side in list(both) if number % 2 == 0 else list(reversed(both)):
+            run = both[side]()
+            runs[side].append(run)
+            verdict = "; ".join(run["invalid_because"]) or "valid"
+            cpu = run["cpu_ms_per_call_second"]
+            say(f"{side}, run {number + 1} of {repeats}: {cpu:.2f} ms of CPU per call and second ({verdict})")
+    return compared(peer, runs, calls=calls, seconds=seconds, whole=whole)
+
+
+def require_peer(peer: str, python: str | None) -> str:
+    """Return the Python that runs ``peer``. Raises :class:`~voiceagent.errors.ConfigError`."""
+    if peer not in PEERS:
+        raise ConfigError("--against", f"knows {', '.join(PEERS)}, not {peer}")
+    python = python or sys.executable
+    try:
+        found = subprocess.run(
+            [python, "-c", f"import importlib.util as u; print(bool(u.find_spec('{PEERS[peer]}')))"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    except OSError as error:
+        raise ConfigError("--peer-python", f"cannot run {python}: {error.strerror}") from None
+    if found.stdout.strip() != "True":
+        raise ConfigError(
+            f"--against {peer}",
+            f"is not installed for {python}; install it there with pip install 'voiceagent[bench]', "
+            "or name another Python with --peer-python",
+        )
+    return python
+
+
+def our_run(calls: int, seconds: float, *, whole: bool) -> Run:
+    """Run our side in a process of its own."""
+    command = [sys.executable, "-m", "voiceagent", "bench", "calls", "--json"]
+    command += ["--calls", str(calls), "--seconds", str(seconds), *(["--whole"] if whole else [])]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"bench calls ended with code {done.returncode}")
+    figures: Run = json.loads(done.stdout)
+    figures["version"] = voiceagent.__version__
+    figures["python"] = platform.python_version()
+    return figures
+
+
+@contextmanager
+def _source_path() -> Generator[dict[str, str]]:
+    """Yield an environment in which another Python finds this package's source, and nothing beside it."""
+    with tempfile.TemporaryDirectory(prefix="voiceagent-peer-") as folder:
+        (Path(folder) / "voiceagent").symlink_to(Path(voiceagent.__file__).parent)
+        yield {**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+async def measure_peer(peer: str, python: str, calls: int, seconds: float, warm_up_s: float) -> Run:
+    """Run the peer's side."""
+    load = await LoadProcess.start()
+    with _source_path() as env:
+        under_test = await LoadProcess.start(MODULES[peer], python=python, env=env)
+        try:
+            prepared = await load.order(calls=calls)
+            opened = await under_test.order(ws=prepared["ws"], phones=prepared["phones"])
+            await load.order(ports=opened["ports"])
+            await asyncio.sleep(warm_up_s)
+            await load.order(measure=True)
+            start, own = Used(**await under_test.order(used=True)), used_now()
+            await asyncio.sleep(seconds)
+            end, own_end = Used(**await under_test.order(used=True)), used_now()
+            seen = await load.order(report=True)
+        finally:
+            await under_test.stop()
+            await load.stop()
+    ours_too = 100 * (own_end.cpu_s - own.cpu_s) / (own_end.at - own.at)
+    others = max(0.0, others_core_percent(start, end, seen["load_core_percent"]) - ours_too)
+    return peer_figures(calls, Used(**opened["before"]), start, end, seen, others) | {
+        "version": opened["peer"].removeprefix(peer).strip(),
+        "python": opened["python"],
+        "loop": opened["loop"],
+    }
+
+
+def peer_figures(
+    calls: int, before: Used, start: Used, end: Used, seen: Mapping[str, Any], others: float
+) -> Run:
+    """Return the figures of one run of a peer under the names of ours; what is not measured is None."""
+    window = end.at - start.at
+    core = 100 * (end.cpu_s - start.cpu_s) / window
+    reasons = [*machine_reasons(others, seen), *undone(calls, seen)]
+    return {
+        "calls": calls,
+        "seconds": round(window, 2),
+        "core_percent": round(core, 2),
+        "core_percent_per_call": round(core / calls, 4),
+        "cpu_ms_per_call_second": round(10 * core / calls, 3),
+        "pacing_ms": seen["pacing_ms"],
+        "uplink_ms": seen["uplink_ms"] if seen["uplink_ms"]["p50"] else None,
+        "downlink_ms": seen["downlink_ms"],
+        "barge_in_stop_ms": seen["barge_in_stop_ms"],
+        "truncate_ms": seen["truncate_ms"],
+        "memory_kb_per_call": round((end.resident_kb - before.resident_kb) / max(1, calls - 1), 1),
+        "base_memory_mb": round(before.resident_kb / 1024, 1),
+        "others_core_percent": round(others, 1),
+        "load": dict(seen),
+        "valid": not reasons,
+        "invalid_because": reasons,
+    }
+
+
+def undone(calls: int, seen: Mapping[str, Any]) -> list[str]:
+    """Return which part of the script was not carried out: calls that do nothing are cheap."""
+    reasons: list[str] = []
+    if seen["sessions"] != calls:
+        reasons.append(f"{seen['sessions']} of {calls} sessions were alive at the end")
+    talk_s = calls * seen["seconds"]
+    if seen["appended_s"] < WORK_SHARE * talk_s:
+        reasons.append(
+            f"{seen['appended_s']:.0f} of {talk_s:.0f} s of the callers' audio reached the provider"
+        )
+    wanted = calls * max(0.0, seen["seconds"] / PERIOD_S - 1)
+    if seen["answers"] < WORK_SHARE * wanted:
+        reasons.append(f"{seen['answers']} answers were given, at least {wanted:.0f} were due")
+    # Of two answers of 200 frames one is cut in the middle.
+    frames = 150 * max(0, seen["answers"] - calls)
+    heard = seen["packets_loud"] or seen["packets_received"]
+    if heard < WORK_SHARE * frames:
+        reasons.append(f"the phones heard {heard} packets of the agent, at least {frames} were due")
+    return reasons
+
+
+def compared(
+    peer: str, runs: Mapping[str, Sequence[Run]], *, calls: int, seconds: float, whole: bool
+) -> dict[str, Any]:
+    """Return medians with least and most of both sides, and what share of the peer's CPU is ours."""
+    names = {side: f"{side} {some[0]['version']}".strip() for side, some in runs.items()}
+    sides = {names[side]: summary(some) for side, some in runs.items()}
+    ours, theirs = (sides[names[side]]["cpu_ms_per_call_second"] for side in ("voiceagent", peer))
+    pairs = [
+        mine["cpu_ms_per_call_second"] / its["cpu_ms_per_call_second"]
+        for mine, its in zip(runs["voiceagent"], runs[peer], strict=True)
+    ]
+    share = ours["median"] / theirs["median"]
+    reasons = [
+        f"{side}: {reason}"
+        for side, some in runs.items()
+        if not any(run["valid"] for run in some)
+        for reason in some[0]["invalid_because"]
+    ]
+    goal = {"most": MOST_OF_THE_PEER, "measured": round(share, 4), "kept": share <= MOST_OF_THE_PEER}
+    return {
+        "calls": calls,
+        "seconds": seconds,
+        "whole_calls": whole,
+        "peer": names[peer],
+        **sides,
+        "share_of_the_peers_cpu": {
+            "median": round(share, 4),
+            "min": round(min(pairs), 4),
+            "max": round(max(pairs), 4),
+        },
+        "times_less_cpu": round(1 / share, 1),
+        "goals": {"share_of_the_peers_cpu": goal} if peer == "pipecat" else {},
+        "method": METHODS[peer],
+        "measured_at": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
+        "valid": not reasons,
+        "invalid_because": reasons,
+        "runs": {names[side]: list(some) for side, some in runs.items()},
+    }
+
+
+def table(figures: Mapping[str, Any]) -> str:
+    """Return both sides beside each other as lines of text: medians, least and most in brackets."""
+    peer = figures["peer"]
+    ours = next(name for name in figures if name.startswith("voiceagent "))
+    rows: list[tuple[str, ...]] = [("", ours, peer)]
+    for path in SHOWN:
+        name = ".".join(path)
+        rows.append((LABELS[path[0]], *(_cell(figures[side].get(name)) for side in (ours, peer))))
+    rows.append(
+        (
+            "valid runs",
+            *(f"{figures[side]['valid_runs']} of {figures[side]['runs']}" for side in (ours, peer)),
+        )
+    )
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    kind = "whole calls" if figures["whole_calls"] else "calls"
+    share = figures["share_of_the_peers_cpu"]
+    lines = [f"{figures['calls']} {kind} at once for {figures['seconds']:g} s, in turns"]
+    lines += [
+        f"  {first:<{widths[0]}}  {second:>{widths[1]}}  {third:>{widths[2]}}"
+        for first, second, third in rows
+    ]
+    lines.append(
+        f"  our share of its CPU: {share['median']:.3f} ({share['min']:.3f} to {share['max']:.3f}), "
+        f"{figures['times_less_cpu']:g} times less"
+    )
+    lines += [f"  {word}" for word in textwrap.wrap(figures["method"], 100)]
+    lines += [f"  not valid: {reason}" for reason in figures["invalid_because"]]
+    return "\n".join(lines)
+
+
+def _cell(value: Mapping[str, float] | None) -> str:
+    if value is None:
+        return "not measured"
+    if value["min"] == value["max"]:
+        return f"{value['median']:.4g}"
+    return f"{value['median']:.4g} ({value['min']:.4g} to {value['max']:.4g})"
+
+
+def summary(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return median, least and most of each shown figure, of the valid runs where there are any."""
+    valid = [run for run in runs if run["valid"]] or list(runs)
+    rows: dict[str, Any] = {"runs": len(runs), "valid_runs": sum(run["valid"] for run in runs)}
+    for path in SHOWN:
+        values = [float(value) for run in valid if (value := _at(run, path)) is not None]
+        if values:
+            rows[".".join(path)] = {
+                "median": round(statistics.median(values), 3),
+                "min": min(values),
+                "max": max(values),
+            }
+    rows["python"], rows["loop"] = runs[0]["python"], runs[0]["loop"]
+    return rows
+
+
+def _at(run: Mapping[str, Any], path: Sequence[str]) -> Any:
+    place: Any = run
+    for name in path:
+        place = place.get(name) if place is not None else None
+    return place
