@@ -31,6 +31,7 @@ from voiceagent.settings.outbound import OutboundSettings
 from voiceagent.settings.provider import EngineSettings, HostedSettings, RealtimeSettings, SurvivalSettings
 from voiceagent.settings.queues import QueueSettings, check_queues, read_queues
 from voiceagent.settings.recording import RecordingSettings, check_recording
+from voiceagent.settings.retention import RetentionSettings
 from voiceagent.settings.routes import RouteSettings, check_routes, read_routes
 from voiceagent.settings.service import (
     CallSettings,
@@ -84,6 +85,7 @@ class Settings(BaseSettings):
     call: CallSettings = Field(default_factory=CallSettings)
     outbound: OutboundSettings = Field(default_factory=OutboundSettings)
     recording: RecordingSettings = Field(default_factory=RecordingSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
     survival: SurvivalSettings = Field(default_factory=SurvivalSettings)
     console: ConsoleSettings = Field(default_factory=ConsoleSettings)
     hosted: HostedSettings = Field(default_factory=HostedSettings)

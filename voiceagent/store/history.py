@@ -13,7 +13,7 @@ from sqlalchemy import Row, Select, and_, bindparam, delete, exists, insert, or_
 
 from voiceagent.errors import RequestRefused
 from voiceagent.records.rows import CallRecord, LineRecord, ResponseRecord, TagRecord
-from voiceagent.store.tables import calls, lines, responses, tags
+from voiceagent.store.tables import calls, lines, recordings, responses, tags
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -30,6 +30,7 @@ __all__ = [
     "find",
     "lines_of",
     "one",
+    "reasons_of",
     "responses_of",
     "tag",
     "tags_of",
@@ -192,6 +193,12 @@ def one(connection: Connection, call_id: str) -> Found | None:
     return None if row is None else Found(_record(row), tags_of(connection, call_id))
 
 
+def reasons_of(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
+    """Return the reason of the end of each of these calls that is kept. Up to a few hundred at once."""
+    rows = connection.execute(select(calls.c.id, calls.c.reason).where(calls.c.id.in_(list(ids))))
+    return {row.id: row.reason for row in rows}
+
+
 def lines_of(connection: Connection, call_id: str) -> Sequence[LineRecord]:
     """Return a call's transcript."""
     rows = connection.execute(select(lines).where(lines.c.call_id == call_id).order_by(lines.c.n))
@@ -265,7 +272,9 @@ def _filtered(connection: Connection, query: CallQuery) -> Select[Any]:
     if query.min_duration_s is not None:
         wanted = wanted.where(calls.c.duration_s >= query.min_duration_s)
     if query.recorded is not None:
-        wanted = wanted.where(calls.c.recording != "" if query.recorded else calls.c.recording == "")
+        erased = exists().where(recordings.c.file == calls.c.recording, recordings.c.state == "erased")
+        has = and_(calls.c.recording != "", ~erased)
+        wanted = wanted.where(has if query.recorded else ~has)
     if query.tag:
         wanted = wanted.where(exists().where(tags.c.call_id == calls.c.id, tags.c.tag == query.tag))
     words = _WORD.findall(query.words)
