@@ -328,7 +328,7 @@ def test_whatever_happens(steps: list[tuple[Event, float]]) -> None:
 def test_the_short_way_of_a_sign_of_life_is_the_long_one(
     steps: list[tuple[Event, float]], later_s: float
 ) -> None:
-    """``alive`` does what ``handle(Alive())`` does, and says where the next deadline may have come earlier."""
+    """``alive`` does what ``handle(Alive())`` does, and says when a deadline may have come earlier."""
     vigils = [Vigil(VigilConfig()), Vigil(VigilConfig())]
     now = 0.0
     for event, seconds in steps:
