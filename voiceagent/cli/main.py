@@ -17,7 +17,7 @@ from voiceagent.cli.database_commands import db
 from voiceagent.cli.flow_commands import flow
 from voiceagent.cli.node_commands import drain
 from voiceagent.cli.people_commands import audit, key, user
-from voiceagent.cli.records_commands import records
+from voiceagent.cli.records_commands import erase, records
 
 app = typer.Typer(
     name="voiceagent",
@@ -38,6 +38,7 @@ app.add_typer(flow, name="flow")
 app.add_typer(calls, name="calls")
 app.command()(top)
 app.command()(drain)
+app.command()(erase)
 app.add_typer(user, name="user")
 app.add_typer(key, name="key")
 app.add_typer(audit, name="audit")
