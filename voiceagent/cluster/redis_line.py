@@ -161,7 +161,7 @@ class RedisLine:
         return LineDown(f"Redis at {self.where} {self._said(error)}", sent=sent)
 
     def _said(self, error: Exception) -> str:
-        cause = error.__cause__ or error.__context__ or error
+        cause = _system_error(error)
         if isinstance(error, self._auth):
             return "refuses user or password"
         if isinstance(error, self._read_only):
@@ -172,13 +172,22 @@ class RedisLine:
             return "cannot be reached: unknown host"
         if isinstance(error, (self._late, TimeoutError)) or isinstance(cause, TimeoutError):
             return f"does not answer within {self.timeout_s:g} s"
-        if isinstance(cause, OSError) and cause.errno:
+        if cause is not None and cause.errno:
             return f"cannot be reached: {os.strerror(cause.errno)}"
         return f"cannot be reached: {self._line(error)}"
 
     def _line(self, error: Exception) -> str:
         line = (str(error) or type(error).__name__).splitlines()[0][:200]
         return line.replace(self._secret, "…") if self._secret else line
+
+
+def _system_error(error: BaseException | None) -> OSError | None:
+    """Return what the system said, which the client may have wrapped several times."""
+    for _ in range(8):
+        if error is None or isinstance(error, OSError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def text(value: Any) -> str:
