@@ -143,7 +143,7 @@ async def _reloading(
         while True:
             await hung_up.wait()
             hung_up.clear()
-            if at_terminal and _terminal_gone():
+            if at_terminal and terminal_gone():
                 signals.put_nowait("SIGHUP")  # the window was closed: nobody asks for a reload
                 continue
             with contextlib.suppress(FlowsRefused):
@@ -157,7 +157,8 @@ async def _reloading(
         await nest.close()
 
 
-def _terminal_gone() -> bool:
+def terminal_gone() -> bool:
+    """Whether the window in which this was started has been closed."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:
