@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,6 +24,8 @@ CROWD = 12
 CONNECTIONS = CROWD + 6
 QUIET_S = 1.0
 """A channel without messages for so long is asked whether it is still there."""
+
+_is_errno = re.compile(r"Error (\d+) ").match
 
 
 class LineDown(ClusterDown):
@@ -172,8 +175,10 @@ class RedisLine:
             return "cannot be reached: unknown host"
         if isinstance(error, (self._late, TimeoutError)) or isinstance(cause, TimeoutError):
             return f"does not answer within {self.timeout_s:g} s"
-        if cause is not None and cause.errno:
-            return f"cannot be reached: {os.strerror(cause.errno)}"
+        told = _is_errno(str(error))  # some ways lose what the system said, but for its number
+        errno = (cause.errno if cause is not None else None) or (int(told[1]) if told else 0)
+        if errno:
+            return f"cannot be reached: {os.strerror(errno)}"
         return f"cannot be reached: {self._line(error)}"
 
     def _line(self, error: Exception) -> str:
