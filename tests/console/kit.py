@@ -33,6 +33,7 @@ def an_app(directory: FakeDirectory | FleetDirectory, **settings: Any) -> FastAP
     database = settings.pop("database", None)
     outgoing = settings.pop("outgoing", None)
     phones = settings.pop("phones", None)
+    tickets = settings.pop("tickets", None)
     store = settings.pop("store", None)
     drainer = settings.pop("drainer", None)
     settings.setdefault("stream_tick_s", 0.0)
@@ -45,6 +46,7 @@ def an_app(directory: FakeDirectory | FleetDirectory, **settings: Any) -> FastAP
         phones=phones,
         database=database,
         outgoing=outgoing,
+        tickets=tickets,
         store=store,
         drainer=drainer,
     )

@@ -56,6 +56,7 @@ TABLE: dict[tuple[str, str], str] = {
     ("POST", "/v1/deliveries/{n}/retry"): "supervisor",
     ("GET", "/v1/calls"): "viewer",
     ("WS", "/v1/calls/{call_id}/listen"): "supervisor",
+    ("WS", "/v1/cluster/calls/{call_id}/listen"): "nobody",
     ("POST", "/v1/calls"): "operator",
     ("POST", "/v1/phone"): "operator",
     ("GET", "/v1/calls/{call_id}"): "viewer",

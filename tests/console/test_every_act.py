@@ -32,6 +32,8 @@ JUST_LOOKING = {
     ("GET", "/v1/session"),
     # Programs' own: the provider's, proved by its signature, and kept in the call's journal.
     ("POST", "/webhooks/realtime"),
+    # Another node's own, proved by its ticket; the node that the operator has asked keeps the line.
+    ("WS", "/v1/cluster/calls/{call_id}/listen"),
 }
 ACTS = [
     (method, path)

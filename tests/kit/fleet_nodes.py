@@ -14,6 +14,7 @@ from voiceagent.app.fleet import FleetDirectory
 from voiceagent.app.fleet_news import FleetNews
 from voiceagent.app.fleet_orders import obey
 from voiceagent.cluster.ports import NodeFacts
+from voiceagent.cluster.tickets import TicketDesk
 from voiceagent.console.ports import CallView
 from voiceagent.ids import counted_tokens
 
@@ -21,22 +22,27 @@ from voiceagent.ids import counted_tokens
 class Member:
     """One node: its own calls are ``local``, what its console asks is ``directory``."""
 
-    def __init__(self, fleet: FakeFleet, name: str, **settings: Any) -> None:
+    def __init__(self, fleet: FakeFleet, name: str, *, secret: str | None = None, **settings: Any) -> None:
         self.name = name
+        self.console = f"http://{name}:1"
         self.local = FakeDirectory()
         self.cluster: FakeNode = fleet.node(name)
         local = cast("Any", self.local)
         self.directory = FleetDirectory(
-            local, self.cluster, tokens=counted_tokens(name), wall=lambda: 1_700_000_100.0
+            local, self.cluster, tokens=counted_tokens(name), wall=lambda: 1_700_000_100.0, secret=secret
         )
         self.cluster.stood = lambda up, nodes: self.directory.stood(up)
-        self.app: FastAPI = an_app(self.directory, **settings)
+        self.app: FastAPI = an_app(
+            self.directory, tickets=None if secret is None else TicketDesk(secret, name), **settings
+        )
         self._news = FleetNews(self.cluster, asyncio.get_running_loop())
 
     async def join(self) -> None:
-        facts = NodeFacts(calls=len(self.local.calls()), max_calls=10, console=f"http://{self.name}:1")
-        await self.cluster.join(lambda: facts, lambda command: obey(cast("Any", self.local), command))
+        await self.cluster.join(self.facts, lambda command: obey(cast("Any", self.local), command))
         self.local.listeners.append(self._news.on_event)
+
+    def facts(self) -> NodeFacts:
+        return NodeFacts(calls=len(self.local.calls()), max_calls=10, console=self.console)
 
     def call(self, call_id: str, **fields: Any) -> CallView:
         """Have a call."""

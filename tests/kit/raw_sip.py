@@ -127,12 +127,12 @@ class RawSip(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def raw_sip(sip: str) -> AsyncIterator[RawSip]:
-    """A raw socket for the service at ``host:port``."""
+async def raw_sip(sip: str, local: str = "127.0.0.1") -> AsyncIterator[RawSip]:
+    """A raw socket at ``local`` for the service at ``host:port``."""
     host, _, port = sip.rpartition(":")
     loop = asyncio.get_running_loop()
     transport, raw = await loop.create_datagram_endpoint(
-        lambda: RawSip((host, int(port))), local_addr=("127.0.0.1", 0)
+        lambda: RawSip((host, int(port))), local_addr=(local, 0)
     )
     try:
         yield raw

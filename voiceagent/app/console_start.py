@@ -54,6 +54,7 @@ async def start_console(service: Service) -> tuple[ConsoleServer, str, str | Non
         phones=service.phones,
         database=service.database,
         outgoing=service.outgoing,
+        tickets=service.fleet.tickets,
         store=service.aftercare.plan.store,
         drainer=service.drainer,
     )

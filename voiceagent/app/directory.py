@@ -394,6 +394,7 @@ class NodeDirectory:
             transfer=None if call.transfers.newest is None else asdict(call.transfers.newest),
             listeners=call.listening.names,
             taken_over_by=call.take_over.operator,
+            trace_id=call.origin.get("trace_id", ""),
             node=self._node,
             transcript=() if brief else [transcript_line(line) for line in call.transcript.lines],
             responses=() if brief else [response_view(call, entry) for entry in call.ledger],

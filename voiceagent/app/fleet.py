@@ -8,20 +8,21 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from voiceagent.app.directory import NodeDirectory
+from voiceagent.app.fleet_ears import Ears
 from voiceagent.app.fleet_feed import FleetFeed
 from voiceagent.app.fleet_orders import Orders
 from voiceagent.app.fleet_wire import call_view, response_view
 from voiceagent.cluster.ports import CallEntry, Cluster, ClusterDown
 from voiceagent.console.ports import Act, CallView, DialWish, LiveEvent, ResponseView, Trigger
 from voiceagent.console.ports_listen import Listener
-from voiceagent.errors import RequestRefused
 from voiceagent.ids import Tokens, random_token
 
 
 class FleetDirectory:
     """Fulfils ``console.ports.Directory``. What concerns a call of this node never leaves it.
 
-    Without ``cluster``, or with one that nobody shares, there are no other calls.
+    Without ``cluster``, or with one that nobody shares, there are no other calls. ``secret`` is the fleet's,
+    by which nodes let each other hear their calls.
     """
 
     def __init__(
@@ -31,12 +32,14 @@ class FleetDirectory:
         *,
         tokens: Tokens = random_token,
         within_s: float = 5.0,
+        secret: str | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._local = local
         self._cluster = cluster
         self._others = cluster if cluster is not None and cluster.shared else None
         self._orders = None if self._others is None else Orders(self._others, tokens, within_s=within_s)
+        self._ears = None if self._others is None else Ears(self._others, secret, tokens)
         self._wall = wall
         self._feed = None if self._others is None else FleetFeed(local, self._others)
 
@@ -135,11 +138,9 @@ class FleetDirectory:
         except KeyError:
             return
 
-    async def listen(self, call_id: str, *, operator: str) -> Listener:
-        if self._remote(call_id):
-            assert self._orders is not None
-            node = await self._orders.node_of(call_id)
-            raise RequestRefused("listen", f"this call is to be heard at its node, {node}", code="not_here")
+    async def listen(self, call_id: str, *, operator: str, here: bool = False) -> Listener:
+        if not here and self._ears is not None and self._orders is not None and self._remote(call_id):
+            return await self._ears.listen(call_id, await self._orders.node_of(call_id), operator)
         return self._local.listen(call_id, operator=operator)
 
     # ── following ───────────────────────────────────────────────────────────────────────────────
@@ -174,6 +175,11 @@ class FleetDirectory:
         if self._others is None:
             return ready, parts
         return ready, {**parts, "cluster": self._others.stale or "ok"}
+
+    async def close(self) -> None:
+        """Hear other nodes' calls no more."""
+        if self._ears is not None:
+            await self._ears.close()
 
     # ── inner workings ──────────────────────────────────────────────────────────────────────────
     def _remote(self, call_id: str) -> bool:

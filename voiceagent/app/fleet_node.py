@@ -15,6 +15,7 @@ from voiceagent.app.fleet_news import FleetNews
 from voiceagent.app.fleet_orders import obey
 from voiceagent.cluster.making import make_cluster
 from voiceagent.cluster.ports import CallEntry, Cluster, Command, NodeFacts, NodeView
+from voiceagent.cluster.tickets import TicketDesk
 
 if TYPE_CHECKING:
     from voiceagent.app.service import Service
@@ -44,24 +45,39 @@ class FleetNode:
     def __init__(self, service: Service, cluster: Cluster | None = None) -> None:
         settings = service.settings
         self._service = service
+        secret = settings.cluster.secret
+        self._secret = None if secret is None else secret.get_secret_value()
         self.cluster = cluster_of(settings) if cluster is None else cluster
         self.directory = FleetDirectory(
-            service.directory, self.cluster, within_s=settings.cluster.command_timeout_s
+            service.directory,
+            self.cluster,
+            within_s=settings.cluster.command_timeout_s,
+            secret=self._secret,
         )
         self.cluster.stood = self._stood
         self.cluster.commanded = service.metrics.cluster_commanded
         self.cluster.lost = self._lost
         self.cluster.outlived = self._outlived
 
+    @property
+    def tickets(self) -> TicketDesk | None:
+        """Who lets other nodes hear our calls; None where they may not."""
+        if self._secret is None or not self.cluster.shared:
+            return None
+        return TicketDesk(self._secret, self.cluster.name)
+
     async def join(self) -> None:
         """Take the place. Raises ConfigError naming ``cluster.…``."""
         await self.cluster.join(self.facts, self._obey)
         if self.cluster.shared:
             self._service.hub.listeners.append(FleetNews(self.cluster, asyncio.get_running_loop()).on_event)
+            if self._secret is None:
+                _log.warning("without cluster.secret this node's calls are heard here only")
             _log.info("joined", node=self.cluster.name, nodes=len(await self.cluster.nodes()))
 
     async def leave(self) -> None:
         """Give it back. Harmless when repeated, or before :meth:`join`."""
+        await self.directory.close()
         await self.cluster.leave()
 
     def facts(self) -> NodeFacts:

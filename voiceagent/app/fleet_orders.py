@@ -12,8 +12,9 @@ from dataclasses import asdict
 from typing import Any
 
 from voiceagent.app.directory import NodeDirectory
-from voiceagent.app.fleet_wire import CARRIED, error_data, error_of, made
+from voiceagent.app.fleet_wire import made
 from voiceagent.cluster.ports import Cluster, Command, NodeGone
+from voiceagent.cluster.refusals import CARRIED, error_data, error_of
 from voiceagent.console.ports import Act, Trigger
 from voiceagent.console.views import call_detail, plain, response_data
 from voiceagent.errors import RequestRefused

@@ -12,6 +12,7 @@ import structlog
 
 from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.flow_books import arrival_of
+from voiceagent.app.tracing import Tracing
 from voiceagent.call.admission import Admission, Refusal
 from voiceagent.call.call import Call, OpenSession
 from voiceagent.call.config import CallConfig
@@ -52,6 +53,7 @@ class Reception:
         dial: Dial | None = None,
         wall: Callable[[], float] = time.time,
         record_inputs: bool = True,
+        tracing: Tracing | None = None,
         kept_as: Mapping[str, str] | None = None,
     ) -> None:
         """``flows`` gives the book that is in force; a call keeps the flow it began with.
@@ -61,6 +63,7 @@ class Reception:
         """
         self._kept_as = dict(kept_as or {})
         self._record_inputs = record_inputs
+        self._tracing = tracing
         self._flows = flows
         self._admission = admission
         self._directory = directory
@@ -152,8 +155,11 @@ class Reception:
     ) -> Call:
         book = self._flows() if picked is None else picked.book
         call_id = f"call_{time.strftime('%y%m%d', time.gmtime())}_{self._tokens()}"
-        with about(call_id=call_id):  # every line of the call's tasks bears it
+        trace_id = self._tracing.trace_id(call_id) if self._tracing is not None else ""
+        with about(call_id=call_id, trace_id=trace_id):  # every line of the call's tasks bears them
             journal = self._journals.open(call_id, monotonic=asyncio.get_running_loop().time)
+            if self._tracing is not None:
+                self._tracing.follow(call_id, journal)
             inputs = Inputs(journal, self._tokens()) if self._record_inputs else None
             call = Call(
                 call_id,
@@ -173,6 +179,7 @@ class Reception:
                 origin={
                     **({} if picked is None else {"route": picked.by}),
                     "flows_version": book.version,
+                    **({"trace_id": trace_id} if trace_id else {}),
                     **self._kept_as,
                 },
             )

@@ -33,10 +33,12 @@ from voiceagent.app.incoming import Reception
 from voiceagent.app.outgoing import Outgoing
 from voiceagent.app.provider import SessionFactory
 from voiceagent.app.reload import FlowDesk
+from voiceagent.app.retention import retention_of
 from voiceagent.app.routes import Routes
 from voiceagent.app.second_leg import SecondLegs
 from voiceagent.app.sip_listeners import families_of, tls_of
 from voiceagent.app.telephony import hold_music, open_telephony
+from voiceagent.app.tracing import Tracing
 from voiceagent.app.trunking import TrunkDesk, trunk_table, trunk_views
 from voiceagent.call.admission import Admission
 from voiceagent.call.config import AdmissionConfig
@@ -115,6 +117,7 @@ class Service:
         self._journal_tap = journal_tap
         self.metrics = Metrics(version=voiceagent.__version__)
         self.totals = Totals()
+        self.tracing = Tracing(settings, self.metrics)
         self.desk = FlowDesk(settings, self.metrics, reread)
         self.hub = EventHub()
         self.admission = Admission(
@@ -225,9 +228,11 @@ class Service:
             database=self.database,
             archive=self.archive,
         )
+        self.tracing.open()
         await self.database.open()
         self.nest.start("archive", self.archive.run())
         self.nest.start("recordings", look_after(self.aftercare, self.database))
+        self.nest.start("retention", retention_of(self))
         self.outgoing.open(self.nest)
         # Files and names first: a mistake in them is told before a port is opened.
         check_files(tls_of(settings.sip))
@@ -267,6 +272,7 @@ class Service:
             tokens=self._tokens,
             on_idle=self.drainer.none_left,
             record_inputs=settings.journal.inputs,
+            tracing=self.tracing,
             kept_as=self.archive.kept_as,
         )
         await self.fleet.join()
@@ -329,6 +335,7 @@ class Service:
         self.hub.close()
         await self.fleet.leave()
         await self.archive.flush(ARCHIVE_LIMIT_S)
+        await self.tracing.close()
         await self.nest.close()
         await self.resolver.close()
         if self.trunks is not None:

@@ -10,7 +10,7 @@ from voiceagent.call.flow_port import FlowPort
 from voiceagent.call.observer import CallObserver
 from voiceagent.call.outcome import CallOutcome, OutcomeClass
 from voiceagent.call.speech import CallSpeech
-from voiceagent.call.tool_runs import NAME_CHARS
+from voiceagent.call.tool_runs import ID_CHARS, NAME_CHARS
 from voiceagent.ivr.arguments import ARGUMENTS_BYTES
 from voiceagent.ivr.ports import CallerSaid, CallerSpoke, CallerStopped
 from voiceagent.realtime.fault_table import Remedy, remedy_of
@@ -99,7 +99,8 @@ class ModelEar:
                     self._request_of[event.response_id] = event.request_id
             case RealtimeModelToolCallEvent():
                 called = {"tool": event.name[:NAME_CHARS], "arguments": event.arguments[:ARGUMENTS_BYTES]}
-                call.journal.write("tool.called", **called)
+                about = {"response_id": event.response_id, "tool_call_id": event.call_id[:ID_CHARS]}
+                call.journal.write("tool.called", **called, about=about)
                 self._speech.tool_called(event, self._request_of.get(event.response_id))
             case RealtimeModelResponseProgressEvent():
                 call.ledger.progressed(event.request_id, event.progress, self._now())

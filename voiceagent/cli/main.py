@@ -17,6 +17,7 @@ from voiceagent.cli.database_commands import db
 from voiceagent.cli.flow_commands import flow
 from voiceagent.cli.node_commands import drain
 from voiceagent.cli.people_commands import audit, key, user
+from voiceagent.cli.records_commands import records
 
 app = typer.Typer(
     name="voiceagent",
@@ -40,6 +41,7 @@ app.command()(drain)
 app.add_typer(user, name="user")
 app.add_typer(key, name="key")
 app.add_typer(audit, name="audit")
+app.add_typer(records, name="records")
 app.add_typer(db, name="db")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]

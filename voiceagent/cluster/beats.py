@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 BEATS_PER_LEASE = 3
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
-def steady_time() -> float:
-    """Return a clock that is never set, and that goes on while this machine is suspended, where it can."""
-    return time.clock_gettime(_CLOCK)
 
 
 FIRST_RETRY_S = 0.1

@@ -65,7 +65,7 @@ class Membership:
         self._beats = Beats(lease_s, chance)
         self._hurry = asyncio.Event()
         self._last_facts = NodeFacts()
-        self._mourned: set[str] = set()
+        self._mourned: set[tuple[str, int]] = set()
 
     @property
     def away(self) -> str:
@@ -158,8 +158,8 @@ class Membership:
 
     async def _mourn(self, got: Beaten) -> None:
         for grave in got.graves:
-            if grave.member not in self._mourned:
-                self._mourned.add(grave.member)
+            if (grave.member, grave.at) not in self._mourned:
+                self._mourned.add((grave.member, grave.at))
                 _log.warning("node %s has vanished, with %d calls", grave.node.name, len(grave.calls))
                 self._guarded(self._told.lost, grave.node, grave.calls)
         try:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from voiceagent.cluster.beats import steady_time
 from voiceagent.cluster.bus import CommandBus
 from voiceagent.cluster.desk import GRACE_S, CommandDesk, answer_of, reply_in
 from voiceagent.cluster.envelope import Envelope
@@ -43,6 +42,12 @@ GATHER_S = 0.02
 AGAIN_S = 0.2
 """After a write that failed."""
 LEAVE_S = 1.0
+
+
+def steady_time() -> float:
+    """Return a clock that is never set, and that goes on while this machine is suspended, where it can."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boot is None else time.clock_gettime(boot)
 
 
 class RedisCluster:

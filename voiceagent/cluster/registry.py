@@ -36,6 +36,8 @@ class Grave:
     """A node that vanished, with the calls that it had."""
 
     member: str
+    at: int
+    """When it was buried, ms: it may rise and fall again."""
     node: NodeView
     calls: tuple[CallEntry, ...]
 
@@ -160,7 +162,7 @@ def _entry(member: str, call_id: str, data: str) -> CallEntry:
 def _grave(member: str, told: str) -> Grave:
     found = _object(told)
     calls = tuple(_entry(member, str(call), str(data)) for call, data in pairs(found.get("calls")))
-    return Grave(member, _view(member, str(found.get("facts", ""))), calls)
+    return Grave(member, int(found.get("at", 0)), _view(member, str(found.get("facts", ""))), calls)
 
 
 def _object(told: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Keys, all after ``PREFIX:``
     facts         hash: NAME/EPOCH → "MS JSON": when it beat last, what it told
     calls:EPOCH   hash: call → its brief view as JSON, of one run of a node
     owner         hash: call → NAME/EPOCH
-    graves        hash: NAME/EPOCH → JSON {facts, calls} of a node whose lease ran out
+    graves        hash: NAME/EPOCH → JSON {at, facts, calls} of a node whose lease ran out
     diggers       hash: NAME/EPOCH → the node that tells of the loss
     buried:EPOCH  that this run was taken for dead
     seq:EPOCH     number of the newest event that this run wrote
@@ -83,7 +83,7 @@ if ARGV[5] == '1' and late == 0 then
   for _, dead in ipairs(redis.call('ZRANGEBYSCORE', key('nodes'), '-inf', now)) do
     local calls = redis.call('HGETALL', key('calls:' .. epoch(dead)))
     local facts = redis.call('HGET', key('facts'), dead) or ''
-    redis.call('HSET', key('graves'), dead, cjson.encode({{facts = facts, calls = calls}}))
+    redis.call('HSET', key('graves'), dead, cjson.encode({{at = now, facts = facts, calls = calls}}))
     redis.call('HSET', key('diggers'), dead, me)
     redis.call('SET', key('buried:' .. epoch(dead)), '1', 'EX', {FORGOTTEN_S})
     disown(dead)

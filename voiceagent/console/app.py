@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import Depends, FastAPI
 
+from voiceagent.cluster.tickets import TicketDesk
 from voiceagent.console import (
     actions,
     alerts,
@@ -24,6 +25,7 @@ from voiceagent.console import (
     history_audio,
     history_export,
     listening,
+    node_listening,
     phone,
     presets,
     problems,
@@ -70,6 +72,7 @@ def create_app(
     outgoing: OutgoingWebhooks | None = None,
     store: ObjectStore | None = None,
     drainer: Drain | None = None,
+    tickets: TicketDesk | None = None,
 ) -> FastAPI:
     """Return the console for these calls. ``metrics`` renders the Prometheus text for ``/metrics``.
 
@@ -78,6 +81,8 @@ def create_app(
     ``outgoing`` delivers our own webhooks. ``store`` has the recordings that are not in their folder.
 
     ``phones`` takes calls from the page; without it they get 503.
+
+    ``tickets`` lets other nodes hear our calls for their listeners.
 
     ``drainer`` takes no more calls and ends the node; without it ``/v1/drain`` gets 501.
 
@@ -126,6 +131,7 @@ def create_app(
         outgoing=outgoing,
         store=store,
         drain=drainer,
+        tickets=tickets,
     )
     app.state.keys = responses.KeyMemory()
     app.state.plays = history_audio.Plays()
@@ -145,6 +151,7 @@ def create_app(
         alerts.router,
         events.router,
         listening.router,
+        node_listening.router,
         session.router,
         users.router,
         audit_log.router,

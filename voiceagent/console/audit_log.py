@@ -58,6 +58,7 @@ async def verify(parts: PartsIn) -> AsciiJson:
     while lines := await ask_database(parts, lambda c: log.read_on(c, chain.last_n, PAGE)):
         if not await asyncio.to_thread(chain.follow, lines):
             break
+    chain.finish()
     told = {"whole": not chain.wrong, "lines": chain.count}
     return AsciiJson({**told, "problem": chain.wrong, "last_hash": chain.last_hash})
 

@@ -385,6 +385,7 @@ class CallModel(BaseModel):
     taken_over_by: str = Field(description="Who speaks with the caller in the agent's place, or nobody.")
     node: str = Field(description="Which node of the fleet has it.")
     stale: bool = Field(description="The fleet's registry is away: this is how it stood before.")
+    trace_id: str = Field(description="Of its trace at the collector; empty where it is not traced.")
     links: dict[str, str]
 
 

@@ -12,6 +12,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 
+from voiceagent.cluster.tickets import TicketDesk
 from voiceagent.console.audit import AuditDesk
 from voiceagent.console.auth import NOBODY, Policy, Visitor
 from voiceagent.console.config import ConsoleConfig
@@ -52,6 +53,7 @@ class Parts:
     phones: Phones | None = None
     database: Database | None = None
     outgoing: OutgoingWebhooks | None = None
+    tickets: TicketDesk | None = None
     store: ObjectStore | None = None
     drain: Drain | None = None
 

@@ -90,6 +90,8 @@ class CallView:
     """Which node has it."""
     stale: bool = False
     """The fleet's registry is away: this is how the call stood before."""
+    trace_id: str = ""
+    """Of its trace; empty where it is not traced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,10 +301,11 @@ class Directory(Protocol):
         """Know a call's tags, which the database has by now; harmless for a call that is not known here."""
         ...
 
-    async def listen(self, call_id: str, *, operator: str) -> Listener:
-        """Let one more hear both sides, who is shown to others from now on.
+    async def listen(self, call_id: str, *, operator: str, here: bool = False) -> Listener:
+        """Let one more hear both sides, who is shown to others from now on. ``here``: of this node only.
 
-        Raises RequestRefused, by ``code``: ``not_answered``, ``not_supported``, ``too_many_listeners``.
+        Raises RequestRefused, by ``code``: ``not_answered``, ``not_supported``, ``too_many_listeners``,
+        ``not_here`` (the nodes are not set up to hear each other's calls).
         """
         ...
 

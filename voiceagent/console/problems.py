@@ -96,6 +96,7 @@ TITLES = {
     "command_late": "The node that has the call did not take it in time",
     "answer_lost": "It may have been done, or not",
     "not_here": "Not from this node",
+    "bad_ticket": "This ticket is not of our fleet, or not good any more",
 }
 
 REMEDIES = {
@@ -136,7 +137,8 @@ REMEDIES = {
     "node_gone": "Nothing was done. Within seconds its calls are given up as lost, unless it is back.",
     "command_late": "Nothing was done, and will not be. Try again with the same Idempotency-Key.",
     "answer_lost": "Look at the call, or repeat it with the same Idempotency-Key: it is done once.",
-    "not_here": "Open the console of the node that has the call; GET /v1/cluster has its address.",
+    "not_here": "Set one cluster.secret on all nodes and cluster.advertised_console, or listen at that node.",
+    "bad_ticket": "Give all nodes the same cluster.secret, and compare their clocks.",
     "not_recording": "Flows begin recordings; the call's `recording` tells its state.",
 }
 

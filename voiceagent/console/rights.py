@@ -100,6 +100,8 @@ RULES: tuple[tuple[str, str, Right], ...] = (
     ("GET", "/v1/history/{call_id}/journal", Right.MANAGE),
     # ── listening ──
     (WEBSOCKET, f"{_CALL}/listen", Right.LISTEN),
+    # A ticket of the fleet is its credential: the other node has asked for its listeners' rights.
+    (WEBSOCKET, "/v1/cluster/calls/{call_id}/listen", Right.OPEN),
     # ── acting ──
     ("POST", "/v1/calls", Right.ACT),
     ("POST", "/v1/phone", Right.ACT),

@@ -107,6 +107,7 @@ def call_data(view: CallView) -> Json:
         "taken_over_by": plain(view.taken_over_by),
         "node": plain(view.node),
         "stale": view.stale,
+        "trace_id": view.trace_id,
         "links": {
             "self": f"/v1/calls/{view.id}",
             "responses": f"/v1/calls/{view.id}/responses",

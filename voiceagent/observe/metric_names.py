@@ -281,6 +281,12 @@ class Names:
             "op",
             "result",
         )
+        self._trace_spans = counter(
+            "trace_spans",
+            "Spans of traces: sent, failed (the collector is away), dropped (too many waited for it).",
+            "what",
+        )
+        watch("trace_spans_waiting", "Spans that wait for the collector.")
         watch("console_streams", "Live streams of the console that are open.")
         watch("console_listeners", "Sockets on which calls are heard.")
         watch("console_connections", "HTTP connections of the console.")

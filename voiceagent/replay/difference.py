@@ -20,10 +20,10 @@ CONTEXT = 3
 ALIGN_LIMIT = 4000
 """So many decisions after the first difference are aligned; what follows is only counted."""
 _NO_PART = frozenset(
-    {"v", "seq", "t", "at", "loop_t", "place", "media", "frame", "size", "crc"}
+    {"v", "seq", "t", "at", "loop_t", "place", "media", "frame", "size", "crc", "about"}
     | {"started_at", "answered_at", "ended_at", "node", "provider"}
 )
-"""Fields that say when or where something was written, or what a replay cannot know."""
+"""Fields that say when, where or of what something was written, or what a replay cannot know."""
 _ABOUT = ("request_id", "response_id", "code", "step", "text", "progress")
 _MS = ("_ms",)
 _S = ("_s", "seconds", "longest_gap_s")

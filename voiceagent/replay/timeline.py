@@ -22,6 +22,7 @@ from typing import Any
 
 from voiceagent.replay.marks import Marks
 from voiceagent.replay.spans import Span, Spans
+from voiceagent.replay.steps import field_of, number, text_of
 from voiceagent.replay.turns import Turn, Turns
 
 TURNS_KEPT = 500
@@ -102,7 +103,7 @@ class Timeline:
     def take(self, entry: Mapping[str, Any]) -> None:
         """Take one entry. Live ones hold the steps of the sequencer as they are, read ones as objects."""
         kind = entry.get("type")
-        t = _number(entry.get("t"), self._last)
+        t = number(entry.get("t"), self._last)
         self._last = t
         if kind == "sequencer":
             event = entry.get("event")
@@ -185,23 +186,23 @@ class Timeline:
 
     # ── requests: how long a turn waits ─────────────────────────────────────────────────────────
     def _submitted(self, body: object, t: float) -> None:
-        name = _of(_field(body, "request"), "id")
+        name = text_of(field_of(body, "request"), "id")
         if name not in self._requests:
             self._requests[name] = _Request(t)
             if len(self._requests) > REQUESTS_OPEN:
                 del self._requests[next(iter(self._requests))]
 
     def _created(self, body: object, t: float) -> None:
-        request = self._requests.get(_of(_field(body, "request"), "id"))
+        request = self._requests.get(text_of(field_of(body, "request"), "id"))
         if request is not None:
             request.created = t
 
     def _progressed(self, body: object, t: float) -> None:
-        request = self._requests.get(_of(body, "request_id"))
+        request = self._requests.get(text_of(body, "request_id"))
         if request is None:
             return
-        request.response = _of(body, "response_id") or request.response
-        if _field(body, "progress") == "audible" and not request.audible:
+        request.response = text_of(body, "response_id") or request.response
+        if field_of(body, "progress") == "audible" and not request.audible:
             request.audible = True
             created = request.asked if request.created is None else request.created
             turn = self._turns.reply(t, request.response, request.asked, created)
@@ -209,13 +210,13 @@ class Timeline:
                 self.answered(turn)
 
     def _settled(self, body: object, t: float) -> None:
-        self._requests.pop(_of(body, "request_id"), None)
+        self._requests.pop(text_of(body, "request_id"), None)
 
     # ── replies: what was made, what was heard ──────────────────────────────────────────────────
     def _output(self, body: object, t: float) -> None:
-        if _field(body, "audible") is not False:
+        if field_of(body, "audible") is not False:
             self._turns.sound(t)
-            self._reply(_of(body, "response_id"), t)
+            self._reply(text_of(body, "response_id"), t)
 
     def _reply(self, response: str, t: float) -> _Reply:
         reply = self._replies.get(response)
@@ -226,12 +227,12 @@ class Timeline:
         return reply
 
     def _done(self, body: object, t: float) -> None:
-        response = _of(body, "response_id")
+        response = text_of(body, "response_id")
         reply = self._replies.get(response)
         if reply is None:
             return
-        audio_ms = _field(body, "audio_ms")
-        reply.audio_s = None if audio_ms is None else _number(audio_ms) / 1000
+        audio_ms = field_of(body, "audio_ms")
+        reply.audio_s = None if audio_ms is None else number(audio_ms) / 1000
         reply.done = True
         if reply.heard is None:
             reply.generated.until = t
@@ -240,22 +241,22 @@ class Timeline:
             del self._replies[response]
 
     def _playing(self, body: object, t: float) -> None:
-        response = _of(body, "response_id")
+        response = text_of(body, "response_id")
         reply = self._reply(response, t)
         if reply.heard is None:
             reply.heard = self._heard.begin(t, response)
         reply.settle()
 
     def _played(self, body: object, t: float) -> None:
-        response = _of(body, "response_id")
+        response = text_of(body, "response_id")
         reply = self._replies.get(response)
         if reply is None or reply.quiet:
             return
         reply.quiet = True
         if reply.heard is not None:
             reply.heard.until, reply.heard.open = t, False
-            reply.heard.cut = bool(_field(body, "cut"))
-            reply.heard_s = _number(_field(body, "heard_ms")) / 1000
+            reply.heard.cut = bool(field_of(body, "cut"))
+            reply.heard_s = number(field_of(body, "heard_ms")) / 1000
         reply.settle()
         if reply.done:
             del self._replies[response]
@@ -270,7 +271,7 @@ class Timeline:
             made.until, made.open = max(made.until, t if not reply.done else made.until), False
 
     def _notice(self, body: object, t: float) -> None:
-        if _field(body, "code") == "barge_in":
+        if field_of(body, "code") == "barge_in":
             self._marks.add(t, "barge_in", "the caller speaks over the agent")
 
 
@@ -284,20 +285,6 @@ def timeline_of(entries: Iterable[Mapping[str, Any]]) -> Timeline:
 
 def _stretch(span: Span, now: float) -> dict[str, Any]:
     return {"from": round(span.since, 3), "to": round(span.end(now), 3), "response_id": span.name}
-
-
-def _field(body: object, name: str) -> Any:
-    """Return a field of a step, which is a dataclass in a live call and an object in a file."""
-    return body.get(name) if isinstance(body, dict) else getattr(body, name, None)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-
-
-def _of(body: object, name: str) -> str:
-    value = _field(body, name)
-    return value if isinstance(value, str) else ""
-
-
-def _number(value: object, otherwise: float = 0.0) -> float:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else otherwise
 
 
 def _ms(value: float) -> float:

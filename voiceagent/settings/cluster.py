@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, field_validator
 from voiceagent.settings.base import Section
 
 MOST_NAME = 64
+SECRET_CHARS = 16
 
 
 def default_node_name() -> str:
@@ -31,6 +32,11 @@ class ClusterSettings(Section):
     prefix: Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_.-]+$")] = Field(
         default="va", description="Begins every key in Redis: fleets with different ones never meet."
     )
+    secret: SecretStr | None = Field(
+        default=None,
+        description="Shared by all nodes, 16 characters or more: with it they let each other hear calls. "
+        "Default: a call is heard at its own node only.",
+    )
     advertised_console: str = Field(
         default="",
         description="URL at which other nodes reach this node's console, to hear its calls. Default: where "
@@ -50,6 +56,13 @@ class ClusterSettings(Section):
             ("redis://", "rediss://", "unix://")
         ):
             raise ValueError("must begin with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("secret")
+    @classmethod
+    def _long(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < SECRET_CHARS:
+            raise ValueError(f"must have at least {SECRET_CHARS} characters")
         return value
 
     @property

@@ -31,6 +31,7 @@ from voiceagent.settings.outbound import OutboundSettings
 from voiceagent.settings.provider import EngineSettings, HostedSettings, RealtimeSettings, SurvivalSettings
 from voiceagent.settings.queues import QueueSettings, check_queues, read_queues
 from voiceagent.settings.recording import RecordingSettings, check_recording
+from voiceagent.settings.retention import RetentionSettings
 from voiceagent.settings.routes import RouteSettings, check_routes, read_routes
 from voiceagent.settings.service import (
     CallSettings,
@@ -40,6 +41,7 @@ from voiceagent.settings.service import (
     LogSettings,
 )
 from voiceagent.settings.telephony import MediaSettings, SipSettings
+from voiceagent.settings.traces import TraceSettings, check_traces
 from voiceagent.settings.trunks import TrunkSettings, read_trunks
 from voiceagent.settings.webhooks import WebhookSettings, read_webhooks
 from voiceagent.sip.net.listen import parse_listen
@@ -83,6 +85,7 @@ class Settings(BaseSettings):
     call: CallSettings = Field(default_factory=CallSettings)
     outbound: OutboundSettings = Field(default_factory=OutboundSettings)
     recording: RecordingSettings = Field(default_factory=RecordingSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
     survival: SurvivalSettings = Field(default_factory=SurvivalSettings)
     console: ConsoleSettings = Field(default_factory=ConsoleSettings)
     hosted: HostedSettings = Field(default_factory=HostedSettings)
@@ -91,6 +94,7 @@ class Settings(BaseSettings):
         default=(), description="Who is told what happens, by signed webhooks: see Webhooks below."
     )
     log: LogSettings = Field(default_factory=LogSettings)
+    traces: TraceSettings = Field(default_factory=TraceSettings)
 
     @field_validator("routes", mode="before")
     @classmethod
@@ -190,6 +194,7 @@ def bare_settings(flags: Mapping[str, Any]) -> Settings:
     _check_addresses(settings)
     demand(settings.media.codecs)
     _check_srtp(settings)
+    check_traces(settings.traces)
     _check_console(settings)
     check_recording(settings.recording)
     trunks = [*(one.name for one in settings.trunks), DEFAULT_TRUNK]
@@ -229,6 +234,7 @@ def load_settings(file: str | Path | None = None, flags: Mapping[str, Any] | Non
     _check_addresses(settings)
     demand(settings.media.codecs)
     _check_srtp(settings)
+    check_traces(settings.traces)
     _check_console(settings)
     check_recording(settings.recording)
     trunks = [*(one.name for one in settings.trunks), DEFAULT_TRUNK]

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 GENESIS = "0" * 64
+PURGE = "retention.purge"
+"""Action of the line that tells what was removed when its time was over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +137,14 @@ def read_on(connection: Connection, after: int, limit: int) -> Sequence[AuditLin
 
 
 class Chain:
-    """PURE. Follows the lines from the first on: ``wrong`` says what is with the first bad one."""
+    """PURE. Follows the lines from the first on: ``wrong`` says what is with the first bad one.
+
+    The oldest lines may have been removed when their time was over; a later line tells where (action
+    ``retention.purge``), and without it they are missing: :meth:`finish` knows.
+    """
 
     def __init__(self) -> None:
+        self._cut: tuple[int, str] | None = None
         self.count = 0
         self.wrong = ""
         self.last_hash = ""
@@ -146,11 +153,14 @@ class Chain:
     def follow(self, lines: Iterable[AuditLine]) -> bool:
         """Take the next lines; False as soon as one is wrong."""
         for line in lines:
+            if not self.count and line.n > 1:
+                self._cut = line.n - 1, line.previous
+                self.last_n, self.last_hash = self._cut
             self.count += 1
             fields = asdict(line)
             told = fields.pop("hash")
-            if line.n != self.count:
-                self.wrong = f"line {self.count} is missing"
+            if line.n != self.last_n + 1:
+                self.wrong = f"line {self.last_n + 1} is missing"
             elif line.previous != (self.last_hash or GENESIS):
                 self.wrong = f"line {line.n} does not follow the line before it"
             elif hash_of(fields) != told:
@@ -158,14 +168,30 @@ class Chain:
             if self.wrong:
                 return False
             self.last_hash, self.last_n = told, line.n
+            if self._cut is not None and line.action == PURGE and _cut_of(line) == self._cut:
+                self._cut = None
         return True
+
+    def finish(self) -> str:
+        """Return what is wrong, now that there are no more lines; empty: all is well."""
+        if not self.wrong and self._cut is not None:
+            self.wrong = f"lines 1 to {self._cut[0]} are missing"
+        return self.wrong
+
+
+def _cut_of(line: AuditLine) -> tuple[int, str] | None:
+    try:
+        cut: Any = json.loads(line.detail).get("audit")
+        return int(cut["n"]), str(cut["hash"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def verify(connection: Connection) -> tuple[int, str]:
     """Return how many lines there are, and what is wrong with the first bad one (empty: all is well)."""
     chain = Chain()
     chain.follow(walk(connection))
-    return chain.count, chain.wrong
+    return chain.count, chain.finish()
 
 
 def _line(row: Row[Any]) -> AuditLine:

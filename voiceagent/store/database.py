@@ -105,6 +105,32 @@ class Database:
         self.down = ""
         return result
 
+    def run_waiting(self, work: Work[Result]) -> Result:
+        """… from another thread than the loop's: it waits for its turn on the database's."""
+        return self._thread.submit(self.run_now, work).result()
+
+    async def scrub(self) -> None:
+        """Have the database's files let go of what was deleted. Raises :class:`DatabaseDown`."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self.scrub_now)
+
+    def scrub_now(self) -> None:
+        """… on this thread. SQLite's file is written anew, without the log beside it; PostgreSQL vacuums."""
+        from sqlalchemy import text
+        from sqlalchemy.exc import DBAPIError
+
+        if self._engine is None:
+            raise DatabaseDown("the database is closed")
+        try:
+            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                lite = connection.dialect.name == "sqlite"
+                if lite:
+                    connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+                connection.execute(text("VACUUM"))
+                if lite:
+                    connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+        except DBAPIError as error:
+            raise DatabaseDown(f"the database cannot be cleaned: {_short(error)}") from error
+
     async def close(self) -> None:
         """Let the work under way end, then disconnect. Harmless when repeated."""
         engine, self._engine = self._engine, None

@@ -13,7 +13,7 @@ from sqlalchemy import Row, Select, and_, bindparam, delete, exists, insert, or_
 
 from voiceagent.errors import RequestRefused
 from voiceagent.records.rows import CallRecord, LineRecord, ResponseRecord, TagRecord
-from voiceagent.store.tables import calls, lines, responses, tags
+from voiceagent.store.tables import calls, lines, recordings, responses, tags
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -265,7 +265,9 @@ def _filtered(connection: Connection, query: CallQuery) -> Select[Any]:
     if query.min_duration_s is not None:
         wanted = wanted.where(calls.c.duration_s >= query.min_duration_s)
     if query.recorded is not None:
-        wanted = wanted.where(calls.c.recording != "" if query.recorded else calls.c.recording == "")
+        erased = exists().where(recordings.c.file == calls.c.recording, recordings.c.state == "erased")
+        has = and_(calls.c.recording != "", ~erased)
+        wanted = wanted.where(has if query.recorded else ~has)
     if query.tag:
         wanted = wanted.where(exists().where(tags.c.call_id == calls.c.id, tags.c.tag == query.tag))
     words = _WORD.findall(query.words)

@@ -1,0 +1,177 @@
+"""Two whole nodes over a real Redis: a call of one of them is seen, heard and acted on at the other."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.kit.frequency import strongest
+from tests.kit.redis_server import RedisServer, redis_server
+from tests.kit.service import operator, service, until
+from tests.loopback.test_live_listening import (
+    AGENT_HZ,
+    FLOW,
+    OPERATOR_HZ,
+    Heard,
+    a_call,
+    ear,
+    speak,
+)
+from voiceagent.app.service import Service
+from voiceagent.media import live_track
+from voiceagent.phone.phone import Phone
+
+pytestmark = [pytest.mark.loopback, pytest.mark.fleet]
+
+TOKEN = "operator-token-for-tests"
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    with redis_server() as server:
+        yield server
+
+
+class Pair:
+    """Node ``a``, which is asked, and node ``b``, which has the call."""
+
+    def __init__(self, a: Service, b: Service, at_a: httpx.AsyncClient, at_b: httpx.AsyncClient) -> None:
+        self.a, self.b, self.at_a, self.at_b = a, b, at_a, at_b
+
+    async def listed(self) -> dict[str, tuple[str, bool]]:
+        """Return node and staleness of every call, as ``a`` lists them."""
+        calls = (await self.at_a.get("/v1/calls")).json()["calls"]
+        return {call["id"]: (call["node"], call["stale"]) for call in calls}
+
+    async def until_listed(self, call_id: str, node: str, *, stale: bool) -> None:
+        async with asyncio.timeout(15):
+            while (await self.listed()).get(call_id) != (node, stale):  # noqa: ASYNC110 - a far console
+                await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def two_nodes(folder: Path, redis: RedisServer) -> AsyncIterator[Pair]:
+    """Two nodes of one fleet."""
+    flows = folder / "flows.py"
+    flows.write_text(FLOW, encoding="utf-8")
+    async with AsyncExitStack() as stack:
+        nodes: list[Any] = []
+        for number, name in enumerate("ab"):
+            running = await stack.enter_async_context(
+                service(
+                    folder / name,
+                    flows=[str(flows)],
+                    cluster__url=redis.url,
+                    cluster__node=name,
+                    cluster__secret="a secret of the fleet",
+                    cluster__lease_s=1.0,
+                    console__token=TOKEN,
+                    media__port_low=32000 + 1000 * number,
+                    media__port_high=32999 + 1000 * number,
+                )
+            )
+            nodes.append((running, await stack.enter_async_context(operator(running))))
+        (a, at_a), (b, at_b) = nodes
+        yield Pair(a, b, at_a, at_b)
+
+
+async def events(client: httpx.AsyncClient, after: str = "") -> AsyncIterator[tuple[str, str, Any]]:
+    """Yield type, id and data of what a node streams."""
+    headers = {"Last-Event-ID": after} if after else {}
+    async with client.stream("GET", "/v1/events", headers=headers) as answer:
+        fields: dict[str, str] = {}
+        async for line in answer.aiter_lines():
+            name, _, value = line.partition(": ")
+            if name:
+                fields[name] = value
+            elif "event" in fields:
+                yield fields["event"], fields.get("id", ""), json.loads(fields["data"])
+                fields = {}
+
+
+async def test_a_call_of_another_node_is_acted_on_followed_and_heard(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    async with two_nodes(tmp_path, redis) as pair, Phone() as phone, a_call(pair.b, phone) as (_, call_id):
+        await pair.until_listed(call_id, "b", stale=False)
+        # ── a wish through the other node is spoken once, whoever repeats it ──
+        seen = events(pair.at_a)
+        kind, _, snapshot = await anext(seen)
+        assert (kind, [call["id"] for call in snapshot["calls"]]) == ("snapshot", [call_id])
+        path, wish = f"/v1/calls/{call_id}/responses", {"instructions": "Say that it rains."}
+        key = {"Idempotency-Key": "k1"}
+        answers = [
+            await client.post(path, json=wish, headers=key) for client in (pair.at_a, pair.at_b, pair.at_a)
+        ]
+        assert [one.status_code for one in answers] == [202] * 3
+        assert len({one.json()["request_id"] for one in answers}) == 1
+        asked = [one for one in pair.b.directory.call(call_id).responses if one.origin == "operator"]
+        assert len(asked) == 1
+        # ── whoever follows at one node goes on at the other ──
+        last = ""
+        async with asyncio.timeout(20):
+            async for kind, event_id, event in seen:
+                if kind == "response.state" and event["data"]["id"] == asked[0].id:
+                    assert event["node"] == "b"
+                    last = event_id
+                    break
+        await seen.aclose()
+        await pair.at_a.post(f"/v1/calls/{call_id}/actions/note", json={"text": "A regular."})
+        async with asyncio.timeout(20):
+            async for kind, _, event in (resumed := events(pair.at_b, last)):
+                assert kind != "snapshot", "nothing was missed"
+                if kind == "transcript.line" and event["data"]["text"] == "A regular.":
+                    break
+            await resumed.aclose()
+        # ── it is heard and taken over there ──
+        async with ear(pair.a, call_id) as ws:
+            heard = Heard(ws)
+            assert strongest(await heard.until_loud(live_track.AGENT, 0.3)) == AGENT_HZ
+            taken = await pair.at_a.post(f"/v1/calls/{call_id}/actions/take_over")
+            assert taken.json()["taken_over_by"] == "console.token via api"
+            speaking = asyncio.create_task(speak(ws, OPERATOR_HZ, 1.0))
+            await heard.until_tone(live_track.AGENT, OPERATOR_HZ)
+            await speaking
+        await until(lambda: not pair.b.directory.find(call_id).listening.names)
+        nodes = (await pair.at_a.get("/v1/cluster")).json()["nodes"]
+        assert nodes[0]["name"] == "a"
+        ended = await pair.at_a.post(f"/v1/calls/{call_id}/actions/hangup")
+        assert (ended.status_code, ended.json()["state"]) == (200, "ended")
+
+
+async def test_while_redis_is_away_each_node_goes_on_by_itself_and_it_heals(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    async with two_nodes(tmp_path, redis) as pair, Phone() as phone, a_call(pair.b, phone) as (_, call_id):
+        await pair.until_listed(call_id, "b", stale=False)
+        path, wish = f"/v1/calls/{call_id}/responses", {"instructions": "Say that it rains."}
+        redis.kill()
+        await until(lambda: pair.a.fleet.cluster.stale and pair.b.fleet.cluster.stale)
+        await pair.until_listed(call_id, "b", stale=True)
+        refused = await pair.at_a.post(path, json=wish)
+        assert (refused.status_code, refused.json()["code"]) == (503, "cluster_down")
+        assert (await pair.at_b.post(path, json=wish)).status_code == 202
+        assert (await pair.at_a.get("/v1/cluster")).json()["stale"].startswith("cluster_down")
+        assert (await pair.at_b.get("/readyz")).json()["ready"] is True
+        seen = events(pair.at_b)
+        kind, _, snapshot = await anext(seen)
+        assert (kind, snapshot["cluster"]["stale"][:12]) == ("snapshot", "cluster_down")
+        await pair.at_b.post(f"/v1/calls/{call_id}/actions/note", json={"text": "Alone."})
+        async with asyncio.timeout(20):
+            async for kind, _, event in seen:
+                if kind == "transcript.line" and event["data"]["text"] == "Alone.":
+                    break
+            redis.start()
+            async for kind, _, event in seen:
+                if kind == "snapshot" and event["cluster"]["stale"] == "":
+                    break
+        await seen.aclose()
+        await pair.until_listed(call_id, "b", stale=False)
+        assert (await pair.at_a.post(path, json=wish)).status_code == 202
