@@ -117,6 +117,11 @@ def test_a_bench_that_fails_is_a_run_that_says_so() -> None:
     assert "ended with code 2" in run["invalid_because"][0]
 
 
+def test_a_bench_that_does_not_end_is_a_run_that_says_so() -> None:
+    run = run_piece(Piece("calls", ("calls", "--calls", "1"), 1), limit_s=0.05)
+    assert run == {"valid": False, "invalid_because": ["was not done after 0.05 s"]}
+
+
 def test_figures_are_of_the_valid_runs_where_there_are_any() -> None:
     runs = [calls_run(1.0), calls_run(3.0), calls_run(50.0, valid=False)]
     one = measured(runs, ("cpu_ms_per_call_second",))

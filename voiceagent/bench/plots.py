@@ -114,14 +114,14 @@ def line_chart(chart: Chart, lines: Sequence[Line]) -> str:
         body += _curve(line, plane, COLOURS[index % len(COLOURS)])
     if len(lines) > 1 or lines[0].name:
         body += _legend([line.name for line in lines])
-    return _page(chart.title, body)
+    return _page(chart.title, [*body, *_hollow(all(point.valid for point in points))])
 
 
 def bar_chart(chart: Chart, bars: Sequence[Bar]) -> str:
     """Return the SVG of ``bars``, each with its value. Raises ValueError where there is nothing to draw."""
     if not bars:
         raise ValueError("a chart takes a bar")
-    tops = [bar.most for bar in bars] + ([chart.limit] if chart.limit is not None else [])
+    tops = [bar.most * 1.1 for bar in bars] + ([chart.limit] if chart.limit is not None else [])
     plane = _Plane([0.0, 1.0], tops, from_zero=True)
     body = [*_frame(chart, plane), *_limit(chart, plane)]
     room = (WIDTH - LEFT - RIGHT) / len(bars)
@@ -138,7 +138,7 @@ def bar_chart(chart: Chart, bars: Sequence[Bar]) -> str:
             body.append(_stroke(middle, plane.y(bar.least), middle, plane.y(bar.most), INK))
         body.append(_text(middle, plane.y(bar.most) - 6, number(bar.value), middle=True))
         body.append(_text(middle, HEIGHT - BOTTOM + 18, bar.name, middle=True))
-    return _page(chart.title, body)
+    return _page(chart.title, [*body, *_hollow(all(bar.valid for bar in bars))])
 
 
 def _frame(chart: Chart, plane: _Plane) -> list[str]:
@@ -186,10 +186,14 @@ def _curve(line: Line, plane: _Plane, colour: str) -> list[str]:
     return body
 
 
+def _hollow(all_valid: bool) -> list[str]:
+    return [] if all_valid else [_text(WIDTH - RIGHT, 40, "hollow: no valid run", end=True, size=11)]
+
+
 def _legend(names: Sequence[str]) -> list[str]:
     body: list[str] = []
     for index, name in enumerate(names):
-        x, y = LEFT + 14, TOP + 14 + 17 * index
+        x, y = WIDTH - RIGHT - 210, HEIGHT - BOTTOM - 12 - 17 * (len(names) - 1 - index)
         body.append(_stroke(x, y - 4, x + 20, y - 4, COLOURS[index % len(COLOURS)]))
         body.append(_text(x + 26, y, name))
     return body

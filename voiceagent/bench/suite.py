@@ -27,6 +27,8 @@ from voiceagent.errors import ConfigError
 Size = Literal["quick", "usual", "long"]
 Run = dict[str, Any]
 FORMAT_VERSION = 1
+LIMIT_S = 600.0
+"""The longest piece, a soak of 8,640 calls, takes 335 s."""
 QUIET_LOAD = 0.7
 """Above this load before the first run the report says that the machine was busy."""
 
@@ -133,14 +135,17 @@ def in_turns(pieces: Sequence[Piece]) -> list[Piece]:
     return order + [piece for piece in pieces if piece.rounds == 1]
 
 
-def run_piece(piece: Piece) -> Run:
-    """Run it once in a process of its own. One that fails gives a run that says so.
+def run_piece(piece: Piece, limit_s: float = LIMIT_S) -> Run:
+    """Run it once in a process of its own. One that fails, or takes for ever, gives a run that says so.
 
     A bench that does not judge its own validity is judged here: by what others took of the machine meanwhile.
     """
     command = [sys.executable, "-m", "voiceagent", "bench", *piece.words, "--json"]
     start, ours = used_now(), _children_s()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        return {"valid": False, "invalid_because": [f"was not done after {limit_s:g} s"]}
     end, took = used_now(), _children_s() - ours
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip() or "no word").splitlines()[-1]
