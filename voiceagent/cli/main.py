@@ -15,7 +15,7 @@ from voiceagent.cli.bench_sip import add_sip_benches
 from voiceagent.cli.calls_commands import calls, top
 from voiceagent.cli.database_commands import db
 from voiceagent.cli.flow_commands import flow
-from voiceagent.cli.node_commands import drain
+from voiceagent.cli.node_commands import drain, kamailio
 from voiceagent.cli.people_commands import audit, key, user
 from voiceagent.cli.records_commands import records
 
@@ -52,6 +52,7 @@ app.add_typer(flow, name="flow")
 app.add_typer(calls, name="calls")
 app.command()(top)
 app.command()(drain)
+app.command()(kamailio)
 app.add_typer(user, name="user")
 app.add_typer(key, name="key")
 app.add_typer(audit, name="audit")
@@ -123,6 +124,16 @@ def serve(
         bool,
         typer.Option("--hosted", help="Also take calls that the provider answers and offers by webhook."),
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Run so many processes, behind a proxy: ports count up from sip.port and console.port, the "
+            "RTP range is split. Needs cluster.url."
+        ),
+    ] = None,
+    supervised: Annotated[
+        bool, typer.Option("--supervised", hidden=True, help="End when standard input does.")
+    ] = False,
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
@@ -139,7 +150,13 @@ def serve(
         "realtime.provider": provider,
         "flows": [str(path) for path in flow] if flow else None,
     }
-    run_serve(config, flags, overrides or [], as_json=json, hosted=hosted)
+    if workers is not None:
+        from voiceagent.cli.run import parse_overrides
+        from voiceagent.cli.workers import WorkersWish, run_workers
+
+        given = {name: value for name, value in flags.items() if value is not None}
+        run_workers(WorkersWish(workers, config, {**given, **parse_overrides(overrides or [])}, hosted, json))
+    run_serve(config, flags, overrides or [], as_json=json, hosted=hosted, supervised=supervised)
 
 
 @app.command()

@@ -10,14 +10,17 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 from voiceagent.cluster.ports import ClusterDown
 from voiceagent.errors import ConfigError
 
-CONNECTIONS = 16
+CROWD = 12
+"""Connections for what many may ask at once. What keeps the node in its fleet never queues behind it."""
+CONNECTIONS = CROWD + 6
 QUIET_S = 1.0
 """A channel without messages for so long is asked whether it is still there."""
 
@@ -67,6 +70,20 @@ class RedisLine:
             # Not the client's words: they may quote the password.
             raise ConfigError("cluster.url", "not a URL of Redis, as redis://host:6379/0") from None
         self._shas: dict[str, str] = {}
+        self._crowd = asyncio.Semaphore(CROWD)
+        self._failures = 0
+
+    @asynccontextmanager
+    async def queue(self) -> AsyncGenerator[None]:
+        """Hold a place for requests of which there may be many. Waiting for one is not Redis' fault.
+
+        Raises LineDown when a request failed meanwhile: nobody waits for one limit after the other.
+        """
+        before = self._failures
+        async with self._crowd:
+            if self._failures != before:
+                raise LineDown(f"Redis at {self.where} is away", sent=False)
+            yield
 
     async def ask(self, *words: str | int) -> Any:
         """Send a command, return the reply. Raises LineDown."""
@@ -140,6 +157,7 @@ class RedisLine:
         if isinstance(error, self._read_only):
             # After a fail-over the address may mean another server: do not stay with this one.
             await self._pool.disconnect(inuse_connections=False)
+        self._failures += 1
         return LineDown(f"Redis at {self.where} {self._said(error)}", sent=sent)
 
     def _said(self, error: Exception) -> str:

@@ -20,6 +20,15 @@ SECONDS_OF_WORK = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 
 Kind = Literal["counter", "gauge", "histogram"]
+PROCESS: tuple[tuple[str, Kind, str], ...] = (
+    ("cpu_seconds_total", "counter", "Processor time of the process, user and system."),
+    ("resident_memory_bytes", "gauge", "Memory that the process has in RAM."),
+    ("virtual_memory_bytes", "gauge", "Address space of the process."),
+    ("open_fds", "gauge", "Open file descriptors."),
+    ("max_fds", "gauge", "Most file descriptors that it may open."),
+    ("start_time_seconds", "gauge", "When the process was started, Unix time."),
+)
+"""What the client library tells of the process, on Linux."""
 
 
 class Name(NamedTuple):
@@ -290,6 +299,7 @@ class Names:
         watch("console_streams", "Live streams of the console that are open.")
         watch("console_listeners", "Sockets on which calls are heard.")
         watch("console_connections", "HTTP connections of the console.")
+        self.names += (Name(f"{PREFIX}process_{name}", kind, (), text) for name, kind, text in PROCESS)
         self._build = gauge("build_info", "Always 1; the label tells the version.", "version")
 
     # ── making them ─────────────────────────────────────────────────────────────────────────────

@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics, generate_latest
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -80,6 +80,7 @@ class Metrics(Names):
         self._drains_since: float | None = None
         self._wheel = _Wheel()
         self.registry.register(self._wheel)
+        ProcessCollector(namespace="voiceagent", registry=self.registry)
         self._build.labels(version or "unknown").set(1)
         self.watch("drain_seconds", self._drained_s)
         for origin in sorted(ORIGINS):
@@ -338,7 +339,9 @@ class Metrics(Names):
 
     def limit(self, name: str, value: float) -> None:
         """A configured limit."""
-        self._limit.labels(self._code("limit", name)).set(value)
+        label = self._code("limit", name)
+        self._limit.labels(label).set(value)
+        self._limit_reached.labels(label).inc(0)  # a first time would be no rise otherwise
 
     def limit_reached(self, name: str, times: int = 1) -> None:
         """A limit, named by its setting, turned something away or ended it."""

@@ -59,6 +59,7 @@ class Journal:
         self._seq = 0
         self._closed = False
         self._taps: list[Callable[[Mapping[str, Any]], None]] = []
+        self._on_disk: threading.Event | None = None
         self.inputs: Gathered | None = None
         """Where the inputs of a call are recorded, see :mod:`voiceagent.call.inputs`."""
 
@@ -128,7 +129,13 @@ class Journal:
         self._closed = True
         self._taps.clear()
         if self._writer is not None and self.path is not None:
-            self._writer.put(self.path, None)
+            self._on_disk = threading.Event()
+            self._writer.put(self.path, self._on_disk)
+
+    @property
+    def complete(self) -> bool:
+        """Closed, and all that the disk takes of it stands in the file."""
+        return self._closed and (self._on_disk is None or self._on_disk.is_set())
 
 
 class JournalWriter:
@@ -138,7 +145,9 @@ class JournalWriter:
         self.folder = folder
         self._tap = tap
         self.dropped = 0
-        self._queue: queue.SimpleQueue[tuple[Path, dict[str, Any] | None] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Path, dict[str, Any] | threading.Event] | None] = (
+            queue.SimpleQueue()
+        )
         self._closing = threading.Event()
         self._files: dict[Path, IO[str]] = {}
         self.failed: str | None = None
@@ -159,9 +168,12 @@ class JournalWriter:
             journal.tap(self._tap)
         return journal
 
-    def put(self, path: Path, entry: dict[str, Any] | None) -> None:
-        """Queue an entry, or None to close the file. Drops and counts when the disk cannot follow."""
-        if entry is not None and self._queue.qsize() >= QUEUE_LIMIT:
+    def put(self, path: Path, entry: dict[str, Any] | threading.Event) -> None:
+        """Queue an entry, or an event that is set when the file has been closed.
+
+        Drops entries, and counts them, when the disk cannot follow.
+        """
+        if not isinstance(entry, threading.Event) and self._queue.qsize() >= QUEUE_LIMIT:
             self.dropped += 1
         else:
             self._queue.put((path, entry))
@@ -194,11 +206,12 @@ class JournalWriter:
                 if file is not None:
                     self._guard(file.flush)
 
-    def _write(self, path: Path, line: dict[str, Any] | None, touched: set[Path]) -> None:
-        if line is None:
+    def _write(self, path: Path, line: dict[str, Any] | threading.Event, touched: set[Path]) -> None:
+        if isinstance(line, threading.Event):
             file = self._files.pop(path, None)
             if file is not None:
                 self._guard(file.close)
+            line.set()
             return
 
         def append() -> None:
