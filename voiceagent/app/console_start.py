@@ -50,7 +50,7 @@ async def start_console(service: Service) -> tuple[ConsoleServer, str, str | Non
     app = create_app(
         service.fleet.directory,
         config,
-        metrics=service.metrics.render,
+        metrics=service.metrics.pieces,
         webhooks=service.hosted,
         phones=service.phones,
         database=service.database,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from fastapi import Depends, FastAPI
@@ -65,7 +65,7 @@ def create_app(
     directory: Directory,
     config: ConsoleConfig,
     *,
-    metrics: Callable[[], str] | None = None,
+    metrics: Callable[[], Iterable[str]] | None = None,
     webhooks: Webhooks | None = None,
     phones: Phones | None = None,
     database: Database | None = None,
@@ -74,7 +74,7 @@ def create_app(
     drainer: Drain | None = None,
     tickets: TicketDesk | None = None,
 ) -> FastAPI:
-    """Return the console for these calls. ``metrics`` renders the Prometheus text for ``/metrics``.
+    """Return the console for these calls. ``metrics`` gives the Prometheus text for ``/metrics``, in pieces.
 
     ``webhooks`` takes the provider's call offers; without it there is no ``/webhooks/realtime``.
 

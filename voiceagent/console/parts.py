@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
@@ -48,7 +48,7 @@ class Parts:
     listeners: Listeners
     triggers: RateLimit
     sign_ins: RateLimit
-    metrics: Callable[[], str] | None
+    metrics: Callable[[], Iterable[str]] | None
     webhooks: Webhooks | None = None
     phones: Phones | None = None
     database: Database | None = None
