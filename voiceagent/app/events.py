@@ -40,8 +40,13 @@ class EventHub:
         """Tell the follower of this call no more; harmless when there is none."""
         self._followers.pop(call_id, None)
 
-    def publish(self, kind: str, call_id: str, data: Mapping[str, Any]) -> None:
-        """Number an event and give it to all; after :meth:`close` nobody is told any more."""
+    def publish(
+        self, kind: str, call_id: str, data: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+    ) -> None:
+        """Number an event and give it to all; after :meth:`close` nobody is told any more.
+
+        ``data`` may be what makes them, once somebody reads the event: of most events, nobody does.
+        """
         if self._closed:
             return
         event = LiveEvent(self._next, kind, call_id, data)

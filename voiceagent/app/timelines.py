@@ -51,7 +51,7 @@ class Timelines:
                     "the time line of %s cannot take an entry of type %s", call_id, entry.get("type")
                 )
 
-        journal.tap(take)
+        journal.tap(take, inner=False)
 
     def forget(self, call_id: str) -> None:
         """Let a call go that is remembered no longer."""
