@@ -11,8 +11,12 @@ import pytest
 from tests.store.kit import record
 from voiceagent.app import archive as module
 from voiceagent.app.archive import Archive
+from voiceagent.records.journal import Journal
 from voiceagent.store import Database, DatabaseDown, recordings
 from voiceagent.store.history import CallQuery, LineRecord, find
+
+CLOSED = Journal(None, None)
+CLOSED.close()
 
 
 class Flaky(Database):
@@ -48,7 +52,7 @@ async def test_nothing_is_lost_and_nothing_twice(failures: int) -> None:
     archive.told = told.append
     work = asyncio.create_task(archive.run())
     for n in range(5):
-        archive.keep(SimpleNamespace(id=f"call_{n}", at=float(n)))  # type: ignore[arg-type]
+        archive.keep(SimpleNamespace(journal=CLOSED, id=f"call_{n}", at=float(n)))  # type: ignore[arg-type]
     assert await archive.flush(10.0)
     assert told == [f"call_{n}" for n in range(5)]
     page = await database.run(lambda c: find(c, CallQuery(order="oldest")))
@@ -63,7 +67,7 @@ async def test_memory_is_bounded_and_the_loss_is_counted(monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "WAITING_MOST", 3)
     archive = Archive(Flaky(10**9), provider="embedded", node="a")
     for n in range(5):
-        archive.keep(SimpleNamespace(id=f"call_{n}", at=float(n)))  # type: ignore[arg-type]
+        archive.keep(SimpleNamespace(journal=CLOSED, id=f"call_{n}", at=float(n)))  # type: ignore[arg-type]
     assert (len(archive), archive.dropped) == (3, 2)
     assert not await archive.flush(0.0)
 

@@ -22,6 +22,7 @@ from voiceagent.app.outgoing import Outgoing
 from voiceagent.ids import counted_tokens
 from voiceagent.notify.schedule import Answer
 from voiceagent.observe.metrics import Metrics
+from voiceagent.records.journal import Journal
 from voiceagent.store import Database, DatabaseDown, outbox
 from voiceagent.store.history import one as kept_call
 from voiceagent.tasks import TaskNest
@@ -35,6 +36,9 @@ CALL = {
     "links": {},
 }
 RESPONSE = {"id": "r1", "call_id": "c1", "origin": "operator", "metadata": {"key": "sk-0123456789abcdef"}}
+
+CLOSED = Journal(None, None)
+CLOSED.close()
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +58,7 @@ class Node:
 
     def end(self, call_id: str) -> None:
         self.hub.publish("call.ended", call_id, {**CALL, "id": call_id})
-        self.archive.keep(SimpleNamespace(id=call_id))  # type: ignore[arg-type]
+        self.archive.keep(SimpleNamespace(journal=CLOSED, id=call_id))  # type: ignore[arg-type]
 
     def respond(self, outcome: dict[str, Any] | None, **changes: Any) -> None:
         self.hub.publish("response.state", "c1", {**RESPONSE, "outcome": outcome, **changes})
@@ -203,7 +207,7 @@ async def test_what_is_kept_in_memory_is_bounded(monkeypatch: pytest.MonkeyPatch
         for n in range(5):
             outgoing.on_event(SimpleNamespace(type="call.started", call_id=f"c{n}", data=CALL))  # type: ignore[arg-type]
         for n in range(3):
-            archive.keep(SimpleNamespace(id=f"c{n}"))  # type: ignore[arg-type]
+            archive.keep(SimpleNamespace(journal=CLOSED, id=f"c{n}"))  # type: ignore[arg-type]
         work = asyncio.create_task(archive.run())
         assert await archive.flush(10)
         work.cancel()

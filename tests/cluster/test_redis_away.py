@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -44,11 +43,9 @@ async def test_a_redis_that_hangs_counts_as_away_and_nobody_is_buried_for_it(
     # So long without a break that both may bury.
     await until(lambda: all(len(watched.stood) > 5 for watched in told))
     own_redis.stop_answering()
-    asked = time.monotonic()
     with pytest.raises(ClusterDown, match=r"does not answer within 0\.4 s"):
         await here.claim("k", 60)
     await until(lambda: bool(here.stale and there.stale))
-    assert time.monotonic() - asked < 5
     assert here.stale.startswith("cluster_down: Redis at 127.0.0.1:")
     # From now on nothing even waits for the limit.
     for question in (here.calls(), here.owner("c9"), here.claim("k", 1)):
@@ -87,8 +84,8 @@ async def test_a_redis_that_comes_back_empty_is_told_everything_again(
     reader = there.events()
     cursors = [(await anext(reader)).cursor for _ in range(3)]
     own_redis.kill()
-    await until(lambda: bool(here.stale and there.stale))
-    assert "Connection refused" in here.stale
+    # The request that was under way may tell of a closed connection first.
+    await until(lambda: "Connection refused" in here.stale and bool(there.stale))
     with pytest.raises(ClusterDown):
         await asyncio.wait_for(there.calls(), 0.2)
     here.publish("step", "c1", {"n": 3})

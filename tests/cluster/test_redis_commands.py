@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.cluster.fleet import Fleet, Owner, crash, until
+from tests.cluster.fleet import Fleet, Owner, Watched, crash, until
 from tests.kit.redis_server import RedisServer
 from voiceagent.cluster.envelope import Envelope
 from voiceagent.cluster.ports import AnswerLost, ClusterDown, Command, CommandLate, NodeGone
+from voiceagent.cluster.redis_line import CROWD
 
 pytestmark = pytest.mark.fleet
 
@@ -79,3 +81,36 @@ async def test_an_owner_whose_line_is_slow_says_late_and_leaves_it_undone(fleet:
     with pytest.raises(CommandLate):
         await asker.command("a", Command(id="k1", op="say", within_s=1.0))
     assert done.taken == []
+
+
+async def test_a_crowd_of_orders_waits_its_turn_and_does_not_look_like_a_redis_that_is_away(
+    fleet: Fleet,
+) -> None:
+    done = Owner()
+    _, asker = await fleet.pair(handle=done, timeout_s=0.5, lease_s=1.0)
+    told = Watched(asker)
+    async with AsyncExitStack() as crowd:
+        for _ in range(CROWD):
+            await crowd.enter_async_context(asker._line.queue())
+        orders = [
+            asyncio.ensure_future(asker.command("a", Command(id=f"k{n}", op="say", within_s=30)))
+            for n in range(50)
+        ]
+        # Longer than Redis may take for an answer; beats go on meanwhile.
+        await until(lambda: len(told.stood) > 3)
+        assert not done.taken
+    assert await asyncio.gather(*orders) == [{}] * 50
+    assert len(done.taken) == 50
+    assert all(up for up, _ in told.stood)
+
+
+async def test_whoever_waits_for_a_place_is_told_when_redis_fails_the_one_before(fleet: Fleet) -> None:
+    _, asker = await fleet.pair(lease_s=60.0)
+    async with AsyncExitStack() as crowd:
+        for _ in range(CROWD):
+            await crowd.enter_async_context(asker._line.queue())
+        waiting = asyncio.ensure_future(asker.claim("k", 60))
+        await asyncio.sleep(0)
+        asker._line._failures += 1
+    with pytest.raises(ClusterDown, match="is away"):
+        await waiting

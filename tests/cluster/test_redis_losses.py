@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.cluster.fleet import Fleet, Watched, crash, until
@@ -13,9 +11,7 @@ pytestmark = pytest.mark.fleet
 LEASE_S = 1.0
 
 
-async def test_a_dead_node_is_mourned_once_among_three_survivors_and_within_a_lease_and_a_half(
-    fleet: Fleet,
-) -> None:
+async def test_a_dead_node_is_mourned_once_among_three_survivors(fleet: Fleet) -> None:
     dying = await fleet.join("d", lease_s=LEASE_S)
     survivors = [await fleet.join(name, lease_s=LEASE_S) for name in "abc"]
     told = [Watched(node) for node in survivors]
@@ -25,9 +21,7 @@ async def test_a_dead_node_is_mourned_once_among_three_survivors_and_within_a_le
     # All have beaten for a lease without a break, and so may bury.
     await until(lambda: all(len(watched.stood) > 5 for watched in told))
     await crash(dying)
-    died = time.monotonic()
     await until(lambda: any(watched.lost for watched in told))
-    assert time.monotonic() - died < 1.5 * LEASE_S + 1.0  # of which 1 s is for a slow machine
     beats = [len(watched.stood) for watched in told]
     await until(lambda: all(len(w.stood) > n + 2 for w, n in zip(told, beats, strict=True)))
     assert [loss for watched in told for loss in watched.lost] == [("d", ["c1", "c2"])]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -81,6 +82,10 @@ class Node:
 
     def local(self) -> float:
         return self.world.now / 1000 + self.shift
+
+    @asynccontextmanager
+    async def queue(self) -> AsyncIterator[None]:
+        yield
 
     async def run(self, script: str, *words: str | int) -> Any:
         if self.mode == "cut":
@@ -230,3 +235,16 @@ async def test_who_is_buried_again_is_mourned_again_though_the_first_report_was_
         there.asleep = False
         await world.beats()
     assert world.heard == {there.epoch: ["lost", "outlived", "lost", "outlived"]}
+
+
+async def test_a_crash_is_seen_within_six_seconds_with_leases_of_four(line: RedisLine) -> None:
+    for after_its_beat_ms in (0, 700, 1300):
+        world, _, there = await two_that_may_bury(line)
+        await world.passes(after_its_beat_ms)
+        there.alive = False
+        died = world.now
+        while not world.heard:
+            await world.passes(100)
+            await world.beats()
+        assert world.heard == {there.epoch: ["lost"]}
+        assert 2.5 <= (world.now - died) / 1000 <= 6

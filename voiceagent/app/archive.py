@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
@@ -17,6 +17,7 @@ from voiceagent.app.directory import outcome_data
 from voiceagent.app.recordings import record_of
 from voiceagent.call.call import Call
 from voiceagent.notify.message import Message
+from voiceagent.records.journal import Journal
 from voiceagent.store import Database, DatabaseDown, outbox, recordings
 from voiceagent.store.history import CallRecord, LineRecord, ResponseRecord, write
 from voiceagent.store.recordings import RecordingRecord
@@ -34,6 +35,11 @@ RECORDINGS_MOST = 10_000
 """News of recordings kept there; of further ones, the journals know."""
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
+JOURNAL_LOOKS, JOURNAL_LOOK_S = 100, 0.01
+"""How often, and how long apart, an ended call's journal is looked at before its row is written."""
+
+Ending = Callable[["Connection", CallRecord, Sequence[LineRecord], Sequence[ResponseRecord]], bool]
+"""Writes a call as far as nothing better is known; returns whether its end is to be told."""
 Entry = tuple[CallRecord, list[LineRecord], list[ResponseRecord]]
 
 
@@ -43,6 +49,10 @@ class Waiting(NamedTuple):
     entry: Entry | None
     message: Message | None
     recording: RecordingRecord | None = None
+    found: Ending | None = None
+    """How the end of the call is known; None: the call told it itself."""
+    journal: Journal | None = None
+    """Of the call: a row must not be older than the end in its journal."""
 
     @property
     def name(self) -> str:
@@ -54,7 +64,10 @@ class Waiting(NamedTuple):
 
 def keep(connection: Connection, waiting: Waiting) -> None:
     """Write it. Done again, it changes nothing."""
-    if waiting.entry is not None:
+    if waiting.found is not None and waiting.entry is not None:
+        if not waiting.found(connection, *waiting.entry):
+            return
+    elif waiting.entry is not None:
         write(connection, *waiting.entry)
     if waiting.recording is not None:
         recordings.put(connection, waiting.recording)
@@ -95,6 +108,8 @@ class Archive:
         """Called with every recording of a call that has begun or ended."""
         self.announce: Callable[[Call], Message | None] = lambda call: None
         """Returns the event that tells the end of a call; None when nobody asked for it."""
+        self.left_out: Callable[[CallRecord], None] = lambda record: None
+        """Called with every call that found no place here."""
         self.put: Callable[[Message], None] = lambda message: None
         """Called with every event that has been written."""
         self.events_dropped: Callable[[Message], None] = lambda message: None
@@ -115,9 +130,14 @@ class Archive:
         except Exception:  # the call's record is worth more than its telling
             _log.exception("the end of a call cannot be told", call_id=call.id)
             message = None
-        self._add(Waiting(entry_of(call, self._provider, self._node), message))
+        entry = entry_of(call, self._provider, self._node)
+        self._add(Waiting(entry, message, journal=call.journal))
         if self._calls > WAITING_MOST:
             self._drop_oldest_call()
+
+    def keep_found(self, entry: Entry, message: Message | None, found: Ending) -> None:
+        """Take a call whose end is known from elsewhere. Does not wait."""
+        self._add(Waiting(entry, message, found=found))
 
     def keep_event(self, message: Message) -> None:
         """Take an event that is to be delivered. Does not wait."""
@@ -157,6 +177,8 @@ class Archive:
         self._waiting.remove(oldest)
         self._count(oldest, -1)
         self.dropped += 1
+        if oldest.entry is not None:
+            self.left_out(oldest.entry[0])
         if oldest.message is not None:
             self.events_dropped(oldest.message)
 
@@ -168,6 +190,8 @@ class Archive:
             self._news.clear()
             while self._waiting:
                 waiting = self._waiting[0]
+                if waiting.journal is not None:
+                    await _complete(waiting.journal)
                 try:
                     await self._write(waiting)
                 except DatabaseDown as down:
@@ -206,6 +230,14 @@ class Archive:
             _log.warning("ended calls were not written; their journals hold them", calls=self._calls)
             return False
         return True
+
+
+async def _complete(journal: Journal) -> None:
+    """Wait until a journal is on disk, but not for a disk that takes nothing."""
+    for _ in range(JOURNAL_LOOKS):
+        if journal.complete:
+            return
+        await asyncio.sleep(JOURNAL_LOOK_S)
 
 
 def entry_of(call: Call, provider: str, node: str) -> Entry:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from voiceagent.app.erasure_desk import ErasureDesk
+from voiceagent.store import DatabaseDown
 from voiceagent.store.users import any_admin
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ async def start_console(service: Service) -> tuple[ConsoleServer, str, str | Non
     from voiceagent.console.server import ConsoleServer
 
     token = settings.token.get_secret_value() if settings.token else None
-    first_run = token is None and not await service.database.run(any_admin)
+    first_run = token is None and await _nobody_yet(service)
     if first_run:
         token = secrets.token_urlsafe(24)
     config = ConsoleConfig(
@@ -49,13 +51,14 @@ async def start_console(service: Service) -> tuple[ConsoleServer, str, str | Non
     app = create_app(
         service.fleet.directory,
         config,
-        metrics=service.metrics.render,
+        metrics=service.metrics.pieces,
         webhooks=service.hosted,
         phones=service.phones,
         database=service.database,
         outgoing=service.outgoing,
         tickets=service.fleet.tickets,
         store=service.aftercare.plan.store,
+        erasures=ErasureDesk(service),
         drainer=service.drainer,
     )
     if settings.plain_http:
@@ -75,3 +78,10 @@ async def start_console(service: Service) -> tuple[ConsoleServer, str, str | Non
     service.totals.follow(lambda: parts.listeners.refused, partial(refused, "console.max_listeners"))
     service.totals.follow(lambda: server.connections.refused, partial(refused, "console.max_connections"))
     return server, await server.start(), token
+
+
+async def _nobody_yet(service: Service) -> bool:
+    try:
+        return not await service.database.run(any_admin)
+    except DatabaseDown:
+        return False  # it was used before; whoever may sign in can do so when it is back

@@ -15,10 +15,11 @@ from voiceagent.console.ports import LiveEvent
 from voiceagent.ids import Tokens
 from voiceagent.notify.courier import Courier, Send
 from voiceagent.notify.endpoint import Endpoint
-from voiceagent.notify.message import Message, message
+from voiceagent.notify.message import Message, end_token, message
 from voiceagent.notify.sending import send
 from voiceagent.observe.metrics import Metrics
 from voiceagent.observe.redact import hide_secret_values
+from voiceagent.records.rows import CallRecord
 from voiceagent.store import Database, DatabaseDown, outbox
 from voiceagent.tasks import TaskNest
 
@@ -67,17 +68,20 @@ class Outgoing:
     # ── events come ─────────────────────────────────────────────────────────────────────────────
     def on_event(self, event: LiveEvent) -> None:
         """Take a live event. The end of a call is told by :meth:`ended` instead, with the call's record."""
-        data = event.data
         if event.type == "call.started":
-            self._keep(event.type, event.call_id, _some(data, _CALL))
-        elif event.type == "response.state" and data.get("outcome") is not None:
-            self._keep("response.finished", event.call_id, _some(data, _RESPONSE))
+            self._keep(event.type, event.call_id, _some(event.data, _CALL))
+        elif event.type == "response.state" and event.data.get("outcome") is not None:
+            self._keep("response.finished", event.call_id, _some(event.data, _RESPONSE))
         elif event.type in ("alert.raised", "alert.cleared"):
-            self._keep(event.type, event.call_id, data)
+            self._keep(event.type, event.call_id, event.data)
 
     def ended(self, call_id: str, data: Mapping[str, Any]) -> Message | None:
         """Return the event that tells the end of a call; None when nobody asked for it."""
-        return self._message("call.ended", call_id, _some(data, _ENDED))
+        return self._message("call.ended", call_id, _some(data, _ENDED), end_token(call_id))
+
+    def ended_before(self, record: CallRecord) -> Message | None:
+        """… of a call that is known by its record only; the event has the same id."""
+        return self.ended(record.id, ended_data(record))
 
     def written(self, one: Message) -> None:
         """A message stands in the outbox."""
@@ -95,7 +99,9 @@ class Outgoing:
         if told is not None:
             self._archive.keep_event(told)
 
-    def _message(self, kind: str, call_id: str, data: Mapping[str, Any]) -> Message | None:
+    def _message(
+        self, kind: str, call_id: str, data: Mapping[str, Any], token: str | None = None
+    ) -> Message | None:
         wanted = [
             name
             for name, courier in self.couriers.items()
@@ -104,7 +110,8 @@ class Outgoing:
         if not wanted:
             return None
         clean = self._clean(call_id, data)
-        return message(self._tokens() + self._tokens(), kind, call_id, self._clock(), clean, wanted)
+        token = token or self._tokens() + self._tokens()
+        return message(token, kind, call_id, self._clock(), clean, wanted)
 
     def _clean(self, call_id: str, value: Any, name: str = "") -> Any:
         """Return data without secrets: as the journal hides them, and what looks like a key."""
@@ -175,3 +182,22 @@ class Outgoing:
 
 def _some(data: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {name: data[name] for name in names if name in data}
+
+
+def ended_data(record: CallRecord) -> dict[str, Any]:
+    """Return a record as the event of its call's end tells a call."""
+    told = {name: getattr(record, name) for name in _CALL}
+    figures = {name: value for name, value in record.figures.items() if not isinstance(value, list)}
+    if record.first_words_ms is not None:
+        figures["first_words_ms"] = record.first_words_ms
+    return {
+        **told,
+        "duration_s": record.duration_s,
+        "outcome": {"kind": record.outcome, "reason": record.reason, "detail": record.fault},
+        "transfer": None,
+        "figures": {
+            **figures,
+            "barge_ins": record.barge_ins,
+            "answered": float(record.answered_at is not None),
+        },
+    }

@@ -8,6 +8,7 @@ to their end → SIP → console → provider → journals.
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from voiceagent.app.events import EventHub
 from voiceagent.app.fleet_node import FleetNode, NodeLost
 from voiceagent.app.gauges import Totals, guard_against_overload, keep_figures, watch_stores
 from voiceagent.app.incoming import Reception
+from voiceagent.app.intake import Intake
+from voiceagent.app.losses import Losses
 from voiceagent.app.outgoing import Outgoing
 from voiceagent.app.provider import SessionFactory
 from voiceagent.app.reload import FlowDesk
@@ -143,7 +146,7 @@ class Service:
             alarms=self.alarms,
             node=settings.cluster.name,
         )
-        self.on_node_lost: NodeLost = lambda node, entries: None
+        self.on_node_lost: NodeLost
         self.fleet = FleetNode(self)
         self._tokens = tokens
         self.phones = BrowserDesk(
@@ -172,6 +175,15 @@ class Service:
         )
         self.hub.listeners.append(self.outgoing.on_event)
         self.archive.announce = lambda call: self.outgoing.ended(call.id, self.directory.summary(call))
+        self.intake = Intake(
+            Path(settings.journal_dir),
+            self.database,
+            self.archive,
+            announce=self.outgoing.ended_before,
+            oldest_live=lambda: min((call.started_at for call in self.directory.live), default=None),
+            holder=f"node {settings.cluster.name}, process {os.getpid()}",
+        )
+        self.on_node_lost = Losses(self.archive, self.outgoing).on_node_lost
         self.embedded = Embedded(settings, self.metrics, self.nest)
         self.drainer = Drainer(self)
         self._console: ConsoleServer | None = None
@@ -214,6 +226,7 @@ class Service:
 
     async def _start(self) -> Addresses:
         settings = self.settings
+        await asyncio.to_thread(self.intake.open)
         try:
             self._journals = JournalWriter(Path(settings.journal_dir), self._journal_tap)
         except OSError as error:
@@ -229,8 +242,9 @@ class Service:
             archive=self.archive,
         )
         self.tracing.open()
-        await self.database.open()
+        await self.database.open(patient=self.intake.knows_database)
         self.nest.start("archive", self.archive.run())
+        self.nest.start("intake", self.intake.run())
         self.nest.start("recordings", look_after(self.aftercare, self.database))
         self.nest.start("retention", retention_of(self))
         self.outgoing.open(self.nest)
@@ -353,6 +367,7 @@ class Service:
             await asyncio.to_thread(self._recordings.close)
             await asyncio.to_thread(self._journals.close)
             self._journals = None
+        self.intake.close()
         if self.addresses is not None:
             _log.info("stopped")
 

@@ -9,17 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 from voiceagent.cluster.ports import ClusterDown
 from voiceagent.errors import ConfigError
 
-CONNECTIONS = 16
+CROWD = 12
+"""Connections for what many may ask at once. What keeps the node in its fleet never queues behind it."""
+CONNECTIONS = CROWD + 6
 QUIET_S = 1.0
 """A channel without messages for so long is asked whether it is still there."""
+
+_is_errno = re.compile(r"Error (\d+) ").match
 
 
 class LineDown(ClusterDown):
@@ -67,6 +73,20 @@ class RedisLine:
             # Not the client's words: they may quote the password.
             raise ConfigError("cluster.url", "not a URL of Redis, as redis://host:6379/0") from None
         self._shas: dict[str, str] = {}
+        self._crowd = asyncio.Semaphore(CROWD)
+        self._failures = 0
+
+    @asynccontextmanager
+    async def queue(self) -> AsyncGenerator[None]:
+        """Hold a place for requests of which there may be many. Waiting for one is not Redis' fault.
+
+        Raises LineDown when a request failed meanwhile: nobody waits for one limit after the other.
+        """
+        before = self._failures
+        async with self._crowd:
+            if self._failures != before:
+                raise LineDown(f"Redis at {self.where} is away", sent=False)
+            yield
 
     async def ask(self, *words: str | int) -> Any:
         """Send a command, return the reply. Raises LineDown."""
@@ -140,10 +160,11 @@ class RedisLine:
         if isinstance(error, self._read_only):
             # After a fail-over the address may mean another server: do not stay with this one.
             await self._pool.disconnect(inuse_connections=False)
+        self._failures += 1
         return LineDown(f"Redis at {self.where} {self._said(error)}", sent=sent)
 
     def _said(self, error: Exception) -> str:
-        cause = error.__cause__ or error.__context__ or error
+        cause = _system_error(error)
         if isinstance(error, self._auth):
             return "refuses user or password"
         if isinstance(error, self._read_only):
@@ -154,13 +175,24 @@ class RedisLine:
             return "cannot be reached: unknown host"
         if isinstance(error, (self._late, TimeoutError)) or isinstance(cause, TimeoutError):
             return f"does not answer within {self.timeout_s:g} s"
-        if isinstance(cause, OSError) and cause.errno:
-            return f"cannot be reached: {os.strerror(cause.errno)}"
+        told = _is_errno(str(error))  # some ways lose what the system said, but for its number
+        errno = (cause.errno if cause is not None else None) or (int(told[1]) if told else 0)
+        if errno:
+            return f"cannot be reached: {os.strerror(errno)}"
         return f"cannot be reached: {self._line(error)}"
 
     def _line(self, error: Exception) -> str:
         line = (str(error) or type(error).__name__).splitlines()[0][:200]
         return line.replace(self._secret, "…") if self._secret else line
+
+
+def _system_error(error: BaseException | None) -> OSError | None:
+    """Return what the system said, which the client may have wrapped several times."""
+    for _ in range(8):
+        if error is None or isinstance(error, OSError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def text(value: Any) -> str:

@@ -102,29 +102,36 @@ class Registry:
 
     async def nodes(self) -> list[NodeView]:
         """Return who lives."""
-        return [_view(text(m), text(facts)) for m, facts in pairs(await self._run(scripts.NODES))]
+        async with self._line.queue():
+            found = pairs(await self._run(scripts.NODES))
+        return [_view(text(member), text(facts)) for member, facts in found]
 
     async def calls(self) -> list[CallEntry]:
         """Return the live calls of the others."""
+        async with self._line.queue():
+            found = pairs(await self._run(scripts.CALLS))
         return [
             _entry(text(member), text(call), text(data))
-            for member, calls in pairs(await self._run(scripts.CALLS))
+            for member, calls in found
             for call, data in pairs(calls)
         ]
 
     async def owner(self, call_id: str) -> CallEntry | None:
         """Return who has a call."""
-        got = rows(await self._run(scripts.OWNER, call_id))
+        async with self._line.queue():
+            got = rows(await self._run(scripts.OWNER, call_id))
         return _entry(text(got[0]), call_id, text(got[1])) if got else None
 
     async def claim(self, key: str, for_s: float) -> bool:
         """Be the first to ask."""
-        asked = await self._line.ask("SET", self.key(f"claim:{key}"), self._me, "NX", "PX", _ms(for_s))
+        async with self._line.queue():
+            asked = await self._line.ask("SET", self.key(f"claim:{key}"), self._me, "NX", "PX", _ms(for_s))
         return asked is not None
 
     async def publish(self, channel: str, message: str) -> int:
         """Send to a channel; return how many took it."""
-        return int(await self._line.ask("PUBLISH", self.key(channel), message))
+        async with self._line.queue():
+            return int(await self._line.ask("PUBLISH", self.key(channel), message))
 
     async def _run(self, script: str, *words: str | int) -> Any:
         return await self._line.run(script, self._prefix, self._me, *words)

@@ -7,6 +7,7 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,11 @@ def message(
     body = {"type": kind, "timestamp": _iso(at), "data": data}
     text = json.dumps(body, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return Message(ID_PREFIX + token, kind, call_id, at, text, tuple(endpoints))
+
+
+def end_token(call_id: str) -> str:
+    """Return what makes the id of a call's end: the same whoever tells it, so it is told once."""
+    return hashlib.sha256(f"call.ended {call_id}".encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def signed_headers(secrets: Sequence[str], message_id: str, at: float, body: bytes) -> dict[str, str]:

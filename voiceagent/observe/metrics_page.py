@@ -16,7 +16,8 @@ Times are seconds, shares 0 to 1. A histogram is served as `_bucket{le}`, `_sum`
 small closed sets; what does not fit counts as `other`. Nothing here names a call, a number or a caller.
 
 `limit` and `limit_reached_total` bear the setting's name: `call.max_calls`, `queues.NAME.max_waiting`,
-`trunks.NAME.max_calls`, `media.ports` (the even ports of `media.port_low` to `media.port_high`) …
+`trunks.NAME.max_calls`, `media.ports` (the even ports of `media.port_low` to `media.port_high`) … Dashboards
+and alerts that are made of all this: [operations.md](operations.md).
 
 | metric | kind | labels | meaning |
 |---|---|---|---|

@@ -21,6 +21,7 @@ from typing import IO, Any, Protocol
 
 FORMAT_VERSION = 1
 QUEUE_LIMIT = 20_000
+_INNER = ("in.", "link.")
 BATCH_S = 0.02
 """Entries of so long are written together: waking the thread for each costs more than writing it."""
 
@@ -59,6 +60,8 @@ class Journal:
         self._seq = 0
         self._closed = False
         self._taps: list[Callable[[Mapping[str, Any]], None]] = []
+        self._outer_taps: list[Callable[[Mapping[str, Any]], None]] = []
+        self._on_disk: threading.Event | None = None
         self.inputs: Gathered | None = None
         """Where the inputs of a call are recorded, see :mod:`voiceagent.call.inputs`."""
 
@@ -81,9 +84,12 @@ class Journal:
         """Take ``t`` from another reading of the same clock."""
         self._monotonic = monotonic
 
-    def tap(self, tap: Callable[[Mapping[str, Any]], None]) -> None:
-        """Have ``tap`` called with every entry, synchronously, before it is written."""
-        self._taps.append(tap)
+    def tap(self, tap: Callable[[Mapping[str, Any]], None], *, inner: bool = True) -> None:
+        """Have ``tap`` called with every entry, synchronously, before it is written.
+
+        Without ``inner``, not with inputs (``in.``) and frames (``link.``), which are most of a journal.
+        """
+        (self._taps if inner else self._outer_taps).append(tap)
 
     def write(self, kind: str, body: object = None, /, **fields: Any) -> None:
         """Append an entry of type ``kind``. ``body`` may be a dataclass; it stands in the entry's ``body``.
@@ -116,6 +122,9 @@ class Journal:
             entry["body"] = body
         for tap in self._taps:
             tap(entry)
+        if self._outer_taps and not kind.startswith(_INNER):
+            for tap in self._outer_taps:
+                tap(entry)
         if self._writer is not None and self.path is not None:
             self._writer.put(self.path, entry)
 
@@ -127,8 +136,15 @@ class Journal:
             self.inputs.end()
         self._closed = True
         self._taps.clear()
+        self._outer_taps.clear()
         if self._writer is not None and self.path is not None:
-            self._writer.put(self.path, None)
+            self._on_disk = threading.Event()
+            self._writer.put(self.path, self._on_disk)
+
+    @property
+    def complete(self) -> bool:
+        """Closed, and all that the disk takes of it stands in the file."""
+        return self._closed and (self._on_disk is None or self._on_disk.is_set())
 
 
 class JournalWriter:
@@ -138,7 +154,9 @@ class JournalWriter:
         self.folder = folder
         self._tap = tap
         self.dropped = 0
-        self._queue: queue.SimpleQueue[tuple[Path, dict[str, Any] | None] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Path, dict[str, Any] | threading.Event] | None] = (
+            queue.SimpleQueue()
+        )
         self._closing = threading.Event()
         self._files: dict[Path, IO[str]] = {}
         self.failed: str | None = None
@@ -159,9 +177,12 @@ class JournalWriter:
             journal.tap(self._tap)
         return journal
 
-    def put(self, path: Path, entry: dict[str, Any] | None) -> None:
-        """Queue an entry, or None to close the file. Drops and counts when the disk cannot follow."""
-        if entry is not None and self._queue.qsize() >= QUEUE_LIMIT:
+    def put(self, path: Path, entry: dict[str, Any] | threading.Event) -> None:
+        """Queue an entry, or an event that is set when the file has been closed.
+
+        Drops entries, and counts them, when the disk cannot follow.
+        """
+        if not isinstance(entry, threading.Event) and self._queue.qsize() >= QUEUE_LIMIT:
             self.dropped += 1
         else:
             self._queue.put((path, entry))
@@ -194,11 +215,12 @@ class JournalWriter:
                 if file is not None:
                     self._guard(file.flush)
 
-    def _write(self, path: Path, line: dict[str, Any] | None, touched: set[Path]) -> None:
-        if line is None:
+    def _write(self, path: Path, line: dict[str, Any] | threading.Event, touched: set[Path]) -> None:
+        if isinstance(line, threading.Event):
             file = self._files.pop(path, None)
             if file is not None:
                 self._guard(file.close)
+            line.set()
             return
 
         def append() -> None:

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, cast
 from voiceagent.errors import VoiceAgentError
 from voiceagent.records.derive import ENDED, Derivation
 from voiceagent.records.journal import encode
+from voiceagent.records.states import STATES
 
 SUFFIX = ".jsonl"
 TAIL = 1 << 16
@@ -29,13 +30,18 @@ class UnreadableJournal(VoiceAgentError):
 
 
 def journals_in(folder: Path, *, since: float = 0.0) -> list[Path]:
-    """Return the journals of a folder by name; with ``since``, those that were written to at or after it."""
+    """Return the journals of a folder by name; with ``since``, those that were written to at or after it.
+
+    Recordings may have the same folder; their ``recordings.jsonl`` is no journal.
+    """
     try:
         with os.scandir(folder) as found:
             names = [
                 one.name
                 for one in found
-                if one.name.endswith(SUFFIX) and (not since or one.stat().st_mtime >= since)
+                if one.name.endswith(SUFFIX)
+                and one.name != STATES
+                and (not since or one.stat().st_mtime >= since)
             ]
     except FileNotFoundError:
         return []

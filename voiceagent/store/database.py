@@ -46,24 +46,39 @@ class Database:
         """Pieces of work that failed so."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="voiceagent-database")
         self._engine: Engine | None = None
+        self._ready = False
+        """The tables are known to be up to date."""
 
-    async def open(self) -> None:
-        """Connect and bring the tables up to date. Raises ConfigError naming ``database.url``."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self.open_now)
+    async def open(self, *, patient: bool = False) -> None:
+        """Connect and bring the tables up to date. Raises ConfigError naming ``database.url``.
 
-    def open_now(self) -> None:
+        ``patient``: a database that is away is no mistake; it is brought up to date with the first work that
+        it does.
+        """
+        await asyncio.get_running_loop().run_in_executor(self._thread, self.open_now, patient)
+
+    def open_now(self, patient: bool = False) -> None:
         """… from a program without an event loop (the CLI)."""
-        from sqlalchemy.exc import SQLAlchemyError
-
-        from voiceagent.store.schema import upgrade
+        from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
         try:
             engine = make_engine(self.url)
-            with engine.begin() as connection:
-                upgrade(connection)
+            self._prepare(engine)
+        except OperationalError as error:
+            if not patient:
+                raise ConfigError("database.url", f"cannot use {_shown(self.url)}: {_short(error)}") from None
+            self.down = _short(error)
+            _log.warning("the database is away: %s", self.down)
         except (SQLAlchemyError, OSError, ImportError) as error:
             raise ConfigError("database.url", f"cannot use {_shown(self.url)}: {_short(error)}") from None
         self._engine = engine
+
+    def _prepare(self, engine: Engine) -> None:
+        from voiceagent.store.schema import upgrade
+
+        with engine.begin() as connection:
+            upgrade(connection)
+        self._ready = True
 
     def version_now(self) -> str | None:
         """Return the version of the tables as they stand, None where there are none. Raises ConfigError."""
@@ -94,6 +109,8 @@ class Database:
         if self._engine is None:
             raise DatabaseDown("the database is closed")
         try:
+            if not self._ready:
+                self._prepare(self._engine)
             with self._engine.begin() as connection:
                 result = work(connection)
         except IntegrityError:
@@ -109,12 +126,14 @@ class Database:
         """… from another thread than the loop's: it waits for its turn on the database's."""
         return self._thread.submit(self.run_now, work).result()
 
-    async def scrub(self) -> None:
-        """Have the database's files let go of what was deleted. Raises :class:`DatabaseDown`."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self.scrub_now)
+    def scrub_waiting(self) -> None:
+        """Have the database's files let go of what was deleted; as :meth:`run_waiting`.
 
-    def scrub_now(self) -> None:
-        """… on this thread. SQLite's file is written anew, without the log beside it; PostgreSQL vacuums."""
+        SQLite's file is written anew and the log beside it emptied; PostgreSQL vacuums. Raises DatabaseDown.
+        """
+        self._thread.submit(self._scrub).result()
+
+    def _scrub(self) -> None:
         from sqlalchemy import text
         from sqlalchemy.exc import DBAPIError
 

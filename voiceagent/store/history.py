@@ -30,6 +30,7 @@ __all__ = [
     "find",
     "lines_of",
     "one",
+    "reasons_of",
     "responses_of",
     "tag",
     "tags_of",
@@ -190,6 +191,12 @@ def one(connection: Connection, call_id: str) -> Found | None:
     """Return one call; None when it is not kept."""
     row = connection.execute(select(calls).where(calls.c.id == call_id)).first()
     return None if row is None else Found(_record(row), tags_of(connection, call_id))
+
+
+def reasons_of(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
+    """Return the reason of the end of each of these calls that is kept. Up to a few hundred at once."""
+    rows = connection.execute(select(calls.c.id, calls.c.reason).where(calls.c.id.in_(list(ids))))
+    return {row.id: row.reason for row in rows}
 
 
 def lines_of(connection: Connection, call_id: str) -> Sequence[LineRecord]:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, delete, func, select, update
 
 from voiceagent.store.tables import outbox
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,13 @@ def put(
     payload: str,
     at: float,
 ) -> None:
-    """Keep an event for each endpoint. Done again (a commit whose answer was lost), it changes nothing."""
-    known = set(connection.execute(select(outbox.c.endpoint).where(outbox.c.id == event_id)).scalars())
-    missing = [endpoint for endpoint in endpoints if endpoint not in known]
-    if missing:
+    """Keep an event for each endpoint.
+
+    Done again (a commit whose answer was lost, another node that tells the same), it changes nothing.
+    """
+    if endpoints:
         connection.execute(
-            insert(outbox),
+            insert_new(connection, outbox),
             [
                 {
                     "id": event_id,
@@ -67,9 +68,20 @@ def put(
                     "next_at": at,
                     "error": "",
                 }
-                for endpoint in missing
+                for endpoint in endpoints
             ],
         )
+
+
+def insert_new(connection: Connection, table: Table) -> Any:
+    """Return an INSERT that passes over rows that are there already."""
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table).on_conflict_do_nothing()
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(table).on_conflict_do_nothing()
 
 
 def due(

@@ -1,0 +1,93 @@
+"""``kill -9`` of a serving process with live calls: at the next start each of them ends, once, everywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sqlite3
+import time
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kit.service import until
+from tests.loopback.test_process import arguments, clean_environment, serving
+from tests.loopback.test_webhooks import TAKEN, a_webhook, verified
+from tests.notify.server import receiver
+from voiceagent.phone.phone import Phone
+from voiceagent.records.reading import entries_of, has_end
+from voiceagent.store import Database
+from voiceagent.store.rebuild import look_through
+
+pytestmark = [pytest.mark.loopback, pytest.mark.fleet]
+
+CALLS = 3
+
+
+def journals(folder: Path) -> list[Path]:
+    return sorted((folder / "journals").glob("call_*.jsonl"))
+
+
+def rows(folder: Path, query: str) -> list[Any]:
+    with closing(sqlite3.connect(folder / "journals" / "voiceagent.db")) as connection:
+        return connection.execute(query).fetchall()
+
+
+async def a_second_one(folder: Path, *settings: str) -> tuple[int, str]:
+    """Start another process on the same folder; return its status and words."""
+    process = await asyncio.create_subprocess_exec(
+        *[one for one in arguments(folder, *settings) if one != "--json"],
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=clean_environment(),
+    )
+    async with asyncio.timeout(30):
+        output, _ = await process.communicate()
+    return process.returncode or 0, output.decode()
+
+
+async def test_every_call_of_a_killed_process_ends_once(tmp_path: Path) -> None:
+    taken: list[bytes] = []
+    async with receiver(TAKEN, taken) as port:
+        hook = f"webhooks={json.dumps(a_webhook(port, events=['call.ended']))}"
+        async with serving(tmp_path, hook) as child, AsyncExitStack() as stack:
+            for _ in range(CALLS):
+                phone = await stack.enter_async_context(Phone())
+                call = phone.dial(child.target)
+                await call.answered(20)
+                await call.until_speaking(20)
+            status, words = await a_second_one(tmp_path, hook)
+            assert status == 2, words
+            assert words.startswith("voiceagent: journal_dir: "), words
+            assert f"process {child.process.pid}: each node needs its own" in words
+            killed_at = time.time()
+            child.process.send_signal(signal.SIGKILL)
+            assert await child.status() == -signal.SIGKILL
+        newest = [max(entry["at"] for entry in entries_of(path)) for path in journals(tmp_path)]
+        assert len(newest) == CALLS
+        # A call in which nothing happens writes an entry about once a second: how its audio came.
+        assert min(newest) > killed_at - 2.0, "the journals are there up to the last second"
+        assert not any(has_end(path) for path in journals(tmp_path))
+        assert rows(tmp_path, "SELECT id FROM calls") == []
+
+        for _ in range(2):
+            async with serving(tmp_path, hook) as child:
+                await until(lambda: len(taken) == CALLS)
+                child.process.send_signal(signal.SIGTERM)
+                assert await child.status() == 0
+    found = rows(tmp_path, "SELECT id, outcome, reason, ended_at FROM calls ORDER BY id")
+    assert [row[0] for row in found] == [path.stem for path in journals(tmp_path)]
+    assert {row[1:3] for row in found} == {("ours", "crashed")}
+    assert [row[3] for row in found] == [pytest.approx(at, abs=0.001) for at in newest]
+    told = [verified(one) for one in taken]
+    assert sorted(one["data"]["id"] for one in told) == [row[0] for row in found]
+    assert len({one["id"] for one in told}) == CALLS
+    for path in journals(tmp_path):
+        assert sum(entry["type"] == "call.ended" for entry in entries_of(path)) == 1
+    database = Database(f"sqlite:///{tmp_path}/journals/voiceagent.db")
+    database.open_now()
+    assert look_through(database, tmp_path / "journals", write=False).agree
+    database.close_now()
