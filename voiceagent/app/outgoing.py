@@ -69,13 +69,12 @@ class Outgoing:
     # ── events come ─────────────────────────────────────────────────────────────────────────────
     def on_event(self, event: LiveEvent) -> None:
         """Take a live event. The end of a call is told by :meth:`ended` instead, with the call's record."""
-        data = event.data
         if event.type == "call.started":
-            self._keep(event.type, event.call_id, _some(data, _CALL))
-        elif event.type == "response.state" and data.get("outcome") is not None:
-            self._keep("response.finished", event.call_id, _some(data, _RESPONSE))
+            self._keep(event.type, event.call_id, _some(event.data, _CALL))
+        elif event.type == "response.state" and event.data.get("outcome") is not None:
+            self._keep("response.finished", event.call_id, _some(event.data, _RESPONSE))
         elif event.type in ("alert.raised", "alert.cleared"):
-            self._keep(event.type, event.call_id, data)
+            self._keep(event.type, event.call_id, event.data)
 
     def ended(self, call_id: str, data: Mapping[str, Any]) -> Message | None:
         """Return the event that tells the end of a call; None when nobody asked for it."""

@@ -257,7 +257,7 @@ class Inputs:
         if turns is None:
             return
         now, turn = turns.clock(), turns.current()
-        if turn - self._clock_turn > FOLLOWED:
+        if turn and turn - self._clock_turn > FOLLOWED:
             turn = 0
         marks = self._caller.get(leg)
         if marks is None:

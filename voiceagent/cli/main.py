@@ -15,10 +15,26 @@ from voiceagent.cli.bench_sip import add_sip_benches
 from voiceagent.cli.calls_commands import calls, top
 from voiceagent.cli.database_commands import db
 from voiceagent.cli.flow_commands import flow
-from voiceagent.cli.node_commands import drain
+from voiceagent.cli.node_commands import drain, kamailio
 from voiceagent.cli.people_commands import audit, key, user
-from voiceagent.cli.records_commands import records
+from voiceagent.cli.records_commands import erase, records
 
+BENCH_HELP = """Measure this machine: load, latency, accuracy. Figures are printed, never asserted.
+
+Where to start:
+
+- `bench calls --calls 100`: so many calls at once, and what one costs; `--whole` with everything but SIP
+- `bench calls --against pipecat`: the same load through another framework as well, and the ratio
+- `bench soak`: thousands of calls through a whole service, and what they leave behind
+- `bench report`: all that is published, as a page with plots, in less than twelve minutes
+
+Good to know:
+
+- Let the machine be quiet. What measures time says `valid: false`, with the reason, when it was not.
+- The load is a second process: two cores at least.
+- `--json` prints every figure under stable keys; progress is told on stderr.
+- Methods, and what is wanted of each figure: `docs/benchmarks/`.
+"""
 app = typer.Typer(
     name="voiceagent",
     help="Answer phone calls with a realtime voice model: one call, one session, one sequencer.",
@@ -26,9 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-bench = typer.Typer(
-    help="Measure this machine: load, latency, accuracy. Figures are printed, never asserted."
-)
+bench = typer.Typer(help=BENCH_HELP, rich_markup_mode="markdown")
 app.add_typer(bench, name="bench")
 add_sip_benches(bench)
 add_flow_benches(bench)
@@ -38,6 +52,8 @@ app.add_typer(flow, name="flow")
 app.add_typer(calls, name="calls")
 app.command()(top)
 app.command()(drain)
+app.command()(erase)
+app.command()(kamailio)
 app.add_typer(user, name="user")
 app.add_typer(key, name="key")
 app.add_typer(audit, name="audit")
@@ -109,6 +125,16 @@ def serve(
         bool,
         typer.Option("--hosted", help="Also take calls that the provider answers and offers by webhook."),
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Run so many processes, behind a proxy: ports count up from sip.port and console.port, the "
+            "RTP range is split. Needs cluster.url."
+        ),
+    ] = None,
+    supervised: Annotated[
+        bool, typer.Option("--supervised", hidden=True, help="End when standard input does.")
+    ] = False,
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
@@ -125,7 +151,13 @@ def serve(
         "realtime.provider": provider,
         "flows": [str(path) for path in flow] if flow else None,
     }
-    run_serve(config, flags, overrides or [], as_json=json, hosted=hosted)
+    if workers is not None:
+        from voiceagent.cli.run import parse_overrides
+        from voiceagent.cli.workers import WorkersWish, run_workers
+
+        given = {name: value for name, value in flags.items() if value is not None}
+        run_workers(WorkersWish(workers, config, {**given, **parse_overrides(overrides or [])}, hosted, json))
+    run_serve(config, flags, overrides or [], as_json=json, hosted=hosted, supervised=supervised)
 
 
 @app.command()

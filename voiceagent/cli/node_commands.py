@@ -41,3 +41,22 @@ def drain(
         show=show,
         as_json=json,
     )
+
+
+def kamailio(
+    workers: Annotated[int, typer.Option(help="As given to `voiceagent serve`; 0: one process.")] = 0,
+    node: Annotated[
+        list[str] | None,
+        typer.Option(help="HOST:PORT of a node, instead of this machine's; may be repeated.", metavar="NODE"),
+    ] = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    json: Json = False,
+) -> None:
+    """Print the dispatcher list for the Kamailio in front: deploy/kamailio has the rest of its configuration.
+
+    Example: voiceagent kamailio --workers 4 > /etc/kamailio/dispatcher.list
+    """
+    from voiceagent.cli.kamailio import run_kamailio
+
+    run_kamailio(config, overrides or [], workers=workers, nodes=node or [], as_json=json)

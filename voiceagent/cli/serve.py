@@ -14,6 +14,7 @@ from typing import Any
 
 from voiceagent.app.sd_notify import Notifier
 from voiceagent.cli.run import fail_with, own_command, parse_overrides
+from voiceagent.descriptors import widen_descriptors
 from voiceagent.errors import ConfigError, VoiceAgentError
 from voiceagent.loops import run_loop
 from voiceagent.tasks import TaskNest
@@ -48,6 +49,8 @@ def run_serve(
         # Read beside those of others, or by machines, a line must say whose it is.
         named = form == "json" or settings.cluster.url is not None
         configure_logs(format=form, level=settings.log.level, node=settings.cluster.name if named else "")
+
+        widen_descriptors()
 
         async def work() -> None:
             service = Service(settings, reread=lambda: load_settings(config, given))
@@ -143,7 +146,7 @@ async def _reloading(
         while True:
             await hung_up.wait()
             hung_up.clear()
-            if at_terminal and _terminal_gone():
+            if at_terminal and terminal_gone():
                 signals.put_nowait("SIGHUP")  # the window was closed: nobody asks for a reload
                 continue
             with contextlib.suppress(FlowsRefused):
@@ -157,7 +160,8 @@ async def _reloading(
         await nest.close()
 
 
-def _terminal_gone() -> bool:
+def terminal_gone() -> bool:
+    """Whether the window in which this was started has been closed."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:
