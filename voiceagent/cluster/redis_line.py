@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,6 +24,8 @@ CROWD = 12
 CONNECTIONS = CROWD + 6
 QUIET_S = 1.0
 """A channel without messages for so long is asked whether it is still there."""
+
+_is_errno = re.compile(r"Error (\d+) ").match
 
 
 class LineDown(ClusterDown):
@@ -161,7 +164,7 @@ class RedisLine:
         return LineDown(f"Redis at {self.where} {self._said(error)}", sent=sent)
 
     def _said(self, error: Exception) -> str:
-        cause = error.__cause__ or error.__context__ or error
+        cause = _system_error(error)
         if isinstance(error, self._auth):
             return "refuses user or password"
         if isinstance(error, self._read_only):
@@ -172,13 +175,24 @@ class RedisLine:
             return "cannot be reached: unknown host"
         if isinstance(error, (self._late, TimeoutError)) or isinstance(cause, TimeoutError):
             return f"does not answer within {self.timeout_s:g} s"
-        if isinstance(cause, OSError) and cause.errno:
-            return f"cannot be reached: {os.strerror(cause.errno)}"
+        told = _is_errno(str(error))  # some ways lose what the system said, but for its number
+        errno = (cause.errno if cause is not None else None) or (int(told[1]) if told else 0)
+        if errno:
+            return f"cannot be reached: {os.strerror(errno)}"
         return f"cannot be reached: {self._line(error)}"
 
     def _line(self, error: Exception) -> str:
         line = (str(error) or type(error).__name__).splitlines()[0][:200]
         return line.replace(self._secret, "…") if self._secret else line
+
+
+def _system_error(error: BaseException | None) -> OSError | None:
+    """Return what the system said, which the client may have wrapped several times."""
+    for _ in range(8):
+        if error is None or isinstance(error, OSError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def text(value: Any) -> str:
