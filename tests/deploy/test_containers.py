@@ -78,3 +78,20 @@ def test_what_is_mounted_is_there() -> None:
             source = volume.partition(":")[0]
             if source.startswith("."):
                 assert (COMPOSE.parent / source).exists(), (name, source)
+
+
+def test_the_proxy_and_prometheus_look_for_the_nodes_where_they_are() -> None:
+    nodes = [services()[name]["environment"] for name in ("a", "b")]
+    listed = (DEPLOY / "kamailio" / "dispatcher.list").read_text(encoding="utf-8")
+    assert re.findall(r"^1 sip:127\.0\.0\.1:(\d+)", listed, re.M) == [
+        one["VOICEAGENT_SIP__PORT"] for one in nodes
+    ]
+    (scraped,) = documents(DEPLOY / "prometheus" / "prometheus.yml")[0]["scrape_configs"]
+    assert scraped["static_configs"][0]["targets"] == [
+        f"127.0.0.1:{one['VOICEAGENT_CONSOLE__PORT']}" for one in nodes
+    ]
+    mounted = {volume.split(":")[1] for volume in services()["kamailio"]["volumes"]}
+    wanted = re.findall(
+        r'#!define \w+_LIST "(.+)"', (DEPLOY / "kamailio" / "kamailio.cfg").read_text(encoding="utf-8")
+    )
+    assert set(wanted) <= mounted

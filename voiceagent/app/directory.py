@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -351,6 +351,15 @@ class NodeDirectory:
         for waiter in self._ended_waiters.pop(call.id, ()):
             if not waiter.done():
                 waiter.set_result(None)
+
+    def forget(self, calls: Collection[str]) -> None:
+        """Know nothing of these calls any more, as far as they have ended."""
+        for call_id in calls:
+            if call_id not in self._live:
+                self._ended.pop(call_id, None)
+                self._tags.pop(call_id, None)
+                self._timelines.forget(call_id)
+        self._hub.forget(frozenset(calls))
 
     def _count_waiting(self, call: Call, entry: LedgerEntry) -> None:
         key = call.id, entry.request.id

@@ -7,14 +7,13 @@ recordings are looked for where they are (files, rows), so what the database doe
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-
-import structlog
 
 from voiceagent.app.audio_files import remove_audio
 from voiceagent.records.objects import ObjectStore, StoreError
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from voiceagent.app.service import Service
     from voiceagent.settings.retention import RetentionSettings
 
-_log = structlog.get_logger("voiceagent.retention")
+_log = logging.getLogger("voiceagent.retention")
 
 Kind = Literal["recordings", "transcripts", "journals", "calls"]
 DAY_S = 86_400.0
@@ -245,7 +244,7 @@ def _try(done: Purged, name: str, work: Callable[[], object]) -> bool:
     except FileNotFoundError:
         return True
     except (OSError, StoreError) as error:
-        _log.warning("cannot be removed", what=name, error=str(error))
+        _log.warning("%s cannot be removed: %s", name, error)
         done.failed.append(name)
         return False
     return True
@@ -267,7 +266,7 @@ async def keep_house(
             async with held():
                 done = await asyncio.to_thread(purge, shelves, days, now=wall())
         except DatabaseDown as down:
-            _log.warning("what has been kept long enough stays for now", error=str(down))
+            _log.warning("what has been kept long enough stays for now: %s", down)
             await pause(3600.0)
             continue
         except Exception:
@@ -275,7 +274,7 @@ async def keep_house(
             await pause(3600.0)
             continue
         if done.detail:
-            _log.info("kept long enough, removed", **{kind: n for kind, n in done.counts.items() if n})
+            _log.info("kept long enough, removed: %s", {kind: n for kind, n in done.counts.items() if n})
         await pause(DAY_S)
 
 

@@ -17,7 +17,7 @@ from voiceagent.cli.database_commands import db
 from voiceagent.cli.flow_commands import flow
 from voiceagent.cli.node_commands import drain, kamailio
 from voiceagent.cli.people_commands import audit, key, user
-from voiceagent.cli.records_commands import records
+from voiceagent.cli.records_commands import erase, records
 
 BENCH_HELP = """Measure this machine: load, latency, accuracy. Figures are printed, never asserted.
 
@@ -52,6 +52,7 @@ app.add_typer(flow, name="flow")
 app.add_typer(calls, name="calls")
 app.command()(top)
 app.command()(drain)
+app.command()(erase)
 app.command()(kamailio)
 app.add_typer(user, name="user")
 app.add_typer(key, name="key")

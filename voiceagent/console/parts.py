@@ -22,6 +22,7 @@ from voiceagent.console.listeners import Listeners
 from voiceagent.console.live import Streams
 from voiceagent.console.ports import CallView, Directory, Phones, Webhooks
 from voiceagent.console.ports_drain import Drain
+from voiceagent.console.ports_erasure import Erasures
 from voiceagent.console.ports_notify import OutgoingWebhooks
 from voiceagent.console.problems import FLEET_ERRORS, Problem, call_ended, too_low, unknown_call
 from voiceagent.console.rights import LEAST_ROLE, WEBSOCKET, Right, right_of_route
@@ -55,6 +56,7 @@ class Parts:
     outgoing: OutgoingWebhooks | None = None
     tickets: TicketDesk | None = None
     store: ObjectStore | None = None
+    erasures: Erasures | None = None
     drain: Drain | None = None
 
 
