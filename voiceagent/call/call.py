@@ -155,7 +155,14 @@ class Call:
         self.holding = Holding(self, observer)
         self.sounds = Sounds(self)
         self.taps = Taps(self)
-        self.recorder = Recorder(self, recordings, observer, config.recording_max_s)
+        self.recorder = Recorder(
+            self,
+            recordings,
+            observer,
+            config.recording_max_s,
+            announcement=config.recording_announce,
+            tone=config.recording_tone,
+        )
         self.listening = Listening(self, observer)
         self.take_over = TakeOver(self)
         self.queueing = Queueing(self, queues, observer)
