@@ -147,7 +147,7 @@ class Call:
         self.ending = Ending(self)
         self._started = self._loop.time()
         self._ended: float | None = None
-        self._tasks = CallTasks(call_id, self._task_failed)
+        self._tasks = CallTasks(call_id, self._task_failed, None if self.inputs is None else self.inputs.own)
         self.closing = False
         """The end has begun: nothing that the caller does counts any more."""
         self.secrecy = Secrecy(self)
