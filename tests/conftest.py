@@ -24,7 +24,7 @@ settings.register_profile("search", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
-pytest_plugins = ["voiceagent.simulate.pytest_plugin", "tests.scheduling"]
+pytest_plugins = ["voiceagent.simulate.pytest_plugin", "tests.scheduling", "tests.kit.postgres_server"]
 
 _MATRIX = Matrix()
 

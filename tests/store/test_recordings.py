@@ -12,7 +12,7 @@ from tests.store.kit import record
 from voiceagent.store import Database, history, recordings
 from voiceagent.store.database import make_engine
 from voiceagent.store.recordings import RecordingRecord
-from voiceagent.store.schema import upgrade
+from voiceagent.store.schema import HEAD, upgrade
 
 BEGUN = RecordingRecord(file="call_1.wav", call_id="call_1", name="call_1", started_at=1000.0)
 FINISHED = replace(BEGUN, state="finished", seconds=3.0, bytes=96044, sha256="ab", location="call_1.wav")
@@ -56,4 +56,4 @@ def test_a_database_of_the_first_version_gets_the_table_and_keeps_its_calls() ->
         upgrade(connection)
         assert recordings.put(connection, FINISHED)
         assert history.one(connection, "call_1") is not None
-        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0002"
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == HEAD

@@ -52,6 +52,7 @@ class Outgoing:
         masked: Callable[[str, str], str] = lambda call_id, text: text,
         send: Send = send,
         clock: Callable[[], float] = time.time,
+        node: str = "",
     ) -> None:
         """``masked(call_id, text)`` returns a text without what was typed in secret in that call."""
         self._database = database
@@ -61,7 +62,7 @@ class Outgoing:
         self._masked = masked
         self._clock = clock
         self.couriers = {
-            one.name: Courier(one, database, told=metrics.webhook_delivery, send=send, clock=clock)
+            one.name: Courier(one, database, told=metrics.webhook_delivery, send=send, clock=clock, node=node)
             for one in endpoints
         }
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from voiceagent.records.derive import Kept
 from voiceagent.records.reading import UnreadableJournal, journals_in, read_whole
@@ -137,7 +137,16 @@ def differences(connection: Connection, kept: Kept) -> list[str] | None:
 
 
 def _plain(value: Any) -> Any:
-    return json.loads(json.dumps(value, default=_fields))
+    return _stored(json.loads(json.dumps(value, default=_fields)))
+
+
+def _stored(value: Any) -> Any:
+    """Return plain JSON with its text as a database keeps it."""
+    if isinstance(value, dict):
+        return {name: _stored(one) for name, one in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_stored(one) for one in cast("list[Any]", value)]
+    return history.storable(value)
 
 
 def _fields(value: Any) -> Any:
