@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from voiceagent.ivr.flow import FlowBook
 
 HOLD_S = 1.0
-"""How long the caller talks where it is he who hangs up."""
+"""How long after the greeting's first sound the caller hangs up, where it is he who does."""
 SAMPLE_S = 0.5
 TELL_S = 10.0
 WRITTEN_S = 60.0
