@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from voiceagent.app.audio_files import remove_audio
 from voiceagent.records.objects import ObjectStore, StoreError
+from voiceagent.records.reading import journals_in
 from voiceagent.records.states import RecordingRecord, StateLog, newest_of
 from voiceagent.records.stub import is_stub, replace_journal
 from voiceagent.records.sweep import call_of
@@ -121,11 +122,10 @@ def list_recordings(shelves: Shelves, rows: Sequence[RecordingRecord]) -> dict[s
 def list_journals(shelves: Shelves) -> list[Item]:
     """Return every journal, and whether it still has words. Waits for the disk."""
     found: list[Item] = []
-    for entry in _entries(shelves.journals):
-        if entry.name.endswith(JOURNAL):
-            at = entry.stat().st_mtime
-            found.append(Item("journals", entry.name, at))
-            found.append(Item("transcripts", entry.name, at))
+    for path in journals_in(shelves.journals):
+        if path.is_file() and not path.is_symlink():
+            at = path.stat().st_mtime
+            found += [Item("journals", path.name, at), Item("transcripts", path.name, at)]
     return found
 
 
