@@ -18,7 +18,7 @@ run: ## set up, serve and stay (ARGS="--sip-port 5070")
 test: ## set up, check types, lint and layers, run all tests (ARGS="-k sequencer")
 	@scripts/setup test
 	@scripts/check
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest $(or $(ARGS),-n 2)
 
 check: ## types (strict), lint, format, import layers
 	@scripts/setup test

@@ -24,7 +24,7 @@ settings.register_profile("search", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
-pytest_plugins = ["voiceagent.simulate.pytest_plugin"]
+pytest_plugins = ["voiceagent.simulate.pytest_plugin", "tests.scheduling", "tests.kit.postgres_server"]
 
 _MATRIX = Matrix()
 
@@ -43,25 +43,25 @@ def _logs_as_before() -> Iterator[None]:
             root.removeHandler(handler)
 
 
-def pytest_deselected(items: Sequence[pytest.Item]) -> None:
-    """A run without some of the interop tests does not write their page."""
-    _MATRIX.partial = _MATRIX.partial or any(item.get_closest_marker("matrix") for item in items)
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Note which tests claim a row of the interop matrix."""
-    for item in session.items:
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Let a test's reports tell which row of the interop matrix it claims, from whichever process."""
+    for item in items:
         for mark in item.iter_markers("matrix"):
-            _MATRIX.collected(item.nodeid, mark.args)
+            item.user_properties.append(("matrix", list(mark.args)))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Note what came of them."""
+    for name, row in report.user_properties:
+        if name == "matrix" and isinstance(row, list):
+            _MATRIX.collected(report.nodeid, row)
     why = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else ""
     _MATRIX.result(report.nodeid, report.outcome, why.removeprefix("Skipped: "))
 
 
-def pytest_sessionfinish() -> None:
-    """Write ``docs/interop.md`` after a whole run."""
-    if _MATRIX.rows and _MATRIX.whole():
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write ``docs/interop.md`` after a whole run: one without a choice of tests."""
+    option = session.config.option
+    chosen = option.keyword or option.markexpr or session.config.args != session.config.getini("testpaths")
+    if "PYTEST_XDIST_WORKER" not in os.environ and not chosen and _MATRIX.rows and _MATRIX.whole():
         _MATRIX.write()

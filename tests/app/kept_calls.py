@@ -21,10 +21,10 @@ DAY = 86_400.0
 
 
 @contextmanager
-def shelves(folder: Path, store: ObjectStore | None = None) -> Iterator[Shelves]:
+def shelves(folder: Path, store: ObjectStore | None = None, *, url: str = "") -> Iterator[Shelves]:
     (folder / "journals").mkdir()
     (folder / "recordings").mkdir()
-    database = Database(f"sqlite:///{folder}/journals/voiceagent.db")
+    database = Database(url or f"sqlite:///{folder}/journals/voiceagent.db")
     database.open_now()
     try:
         yield Shelves(folder / "journals", folder / "recordings", database, store)
@@ -34,7 +34,15 @@ def shelves(folder: Path, store: ObjectStore | None = None) -> Iterator[Shelves]
 
 def keep(where: Shelves, call_id: str, at: float, *, words: str = "hello", **facts: Any) -> None:
     """A recorded call that ended at ``at``: journal, audio, rows, a tag, a webhook."""
-    kept = record(call_id, started_at=at - 60, ended_at=at, **facts)
+    kept = record(
+        call_id,
+        started_at=at - 60,
+        answered_at=at - 59,
+        ended_at=at,
+        reason="completed",
+        fault=words,
+        **facts,
+    )
     file = f"{call_id}-{words.split()[0]}.wav"
     entries: list[dict[str, Any]] = [
         {
@@ -51,6 +59,7 @@ def keep(where: Shelves, call_id: str, at: float, *, words: str = "hello", **fac
             "started_at": kept.started_at,
             "claims": {"name": words},
         },
+        {"type": "call.answered", "answered_at": at - 59},
         {"type": "in.sip", "text": f"INVITE sip:{kept.called} from {kept.caller} {words}"},
         {"type": "recording.started", "name": words.split()[0], "file": file},
         {"type": "caller.said", "text": words},
@@ -82,7 +91,13 @@ def keep(where: Shelves, call_id: str, at: float, *, words: str = "hello", **fac
     StateLog(where.recordings).append(audio)
 
     def work(c: Any) -> None:
-        figures = {"received": 5, "peer": kept.caller, "recordings": [file], "recordings_at": [0.0]}
+        figures = {
+            "received": 5,
+            "peer": kept.caller,
+            "mos": 4.2,
+            "recordings": [file],
+            "recordings_at": [0.0],
+        }
         history.write(
             c,
             record(call_id, **_facts(kept), journal=journal.name, recording=file, figures=figures),
@@ -105,5 +120,5 @@ def keep(where: Shelves, call_id: str, at: float, *, words: str = "hello", **fac
 
 
 def _facts(kept: history.CallRecord) -> dict[str, Any]:
-    names = ("started_at", "ended_at", "caller", "called", "direction", "reason", "fault")
+    names = ("started_at", "answered_at", "ended_at", "caller", "called", "direction", "reason", "fault")
     return {name: getattr(kept, name) for name in names}

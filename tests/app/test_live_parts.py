@@ -13,13 +13,13 @@ from tests.kit.story import Story
 from tests.kit.virtual_loop import settle, virtual
 from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.events import QUEUE, EventHub
-from voiceagent.call.ledger import KEPT
 from voiceagent.console.ports import LiveEvent, Trigger
 from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.ids import counted_tokens
 from voiceagent.ivr import Call, flow
 from voiceagent.observe.metrics import Metrics
 from voiceagent.realtime.requests import Outcome, OutcomeKind
+from voiceagent.records.rows import RESPONSES_KEPT as KEPT
 
 
 @flow("waiter")

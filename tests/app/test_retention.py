@@ -148,7 +148,7 @@ def test_the_stub_keeps_who_called_when_and_what_was_recorded(tmp_path: Path) ->
         assert "secret words" not in text
         assert "+4915100000" in text
         entries = [json.loads(line) for line in text.splitlines()]
-        kinds = ["call.erased", "call.offered", "recording.started", "call.ended"]
+        kinds = ["call.erased", "call.offered", "call.answered", "recording.started", "call.ended"]
         assert [(one["seq"], one["type"]) for one in entries] == list(enumerate(kinds, 1))
         assert path.stat().st_mtime_ns == times, "its age is that of the call"
         assert where.database.run_now(lambda c: history.find(c, CallQuery(words="words"))).calls == []

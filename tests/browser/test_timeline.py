@@ -15,7 +15,10 @@ PUT = """async (timeline) => {
   await import("/static/timeline.js");
   const element = document.createElement("va-timeline");
   element.id = "shown";
-  document.getElementById("main").replaceChildren(element);
+  // In the place of the page's own main, so that nothing the page shows by itself comes beside it.
+  const own = document.getElementById("main"), main = own.cloneNode(false);
+  own.replaceWith(main);
+  main.append(element);
   element.update(timeline);
   await new Promise((done) => setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(done)), 60));
 }"""

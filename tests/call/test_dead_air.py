@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import struct
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceagent.call.dead_air import BLINK_S, FRAME_S, DeadAir, is_sound, runs_of_sound
-from voiceagent.media.g711 import encode
+from voiceagent.media.g711 import ALAW_TO_LINEAR, ULAW_TO_LINEAR, encode
 
 
 def tone(db: float, seconds: float = 0.02) -> bytes:
@@ -29,6 +30,26 @@ def test_digital_silence_is_silence_in_both_laws() -> None:
     assert not is_sound(b"\xff" * 160, "audio/pcmu")
     assert not is_sound(b"\xd5" * 160, "audio/pcma")
     assert not is_sound(b"", "audio/pcmu")
+
+
+QUIET_CODES = {"audio/pcmu": (0xFF, 0x7F, 0xE8, 0x6A), "audio/pcma": (0xD5, 0x55, 0xD0, 0x5A)}
+
+
+@given(
+    st.sampled_from(["audio/pcmu", "audio/pcma"]),
+    st.sampled_from([1, 7, 80, 160, 320, 1600]),
+    st.integers(0, 2**32),
+    st.sampled_from([0.0, 0.02, 0.2, 1.0]),
+)
+def test_what_need_not_be_added_up_is_judged_as_if_it_were(
+    audio_format: str, size: int, seed: int, share: float
+) -> None:
+    dice = random.Random(seed)
+    table = ULAW_TO_LINEAR if audio_format == "audio/pcmu" else ALAW_TO_LINEAR
+    some = QUIET_CODES[audio_format]
+    audio = bytes(dice.randrange(256) if dice.random() < share else dice.choice(some) for _ in range(size))
+    power = sum(table[code] ** 2 for code in audio[::5]) / len(audio[::5])
+    assert is_sound(audio, audio_format) is (power >= (32768 * 10 ** (-50 / 20)) ** 2)
 
 
 def test_runs() -> None:

@@ -321,3 +321,28 @@ def test_whatever_happens(steps: list[tuple[Event, float]]) -> None:
             if isinstance(order, Recover):
                 given_up += 1
         assert given_up <= 1
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(EVENTS, st.floats(0, 6)), max_size=20), st.floats(0, 20))
+def test_the_short_way_of_a_sign_of_life_is_the_long_one(
+    steps: list[tuple[Event, float]], later_s: float
+) -> None:
+    """``alive`` does what ``handle(Alive())`` does, and says when a deadline may have come earlier."""
+    vigils = [Vigil(VigilConfig()), Vigil(VigilConfig())]
+    now = 0.0
+    for event, seconds in steps:
+        for vigil in vigils:
+            vigil.handle(event, now)
+            vigil.wake(now + seconds / 2)
+        now += seconds
+    short, long = vigils
+    before = short.wake_at()
+    earlier = short.alive(now + later_s)
+    assert long.handle(Alive(), now + later_s) == []
+    for name in Vigil.__slots__:
+        assert getattr(short, name) == getattr(long, name)
+    after = short.wake_at()
+    if not earlier:
+        assert (before is None) == (after is None)
+        assert before is None or after is None or after >= before

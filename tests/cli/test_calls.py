@@ -120,7 +120,7 @@ def test_a_call_is_shown_with_what_was_not_heard_and_nothing_a_terminal_obeys(de
 
 def test_an_unknown_or_ambiguous_call_is_told(desk: Desk) -> None:
     done = desk.run("calls", "show", "call_x")
-    assert (done.exit_code, "knows no call 'call_x'" in done.output) == (1, True)
+    assert (done.exit_code, "There is no call 'call_x'" in done.output) == (1, True)
     desk.do(lambda: desk.directory.put_call(a_call("call_abc2")))
     done = desk.run("calls", "show", "call_abc")
     assert (done.exit_code, "begins the ids of several calls" in done.output) == (1, True)
@@ -266,6 +266,26 @@ def test_the_floor_keeps_up_with_the_stream() -> None:
     out = io.StringIO()
     Console(file=out, width=160, force_terminal=False).print(picture(floor, "http://x", "live", 104.0))
     assert "success: completed" in out.getvalue()
+    assert "\x1b" not in out.getvalue()
+
+
+def test_which_node_has_a_call_is_told_where_there_are_several() -> None:
+    from rich.console import Console
+
+    from voiceagent.cli.calls_text import call_rows
+    from voiceagent.console.views import call_data
+
+    one, two = call_data(a_call("c1", node="a")), call_data(a_call("c2", node="b", stale=True))
+    assert not any("NODE" in line for line in call_rows([one]))
+    head, first, second = call_rows([one, two])
+    assert head.split()[:2] == ["CALL", "NODE"]
+    assert (first.split()[1], second.split()[1]) == ("a", "b?")
+    floor = Floor()
+    floor.take("snapshot", {"calls": [one, two], "cluster": {"stale": "cluster_down: \x1b[31mgone"}}, 100.0)
+    out = io.StringIO()
+    Console(file=out, width=160, force_terminal=False).print(picture(floor, "http://x", "live", 104.0))
+    assert "NODE" in out.getvalue()
+    assert "registry stale: cluster_down" in out.getvalue()
     assert "\x1b" not in out.getvalue()
 
 

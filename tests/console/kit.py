@@ -35,6 +35,7 @@ def an_app(directory: FakeDirectory | FleetDirectory, **settings: Any) -> FastAP
     phones = settings.pop("phones", None)
     tickets = settings.pop("tickets", None)
     store = settings.pop("store", None)
+    erasures = settings.pop("erasures", None)
     drainer = settings.pop("drainer", None)
     settings.setdefault("stream_tick_s", 0.0)
     config = ConsoleConfig(token=TOKEN, viewer_token=VIEWER, **settings)
@@ -48,6 +49,7 @@ def an_app(directory: FakeDirectory | FleetDirectory, **settings: Any) -> FastAP
         outgoing=outgoing,
         tickets=tickets,
         store=store,
+        erasures=erasures,
         drainer=drainer,
     )
 

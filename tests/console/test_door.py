@@ -53,6 +53,7 @@ TABLE: dict[tuple[str, str], str] = {
     ("POST", "/v1/drain"): "admin",
     ("DELETE", "/v1/drain"): "admin",
     ("GET", "/v1/cluster"): "viewer",
+    ("POST", "/v1/erasures"): "admin",
     ("POST", "/v1/deliveries/{n}/retry"): "supervisor",
     ("GET", "/v1/calls"): "viewer",
     ("WS", "/v1/calls/{call_id}/listen"): "supervisor",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from fastapi import FastAPI
 from tests.store.kit import record
 from voiceagent.console.rights import RULES, Right
 from voiceagent.store import Database, audit, history, users
-from voiceagent.store.audit import AuditLine
+from voiceagent.store.audit import AuditLine, Deed
 
 from .fake_directory import FakeDirectory, a_call
 from .kit import BASE, BEARER, FakeDrain, a_client, an_app
@@ -53,9 +54,23 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/presets/{preset_id}": {"name": "another", "instructions": "Say it."},
     "/v1/users": {"name": "ben", "role": "viewer", "password": "correct horse battery"},
     "/v1/users/{user_id}": {"role": "operator"},
+    "/v1/erasures": {"caller": "+442079460018"},
     "/v1/keys": {"name": "ben's", "role": "viewer"},
     "/v1/session": {"token": BEARER["Authorization"].removeprefix("Bearer ")},
 }
+
+
+class FakeErasures:
+    """Writes the line that a real one writes within its transaction."""
+
+    def __init__(self, store: Database) -> None:
+        self._store = store
+
+    async def erase(self, caller: str, *, dry_run: bool, by: Deed) -> dict[str, Any]:
+        assert not dry_run
+        line = replace(by, action="erasure", detail={"calls": []})
+        await self._store.run(lambda c: audit.append(c, [line]))
+        return {"calls": []}
 
 
 async def console(store: Database, tmp_path: Path) -> FastAPI:
@@ -73,6 +88,7 @@ async def console(store: Database, tmp_path: Path) -> FastAPI:
         outgoing=FakeOutgoing(),
         phones=FakePhones(),
         drainer=FakeDrain(),
+        erasures=FakeErasures(store),
         recordings_dir=str(tmp_path / "recordings"),
         journal_dir=str(tmp_path / "journals"),
     )

@@ -136,9 +136,9 @@ async def test_a_call_of_another_node_is_acted_on_followed_and_heard(
             assert strongest(await heard.until_loud(live_track.AGENT, 0.3)) == AGENT_HZ
             taken = await pair.at_a.post(f"/v1/calls/{call_id}/actions/take_over")
             assert taken.json()["taken_over_by"] == "console.token via api"
-            speaking = asyncio.create_task(speak(ws, OPERATOR_HZ, 1.0))
+            speaking = asyncio.create_task(speak(ws, OPERATOR_HZ, 5.0))
             await heard.until_tone(live_track.AGENT, OPERATOR_HZ)
-            await speaking
+            speaking.cancel()
         await until(lambda: not pair.b.directory.find(call_id).listening.names)
         nodes = (await pair.at_a.get("/v1/cluster")).json()["nodes"]
         assert nodes[0]["name"] == "a"

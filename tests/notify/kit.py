@@ -63,7 +63,9 @@ def an_endpoint(name: str = "crm", **changes: Any) -> Endpoint:
     return Endpoint(**(facts | changes))
 
 
-def a_courier(database: Database, receiver: Receiver, clock: Clock, **changes: Any) -> Courier:
+def a_courier(
+    database: Database, receiver: Receiver, clock: Clock, node: str = "a", **changes: Any
+) -> Courier:
     return Courier(
         an_endpoint(**changes),
         database,
@@ -71,6 +73,7 @@ def a_courier(database: Database, receiver: Receiver, clock: Clock, **changes: A
         clock=clock,
         chance=lambda: 0.5,
         database_wait_s=0.0,
+        node=node,
     )
 
 

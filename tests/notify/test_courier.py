@@ -143,7 +143,11 @@ async def test_a_courier_that_died_after_sending_sends_the_same_id_again(databas
     with pytest.raises(asyncio.CancelledError):
         await a_courier(database, receiver, clock).round()
     receiver.before = lambda: None
-    await a_courier(database, receiver, clock).round()
+    await a_courier(database, receiver, clock, node="b").round()
+    assert receiver.ids == [], "it is on its way, as far as another node can tell"
+    again = a_courier(database, receiver, clock)
+    await again.open()
+    await again.round()
     assert receiver.ids == ["msg_1"]
     assert (await rows(database))[0].state == "delivered"
 

@@ -24,7 +24,7 @@ SOURCES = {
 FEEDERS = [
     name
     for name, one in vars(Metrics).items()
-    if inspect.isfunction(one) and not name.startswith("_") and name != "render"
+    if inspect.isfunction(one) and not name.startswith("_") and name not in ("render", "pieces")
 ]
 
 

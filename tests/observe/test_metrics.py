@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from voiceagent.media.figures import Histogram as Lateness
@@ -148,3 +149,15 @@ def test_quality_is_counted_in_base_units_and_unknown_figures_are_left_out() -> 
         "voiceagent_srtp_packets_refused_total 7.0",
     ):
         assert f"\n{line}\n" in text, line
+
+
+def test_what_is_served_in_pieces_is_everything_and_no_piece_is_much_of_it() -> None:
+    metrics = Metrics(version="1")
+    for number in range(20):
+        metrics.notice(f"code_{number}")
+    pieces = list(metrics.pieces())
+    once = generate_latest(metrics.registry).decode("utf-8")
+    told = [line for line in once.splitlines() if "process_" not in line]  # they move between two looks
+    assert [line for line in metrics.render().splitlines() if "process_" not in line] == told
+    assert len(pieces) > 80
+    assert max(len(piece) for piece in pieces) < len(once) / 4

@@ -7,13 +7,20 @@ from typing import Any
 
 import pytest
 
+from tests.kit.postgres_server import PostgresServer
 from voiceagent.store import Database
 from voiceagent.store.history import CallRecord
 
 
-@pytest.fixture
-def database() -> Iterator[Database]:
-    store = Database("sqlite://")
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        url = "sqlite://"
+    else:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        url = server.new_url()
+    store = Database(url)
     store.open_now()
     yield store
     store.close_now()

@@ -60,6 +60,17 @@ def test_every_word_must_have_been_said_and_a_beginning_is_enough(database: Data
     assert ids(database, words="+4930123456") == ["call_2", "call_1"], "a number is a word too"
 
 
+def test_text_that_no_database_keeps_is_kept_as_far_as_it_can_be(database: Database) -> None:
+    odd = record("call_1", caller="a\0b", fault="half \ud800")
+    asked = [ResponseRecord("r", "ivr", "say \0", {"k": "\0"}, 1.0, "lost", "\ud800", {"text": "\0"})]
+    database.run_now(lambda c: history.write(c, odd, said("x\0y \udfff z"), asked))
+    [line] = database.run_now(lambda c: history.lines_of(c, "call_1"))
+    assert line.text == "x\ufffdy ? z"
+    assert ids(database, number="a\0b") == ["call_1"]
+    [response] = database.run_now(lambda c: history.responses_of(c, "call_1"))
+    assert response.outcome == {"text": "\0"}
+
+
 def test_filters_hold_together(database: Database) -> None:
     database.run_now(lambda c: history.write(c, record("call_1", started_at=10.0)))
     database.run_now(

@@ -204,7 +204,7 @@ class Aftercare:
                     part.unlink(missing_ok=True)
                     return None
                 await asyncio.to_thread(self._swap, part, opus, encoded, wav)
-        self._keep(encoded)
+                self._keep(encoded)
         return encoded
 
     async def _store_one(self, record: RecordingRecord) -> RecordingRecord | None:
@@ -223,7 +223,7 @@ class Aftercare:
                 changed_at=round(self._wall(), 3),
             )
             await asyncio.to_thread(self._let_go, stored, path)
-        self._keep(stored)
+            self._keep(stored)
         return stored
 
     def _swap(self, part: Path, opus: Path, encoded: RecordingRecord, wav: Path) -> None:

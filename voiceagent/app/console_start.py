@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from voiceagent.app.erasure_desk import ErasureDesk
 from voiceagent.store import DatabaseDown
 from voiceagent.store.users import any_admin
 
@@ -50,13 +51,14 @@ async def start_console(service: Service) -> tuple[ConsoleServer, str, str | Non
     app = create_app(
         service.fleet.directory,
         config,
-        metrics=service.metrics.render,
+        metrics=service.metrics.pieces,
         webhooks=service.hosted,
         phones=service.phones,
         database=service.database,
         outgoing=service.outgoing,
         tickets=service.fleet.tickets,
         store=service.aftercare.plan.store,
+        erasures=ErasureDesk(service),
         drainer=service.drainer,
     )
     if settings.plain_http:

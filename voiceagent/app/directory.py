@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -263,8 +264,8 @@ class NodeDirectory:
         self._live[call.id] = call
         self._timelines.begin(call.id, call.journal)
         if self._alarms is not None:
-            call.journal.tap(self._alarms.journal_entry)
-        call.journal.tap(JournalFigures(self._metrics, call.info.direction).take)
+            call.journal.tap(self._alarms.journal_entry, inner=False)
+        call.journal.tap(JournalFigures(self._metrics, call.info.direction).take, inner=False)
         self._metrics.call_started(call.info.direction)
         self._publish("call.started", call)
 
@@ -296,7 +297,7 @@ class NodeDirectory:
                 self._metrics.barged_in()
 
     def utterance_changed(self, call: Call, line: Utterance) -> None:
-        self._hub.publish("transcript.line", call.id, line_data(transcript_line(line)))
+        self._hub.publish("transcript.line", call.id, partial(line_data, transcript_line(line)))
 
     def noticed(self, call: Call, notice: RealtimeModelNoticeEvent) -> None:
         self._metrics.notice(notice.code)
@@ -351,6 +352,15 @@ class NodeDirectory:
             if not waiter.done():
                 waiter.set_result(None)
 
+    def forget(self, calls: Collection[str]) -> None:
+        """Know nothing of these calls any more, as far as they have ended."""
+        for call_id in calls:
+            if call_id not in self._live:
+                self._ended.pop(call_id, None)
+                self._tags.pop(call_id, None)
+                self._timelines.forget(call_id)
+        self._hub.forget(frozenset(calls))
+
     def _count_waiting(self, call: Call, entry: LedgerEntry) -> None:
         key = call.id, entry.request.id
         waits = entry.state == Progress.QUEUED.value
@@ -367,7 +377,7 @@ class NodeDirectory:
             self._alarms.turn_answered(turn.latency_s)
 
     def _publish(self, kind: str, call: Call) -> None:
-        self._hub.publish(kind, call.id, call_data(self._view(call, brief=True)))
+        self._hub.publish(kind, call.id, partial(call_data, self._view(call, brief=True)))
 
     def _view(self, call: Call, *, brief: bool) -> CallView:
         figures = call.leg.figures()

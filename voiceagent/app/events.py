@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import Any
 
 from voiceagent.console.ports import LiveEvent
@@ -40,8 +40,13 @@ class EventHub:
         """Tell the follower of this call no more; harmless when there is none."""
         self._followers.pop(call_id, None)
 
-    def publish(self, kind: str, call_id: str, data: Mapping[str, Any]) -> None:
-        """Number an event and give it to all; after :meth:`close` nobody is told any more."""
+    def publish(
+        self, kind: str, call_id: str, data: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+    ) -> None:
+        """Number an event and give it to all; after :meth:`close` nobody is told any more.
+
+        ``data`` may be what makes them, once somebody reads the event: of most events, nobody does.
+        """
         if self._closed:
             return
         event = LiveEvent(self._next, kind, call_id, data)
@@ -60,6 +65,10 @@ class EventHub:
                 listener(event)
             except Exception:  # whoever tells others of a call must not be able to end it
                 _log.exception("a listener cannot take an event of type %s", kind)
+
+    def forget(self, calls: Collection[str]) -> None:
+        """Keep no event of these calls any more for those who come back."""
+        self._kept = deque((one for one in self._kept if one.call_id not in calls), maxlen=KEPT)
 
     async def watch(self, after: int | None = None) -> AsyncIterator[LiveEvent]:
         """Yield events from now on; with ``after``, first the kept ones since that id."""

@@ -119,8 +119,12 @@ class FleetFeed:
         call_id = event.call_id
         if event.type not in ("call.started", "call.changed", "call.ended") or self._local.has(call_id):
             return
-        node = str(event.data.get("node") or event.node)
-        entry = CallEntry(call_id=call_id, node=node, epoch="", data=event.data)
+        known = self._live.get(call_id)
+        data = event.data if known is None else {**known.data, **event.data}
+        if "id" not in data:
+            return  # a part of a call that the registry did not have any more
+        node = str(data.get("node") or event.node)
+        entry = CallEntry(call_id=call_id, node=node, epoch="", data=data)
         self._ended.pop(call_id, None)
         if event.type != "call.ended":
             self._live[call_id] = entry

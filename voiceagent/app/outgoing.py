@@ -52,6 +52,7 @@ class Outgoing:
         masked: Callable[[str, str], str] = lambda call_id, text: text,
         send: Send = send,
         clock: Callable[[], float] = time.time,
+        node: str = "",
     ) -> None:
         """``masked(call_id, text)`` returns a text without what was typed in secret in that call."""
         self._database = database
@@ -61,20 +62,19 @@ class Outgoing:
         self._masked = masked
         self._clock = clock
         self.couriers = {
-            one.name: Courier(one, database, told=metrics.webhook_delivery, send=send, clock=clock)
+            one.name: Courier(one, database, told=metrics.webhook_delivery, send=send, clock=clock, node=node)
             for one in endpoints
         }
 
     # ── events come ─────────────────────────────────────────────────────────────────────────────
     def on_event(self, event: LiveEvent) -> None:
         """Take a live event. The end of a call is told by :meth:`ended` instead, with the call's record."""
-        data = event.data
         if event.type == "call.started":
-            self._keep(event.type, event.call_id, _some(data, _CALL))
-        elif event.type == "response.state" and data.get("outcome") is not None:
-            self._keep("response.finished", event.call_id, _some(data, _RESPONSE))
+            self._keep(event.type, event.call_id, _some(event.data, _CALL))
+        elif event.type == "response.state" and event.data.get("outcome") is not None:
+            self._keep("response.finished", event.call_id, _some(event.data, _RESPONSE))
         elif event.type in ("alert.raised", "alert.cleared"):
-            self._keep(event.type, event.call_id, data)
+            self._keep(event.type, event.call_id, event.data)
 
     def ended(self, call_id: str, data: Mapping[str, Any]) -> Message | None:
         """Return the event that tells the end of a call; None when nobody asked for it."""

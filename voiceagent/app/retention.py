@@ -7,6 +7,7 @@ recordings are looked for where they are (files, rows), so what the database doe
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -14,10 +15,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import structlog
-
 from voiceagent.app.audio_files import remove_audio
 from voiceagent.records.objects import ObjectStore, StoreError
+from voiceagent.records.reading import journals_in
 from voiceagent.records.states import RecordingRecord, StateLog, newest_of
 from voiceagent.records.stub import is_stub, replace_journal
 from voiceagent.records.sweep import call_of
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from voiceagent.app.service import Service
     from voiceagent.settings.retention import RetentionSettings
 
-_log = structlog.get_logger("voiceagent.retention")
+_log = logging.getLogger("voiceagent.retention")
 
 Kind = Literal["recordings", "transcripts", "journals", "calls"]
 DAY_S = 86_400.0
@@ -122,11 +122,10 @@ def list_recordings(shelves: Shelves, rows: Sequence[RecordingRecord]) -> dict[s
 def list_journals(shelves: Shelves) -> list[Item]:
     """Return every journal, and whether it still has words. Waits for the disk."""
     found: list[Item] = []
-    for entry in _entries(shelves.journals):
-        if entry.name.endswith(JOURNAL):
-            at = entry.stat().st_mtime
-            found.append(Item("journals", entry.name, at))
-            found.append(Item("transcripts", entry.name, at))
+    for path in journals_in(shelves.journals):
+        if path.is_file() and not path.is_symlink():
+            at = path.stat().st_mtime
+            found += [Item("journals", path.name, at), Item("transcripts", path.name, at)]
     return found
 
 
@@ -245,7 +244,7 @@ def _try(done: Purged, name: str, work: Callable[[], object]) -> bool:
     except FileNotFoundError:
         return True
     except (OSError, StoreError) as error:
-        _log.warning("cannot be removed", what=name, error=str(error))
+        _log.warning("%s cannot be removed: %s", name, error)
         done.failed.append(name)
         return False
     return True
@@ -267,7 +266,7 @@ async def keep_house(
             async with held():
                 done = await asyncio.to_thread(purge, shelves, days, now=wall())
         except DatabaseDown as down:
-            _log.warning("what has been kept long enough stays for now", error=str(down))
+            _log.warning("what has been kept long enough stays for now: %s", down)
             await pause(3600.0)
             continue
         except Exception:
@@ -275,7 +274,7 @@ async def keep_house(
             await pause(3600.0)
             continue
         if done.detail:
-            _log.info("kept long enough, removed", **{kind: n for kind, n in done.counts.items() if n})
+            _log.info("kept long enough, removed: %s", {kind: n for kind, n in done.counts.items() if n})
         await pause(DAY_S)
 
 

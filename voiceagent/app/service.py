@@ -174,6 +174,7 @@ class Service:
             self.metrics,
             tokens,
             masked=self.directory.masked,
+            node=settings.cluster.name,
         )
         self.hub.listeners.append(self.outgoing.on_event)
         self.archive.announce = lambda call: self.outgoing.ended(call.id, self.directory.summary(call))

@@ -51,11 +51,12 @@ class Timelines:
                     "the time line of %s cannot take an entry of type %s", call_id, entry.get("type")
                 )
 
-        journal.tap(take)
+        journal.tap(take, inner=False)
 
     def forget(self, call_id: str) -> None:
         """Let a call go that is remembered no longer."""
         self._kept.pop(call_id, None)
+        self._read.pop(call_id, None)
 
     async def of(self, call_id: str) -> Mapping[str, Any]:
         """Return the time line as JSON values. Raises KeyError for a call of which there is no journal."""

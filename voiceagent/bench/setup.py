@@ -29,6 +29,9 @@ from voiceagent.sip.net.transport import SipTransport
 SETTLE_S = 40.0
 """After the last call: longer than 64·T1 and what follows it."""
 
+LAST_S = 5.0
+"""How long the last BYEs may take to be read after the callers have gone."""
+
 
 def run_setup_bench(
     *,
@@ -86,6 +89,10 @@ async def _bench(
     told = await callers.stdout.read()
     used = cpu_seconds() - before
     await callers.wait()
+    for _ in range(int(LAST_S / 0.05)):
+        if not answerer.transport.endpoint.figures().legs:
+            break
+        await asyncio.sleep(0.05)
     figures: dict[str, Any] = json.loads(told)
     left: dict[str, int] = {}
     if settle:

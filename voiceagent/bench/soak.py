@@ -7,8 +7,9 @@ the flow.
 
 Resident memory is sampled twice a second against the number of calls that have ended. The slope is that of
 the line of least squares through the samples after the first quarter, at least after the first 32 s, for so
-long a SIP transaction stays in memory, and after the garbage collector's first full turn, which a service has
-made rare. What is left is counted after ``settle`` seconds of silence.
+long a SIP transaction stays in memory, and after the garbage collector's second full turn: a service has made
+them rare, what refers to itself waits for one, and only after the first is freed memory used again. What is
+left is counted after ``settle`` seconds of silence.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from voiceagent.ivr.flow import FlowBook
 
 HOLD_S = 1.0
-"""How long the caller talks where it is he who hangs up."""
+"""How long after the greeting's first sound the caller hangs up, where it is he who does."""
 SAMPLE_S = 0.5
 TELL_S = 10.0
 WRITTEN_S = 60.0
@@ -131,8 +132,8 @@ class _Watch:
     def __init__(self, service: Service, calls: int, say: Callable[[str], None]) -> None:
         self.ended = 0
         self.samples: Samples = []
-        self.full_turn: int | None = None
-        """Calls that had ended when the garbage collector first looked at everything."""
+        self.full_turns: list[int] = []
+        """Calls that had ended whenever the garbage collector looked at everything."""
         self._calls = calls
         self._say = say
         self._service = service
@@ -146,8 +147,8 @@ class _Watch:
 
     def collected(self, phase: str, info: Mapping[str, int]) -> None:
         """Hear of a turn of the garbage collector."""
-        if phase == "stop" and info["generation"] == 2 and self.full_turn is None:
-            self.full_turn = self.ended
+        if phase == "stop" and info["generation"] == 2:
+            self.full_turns.append(self.ended)
 
     async def run(self) -> None:
         """Sample until cancelled."""
@@ -205,7 +206,7 @@ async def _measured(
         "before": before,
         "after": after,
         "more": {name: after[name] - before[name] for name in before},
-        "memory": memory_of(watch.samples, calls, rate, watch.full_turn),
+        "memory": memory_of(watch.samples, calls, rate, watch.full_turns),
         "left": _left(service),
         "new_tasks": _names(asyncio.all_tasks() - standing - {sampling}),
         "database_calls": await _rows(service),
@@ -287,19 +288,21 @@ def _whole_journals(folder: Path) -> int:
 
 
 def memory_of(
-    samples: Sequence[tuple[float, float]], calls: int, rate: float, full_turn: int | None
+    samples: Sequence[tuple[float, float]], calls: int, rate: float, full_turns: Sequence[int]
 ) -> dict[str, Any]:
     """Return the slope of ``samples`` (ended calls, kB), and how they began and ended.
 
-    ``full_turn`` is how many calls had ended at the collector's first full turn, None when there was none.
-    ``kb_per_call`` is None where too few samples are left after the part that is excluded.
+    ``full_turns`` tell how many calls had ended at each full turn of the collector. ``kb_per_call`` is
+    None where too few samples are left after the part that is excluded.
     """
-    excluded = int(max(calls / 4, TRANSACTION_S * rate, calls if full_turn is None else full_turn))
+    second = full_turns[1] if len(full_turns) > 1 else calls
+    excluded = int(max(calls / 4, TRANSACTION_S * rate, second))
     counted = [point for point in samples if point[0] >= excluded]
     kb = round(slope(counted), 3) if len({x for x, _ in counted}) >= 10 else None
     return {
         "kb_per_call": kb,
         "excluded_calls": excluded,
+        "full_collections_at": list(full_turns),
         "first_mb": round(samples[0][1] / 1024, 1) if samples else 0.0,
         "last_mb": round(samples[-1][1] / 1024, 1) if samples else 0.0,
         "samples": [[int(x), round(y)] for x, y in thinned(samples, 200)],

@@ -20,6 +20,16 @@ from voiceagent.realtime.model_events import (
 )
 from voiceagent.realtime.session import RealtimeSession
 
+AUDIO_EVENTS = frozenset(
+    {
+        RealtimeModelAudioEvent,
+        RealtimeModelAudioInterruptedEvent,
+        RealtimeModelAudioDoneEvent,
+        RealtimeModelTurnEndedEvent,
+    }
+)
+"""The events that :meth:`AudioBridge.on_model_event` does something about."""
+
 
 class AudioBridge:
     """Joins one leg and one session. Both sides call it synchronously on the loop's thread."""

@@ -57,16 +57,17 @@ class LegEar:
             self._call.placing.progress(status, early_media)
 
     def leg_audio(self, audio: bytes) -> None:
-        taken_over = self._call.take_over.on
+        call, bridge = self._call, self._bridge
+        taken_over, holding = call.take_over.on, call.holding
         # A question for a secret is not asked while a human speaks: it has nothing to hide yet.
-        if (self._call.secrecy.deaf and not taken_over) or self._call.holding.in_queue:
-            audio = self._call.secrecy.silence(audio)
-        if self._call.placing is not None:
-            self._call.placing.greeting.hear(audio)
-        if self._bridge is not None and not self._call.holding.by_us:
-            self._bridge.caller_audio(audio)
+        if (call.secrecy.deaf and not taken_over) or holding.in_queue:
+            audio = call.secrecy.silence(audio)
+        if call.placing is not None:
+            call.placing.greeting.hear(audio)
+        if bridge is not None and not holding.by_us:
+            bridge.caller_audio(audio)
         if taken_over:
-            self._call.take_over.tick()
+            call.take_over.tick()
 
     def leg_digit(self, digit: str) -> None:
         if self._call.closing:

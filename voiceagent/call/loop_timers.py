@@ -90,8 +90,12 @@ def is_uvloop(loop: asyncio.AbstractEventLoop) -> bool:
     return type(loop).__module__.startswith("uvloop")
 
 
-def watch_timers(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
+def watch_timers(
+    loop: asyncio.AbstractEventLoop, made_ready: Callable[[], None] = lambda: None
+) -> Callable[[], float]:
     """From now on the owners of timers of ``loop`` are told when they fire, and asked for the time.
+
+    ``made_ready`` is told of timers that are none: the loop runs them in its next turn.
 
     Returns the loop's own clock.
     """
@@ -103,7 +107,10 @@ def watch_timers(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
 
     def watched(callback: Callable[..., object], delay: float) -> Callable[..., object]:
         owner = OWNER.get()
-        if owner is None or isinstance(callback, Fired) or (soon and at_once(delay)):
+        if soon and at_once(delay):
+            made_ready()
+            return callback
+        if owner is None or isinstance(callback, Fired):
             return callback
         module = str(getattr(callback, "__module__", ""))
         if module.startswith(_OURS) and not module.startswith(_OF_CALLS):

@@ -1,20 +1,23 @@
 """Where an event loop is: the number of its turn, and when it was late.
 
 What an input wakes runs in the following turns. Whether the next input came before that or after it, no clock
-tells: the numbers of the turns do. They are counted only for a few turns after an input; a loop that rests is
-left at rest. A late loop fires its timers late, which decides who is first as well.
+tells: the numbers of the turns do. They are counted only until nothing is left of what was woken (where that
+cannot be seen: for a few turns after an input), so that a loop that rests is left at rest. A late loop fires
+its timers late, which decides who is first as well.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import Context
+from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from voiceagent.call.loop_timers import watch_timers
 
 FOLLOWED = 24
-"""Turns that are counted after a sign of life: nothing that was woken takes more of them to give another."""
+"""Turns that are counted after a sign of life at most: nothing that was woken takes more to give another."""
 REST = 1000
 """So much the number jumps over a rest."""
 BEAT_S = 0.025
@@ -32,8 +35,12 @@ class LoopTurns:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._call_at = loop.call_at
-        self.clock = watch_timers(loop)
+        self._call_soon = loop.call_soon
+        self._more = True
+        """Something was made ready to run since the turn began."""
+        self.clock = watch_timers(loop, self._made_ready)
         """The loop's own clock, whoever asks."""
+        self._sees = self._watch_ready()
         self._number = 0
         self._left = 0
         self._listeners: WeakSet[LateListener] = WeakSet()
@@ -43,17 +50,15 @@ class LoopTurns:
     def enter(self) -> int:
         """Something enters: return the number of this turn, and count on for a while."""
         if not self._left:
-            self._number += REST
-            self._loop.call_soon(self._next)
+            self._begin()
         self._left = FOLLOWED
         return self._number
 
     def touch(self) -> None:
         """Something that wakes nobody enters: tell this turn from the next one."""
         if not self._left:
-            self._number += REST
+            self._begin()
             self._left = 1
-            self._loop.call_soon(self._next)
 
     def stay(self) -> None:
         """A call that was woken is still at work: count on, if it is counted."""
@@ -64,11 +69,38 @@ class LoopTurns:
         """Return the number of this turn while turns are counted, else 0."""
         return self._number if self._left else 0
 
+    def _begin(self) -> None:
+        self._number += REST
+        self._more = False
+        self._call_soon(self._next)
+
     def _next(self) -> None:
         self._number += 1
-        self._left -= 1
+        # What was made ready before this turn has run, or does so after this: if nothing was, all is at rest.
+        self._left = self._left - 1 if self._more or not self._sees else 0
         if self._left:
-            self._loop.call_soon(self._next)
+            self._more = False
+            self._call_soon(self._next)
+
+    # ── what is ready ───────────────────────────────────────────────────────────────────────────
+    def _made_ready(self) -> None:
+        self._more = True
+
+    def _watch_ready(self) -> bool:
+        """Note whatever is made ready to run from now on; False where that cannot be."""
+        call_soon = self._call_soon
+
+        def soon(
+            callback: Callable[..., object], *args: Any, context: Context | None = None
+        ) -> asyncio.Handle:
+            self._more = True
+            return call_soon(callback, *args, context=context)
+
+        try:
+            self._loop.call_soon = soon  # type: ignore[method-assign]
+        except AttributeError:
+            return False
+        return True
 
     # ── lateness ────────────────────────────────────────────────────────────────────────────────
     def listen(self, listener: LateListener) -> None:

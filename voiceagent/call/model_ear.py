@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from voiceagent.call.bridge import AudioBridge
+from voiceagent.call.bridge import AUDIO_EVENTS, AudioBridge
 from voiceagent.call.flow_port import FlowPort
 from voiceagent.call.observer import CallObserver
 from voiceagent.call.outcome import CallOutcome, OutcomeClass
@@ -40,10 +40,12 @@ if TYPE_CHECKING:
 DEAF_AFTER = 2
 """So many creates in a row whose cancel was not answered either: that provider hears nothing any more."""
 
-_OF_OUR_OWN = (
-    RealtimeModelNoticeEvent,
-    RealtimeModelResponseProgressEvent,
-    RealtimeModelResponseOutcomeEvent,
+_OF_OUR_OWN = frozenset(
+    {
+        RealtimeModelNoticeEvent,
+        RealtimeModelResponseProgressEvent,
+        RealtimeModelResponseOutcomeEvent,
+    }
 )
 """What the sequencer may say while the provider is silent: no sign of life."""
 
@@ -64,12 +66,13 @@ class ModelEar:
 
     def hear(self, event: RealtimeModelEvent) -> None:
         """Take one event."""
-        self._call.watch.hear(event)
-        if self._unanswered and not isinstance(event, _OF_OUR_OWN):
-            self._unanswered = 0
-        if self._bridge.on_model_event(event):
-            return
         call = self._call
+        kind = type(event)
+        call.watch.hear(event)
+        if self._unanswered and kind not in _OF_OUR_OWN:
+            self._unanswered = 0
+        if kind in AUDIO_EVENTS and self._bridge.on_model_event(event):
+            return
         match event:
             case RealtimeModelTranscriptDeltaEvent():
                 call.transcript.grows(event.response_id, call.seconds, event.delta)

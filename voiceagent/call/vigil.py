@@ -359,6 +359,17 @@ class Vigil:
             self._lines, self._told = 0, False
         return orders
 
+    def alive(self, now: float) -> bool:
+        """Take :class:`Alive`, the most frequent event; it gives no orders.
+
+        Return whether :meth:`wake_at` may be earlier now: else it is where it was, or later.
+        """
+        suspected = self._suspected
+        self._lives(now)
+        if not self.waiting:
+            self._lines, self._told = 0, False
+        return suspected
+
     def _lives(self, now: float) -> None:
         self._alive_at = now
         self._suspected = False

@@ -12,7 +12,6 @@ from voiceagent.call.local_lines import PREFIX, LineName, line
 from voiceagent.call.observer import CallObserver
 from voiceagent.call.outcome import CallOutcome, OutcomeClass
 from voiceagent.call.vigil import (
-    Alive,
     Answered,
     Asked,
     Audio,
@@ -63,11 +62,28 @@ _OVER = frozenset({"response_lost", "done_missing", "response_stalled", "cancel_
 """Notices of the sequencer that a response is no longer believed in."""
 _WORDS = "the caller's words"
 """Stands for the transcript of the caller's turn among what is due: flows wait for it."""
-_OUR_OWN = (
-    RealtimeModelNoticeEvent,
-    RealtimeModelResponseProgressEvent,
-    RealtimeModelResponseOutcomeEvent,
+_HEARD_THEM = Answered(_WORDS)
+_OUR_OWN = frozenset(
+    {
+        RealtimeModelNoticeEvent,
+        RealtimeModelResponseProgressEvent,
+        RealtimeModelResponseOutcomeEvent,
+    }
 )
+_TELLING = frozenset(
+    {
+        RealtimeModelTurnStartedEvent,
+        RealtimeModelTurnEndedEvent,
+        RealtimeModelInputSpeechStartedEvent,
+        RealtimeModelInputSpeechStoppedEvent,
+        RealtimeModelInputAudioTranscriptionCompletedEvent,
+        RealtimeModelToolCallEvent,
+        RealtimeModelResponseOutcomeEvent,
+        RealtimeModelConnectionStatusEvent,
+        RealtimeModelNoticeEvent,
+    }
+)
+"""Events that say more than that the provider lives."""
 
 
 class Watch:
@@ -155,10 +171,19 @@ class Watch:
         """Take one event of the session, before anybody acts on it."""
         if not self._on:
             return
+        kind = type(event)
+        if kind is RealtimeModelAudioEvent:
+            self._audio(event.response_id, event.data)  # type: ignore[attr-defined]
+            return
+        if kind in _TELLING:
+            self._told(event)
+        if kind not in _OUR_OWN:
+            now = self._loop.time()
+            if self._vigil.alive(now):
+                self._rearm()
+
+    def _told(self, event: RealtimeModelEvent) -> None:
         match event:
-            case RealtimeModelAudioEvent():
-                self._audio(event.response_id, event.data)
-                return
             case RealtimeModelTurnStartedEvent() if not event.out_of_band:
                 self._feed(Begun(event.response_id))
             case RealtimeModelTurnEndedEvent():
@@ -190,16 +215,14 @@ class Watch:
                     self._feed(Finished(event.response_id))
             case _:
                 pass
-        if not isinstance(event, _OUR_OWN):
-            self._feed(Alive())
 
     def _audio(self, response_id: str, audio: bytes) -> None:
         self._owed = False
-        self._vigil.handle(Answered(_WORDS), self._loop.time())  # whoever answers has heard
+        now = self._loop.time()
+        self._vigil.handle(_HEARD_THEM, now)  # whoever answers has heard
         runs = runs_of_sound(audio, self._call.leg.audio_format)
         quiet = runs[-1][0] if runs and not runs[-1][1] else 0
-        self._feed(Audio(response_id, len(audio) / 8, quiet / 8))
-        now = self._loop.time()
+        self._feed(Audio(response_id, len(audio) / 8, quiet / 8), now)
         for size, sound in runs:
             self._meter.queue(now, size / 8000, sound)
 
@@ -268,12 +291,15 @@ class Watch:
         self._feed(Hold(on))
 
     # ── doing ───────────────────────────────────────────────────────────────────────────────────
-    def _feed(self, event: Event) -> None:
+    def _feed(self, event: Event, now: float | None = None) -> None:
         if not self._on:
             return
-        now = self._loop.time()
-        self._do(self._vigil.handle(event, now))
-        self._judge_turn()
+        if now is None:
+            now = self._loop.time()
+        orders = self._vigil.handle(event, now)
+        if orders:
+            self._do(orders)
+        self._meter.our_turn(now, self.our_turn)
         self._rearm()
 
     def _judge_turn(self) -> None:

@@ -1,7 +1,9 @@
-"""The benches of running calls: ``voiceagent bench calls|soak``."""
+"""The benches of running calls and the report: ``voiceagent bench calls|soak|report``."""
 
 from __future__ import annotations
 
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +17,7 @@ def add_load_benches(bench: typer.Typer) -> None:
     """Add the commands to ``voiceagent bench``."""
     bench.command("calls")(bench_calls)
     bench.command("soak")(bench_soak)
+    bench.command("report")(bench_report)
 
 
 def bench_calls(
@@ -94,3 +97,51 @@ def bench_soak(
         as_json=json,
         hidden=("samples",),
     )
+
+
+class Size(StrEnum):
+    """How much of everything: a few minutes, less than twelve, about half an hour."""
+
+    QUICK = "quick"
+    USUAL = "usual"
+    LONG = "long"
+
+
+def bench_report(
+    folder: Annotated[
+        Path, typer.Option(help="Where report.md, report.json and the plots are written.")
+    ] = Path("docs/benchmarks"),
+    size: Annotated[
+        Size, typer.Option(help="quick: 2 minutes, once each; usual: under 12; long: about 25.")
+    ] = Size.USUAL,
+    peer_python: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PEER=PATH", help="Python that has a peer, as pipecat=.peer/bin/python; may be repeated."
+        ),
+    ] = None,
+    note: Annotated[str, typer.Option(help="A line that stands at the top of the report.")] = "",
+    again: Annotated[
+        bool, typer.Option("--again", help="Measure nothing: write the page and plots of report.json anew.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Run the set of benches, the machine quiet, and write the report: targets, tables, plots, methods."""
+    from voiceagent.bench.report_files import read_report, write_report
+    from voiceagent.bench.suite import pythons_of, run_suite
+    from voiceagent.cli.run import fail_with, show_json
+    from voiceagent.errors import VoiceAgentError
+
+    try:
+        if again:
+            report = read_report(folder)
+        else:
+            report = run_suite(size.value, pythons=pythons_of(peer_python or []), note=note)
+        written = write_report(folder, report)
+    except VoiceAgentError as error:
+        fail_with(error, as_json=json)
+    if json:
+        show_json(report)
+        return
+    for path in written:
+        print(path)

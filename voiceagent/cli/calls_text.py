@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from voiceagent.cli.run import printable
@@ -52,11 +52,23 @@ def table(rows: Iterable[Iterable[str]], head: Iterable[str]) -> Iterator[str]:
         yield "  ".join(cells).rstrip()
 
 
-def call_rows(calls: Iterable[Json]) -> Iterator[str]:
-    """Yield the list of calls."""
+def node_of_call(call: Json) -> str:
+    """Return which node has it; with a question mark when it is only known how it stood."""
+    return printable(call.get("node") or "") + ("?" if call.get("stale") else "")
+
+
+def of_several_nodes(calls: Iterable[Json]) -> bool:
+    """Whether it matters which node has a call."""
+    return len({call.get("node") for call in calls}) > 1
+
+
+def call_rows(calls: Sequence[Json]) -> Iterator[str]:
+    """Yield the list of calls, with their nodes where there are several."""
+    several = of_several_nodes(calls)
     rows = [
         (
             call["id"],
+            *((node_of_call(call),) if several else ()),
             party(call),
             clock(call["duration_s"]),
             doing(call),
@@ -65,7 +77,8 @@ def call_rows(calls: Iterable[Json]) -> Iterator[str]:
         )
         for call in calls
     ]
-    return table(rows, ("CALL", "PARTY", "TIME", "STATE", "FLOW", "LAST WORDS"))
+    node = ("NODE",) if several else ()
+    return table(rows, ("CALL", *node, "PARTY", "TIME", "STATE", "FLOW", "LAST WORDS"))
 
 
 def short(text: str, most: int) -> str:
@@ -99,6 +112,7 @@ def call_text(call: Json) -> Iterator[str]:
         "flow": where(call),
         "called": printable(call["called"]),
         "trunk": call["trunk"],
+        "node": node_of_call(call),
         "tags": printable(", ".join(call.get("tags") or ())),
         "listening": printable(", ".join(one["name"] for one in call.get("listeners") or ())),
         "can": ", ".join(call["abilities"]),

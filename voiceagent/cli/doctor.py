@@ -5,24 +5,19 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from voiceagent.cli.doctor_cluster import cluster_findings
+from voiceagent.cli.doctor_node import folder_findings, room_findings
+from voiceagent.cli.doctor_traces import trace_findings
+from voiceagent.cli.finding import Finding
 from voiceagent.cli.run import fail_with, parse_overrides, show_json
 from voiceagent.errors import ConfigError, ProviderError, VoiceAgentError
 from voiceagent.loops import run_loop
 
 EXPIRES_SOON_DAYS = 14
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One part, whether it is well, and what to do if not."""
-
-    part: str
-    ok: bool
-    detail: str
 
 
 def run_doctor(config: Path | None, overrides: list[str], *, as_json: bool) -> None:
@@ -35,9 +30,12 @@ def run_doctor(config: Path | None, overrides: list[str], *, as_json: bool) -> N
         fail_with(error, as_json=as_json)
     findings = [Finding("settings", True, f"provider {settings.provider}")]
     findings += [_flows(settings), *listener_findings(settings), *_ports(settings)]
+    findings += [*folder_findings(settings), *room_findings(settings)]
     findings += [_codecs(), _srtp(settings), *_hold_music(settings), _browser_phone(settings), _loop()]
     if settings.trunks:
         findings += run_loop(lambda: _trunks(settings))
+    findings += run_loop(lambda: cluster_findings(settings))
+    findings += run_loop(lambda: trace_findings(settings))
     findings += run_loop(lambda: _provider(settings))
     if as_json:
         show_json({"ok": all(one.ok for one in findings), "findings": [asdict(one) for one in findings]})

@@ -17,8 +17,24 @@ from voiceagent.cli.database_commands import db
 from voiceagent.cli.flow_commands import flow
 from voiceagent.cli.node_commands import drain, kamailio
 from voiceagent.cli.people_commands import audit, key, user
-from voiceagent.cli.records_commands import records
+from voiceagent.cli.records_commands import erase, records
 
+BENCH_HELP = """Measure this machine: load, latency, accuracy. Figures are printed, never asserted.
+
+Where to start:
+
+- `bench calls --calls 100`: so many calls at once, and what one costs; `--whole` with everything but SIP
+- `bench calls --against pipecat`: the same load through another framework as well, and the ratio
+- `bench soak`: thousands of calls through a whole service, and what they leave behind
+- `bench report`: all that is published, as a page with plots, in less than twelve minutes
+
+Good to know:
+
+- Let the machine be quiet. What measures time says `valid: false`, with the reason, when it was not.
+- The load is a second process: two cores at least.
+- `--json` prints every figure under stable keys; progress is told on stderr.
+- Methods, and what is wanted of each figure: `docs/benchmarks/`.
+"""
 app = typer.Typer(
     name="voiceagent",
     help="Answer phone calls with a realtime voice model: one call, one session, one sequencer.",
@@ -26,9 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-bench = typer.Typer(
-    help="Measure this machine: load, latency, accuracy. Figures are printed, never asserted."
-)
+bench = typer.Typer(help=BENCH_HELP, rich_markup_mode="markdown")
 app.add_typer(bench, name="bench")
 add_sip_benches(bench)
 add_flow_benches(bench)
@@ -38,6 +52,7 @@ app.add_typer(flow, name="flow")
 app.add_typer(calls, name="calls")
 app.command()(top)
 app.command()(drain)
+app.command()(erase)
 app.command()(kamailio)
 app.add_typer(user, name="user")
 app.add_typer(key, name="key")

@@ -14,6 +14,7 @@ from typing import Any
 
 from voiceagent.app.sd_notify import Notifier
 from voiceagent.cli.run import fail_with, own_command, parse_overrides
+from voiceagent.descriptors import widen_descriptors
 from voiceagent.errors import ConfigError, VoiceAgentError
 from voiceagent.loops import run_loop
 from voiceagent.tasks import TaskNest
@@ -48,6 +49,8 @@ def run_serve(
         # Read beside those of others, or by machines, a line must say whose it is.
         named = form == "json" or settings.cluster.url is not None
         configure_logs(format=form, level=settings.log.level, node=settings.cluster.name if named else "")
+
+        widen_descriptors()
 
         async def work() -> None:
             service = Service(settings, reread=lambda: load_settings(config, given))

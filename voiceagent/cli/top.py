@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from voiceagent.cli.calls import Where, run
-from voiceagent.cli.calls_text import clock, doing, party, short, where
+from voiceagent.cli.calls_text import clock, doing, node_of_call, of_several_nodes, party, short, where
 from voiceagent.cli.node import Json, Node
 from voiceagent.cli.run import show_json
 
@@ -33,12 +33,15 @@ class Floor:
         self.waiting: dict[str, dict[str, Json]] = {}
         """Requests that have not ended, by call."""
         self.alerts: dict[str, Json] = {}
+        self.stale = ""
+        """Why the calls of other nodes may be out of date."""
         self._right_at: dict[str, float] = {}
 
     def take(self, kind: str, message: Json, now: float) -> None:
         """Take one event of ``/v1/events``."""
         if kind == "snapshot":
             self.calls = {call["id"]: call for call in message["calls"]}
+            self.stale = message.get("cluster", {}).get("stale", "")
             self._right_at = dict.fromkeys(self.calls, now)
             self.waiting.clear()
             return
@@ -104,10 +107,14 @@ def picture(floor: Floor, url: str, link: str, now: float) -> RenderableType:
         (link, "dim"),
         "   ",
         ("q quits", "dim"),
+        (f"   registry stale: {short(floor.stale, 60)}" if floor.stale else "", "bold yellow"),
     )
     alerts = [Text(f"⚠ {short(alert['text'], 100)}", style="bold yellow") for alert in floor.alerts.values()]
     table = Table(box=None, expand=True, pad_edge=False, header_style="dim")
+    shown = (*live, *floor.ended())
+    several = of_several_nodes(shown)
     for name, ratio in (
+        *((("NODE", 1),) if several else ()),
         ("PARTY", 3),
         ("TIME", 1),
         ("STATE", 3),
@@ -116,11 +123,12 @@ def picture(floor: Floor, url: str, link: str, now: float) -> RenderableType:
         ("LAST WORDS", 8),
     ):
         table.add_column(name, ratio=ratio, no_wrap=True, overflow="ellipsis")
-    for call in (*live, *floor.ended()):
+    for call in shown:
         over = call["state"] == "ended"
         colour = "dim" if over else {"caller": "blue", "agent": "green"}.get(call["floor"], "")
         cells = (party(call), clock(floor.seconds(call, now)), doing(call), where(call), floor.queue(call))
-        row = [Text(cell, style=colour) for cell in (*cells, short(call["last_words"], 200))]
+        node = (node_of_call(call),) if several else ()
+        row = [Text(cell, style=colour) for cell in (*node, *cells, short(call["last_words"], 200))]
         table.add_row(*row)
     if not live:
         table.add_row(Text("No live calls.", style="dim"))

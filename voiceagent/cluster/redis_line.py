@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,6 +24,8 @@ CROWD = 12
 CONNECTIONS = CROWD + 6
 QUIET_S = 1.0
 """A channel without messages for so long is asked whether it is still there."""
+
+_is_errno = re.compile(r"Error (\d+) ").match
 
 
 class LineDown(ClusterDown):
@@ -72,6 +75,8 @@ class RedisLine:
         self._shas: dict[str, str] = {}
         self._crowd = asyncio.Semaphore(CROWD)
         self._failures = 0
+        self._moved = 0
+        """How often the server turned out to have become a replica."""
 
     @asynccontextmanager
     async def queue(self) -> AsyncGenerator[None]:
@@ -90,7 +95,7 @@ class RedisLine:
         try:
             return await self._ask(*words)
         except self._errors as error:
-            raise await self._down(error, sent=True) from None
+            raise self._down(error, sent=True) from None
 
     async def run(self, script: str, *words: str | int) -> Any:
         """Run a Lua script with ``words`` as ARGV. Raises LineDown."""
@@ -104,13 +109,15 @@ class RedisLine:
             self._shas[script] = text(await self._ask("SCRIPT", "LOAD", script))
             return await self._ask("EVALSHA", self._shas[script], 0, *words)
         except self._errors as error:
-            raise await self._down(error, sent=True) from None
+            raise self._down(error, sent=True) from None
 
     async def listen(self, *channels: str) -> AsyncIterator[tuple[str, bytes] | None]:
         """Subscribe; yield None once that stands, then channel and message of each. Raises LineDown.
 
-        Silence is told from a dead connection by asking.
+        Silence is told from a dead connection by asking. Ends when the server has become a replica: its
+        primary's publishers do not count who listens there.
         """
+        moved = self._moved
         connection = self._pool.connection_class(**self._pool.connection_kwargs)
         try:
             async with asyncio.timeout(self.timeout_s):
@@ -120,19 +127,19 @@ class RedisLine:
                     await connection.read_response()
             yield None
             asked = False
-            while True:
+            while self._moved == moved:
                 message = await connection.read_response(timeout=self.timeout_s if asked else QUIET_S)
-                if message is None:
-                    if asked:
-                        raise TimeoutError
+                if message is not None:
+                    asked = False
+                    if len(message) == 3 and message[0] == b"message":
+                        yield text(message[1]), cast("bytes", message[2])
+                elif asked:
+                    raise TimeoutError
+                else:
                     await connection.send_command("PING")
                     asked = True
-                    continue
-                asked = False
-                if len(message) == 3 and message[0] == b"message":
-                    yield text(message[1]), cast("bytes", message[2])
         except self._errors as error:
-            raise await self._down(error, sent=True) from None
+            raise self._down(error, sent=True) from None
         finally:
             await connection.disconnect(nowait=True)
 
@@ -145,23 +152,26 @@ class RedisLine:
             async with asyncio.timeout(self.timeout_s):
                 connection = await self._pool.get_connection()
         except self._errors as error:
-            raise await self._down(error, sent=False) from None
+            raise self._down(error, sent=False) from None
         try:
             async with asyncio.timeout(self.timeout_s):
                 await connection.send_command(*words)
                 return await connection.read_response()
+        except self._read_only:
+            # After a fail-over the address may mean another server: do not stay with this one.
+            self._moved += 1
+            await connection.disconnect(nowait=True)
+            await self._pool.disconnect(inuse_connections=False)
+            raise
         finally:
             await self._pool.release(connection)
 
-    async def _down(self, error: Exception, *, sent: bool) -> LineDown:
-        if isinstance(error, self._read_only):
-            # After a fail-over the address may mean another server: do not stay with this one.
-            await self._pool.disconnect(inuse_connections=False)
+    def _down(self, error: Exception, *, sent: bool) -> LineDown:
         self._failures += 1
         return LineDown(f"Redis at {self.where} {self._said(error)}", sent=sent)
 
     def _said(self, error: Exception) -> str:
-        cause = error.__cause__ or error.__context__ or error
+        cause = _system_error(error)
         if isinstance(error, self._auth):
             return "refuses user or password"
         if isinstance(error, self._read_only):
@@ -172,13 +182,24 @@ class RedisLine:
             return "cannot be reached: unknown host"
         if isinstance(error, (self._late, TimeoutError)) or isinstance(cause, TimeoutError):
             return f"does not answer within {self.timeout_s:g} s"
-        if isinstance(cause, OSError) and cause.errno:
-            return f"cannot be reached: {os.strerror(cause.errno)}"
+        told = _is_errno(str(error))  # some ways lose what the system said, but for its number
+        errno = (cause.errno if cause is not None else None) or (int(told[1]) if told else 0)
+        if errno:
+            return f"cannot be reached: {os.strerror(errno)}"
         return f"cannot be reached: {self._line(error)}"
 
     def _line(self, error: Exception) -> str:
         line = (str(error) or type(error).__name__).splitlines()[0][:200]
         return line.replace(self._secret, "…") if self._secret else line
+
+
+def _system_error(error: BaseException | None) -> OSError | None:
+    """Return what the system said, which the client may have wrapped several times."""
+    for _ in range(8):
+        if error is None or isinstance(error, OSError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def text(value: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from fastapi import Depends, FastAPI
@@ -36,6 +36,7 @@ from voiceagent.console import (
     trunks,
     users,
 )
+from voiceagent.console import erasures as erasing
 from voiceagent.console.audit import AuditDesk
 from voiceagent.console.auth import Policy
 from voiceagent.console.config import ConsoleConfig
@@ -49,6 +50,7 @@ from voiceagent.console.page import page_router
 from voiceagent.console.parts import Parts, as_routed
 from voiceagent.console.ports import Directory, Phones, Webhooks
 from voiceagent.console.ports_drain import Drain
+from voiceagent.console.ports_erasure import Erasures
 from voiceagent.console.ports_notify import OutgoingWebhooks
 from voiceagent.console.rights import WEBSOCKET, without_rule
 from voiceagent.errors import ConfigError
@@ -65,20 +67,22 @@ def create_app(
     directory: Directory,
     config: ConsoleConfig,
     *,
-    metrics: Callable[[], str] | None = None,
+    metrics: Callable[[], Iterable[str]] | None = None,
     webhooks: Webhooks | None = None,
     phones: Phones | None = None,
     database: Database | None = None,
     outgoing: OutgoingWebhooks | None = None,
     store: ObjectStore | None = None,
+    erasures: Erasures | None = None,
     drainer: Drain | None = None,
     tickets: TicketDesk | None = None,
 ) -> FastAPI:
-    """Return the console for these calls. ``metrics`` renders the Prometheus text for ``/metrics``.
+    """Return the console for these calls. ``metrics`` gives the Prometheus text for ``/metrics``, in pieces.
 
     ``webhooks`` takes the provider's call offers; without it there is no ``/webhooks/realtime``.
 
-    ``outgoing`` delivers our own webhooks. ``store`` has the recordings that are not in their folder.
+    ``outgoing`` delivers our own webhooks. ``store`` has the recordings that are not in their folder;
+    ``erasures`` removes what is kept of somebody.
 
     ``phones`` takes calls from the page; without it they get 503.
 
@@ -130,6 +134,7 @@ def create_app(
         database=database,
         outgoing=outgoing,
         store=store,
+        erasures=erasures,
         drain=drainer,
         tickets=tickets,
     )
@@ -149,6 +154,7 @@ def create_app(
         presets.router,
         deliveries.router,
         alerts.router,
+        erasing.router,
         events.router,
         listening.router,
         node_listening.router,

@@ -48,8 +48,21 @@ class AuditDesk:
         **detail: Any,
     ) -> None:
         """Keep that ``visitor`` did ``action`` to ``target``. Does not wait."""
+        deed = self.deed(visitor, peer, action, target, result=result, **detail)
+        words = " ".join(f"{key}={value}" for key, value in detail.items())
+        _log.info("%s %s by %s from %s: %s %s", action, target, visitor.name, peer, result, words)
+        if self._database is not None:
+            self._waiting.append((time.time(), deed))
+            self._empty.clear()
+            self._news.set()
+
+    @staticmethod
+    def deed(
+        visitor: Visitor, peer: str, action: str, target: str = "", *, result: str = "done", **detail: Any
+    ) -> Deed:
+        """Return the line as it is going to be written."""
         principal = visitor.principal
-        deed = Deed(
+        return Deed(
             actor="nobody" if principal is None else principal.name,
             role=visitor.role.value,
             via={"cookie": "page", "bearer": "api"}.get(visitor.via, visitor.via),
@@ -59,12 +72,6 @@ class AuditDesk:
             peer=peer,
             detail=plain(detail),
         )
-        words = " ".join(f"{key}={value}" for key, value in detail.items())
-        _log.info("%s %s by %s from %s: %s %s", action, target, visitor.name, peer, result, words)
-        if self._database is not None:
-            self._waiting.append((time.time(), deed))
-            self._empty.clear()
-            self._news.set()
 
     async def run(self) -> None:
         """Write whatever comes, until cancelled."""

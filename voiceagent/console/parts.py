@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
@@ -22,6 +22,7 @@ from voiceagent.console.listeners import Listeners
 from voiceagent.console.live import Streams
 from voiceagent.console.ports import CallView, Directory, Phones, Webhooks
 from voiceagent.console.ports_drain import Drain
+from voiceagent.console.ports_erasure import Erasures
 from voiceagent.console.ports_notify import OutgoingWebhooks
 from voiceagent.console.problems import FLEET_ERRORS, Problem, call_ended, too_low, unknown_call
 from voiceagent.console.rights import LEAST_ROLE, WEBSOCKET, Right, right_of_route
@@ -48,13 +49,14 @@ class Parts:
     listeners: Listeners
     triggers: RateLimit
     sign_ins: RateLimit
-    metrics: Callable[[], str] | None
+    metrics: Callable[[], Iterable[str]] | None
     webhooks: Webhooks | None = None
     phones: Phones | None = None
     database: Database | None = None
     outgoing: OutgoingWebhooks | None = None
     tickets: TicketDesk | None = None
     store: ObjectStore | None = None
+    erasures: Erasures | None = None
     drain: Drain | None = None
 
 

@@ -130,6 +130,7 @@ RULES: tuple[tuple[str, str, Right], ...] = (
     ("GET", "/v1/audit/verify", Right.MANAGE),
     ("POST", "/v1/drain", Right.ADMIN),
     ("DELETE", "/v1/drain", Right.ADMIN),
+    ("POST", "/v1/erasures", Right.ADMIN),
     ("GET", "/v1/users", Right.ADMIN),
     ("POST", "/v1/users", Right.ADMIN),
     ("PATCH", "/v1/users/{user_id}", Right.ADMIN),

@@ -30,6 +30,8 @@ FIRST, RETRIES = 8, 2
 LONGEST_SLEEP_S = 60.0
 """Times in the database are wall-clock times, which may jump."""
 DATABASE_WAIT_S = 5.0
+LEASE_MORE_S = 30.0
+"""A lease lasts so much longer than an attempt may: time to write down how it went."""
 GIVEN_UP = "the endpoint is disabled: it answered 410 Gone"
 
 
@@ -52,7 +54,9 @@ class Courier:
         clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
         database_wait_s: float = DATABASE_WAIT_S,
+        node: str = "",
     ) -> None:
+        """``node`` bears the leases: of the nodes with one database only one tries a message at a time."""
         self.endpoint = endpoint
         self.disabled = False
         """It answered 410 Gone, and has taken nothing since."""
@@ -64,6 +68,7 @@ class Courier:
         self._clock = clock
         self._chance = chance
         self._database_wait_s = database_wait_s
+        self._node = node
         self._paused_until = 0.0
         self._news = asyncio.Event()
 
@@ -95,7 +100,8 @@ class Courier:
                 pass
 
     async def open(self) -> None:
-        """Learn what earlier processes knew."""
+        """Learn what earlier processes knew, and take up what they had begun."""
+        await self._keep(partial(outbox.release, endpoint=self.endpoint.name, by=self._node))
         self.disabled = await self._keep(partial(outbox.is_gone, endpoint=self.endpoint.name))
 
     async def round(self) -> float:
@@ -105,6 +111,8 @@ class Courier:
             return self._paused_until - now
         found = await self._keep(lambda c: outbox.due(c, name, now=now, first=FIRST, retries=RETRIES))
         for delivery in found:
+            if not await self._claim(delivery):
+                continue  # another node was faster
             await self._attempt(delivery)
             if self.disabled or self._clock() < self._paused_until:
                 break
@@ -112,6 +120,11 @@ class Courier:
             return 0
         due = await self._keep(lambda c: outbox.next_due(c, name))
         return LONGEST_SLEEP_S if due is None else max(0.01, due - self._clock())
+
+    async def _claim(self, delivery: Delivery) -> bool:
+        now = self._clock()
+        until = now + self.endpoint.timeout_s + LEASE_MORE_S
+        return await self._keep(partial(outbox.claim, n=delivery.n, by=self._node, now=now, until=until))
 
     async def _attempt(self, delivery: Delivery) -> None:
         endpoint, body = self.endpoint, delivery.payload.encode()

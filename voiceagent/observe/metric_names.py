@@ -6,9 +6,10 @@ Times are seconds, shares are 0 to 1. Labels are from small closed sets: no call
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.registry import Collector
 
 PREFIX = "voiceagent_"
 SECONDS_TO_SPEECH = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
@@ -20,6 +21,7 @@ SECONDS_OF_WORK = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 
 Kind = Literal["counter", "gauge", "histogram"]
+Family = TypeVar("Family", bound=Collector)
 PROCESS: tuple[tuple[str, Kind, str], ...] = (
     ("cpu_seconds_total", "counter", "Processor time of the process, user and system."),
     ("resident_memory_bytes", "gauge", "Memory that the process has in RAM."),
@@ -48,6 +50,7 @@ class Names:
         self.registry = registry
         self.names: list[Name] = []
         """All of them, in the order of this file."""
+        self.collectors: list[Collector] = []
         self._watched: dict[str, Gauge] = {}
         self._calls_names()
         self._responses_names()
@@ -305,15 +308,19 @@ class Names:
     # ── making them ─────────────────────────────────────────────────────────────────────────────
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         self.names.append(Name(f"{PREFIX}{name}_total", "counter", labels, text))
-        return Counter(PREFIX + name, text, labels, registry=self.registry)
+        return self._kept(Counter(PREFIX + name, text, labels, registry=self.registry))
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         self.names.append(Name(PREFIX + name, "gauge", labels, text))
-        return Gauge(PREFIX + name, text, labels, registry=self.registry)
+        return self._kept(Gauge(PREFIX + name, text, labels, registry=self.registry))
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         self.names.append(Name(PREFIX + name, "histogram", labels, text))
-        return Histogram(PREFIX + name, text, labels, buckets=buckets, registry=self.registry)
+        return self._kept(Histogram(PREFIX + name, text, labels, buckets=buckets, registry=self.registry))
+
+    def _kept(self, collector: Family) -> Family:
+        self.collectors.append(collector)
+        return collector
 
     def _watch(self, name: str, text: str) -> None:
         """A gauge whose value is asked for at every scrape; without anybody to ask it is 0."""

@@ -21,6 +21,7 @@ from typing import IO, Any, Protocol
 
 FORMAT_VERSION = 1
 QUEUE_LIMIT = 20_000
+_INNER = ("in.", "link.")
 BATCH_S = 0.02
 """Entries of so long are written together: waking the thread for each costs more than writing it."""
 
@@ -59,6 +60,7 @@ class Journal:
         self._seq = 0
         self._closed = False
         self._taps: list[Callable[[Mapping[str, Any]], None]] = []
+        self._outer_taps: list[Callable[[Mapping[str, Any]], None]] = []
         self._on_disk: threading.Event | None = None
         self.inputs: Gathered | None = None
         """Where the inputs of a call are recorded, see :mod:`voiceagent.call.inputs`."""
@@ -82,9 +84,12 @@ class Journal:
         """Take ``t`` from another reading of the same clock."""
         self._monotonic = monotonic
 
-    def tap(self, tap: Callable[[Mapping[str, Any]], None]) -> None:
-        """Have ``tap`` called with every entry, synchronously, before it is written."""
-        self._taps.append(tap)
+    def tap(self, tap: Callable[[Mapping[str, Any]], None], *, inner: bool = True) -> None:
+        """Have ``tap`` called with every entry, synchronously, before it is written.
+
+        Without ``inner``, not with inputs (``in.``) and frames (``link.``), which are most of a journal.
+        """
+        (self._taps if inner else self._outer_taps).append(tap)
 
     def write(self, kind: str, body: object = None, /, **fields: Any) -> None:
         """Append an entry of type ``kind``. ``body`` may be a dataclass; it stands in the entry's ``body``.
@@ -117,6 +122,9 @@ class Journal:
             entry["body"] = body
         for tap in self._taps:
             tap(entry)
+        if self._outer_taps and not kind.startswith(_INNER):
+            for tap in self._outer_taps:
+                tap(entry)
         if self._writer is not None and self.path is not None:
             self._writer.put(self.path, entry)
 
@@ -128,6 +136,7 @@ class Journal:
             self.inputs.end()
         self._closed = True
         self._taps.clear()
+        self._outer_taps.clear()
         if self._writer is not None and self.path is not None:
             self._on_disk = threading.Event()
             self._writer.put(self.path, self._on_disk)

@@ -126,12 +126,14 @@ class Database:
         """… from another thread than the loop's: it waits for its turn on the database's."""
         return self._thread.submit(self.run_now, work).result()
 
-    async def scrub(self) -> None:
-        """Have the database's files let go of what was deleted. Raises :class:`DatabaseDown`."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self.scrub_now)
+    def scrub_waiting(self) -> None:
+        """Have the database's files let go of what was deleted; as :meth:`run_waiting`.
 
-    def scrub_now(self) -> None:
-        """… on this thread. SQLite's file is written anew, without the log beside it; PostgreSQL vacuums."""
+        SQLite's file is written anew and the log beside it emptied; PostgreSQL vacuums. Raises DatabaseDown.
+        """
+        self._thread.submit(self._scrub).result()
+
+    def _scrub(self) -> None:
         from sqlalchemy import text
         from sqlalchemy.exc import DBAPIError
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,6 +33,7 @@ __all__ = [
     "one",
     "reasons_of",
     "responses_of",
+    "storable",
     "tag",
     "tags_of",
     "untag",
@@ -96,7 +98,7 @@ def write(
     connection.execute(delete(lines).where(lines.c.call_id == record.id))
     connection.execute(delete(responses).where(responses.c.call_id == record.id))
     connection.execute(delete(calls).where(calls.c.id == record.id))
-    values = {name: getattr(record, name) for name in CallRecord.__dataclass_fields__}
+    values = {name: storable(getattr(record, name)) for name in CallRecord.__dataclass_fields__}
     connection.execute(insert(calls).values(**(values | {"figures": json.dumps(dict(record.figures))})))
     if said:
         connection.execute(
@@ -107,8 +109,8 @@ def write(
                     "n": n,
                     "at": line.at,
                     "speaker": line.speaker,
-                    "text": line.text,
-                    "full_text": line.full_text,
+                    "text": storable(line.text),
+                    "full_text": storable(line.full_text),
                     "cut": line.cut,
                 }
                 for n, line in enumerate(said)
@@ -123,11 +125,11 @@ def write(
                     "n": n,
                     "id": one.id,
                     "origin": one.origin,
-                    "instructions": one.instructions,
+                    "instructions": storable(one.instructions),
                     "metadata": json.dumps(dict(one.metadata)),
                     "submitted_at": one.submitted_at,
                     "state": one.state,
-                    "reason": one.reason,
+                    "reason": storable(one.reason),
                     "outcome": None if one.outcome is None else json.dumps(dict(one.outcome)),
                 }
                 for n, one in enumerate(asked)
@@ -141,11 +143,29 @@ def write(
 
 def _index(connection: Connection, record: CallRecord, said: Sequence[str]) -> None:
     known = [record.caller, record.called, record.flow, *tags_of(connection, record.id)]
+    body = storable("\n".join([*known, *said])[:BODY_CHARS])
+    if connection.dialect.name == "postgresql":
+        body = " ".join(_plain_words(body))
     connection.execute(text("DELETE FROM call_text WHERE call_id = :id"), {"id": record.id})
     connection.execute(
-        text("INSERT INTO call_text (call_id, body) VALUES (:id, :body)"),
-        {"id": record.id, "body": "\n".join([*known, *said])[:BODY_CHARS]},
+        text("INSERT INTO call_text (call_id, body) VALUES (:id, :body)"), {"id": record.id, "body": body}
     )
+
+
+def storable(value: Any) -> Any:
+    """Return a value as both kinds of database keep it: text without NUL and without half characters."""
+    if not isinstance(value, str) or (value.isascii() and "\0" not in value):
+        return value
+    return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _plain_words(body: str) -> list[str]:
+    """Return the words of a text without accents, as SQLite's index has them.
+
+    PostgreSQL's own reading knows numbers with signs, hosts and addresses: not found by their parts.
+    """
+    plain = unicodedata.normalize("NFKD", body)
+    return _WORD.findall("".join(char for char in plain if not unicodedata.combining(char)))
 
 
 def find(connection: Connection, query: CallQuery) -> Page:
@@ -255,14 +275,14 @@ def _index_again(connection: Connection, call_id: str) -> None:
 def _filtered(connection: Connection, query: CallQuery) -> Select[Any]:
     wanted = select(calls)
     for name in ("direction", "flow", "trunk", "outcome"):
-        value: str = getattr(query, name)
+        value: str = storable(getattr(query, name))
         if value:
             wanted = wanted.where(calls.c[name] == value)
     if query.number:
         wanted = wanted.where(
             or_(
-                calls.c.caller.contains(query.number, autoescape=True),
-                calls.c.called.contains(query.number, autoescape=True),
+                calls.c.caller.contains(storable(query.number), autoescape=True),
+                calls.c.called.contains(storable(query.number), autoescape=True),
             )
         )
     if query.since is not None:
@@ -276,7 +296,7 @@ def _filtered(connection: Connection, query: CallQuery) -> Select[Any]:
         has = and_(calls.c.recording != "", ~erased)
         wanted = wanted.where(has if query.recorded else ~has)
     if query.tag:
-        wanted = wanted.where(exists().where(tags.c.call_id == calls.c.id, tags.c.tag == query.tag))
+        wanted = wanted.where(exists().where(tags.c.call_id == calls.c.id, tags.c.tag == storable(query.tag)))
     words = _WORD.findall(query.words)
     if query.words.strip() and not words:
         raise RequestRefused("q", "holds no word that could be looked for")
@@ -292,7 +312,8 @@ def _said(dialect: str, words: Sequence[str]) -> Any:
         match = " ".join('"' + word.replace('"', '""') + '"*' for word in words)
         found = text("SELECT call_id FROM call_text WHERE call_text MATCH :match")
     else:
-        match = " & ".join("'" + word.replace("\\", "\\\\").replace("'", "''") + "':*" for word in words)
+        plain = [one for word in words for one in _plain_words(word)]
+        match = " & ".join("'" + word.replace("\\", "\\\\").replace("'", "''") + "':*" for word in plain)
         found = text("SELECT call_id FROM call_text WHERE search @@ to_tsquery('simple', :match)")
     return found.bindparams(bindparam("match", match)).columns(calls.c.id)
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, delete, func, select, update
+from sqlalchemy import Row, case, delete, func, or_, select, update
 
 from voiceagent.store.tables import outbox
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import ColumnElement, Connection, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,9 @@ class Delivery:
     status: int | None
     """HTTP status of the last try; None when there was no answer."""
     error: str
+    leased_by: str | None = None
+    """The node that tries it now; None: nobody."""
+    leased_until: float | None = None
 
 
 def put(
@@ -87,12 +90,12 @@ def insert_new(connection: Connection, table: Table) -> Any:
 def due(
     connection: Connection, endpoint: str, *, now: float, first: int = 20, retries: int = 20
 ) -> Sequence[Delivery]:
-    """Return what is to be tried now at an endpoint.
+    """Return what is to be tried now at an endpoint, and is tried by nobody.
 
     First what was never tried, in the order of the events, then what failed, the longest overdue first: an
     endpoint that was away long hears of new events in their order all the same.
     """
-    waiting = select(outbox).where(outbox.c.endpoint == endpoint, outbox.c.state == "waiting")
+    waiting = select(outbox).where(outbox.c.endpoint == endpoint, outbox.c.state == "waiting", _free(now))
     new = waiting.where(outbox.c.attempts == 0).order_by(outbox.c.n).limit(first)
     old = waiting.where(outbox.c.attempts > 0, outbox.c.next_at <= now)
     rows = [
@@ -102,10 +105,32 @@ def due(
     return [_delivery(row) for row in rows]
 
 
+def claim(connection: Connection, n: int, *, by: str, now: float, until: float) -> bool:
+    """Take one for this node until then; False when another node has it, or it does not wait any more."""
+    changed = connection.execute(
+        update(outbox)
+        .where(outbox.c.n == n, outbox.c.state == "waiting", _free(now))
+        .values(leased_by=by, leased_until=until)
+    )
+    return changed.rowcount == 1
+
+
+def release(connection: Connection, endpoint: str, *, by: str) -> None:
+    """Give back what an earlier run of this node had taken."""
+    held = outbox.c.endpoint == endpoint, outbox.c.leased_by == by
+    connection.execute(update(outbox).where(*held).values(leased_by=None, leased_until=None))
+
+
+def _free(now: float) -> ColumnElement[bool]:
+    return or_(outbox.c.leased_until.is_(None), outbox.c.leased_until <= now)
+
+
 def next_due(connection: Connection, endpoint: str) -> float | None:
     """Return when an endpoint's next try is due; None when nothing waits."""
+    leased = func.coalesce(outbox.c.leased_until, 0.0)
+    due_at = case((leased > outbox.c.next_at, leased), else_=outbox.c.next_at)
     return connection.execute(
-        select(func.min(outbox.c.next_at)).where(outbox.c.endpoint == endpoint, outbox.c.state == "waiting")
+        select(func.min(due_at)).where(outbox.c.endpoint == endpoint, outbox.c.state == "waiting")
     ).scalar()
 
 
@@ -120,6 +145,8 @@ def delivered(connection: Connection, n: int, *, status: int, at: float) -> None
             status=status,
             ended_at=at,
             error="",
+            leased_by=None,
+            leased_until=None,
         )
     )
 
@@ -129,6 +156,7 @@ def failed(
 ) -> None:
     """The try has failed: again at ``retry_at``, or never (None)."""
     values: dict[str, Any] = {"attempts": outbox.c.attempts + 1, "status": status, "error": error[:500]}
+    values |= {"leased_by": None, "leased_until": None}
     if retry_at is None:
         values |= {"state": "dead", "ended_at": at}
     else:

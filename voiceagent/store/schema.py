@@ -11,7 +11,7 @@ from voiceagent.store.fresh import make_tables
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration. A test holds it to what Alembic finds."""
 
 

@@ -202,7 +202,12 @@ outbox = Table(
     Column("ended_at", Float),
     Column("status", Integer),
     Column("error", Text, nullable=False),
+    Column("leased_by", Text),
+    Column("leased_until", Float),
     UniqueConstraint("id", "endpoint"),
     Index(None, "state", "next_at"),
 )
-"""Outgoing webhooks, delivered and not. ``state``: waiting, delivered, dead."""
+"""Outgoing webhooks, delivered and not. ``state``: waiting, delivered, dead.
+
+``leased_by`` is the node that tries it now; another one may after ``leased_until``.
+"""

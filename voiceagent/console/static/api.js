@@ -111,6 +111,7 @@ export const api = {
   /** @param {string} id */
   handBack: (id) => ask("POST", `${call(id)}/actions/hand_back`, {}),
   trunks: () => ask("GET", "/v1/trunks"),
+  cluster: () => ask("GET", "/v1/cluster"),
   /** @param {string} id */
   hold: (id) => ask("POST", `${call(id)}/actions/hold`, {}),
   /** @param {string} id */

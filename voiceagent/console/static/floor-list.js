@@ -22,7 +22,7 @@ class FloorList extends HTMLElement {
     this.heads = h(
       "div",
       { class: "heads", "aria-hidden": "true" },
-      ["", "Caller", "State", "Step", "Last words", "Tags", "Called over", "Time"].map((name) => h("span", null, name)),
+      ["", "Caller", "State", "Step", "Last words", "Tags", "Called over", "Node", "Time"].map((name) => h("span", { class: name === "Node" ? "node" : null }, name)),
     );
     fill(
       this,
@@ -59,6 +59,7 @@ class FloorList extends HTMLElement {
     const narrowed = Boolean(wanted || picked);
     setText(this.liveTitle, narrowed ? `Live ${shownLive.length} of ${live.length}` : `Live ${live.length}`);
     setText(this.doneTitle, `Ended ${shownDone.length}`);
+    this.toggleAttribute("data-nodes", new Set(all.map((call) => call.node)).size > 1);
     this.heads.hidden = shownLive.length === 0;
     this.filter.hidden = all.length === 0;
     this.say(store, shownLive.length, narrowed && live.length > 0);
@@ -104,7 +105,7 @@ class FloorList extends HTMLElement {
 /** @param {any} call @param {string} wanted in lower case */
 function holds(call, wanted) {
   if (!wanted) return true;
-  const fields = [party(call), call.caller, call.called, call.flow, call.step, call.last_words, call.trunk, call.id, ...(call.tags ?? [])];
+  const fields = [party(call), call.caller, call.called, call.flow, call.step, call.last_words, call.trunk, call.node, call.id, ...(call.tags ?? [])];
   return fields.some((field) => String(field ?? "").toLowerCase().includes(wanted));
 }
 customElements.define("va-floor-list", FloorList);

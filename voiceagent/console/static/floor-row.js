@@ -16,8 +16,9 @@ export class FloorRow extends HTMLElement {
     this.words = h("span", { class: "words", dir: "auto" });
     this.tags = h("span", { class: "tags" });
     this.over = h("span", { class: "over", dir: "auto" });
+    this.node = h("span", { class: "node", dir: "auto" });
     this.time = h("span", { class: "num time" });
-    this.link = h("a", { class: "row" }, this.way, this.who, this.state, this.step, h("span", { class: "last" }, this.alarm, this.words), this.tags, this.over, this.time);
+    this.link = h("a", { class: "row" }, this.way, this.who, this.state, this.step, h("span", { class: "last" }, this.alarm, this.words), this.tags, this.over, this.node, this.time);
   }
 
   connectedCallback() {
@@ -41,6 +42,8 @@ export class FloorRow extends HTMLElement {
     this.alarm.hidden = call.alerts.length === 0;
     setText(this.words, call.last_words || "");
     setText(this.over, [ourNumber(call), call.trunk !== "default" && call.trunk].filter(Boolean).join(" · "));
+    setText(this.node, call.node ?? "");
+    this.link.toggleAttribute("data-stale", Boolean(call.stale));
     const marks = [...(call.listeners?.length ? ["heard"] : []), ...(call.tags ?? [])];
     reconcile(this.tags, marks, String, (mark) => h("span", { class: "tag", dir: "auto" }, mark));
     this.tick();

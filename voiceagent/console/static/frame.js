@@ -40,6 +40,7 @@ class Frame extends HTMLElement {
         h("button", { type: "button", class: "small", onclick: signOut }, "Sign out"),
       ),
       (this.stale = h("p", { class: "stale", hidden: true }, "The connection is lost. What you see may be old; it is tried again by itself.")),
+      (this.apart = h("p", { class: "stale", role: "status", hidden: true })),
       this.alerts,
       this.main,
       this.help,
@@ -152,6 +153,10 @@ class Frame extends HTMLElement {
     this.shown()?.update?.(store);
     this.link.dataset.link = store.link;
     if (this.stale) this.stale.hidden = store.link !== "lost";
+    if (this.apart) {
+      this.apart.hidden = !store.fleet?.stale || store.link === "lost";
+      setText(this.apart, this.apart.hidden ? "" : `Registry stale: node ${store.fleet?.node} cannot see the others. Their calls are shown as they stood; its own go on.`);
+    }
     setText(this.link, { live: "live", lost: "reconnecting", connecting: "connecting" }[store.link]);
     const live = [...store.calls.values()].filter((call) => call.state !== "ended").length;
     document.title = live ? `(${live}) voiceagent console` : "voiceagent console";

@@ -5,6 +5,7 @@ import { style } from "./router.js";
 import "./health-alerts.js";
 import "./health-deliveries.js";
 import "./health-flows.js";
+import "./health-nodes.js";
 import "./health-parts.js";
 import "./health-trunks.js";
 
@@ -16,12 +17,12 @@ class Health extends HTMLElement {
     style("pages.css");
     style("health.css");
     const part = (/** @type {string} */ tag) => /** @type {any} */ (document.createElement(tag));
-    const [parts, alerts, trunks, flows, deliveries] = ["parts", "alerts", "trunks", "flows", "deliveries"].map((name) => part(`va-health-${name}`));
-    this.all = [parts, alerts, trunks, flows, deliveries];
+    const [parts, alerts, nodes, trunks, flows, deliveries] = ["parts", "alerts", "nodes", "trunks", "flows", "deliveries"].map((name) => part(`va-health-${name}`));
+    this.all = [parts, alerts, nodes, trunks, flows, deliveries];
     this.beats = 0;
     fill(
       this,
-      h("div", { class: "sheet wide" }, parts, h("div", { class: "health" }, h("div", null, alerts, deliveries), h("div", null, trunks, flows))),
+      h("div", { class: "sheet wide" }, parts, h("div", { class: "health" }, h("div", null, alerts, deliveries), h("div", null, nodes, trunks, flows))),
     );
     for (const one of this.all) one.enter(given);
   }

@@ -29,6 +29,8 @@ export class Store extends EventTarget {
     this.trunksDue = false;
     /** @type {Map<string, any>} Alerts that stand, by id. */
     this.alerts = new Map();
+    /** @type {{node: string, stale: string} | null} Of a fleet: which node this is, and why the others may be out of date. */
+    this.fleet = null;
     /** Whether the calls were told at least once. */
     this.known = false;
     /** connecting, live or lost */
@@ -103,6 +105,7 @@ export class Store extends EventTarget {
     }
     if (type === "snapshot") {
       this.known = true;
+      this.fleet = message.cluster ?? null;
       this.calls.clear();
       for (const call of message.calls) this.merge(call.id, call);
       if (this.openId) void this.load(this.openId);
