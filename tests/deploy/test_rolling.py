@@ -76,6 +76,12 @@ class Node:
             while (await self.ask("/v1/drain"))["calls"]:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
+    async def sees(self, names: set[str]) -> None:
+        """Wait until these are the nodes of its fleet."""
+        async with asyncio.timeout(30):
+            while {one["name"] for one in (await self.ask("/v1/cluster"))["nodes"]} != names:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
     async def close(self) -> None:
         """End whatever is left."""
         await self._stack.aclose()
@@ -188,6 +194,7 @@ async def test_two_nodes_are_replaced_in_turn_and_nobody_notices(tmp_path: Path)
         ):
             for node in (one, two):
                 await proxy.until(node.sip, "A")
+                await node.sees({"a", "b"})
             async with Load(callers) as load:
                 await load.calls(RUNNING)
                 await replaced(one, proxy, callers, load)
@@ -199,10 +206,13 @@ async def test_two_nodes_are_replaced_in_turn_and_nobody_notices(tmp_path: Path)
             # One dies without a word: the other goes on, and nobody who calls then is refused.
             await two.idle()
             two.signal(signal.SIGKILL)
+            died = asyncio.get_running_loop().time()
             legs = [callers.dial() for _ in range(10)]
             assert await callers.settled(legs) == {"up": 10}
             callers.hang_up(legs)
             await proxy.until(two.sip, "I")
+            await one.sees({"a"})
+            print(f"its death was seen after {asyncio.get_running_loop().time() - died:.1f} s")
             one.signal(signal.SIGTERM)
             assert await one.gone() == 0
     ended = last_entries(tmp_path)

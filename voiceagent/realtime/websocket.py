@@ -89,7 +89,7 @@ class OpenAIRealtimeWebSocketModel(RealtimeModel):
         self._url = url
         self._model = model or self.profile.default_model
         self._api_key = api_key
-        self._transport = transport
+        self._transport: TransportName | OpenTransport = transport
         self._timeout_s = open_timeout_s or self.profile.handshake_seconds
         self._headers = dict(headers or {})
         self._sequencer = sequencer
