@@ -100,7 +100,7 @@ def test_what_is_left_is_not_judged_before_transactions_can_be_over() -> None:
 @pytest.mark.loopback
 def test_a_short_run_loses_no_call_and_leaves_only_transactions() -> None:
     told: list[str] = []
-    seen = run_soak_bench(calls=20, rate=10.0, settle=0.0, hold_s=0.1, say=told.append)
+    seen = run_soak_bench(calls=20, rate=10.0, settle=0.0, hold_s=0.1, shed=False, say=told.append)
     assert (seen["failed"], seen["answered"], seen["heard"]) == (0, 20, 20)
     assert seen["ended_by_service"] == 10
     assert seen["database_calls"] == seen["journals"] == 20

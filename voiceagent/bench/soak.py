@@ -58,9 +58,12 @@ def run_soak_bench(
     rate: float = 30.0,
     settle: float = 40.0,
     hold_s: float = HOLD_S,
+    shed: bool = True,
     say: Callable[[str], None] = tell,
 ) -> dict[str, Any]:
     """Run it all and return the figures; ``say`` is told how far it is.
+
+    With ``shed`` the service turns calls away while its loop lags, as it does by default: they have failed.
 
     Stable keys: ``failed``, ``heard`` (calls in which the phone heard the model), ``before``, ``after`` and
     ``more`` (``tasks``, ``descriptors``, ``threads``), ``memory`` (``kb_per_call``, ``samples`` as pairs of
@@ -68,7 +71,7 @@ def run_soak_bench(
     ``calls``, ``archive``), ``new_tasks`` (what runs that did not before, by name), ``database_calls``,
     ``journals``, ``cpu_ms_per_call``, ``goals``, ``valid`` and ``invalid_because``.
     """
-    return run_loop(lambda: _bench(calls, rate, settle, hold_s, say))
+    return run_loop(lambda: _bench(calls, rate, settle, hold_s, shed, say))
 
 
 def _flows() -> FlowBook:
@@ -88,7 +91,7 @@ def _flows() -> FlowBook:
 
 
 async def _bench(
-    calls: int, rate: float, settle: float, hold_s: float, say: Callable[[str], None]
+    calls: int, rate: float, settle: float, hold_s: float, shed: bool, say: Callable[[str], None]
 ) -> dict[str, Any]:
     from voiceagent.app.service import Service
     from voiceagent.observe.logs import configure_logs
@@ -109,7 +112,7 @@ async def _bench(
                     "media.port_high": 29_999,
                     "call.max_calls": 10_000,
                     "call.drain_limit_s": 1,
-                    "call.overload_lag_ms": 10_000,
+                    **({} if shed else {"call.overload_lag_ms": 0}),
                     "console.port": 0,
                     "console.token": "bench-soak-token",
                     "realtime.provider": "openai",
