@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.console.kit import Heard, StreamReader, streaming
 from tests.kit.fleet import FakeFleet
-from tests.kit.fleet_nodes import members
-from voiceagent.app.fleet_news import FleetNews, LineBrake
+from tests.kit.fleet_nodes import Clock, members
+from voiceagent.app.fleet_news import CallNews, FleetNews, LineBrake
 from voiceagent.app.fleet_node import lost_call
-from voiceagent.console.ports import LiveEvent, TranscriptLine
+from voiceagent.console.ports import LiveEvent
 
 
 @pytest.fixture
@@ -106,6 +108,7 @@ async def test_what_is_no_longer_kept_is_made_good_by_a_snapshot_from_which_one_
         (seen,) = await heard(reader, 1)
     for number in range(60):
         a.local.change("c1", step=f"s{number}")
+    a.clock.run_to(2.0)
     async with streaming(b.app, headers={"Last-Event-ID": seen.id or ""}) as reader:
         (event,) = await heard(reader, 1)
         while event.type != "snapshot" or event.data["reason"] != "gap":
@@ -144,6 +147,8 @@ async def test_while_the_registry_is_away_own_events_go_on_and_it_heals(fleet: F
         b.local.change("c2", step="unseen")
         (own,) = await heard(reader, 1)
         assert (own.data["call_id"], own.data["data"]["step"]) == ("c1", "alone")
+        for one in (a, b):
+            one.clock.run_to(2.0)
         fleet.come_back()
         (back,) = await heard(reader, 1)
         while back.type != "snapshot":
@@ -159,6 +164,17 @@ async def test_while_the_registry_is_away_own_events_go_on_and_it_heals(fleet: F
             (event,) = await heard(reader, 1)
         assert event.id is not None
         assert event.id.startswith("f.")
+
+
+async def test_a_part_of_a_call_that_had_ended_before_we_looked_is_not_told(fleet: FakeFleet) -> None:
+    a, b = await members(fleet, "a", "b")
+    async with streaming(a.app) as reader:
+        await heard(reader, 1)
+        b.cluster.publish("call.changed", "c9", {"floor": "agent"})
+        b.call("c2")
+        (event,) = await heard(reader, 1)
+        assert (event.type, event.data["call_id"]) == ("call.started", "c2")
+    assert [view.id for view in a.directory.seen()] == ["c2"]
 
 
 async def test_with_nobody_watching_a_node_reads_nothing(fleet: FakeFleet) -> None:
@@ -193,41 +209,11 @@ async def test_calls_of_a_vanished_node_end_for_everybody(fleet: FakeFleet) -> N
         (event,) = await heard(reader, 1)
         assert (event.type, event.data["data"]["state"]) == ("call.ended", "ended")
         assert event.data["data"]["outcome"]["reason"] == "node_lost"
-    (known,) = a.directory.seen()
-    assert (known.state, known.node) == ("ended", "b")
+        (known,) = a.directory.seen()
+        assert (known.state, known.node) == ("ended", "b")
 
 
-class Clock:
-    """Time that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.due: list[tuple[float, Any]] = []
-
-    def time(self) -> float:
-        return self.now
-
-    def call_later(self, delay: float, callback: Any, *args: Any) -> Any:
-        entry = (self.now + delay, callback)
-        self.due.append(entry)
-
-        class Cancel:
-            def cancel(_) -> None:
-                if entry in self.due:
-                    self.due.remove(entry)
-
-        return Cancel()
-
-    def run_to(self, now: float) -> None:
-        for at, callback in sorted(self.due, key=lambda one: one[0]):
-            if at <= now:
-                self.now = at
-                self.due.remove((at, callback))
-                callback()
-        self.now = now
-
-
-def test_lines_that_grow_go_out_ten_times_a_second_as_they_stand_then() -> None:
+def test_lines_that_grow_go_out_four_times_a_second_as_they_stand_then() -> None:
     clock = Clock()
     told: list[tuple[float, Mapping[str, Any]]] = []
     brake = LineBrake(clock, lambda line: told.append((round(clock.now, 3), line["text"])))
@@ -235,10 +221,65 @@ def test_lines_that_grow_go_out_ten_times_a_second_as_they_stand_then() -> None:
         clock.run_to(step / 100)
         brake.take({"item_id": "i1", "text": step})
     clock.run_to(2.0)
-    assert [at for at, _ in told] == pytest.approx([tenth / 10 for tenth in range(11)])
+    assert [at for at, _ in told] == pytest.approx([0, 0.25, 0.5, 0.75, 1.0])
     assert told[-1][1] == 99, "the last state is told"
     brake.take({"item_id": "i2", "text": "at once after a pause"})
     assert told[-1] == (2.0, "at once after a pause")
+
+
+class Noted:
+    """A cluster that keeps what it is told, and what a reader who looked at any moment makes of it."""
+
+    def __init__(self) -> None:
+        self.registry: dict[str, Any] = {}
+        self.writes = 0
+        self.readers: list[dict[str, Any]] = []
+        self.fields = 0
+
+    def call_changed(self, call_id: str, data: Mapping[str, Any]) -> None:
+        self.writes += 1
+        self.registry = dict(data)
+
+    def publish(self, kind: str, call_id: str, data: Mapping[str, Any]) -> None:
+        self.fields += len(data)
+        for one in self.readers:
+            one.update(data)
+
+    def look(self) -> None:
+        self.readers.append(dict(self.registry))
+
+
+@given(st.lists(st.tuples(st.integers(0, 600), st.dictionaries(st.sampled_from("abc"), st.integers(0, 1)))))
+def test_whoever_began_to_watch_at_any_moment_knows_how_a_call_stands(
+    steps: list[tuple[int, dict[str, int]]],
+) -> None:
+    clock, noted = Clock(), Noted()
+    news = CallNews(cast("Any", noted), clock, "c1")
+    now: dict[str, Any] = {"id": "c1", "a": 0, "b": 0, "c": 0}
+    news.stands("call.started", dict(now))
+    for pause_ms, change in steps:
+        clock.run_to(clock.now + pause_ms / 1000)
+        noted.look()
+        now |= change
+        news.stands("call.changed", dict(now))
+        noted.look()
+        assert all(one == now for one in noted.readers[:-1])
+    clock.run_to(clock.now + 1.0)
+    assert noted.registry == now
+    assert all(one == now for one in noted.readers)
+    assert noted.writes <= 2 + clock.now, "once a second at most"
+
+
+def test_a_change_is_told_by_what_has_changed() -> None:
+    clock, noted = Clock(), Noted()
+    news = CallNews(cast("Any", noted), clock, "c1")
+    whole = {f"f{number}": 0 for number in range(30)}
+    news.stands("call.started", whole)
+    noted.fields = 0
+    for number in range(1, 11):
+        clock.run_to(number / 10 - 0.01)
+        news.stands("call.changed", {**whole, "f0": number})
+    assert (noted.fields, noted.writes) == (10, 1)
 
 
 async def test_the_end_of_a_call_is_told_after_its_last_line_and_after_the_registry(fleet: FakeFleet) -> None:
@@ -247,10 +288,9 @@ async def test_the_end_of_a_call_is_told_after_its_last_line_and_after_the_regis
     a.cluster.call_ended = lambda call_id: order.append("registry")  # type: ignore[method-assign]
     a.cluster.publish = lambda kind, call_id, data: order.append(kind)  # type: ignore[method-assign]
     news = FleetNews(a.cluster, Clock())
-    line = TranscriptLine(1.0, "caller", "Hello", item_id="i1")
+    a.cluster.call_changed = lambda call_id, data: None  # type: ignore[method-assign]
+    news.on_event(LiveEvent(0, "call.started", "c1", {"id": "c1"}))
     for number in range(3):
-        news.on_event(
-            LiveEvent(number, "transcript.line", "c1", {"item_id": line.item_id, "text": str(number)})
-        )
+        news.on_event(LiveEvent(number, "transcript.line", "c1", {"item_id": "i1", "text": str(number)}))
     news.on_event(LiveEvent(4, "call.ended", "c1", {}))
-    assert order == ["transcript.line", "transcript.line", "registry", "call.ended"]
+    assert order == ["call.started", "transcript.line", "transcript.line", "registry", "call.ended"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.fleet import Fleet, Owner, Watched, until
-from tests.kit.redis_server import RedisServer
+from tests.kit.redis_server import RedisServer, free_port
 from voiceagent.cluster.ports import GAP, ClusterDown, Command, NodeGone
 from voiceagent.ids import random_token
 
@@ -118,3 +118,46 @@ async def test_memory_that_was_flushed_under_the_nodes_is_noticed_by_a_beat(
     await fleet.eventually(lambda: there.owner("c1"), lambda entry: entry is not None)
     nodes = await fleet.eventually(lambda: here.nodes(), lambda nodes: len(nodes) == 2)
     assert [node.name for node in nodes] == ["a", "b"]
+
+
+async def test_a_server_that_became_a_replica_is_left_and_found_again_when_it_leads(
+    fleet: Fleet, own_redis: RedisServer, pair: tuple[Any, Any]
+) -> None:
+    here, there = pair
+    here.call_changed("c1", {"step": 1})
+    await fleet.eventually(lambda: there.owner("c1"), lambda entry: entry is not None)
+    own_redis.tell("REPLICAOF", "127.0.0.1", str(free_port()))
+    await until(lambda: here.stale.endswith("is a read-only replica") and bool(there.stale))
+    here.call_changed("c1", {"step": 2})
+    own_redis.tell("REPLICAOF", "NO", "ONE")
+    await fleet.eventually(lambda: asyncio.sleep(0, here.stale + there.stale), lambda stale: not stale)
+    await fleet.eventually(lambda: there.owner("c1"), lambda entry: entry.data == {"step": 2})
+    answer = await fleet.eventually(lambda: taken(there, "a"), lambda answer: answer is not None)
+    assert answer == {"here": True}
+
+
+async def test_a_burst_is_read_in_order_without_gap_or_double_while_redis_hangs_in_between(
+    fleet: Fleet, own_redis: RedisServer, pair: tuple[Any, Any]
+) -> None:
+    here, there = pair
+    readers = here.events(), there.events()
+    for number in range(600):
+        here.publish("step", "c1", {"n": number})
+    assert [(await anext(readers[1])).data["n"] for _ in range(10)] == list(range(10))
+    own_redis.stop_answering()
+    for number in range(600, 1200):
+        here.publish("step", "c1", {"n": number})
+    await until(lambda: bool(here.stale))
+    own_redis.answer_again()
+    assert [(await anext(readers[1])).data["n"] for _ in range(1190)] == list(range(10, 1200))
+    assert [(await anext(readers[0])).data["n"] for _ in range(1200)] == list(range(1200))
+
+
+async def test_that_it_hangs_is_seen_between_two_beats(fleet: Fleet, own_redis: RedisServer) -> None:
+    node = await fleet.join("a", url=own_redis.url, timeout_s=0.3, lease_s=60.0)  # beats every 20 s
+    told = Watched(node)
+    own_redis.stop_answering()
+    await until(lambda: bool(node.stale))
+    own_redis.answer_again()
+    await until(lambda: not node.stale)
+    assert [up for up, _ in told.stood][:1] + [up for up, _ in told.stood][-1:] == [False, True]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -17,6 +16,36 @@ from voiceagent.cluster.ports import NodeFacts
 from voiceagent.cluster.tickets import TicketDesk
 from voiceagent.console.ports import CallView
 from voiceagent.ids import counted_tokens
+
+
+class Clock:
+    """Time that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.due: list[tuple[float, Any]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, delay: float, callback: Any, *args: Any) -> Any:
+        entry = (self.now + delay, callback)
+        self.due.append(entry)
+
+        class Cancel:
+            def cancel(_) -> None:
+                if entry in self.due:
+                    self.due.remove(entry)
+
+        return Cancel()
+
+    def run_to(self, now: float) -> None:
+        for at, callback in sorted(self.due, key=lambda one: one[0]):
+            if at <= now:
+                self.now = at
+                self.due.remove((at, callback))
+                callback()
+        self.now = now
 
 
 class Member:
@@ -35,7 +64,8 @@ class Member:
         self.app: FastAPI = an_app(
             self.directory, tickets=None if secret is None else TicketDesk(secret, name), **settings
         )
-        self._news = FleetNews(self.cluster, asyncio.get_running_loop())
+        self.clock = Clock()
+        self._news = FleetNews(self.cluster, self.clock)
 
     async def join(self) -> None:
         await self.cluster.join(self.facts, lambda command: obey(cast("Any", self.local), command))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +16,13 @@ from tests.kit.story import Story
 from tests.kit.virtual_loop import eventually, virtual
 from voiceagent.call.config import CallConfig
 from voiceagent.call.leg import LegCapabilities, LegInfo
+from voiceagent.call.recording import tone_of
 from voiceagent.errors import RequestRefused
 from voiceagent.ivr import Call, Digits, Flow, flow
 from voiceagent.ivr.ports import Recording
 from voiceagent.media.g711 import Law
+from voiceagent.media.tones import sine
+from voiceagent.media.wav import WavWriter
 from voiceagent.records.recording import RecordingFailed, RecordingFinished, RecordingNews, RecordingSink
 
 SILENCE = 0xFF
@@ -363,3 +367,79 @@ async def test_nothing_is_tapped_while_nothing_is_recorded() -> None:
     story = story_of(recorder, Kept())
     story.start()
     assert (await story.ends()).reason == "completed"
+
+
+@virtual
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [(None, "All calls are recorded."), ("This one is recorded.", "This one is recorded."), ("", None)],
+)
+async def test_what_the_node_announces_where_the_flow_does_not(own: str | None, said: str | None) -> None:
+    @flow("recorder")
+    async def recorder(call: Call) -> None:
+        assert await call.record(announce=own) is not None
+
+    story = story_of(recorder, Kept(), config=CallConfig(recording_announce="All calls are recorded."))
+    story.start()
+    assert (await story.ends()).reason == "completed"
+    told = entries(story, "recording.announced")
+    assert [(one["text"], one["complete"], one["heard_ms"]) for one in told] == (
+        [] if said is None else [(said, True, 2000)]
+    )
+    kinds = [one["type"] for one in story.entries if one["type"].startswith("recording.")]
+    assert kinds == ["recording.announced"] * len(told) + ["recording.started", "recording.finished"]
+
+
+@virtual
+@pytest.mark.parametrize("heard", [True, False])
+async def test_a_file_is_announced_and_must_be_heard_whole(tmp_path: Path, heard: bool) -> None:
+    got: list[Recording | None] = []
+
+    @flow("recorder")
+    async def recorder(call: Call) -> None:
+        got.append(await call.record())
+
+    with WavWriter(tmp_path / "recorded.wav") as wav:
+        wav.write(sine(440, 1000))
+    kept = Kept()
+    story = story_of(recorder, kept, config=CallConfig(recording_announce=str(tmp_path / "recorded.wav")))
+    story.start()
+    if not heard:
+        await asyncio.sleep(0.5)
+        story.leg.caller_hangs_up()
+    await story.ends()
+    told = entries(story, "recording.announced")
+    if heard:
+        assert [(one["file"], one["complete"], one["whole_ms"]) for one in told] == [
+            ("recorded.wav", True, 1000)
+        ]
+        assert list(kept.files) == ["call_1.wav"]
+    else:
+        assert (got, kept.files) == ([], {}) or got == [None]
+        assert not any(one["complete"] for one in told)
+
+
+@virtual
+@pytest.mark.parametrize("tone", [True, False])
+async def test_a_pause_has_a_tone_and_its_end_has_two(tone: bool) -> None:
+    @flow("recorder")
+    async def recorder(call: Call) -> None:
+        await call.pause_recording()  # nothing is recorded: nothing to tell
+        await call.resume_recording()
+        await call.record()
+        await call.pause_recording()
+        story.call.recorder.gate("operator", True)
+        await asyncio.sleep(1)
+        story.call.recorder.gate("operator", False)
+        await asyncio.sleep(1)
+        marks.append(len(story.leg.played))
+        await call.resume_recording()
+        await asyncio.sleep(1)
+
+    marks: list[int] = []
+    story = story_of(recorder, Kept(), config=CallConfig(recording_tone=tone))
+    story.start()
+    await story.ends()
+    beep, heard = tone_of(False, "ulaw"), bytes(story.leg.played)
+    once, twice = heard[: marks[0]].count(beep), heard[marks[0] :].count(beep)
+    assert (once, twice) == ((1, 2) if tone else (0, 0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from voiceagent.call.config import CallConfig, SurvivalConfig
 from voiceagent.call.vigil_config import VigilConfig
 from voiceagent.settings import Settings
+from voiceagent.settings.recording import announcement_of
 
 
 def call_config(settings: Settings) -> CallConfig:
@@ -18,6 +19,8 @@ def call_config(settings: Settings) -> CallConfig:
         transfer_targets=call.transfer_targets,
         max_waiting=call.max_waiting,
         recording_max_s=settings.recording.max_minutes * 60,
+        recording_announce=announcement_of(settings.recording, call.prompts_dir),
+        recording_tone=settings.recording.pause_tone,
         prompts_dir=call.prompts_dir,
         fallback_sentence=call.fallback_sentence,
         fallback_target=call.fallback_target,

@@ -147,7 +147,7 @@ class Call:
         self.ending = Ending(self)
         self._started = self._loop.time()
         self._ended: float | None = None
-        self._tasks = CallTasks(call_id, self._task_failed)
+        self._tasks = CallTasks(call_id, self._task_failed, None if self.inputs is None else self.inputs.own)
         self.closing = False
         """The end has begun: nothing that the caller does counts any more."""
         self.secrecy = Secrecy(self)
@@ -155,7 +155,14 @@ class Call:
         self.holding = Holding(self, observer)
         self.sounds = Sounds(self)
         self.taps = Taps(self)
-        self.recorder = Recorder(self, recordings, observer, config.recording_max_s)
+        self.recorder = Recorder(
+            self,
+            recordings,
+            observer,
+            config.recording_max_s,
+            announcement=config.recording_announce,
+            tone=config.recording_tone,
+        )
         self.listening = Listening(self, observer)
         self.take_over = TakeOver(self)
         self.queueing = Queueing(self, queues, observer)

@@ -17,9 +17,19 @@ class CallTasks:
     ``failed(task's name, error)`` is told of every task that raises.
     """
 
-    def __init__(self, call_id: str, failed: Callable[[str, BaseException], None]) -> None:
-        # Whatever starts them (the wheel, a SIP message, an operator), their log lines are about this call.
-        self._nest = TaskNest(f"call {call_id}", copy_context())
+    def __init__(
+        self,
+        call_id: str,
+        failed: Callable[[str, BaseException], None],
+        own: Callable[[], None] | None = None,
+    ) -> None:
+        """``own`` makes timers of the context in which it is called the call's."""
+        # Whatever starts them (the wheel, a SIP message, an operator), their log lines are about this call,
+        # and the timers and the clock that they see are the call's: its inputs hold them.
+        context = copy_context()
+        if own is not None:
+            context.run(own)
+        self._nest = TaskNest(f"call {call_id}", context)
         self._tasks: dict[asyncio.Task[Any], None] = {}
         """In the order of their start, in which they are told to end: a replay must end them so, too."""
         self._failed = failed

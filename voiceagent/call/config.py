@@ -66,6 +66,11 @@ class CallConfig:
     """Wishes of operators that may wait in one call; one more is refused."""
     recording_max_s: float = 7200.0
     """Longest recording."""
+    recording_announce: str = ""
+    """What callers hear before a recording begins, where its flow has no announcement of its own: words, or a
+    WAV file's path (``….wav``)."""
+    recording_tone: bool = False
+    """Whether callers hear a tone when a recording is paused, and goes on."""
     prompts_dir: str | None = None
     """Folder of recorded lines: ``<language>/moment.wav``, ``patience.wav``, ``apology.wav``."""
     fallback_sentence: str = FALLBACK_SENTENCE

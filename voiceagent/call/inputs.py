@@ -237,7 +237,7 @@ class Inputs:
         if self._audio_of is not None or len(self._timers) >= TIMER_ENTRY_LIMIT:
             self.flush()
         # Counting keeps a loop busy, and a virtual clock moves only at rest: not anew at the same moment.
-        if (at := self._turns.clock()) != self._fired_at:
+        if (at := self._turns.clock()) != self._fired_at or not self._turns.current():
             self._turns.enter()
         self._fired_at = at
         turn, now = self._turns.current(), self._look()

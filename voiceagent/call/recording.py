@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
+from voiceagent.call.local_lines import PREFIX
 from voiceagent.call.observer import CallObserver
 from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.ivr.ports import Recording
-from voiceagent.media.g711 import Law, silence_byte
+from voiceagent.media.g711 import Law, encode, silence_byte
+from voiceagent.media.tones import sine
 from voiceagent.media.tracks import Tracks
 from voiceagent.records.recording import RecordingFailed, RecordingNews, Recordings, RecordingSink
 
@@ -25,18 +28,41 @@ TAKE_S = 0.5
 """How often what was heard goes to the writer."""
 MOST = 100
 """Recordings of one call."""
+TOLD = frozenset({"flow", "operator"})
+"""Whose pauses have a tone: on hold there is music, and a secret is asked for in words."""
 
 _is_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
+
+
+@cache
+def tone_of(goes_on: bool, law: Law) -> bytes:
+    """Return the tone of a pause (one) or of its end (two) as G.711."""
+    beep, gap = sine(1400, 150, dbfs=-20.0), bytes(2 * 800)
+    return encode(beep + gap + beep if goes_on else beep, law)
 
 
 class Recorder:
     """The recordings of one call, one at a time. Synchronous, on the loop's thread."""
 
-    def __init__(self, call: Call, to: Recordings, observer: CallObserver, max_s: float) -> None:
+    def __init__(
+        self,
+        call: Call,
+        to: Recordings,
+        observer: CallObserver,
+        max_s: float,
+        *,
+        announcement: str = "",
+        tone: bool = False,
+    ) -> None:
+        """``tone``: the caller hears one when a recording is paused, and goes on."""
         self._call = call
         self._to = to
         self._observer = observer
         self._max_s = max_s
+        self.announcement = announcement
+        """Said before recordings whose flow says nothing: words, or a WAV file's path."""
+        self._tone = tone
+        self._tones = 0
         self._loop = asyncio.get_running_loop()
         self._gates: set[str] = set()
         self._names: set[str] = set()
@@ -108,11 +134,23 @@ class Recorder:
         """
         if shut == (by in self._gates):
             return
+        was = bool(self._gates)
         (self._gates.add if shut else self._gates.discard)(by)
         if self._now is not None:
+            if self._tone and by in TOLD and was != bool(self._gates):
+                self._sound_tone()
             kind = "recording.paused" if shut else "recording.resumed"
             self._call.journal.write(kind, name=self._now.name, by=by)
             self._told(kind, self._now)
+
+    def _sound_tone(self) -> None:
+        """One tone: it stands still. Two: it goes on."""
+        call = self._call
+        if call.closing or call.leg_gone:
+            return
+        self._tones += 1
+        law: Law = "alaw" if call.leg.audio_format == "audio/pcma" else "ulaw"
+        call.watch.play_line(tone_of(not self._gates, law), f"{PREFIX}recording-{self._tones}")
 
     @property
     def shut(self) -> bool:

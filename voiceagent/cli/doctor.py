@@ -11,6 +11,7 @@ from typing import Any
 
 from voiceagent.cli.doctor_cluster import cluster_findings
 from voiceagent.cli.doctor_node import folder_findings, room_findings
+from voiceagent.cli.doctor_traces import trace_findings
 from voiceagent.cli.finding import Finding
 from voiceagent.cli.run import fail_with, parse_overrides, show_json
 from voiceagent.errors import ConfigError, ProviderError, VoiceAgentError
@@ -34,6 +35,7 @@ def run_doctor(config: Path | None, overrides: list[str], *, as_json: bool) -> N
     if settings.trunks:
         findings += run_loop(lambda: _trunks(settings))
     findings += run_loop(lambda: cluster_findings(settings))
+    findings += run_loop(lambda: trace_findings(settings))
     findings += run_loop(lambda: _provider(settings))
     if as_json:
         show_json({"ok": all(one.ok for one in findings), "findings": [asdict(one) for one in findings]})

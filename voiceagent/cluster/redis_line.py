@@ -75,6 +75,8 @@ class RedisLine:
         self._shas: dict[str, str] = {}
         self._crowd = asyncio.Semaphore(CROWD)
         self._failures = 0
+        self._moved = 0
+        """How often the server turned out to have become a replica."""
 
     @asynccontextmanager
     async def queue(self) -> AsyncGenerator[None]:
@@ -93,7 +95,7 @@ class RedisLine:
         try:
             return await self._ask(*words)
         except self._errors as error:
-            raise await self._down(error, sent=True) from None
+            raise self._down(error, sent=True) from None
 
     async def run(self, script: str, *words: str | int) -> Any:
         """Run a Lua script with ``words`` as ARGV. Raises LineDown."""
@@ -107,13 +109,15 @@ class RedisLine:
             self._shas[script] = text(await self._ask("SCRIPT", "LOAD", script))
             return await self._ask("EVALSHA", self._shas[script], 0, *words)
         except self._errors as error:
-            raise await self._down(error, sent=True) from None
+            raise self._down(error, sent=True) from None
 
     async def listen(self, *channels: str) -> AsyncIterator[tuple[str, bytes] | None]:
         """Subscribe; yield None once that stands, then channel and message of each. Raises LineDown.
 
-        Silence is told from a dead connection by asking.
+        Silence is told from a dead connection by asking. Ends when the server has become a replica: its
+        primary's publishers do not count who listens there.
         """
+        moved = self._moved
         connection = self._pool.connection_class(**self._pool.connection_kwargs)
         try:
             async with asyncio.timeout(self.timeout_s):
@@ -123,19 +127,19 @@ class RedisLine:
                     await connection.read_response()
             yield None
             asked = False
-            while True:
+            while self._moved == moved:
                 message = await connection.read_response(timeout=self.timeout_s if asked else QUIET_S)
-                if message is None:
-                    if asked:
-                        raise TimeoutError
+                if message is not None:
+                    asked = False
+                    if len(message) == 3 and message[0] == b"message":
+                        yield text(message[1]), cast("bytes", message[2])
+                elif asked:
+                    raise TimeoutError
+                else:
                     await connection.send_command("PING")
                     asked = True
-                    continue
-                asked = False
-                if len(message) == 3 and message[0] == b"message":
-                    yield text(message[1]), cast("bytes", message[2])
         except self._errors as error:
-            raise await self._down(error, sent=True) from None
+            raise self._down(error, sent=True) from None
         finally:
             await connection.disconnect(nowait=True)
 
@@ -148,18 +152,21 @@ class RedisLine:
             async with asyncio.timeout(self.timeout_s):
                 connection = await self._pool.get_connection()
         except self._errors as error:
-            raise await self._down(error, sent=False) from None
+            raise self._down(error, sent=False) from None
         try:
             async with asyncio.timeout(self.timeout_s):
                 await connection.send_command(*words)
                 return await connection.read_response()
+        except self._read_only:
+            # After a fail-over the address may mean another server: do not stay with this one.
+            self._moved += 1
+            await connection.disconnect(nowait=True)
+            await self._pool.disconnect(inuse_connections=False)
+            raise
         finally:
             await self._pool.release(connection)
 
-    async def _down(self, error: Exception, *, sent: bool) -> LineDown:
-        if isinstance(error, self._read_only):
-            # After a fail-over the address may mean another server: do not stay with this one.
-            await self._pool.disconnect(inuse_connections=False)
+    def _down(self, error: Exception, *, sent: bool) -> LineDown:
         self._failures += 1
         return LineDown(f"Redis at {self.where} {self._said(error)}", sent=sent)
 

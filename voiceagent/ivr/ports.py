@@ -212,6 +212,11 @@ class QueueOutcome:
 class RecorderPort(Protocol):
     """Records the call, one file at a time."""
 
+    @property
+    def announcement(self) -> str:
+        """What the node says before recordings whose flow says nothing: words, or a WAV file's path."""
+        ...
+
     def check(self, name: str | None) -> str:
         """Return the name that :meth:`start` will take. Raises RequestRefused where it will refuse."""
         ...

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from urllib.parse import urlsplit, urlunsplit
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
@@ -20,6 +19,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from voiceagent.observe.trace_endpoint import endpoint_url
 from voiceagent.observe.trace_spans import Span
 
 _log = logging.getLogger("voiceagent.traces")
@@ -31,7 +31,6 @@ BATCH_MS = 2000
 TIMEOUT_S = 5.0
 """How long one batch may take, attempts after a failure included."""
 CLOSE_S = 5.0
-_PATH = "/v1/traces"
 _KINDS = {"internal": SpanKind.INTERNAL, "server": SpanKind.SERVER, "client": SpanKind.CLIENT}
 
 Told = Callable[[str, int], None]
@@ -152,9 +151,7 @@ def otlp_exporter(endpoint: str, headers: Mapping[str, str]) -> SpanExporter:
     """Return the exporter to a collector that takes OTLP by HTTP; without a path, the usual one is taken."""
     # Its own lines, one for every attempt, would say what ours say once.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-    parts = urlsplit(endpoint)
-    url = urlunsplit(parts._replace(path=_PATH)) if parts.path in ("", "/") else endpoint
-    return OTLPSpanExporter(url, headers=dict(headers), timeout=TIMEOUT_S)
+    return OTLPSpanExporter(endpoint_url(endpoint), headers=dict(headers), timeout=TIMEOUT_S)
 
 
 def _ns(at: float) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from voiceagent.call.sounds import problem_of
 from voiceagent.errors import ConfigError
 from voiceagent.records.objects import HOW_TO_INSTALL, check_store_url, store_available
 from voiceagent.records.opus import opus_available
@@ -40,6 +42,15 @@ class RecordingSettings(Section):
         default=False, description="Keep the file in recordings_dir after it has been stored."
     )
 
+    announce: Annotated[str, Field(max_length=500)] = Field(
+        default="",
+        description="What callers hear before a recording, word for word, or NAME.wav in call.prompts_dir. "
+        "Flows may have their own.",
+    )
+    pause_tone: bool = Field(
+        default=False, description="Callers hear a tone when a recording is paused, and when it goes on."
+    )
+
     @field_validator("store")
     @classmethod
     def _url(cls, value: str) -> str:
@@ -51,8 +62,21 @@ class RecordingSettings(Section):
         return self.format == "opus" or (self.format == "auto" and opus_available())
 
 
-def check_recording(settings: RecordingSettings) -> None:
-    """Raise ConfigError where something is asked for that is not installed."""
+def announcement_of(settings: RecordingSettings, prompts_dir: str | None) -> str:
+    """Return the announcement: words, or the path of a WAV file."""
+    told = settings.announce.strip()
+    return str(Path(prompts_dir or ".") / told) if told.lower().endswith(".wav") else told
+
+
+def check_recording(settings: RecordingSettings, prompts_dir: str | None) -> None:
+    """Raise ConfigError where something is asked for that is not installed, or not there."""
+    told = announcement_of(settings, prompts_dir)
+    if told.lower().endswith(".wav"):
+        if prompts_dir is None:
+            raise ConfigError("recording.announce", "is a file: set call.prompts_dir, where it lies")
+        reason = problem_of(Path(told))
+        if reason is not None:
+            raise ConfigError("recording.announce", f"{told}: {reason}")
     if settings.format == "opus" and not opus_available():
         raise ConfigError("recording.format", "opus needs PyAV: pip install 'voiceagent[codecs]'")
     if settings.store and not store_available():

@@ -196,7 +196,7 @@ def bare_settings(flags: Mapping[str, Any]) -> Settings:
     _check_srtp(settings)
     check_traces(settings.traces)
     _check_console(settings)
-    check_recording(settings.recording)
+    check_recording(settings.recording, settings.call.prompts_dir)
     trunks = [*(one.name for one in settings.trunks), DEFAULT_TRUNK]
     check_routes(settings.routes, settings.default_flow, trunks)
     check_queues(settings.queues, settings.call.transfer_targets)
@@ -236,7 +236,7 @@ def load_settings(file: str | Path | None = None, flags: Mapping[str, Any] | Non
     _check_srtp(settings)
     check_traces(settings.traces)
     _check_console(settings)
-    check_recording(settings.recording)
+    check_recording(settings.recording, settings.call.prompts_dir)
     trunks = [*(one.name for one in settings.trunks), DEFAULT_TRUNK]
     check_routes(settings.routes, settings.default_flow, trunks)
     check_queues(settings.queues, settings.call.transfer_targets)

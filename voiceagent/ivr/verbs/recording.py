@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 from voiceagent.ivr.ports import Recording
 from voiceagent.ivr.verbs.base import Verbs
 
@@ -12,18 +15,34 @@ class RecordingVerbs(Verbs):
     async def record(self, name: str | None = None, *, announce: str | None = None) -> Recording | None:
         """Record from now on, both sides, until ``stop_recording`` or the call's end.
 
-        ``name`` becomes part of the file's name. ``announce`` is said word for word first, and must be heard
-        to its end: else nothing is recorded and the result is None. A disk that fails does not disturb the
-        call; the journal tells. Raises RequestRefused for a bad or used name, while a recording runs, and on
-        calls whose audio does not pass through us (``not_supported``).
+        ``name`` becomes part of the file's name. ``announce`` is said word for word first (default:
+        ``recording.announce``; ``""``: nothing), and must be heard to its end: else nothing is recorded and
+        the result is None. The journal has it as ``recording.announced``. A disk that fails does not disturb
+        the call; the journal tells. Raises RequestRefused for a bad or used name, while a recording runs, and
+        on calls whose audio does not pass through us (``not_supported``).
         """
         self._step("record")
-        self._port.recorder.check(name)
-        if announce:
-            spoken = await self._port.speak(self._line(self._exactly(announce), None, False, False, ()))
-            if not spoken.completed:
-                return None
-        return self._port.recorder.start(name)
+        recorder = self._port.recorder
+        recorder.check(name)
+        told = recorder.announcement if announce is None else announce
+        if told and not await self._announced(
+            told, is_file=announce is None and told.lower().endswith(".wav")
+        ):
+            return None
+        return recorder.start(name)
+
+    async def _announced(self, told: str, *, is_file: bool) -> bool:
+        """Announce, and keep how much of it was heard: the evidence that the caller knew."""
+        if is_file:
+            heard_ms, whole_ms, by = await self._port.play(Path(told), text="", interruptible=False)
+            heard: dict[str, Any] = {"file": Path(told).name, "heard_ms": heard_ms, "whole_ms": whole_ms}
+            complete = by is None
+        else:
+            spoken = await self._port.speak(self._line(self._exactly(told), None, False, False, ()))
+            heard = {"text": told, "heard_ms": spoken.heard_ms, "response_id": spoken.response_id}
+            complete = spoken.completed
+        self._port.note_fact("recording.announced", complete=complete, **heard)
+        return complete
 
     async def pause_recording(self) -> None:
         """Keep what follows out of the recording: silence stands in its place."""
