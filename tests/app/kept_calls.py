@@ -21,10 +21,10 @@ DAY = 86_400.0
 
 
 @contextmanager
-def shelves(folder: Path, store: ObjectStore | None = None) -> Iterator[Shelves]:
+def shelves(folder: Path, store: ObjectStore | None = None, *, url: str = "") -> Iterator[Shelves]:
     (folder / "journals").mkdir()
     (folder / "recordings").mkdir()
-    database = Database(f"sqlite:///{folder}/journals/voiceagent.db")
+    database = Database(url or f"sqlite:///{folder}/journals/voiceagent.db")
     database.open_now()
     try:
         yield Shelves(folder / "journals", folder / "recordings", database, store)

@@ -205,7 +205,7 @@ async def test_ended_anywhere_it_is_taken_up_again(tmp_path: Path, seen: str) ->
         sha256=hashlib.sha256(body).hexdigest(),
     )
     if seen == "half":
-        (tmp_path / "call_1-order.opus.part").write_bytes(b"half")
+        (tmp_path / "call_1-order.opus.77-0.part").write_bytes(b"half")
     if seen in ("renamed", "logged", "encoded", "unlogged store", "stored"):
         opus.write_bytes(body)
     if seen in ("logged", "encoded", "unlogged store", "stored"):

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from tests.app.test_aftercare import Shelf
+from tests.kit.postgres_server import PostgresServer
 from voiceagent.app.erasure import CallIsLive, Erasure, erase
-from voiceagent.app.retention import Shelves
+from voiceagent.app.retention import Shelves, purge
 from voiceagent.cli.erase import run_erase
 from voiceagent.errors import RequestRefused
 from voiceagent.records.stub import is_stub
@@ -62,7 +64,7 @@ def test_nothing_of_them_is_left_in_any_file(tmp_path: Path, direction: str) -> 
         keep(where, "call_2", 200.0, words=WORDS, direction=direction, **{side: f"00{DIGITS}"})
         keep(where, "call_other", 300.0, words="other words", direction=direction, **{side: "+4930111111"})
         deeds(where, "call_1")
-        (where.recordings / "call_1-xylophone-canary.opus.part").write_bytes(WORDS.encode())
+        (where.recordings / "call_1-xylophone-canary.opus.77-0.part").write_bytes(WORDS.encode())
         [known] = where.database.run_now(lambda c: recordings.of_call(c, "call_2"))
         stored = replace(known, state="stored", location=f"{store.url}/call_2-xylophone-canary.opus")
         where.database.run_now(lambda c: recordings.put(c, stored))
@@ -129,7 +131,7 @@ def test_a_database_made_anew_does_not_bring_it_back(tmp_path: Path) -> None:
         assert look_through(where.database, where.journals, write=False).agree, "rows and stub say the same"
         fresh = Database(f"sqlite:///{tmp_path}/fresh.db")
         fresh.open_now()
-        look_through(fresh, where.journals, write=True)
+        look_through(fresh, where.journals, write=True, audio=where.recordings)
         fresh.close_now()
         assert holding(tmp_path, DIGITS, "xylophone") == []
 
@@ -210,3 +212,25 @@ def test_the_command_prints_the_proof(tmp_path: Path, capsys: pytest.CaptureFixt
         assert told.startswith(f"1 calls of …58 {verb}\n  call_1  journal ")
         assert ("proof: line 1 of the audit log" in told) is not dry_run
         assert bool(holding(tmp_path, DIGITS, "xylophone")) is dry_run
+
+
+@pytest.mark.fleet
+def test_postgresql_forgets_as_well(tmp_path: Path, postgres: PostgresServer) -> None:
+    with shelves(tmp_path, url=postgres.new_url()) as where:
+        keep(where, "call_1", 100.0, words=WORDS, caller=f"+{DIGITS}")
+        keep(where, "call_other", 300.0, words="other words", caller="+4930111111")
+        deeds(where, "call_1")
+        assert run(where).complete
+
+        def rows(c: Any) -> str:
+            names = ("calls", "lines", "responses", "tags", "outbox", "recordings", "call_text", "audit")
+            return "".join(str(c.execute(text(f"SELECT * FROM {name}")).all()) for name in names)
+
+        left = where.database.run_now(rows)
+        assert (DIGITS in left, "xylophone" in left) == (False, False)
+        assert "other words" in left
+        assert where.database.run_now(audit.verify) == (4, "")
+        days = dict.fromkeys(("recordings", "transcripts", "journals", "calls", "audit"), 1)
+        purge(where, days, now=10 * 86_400.0)
+        assert "other words" not in where.database.run_now(rows)
+        assert where.database.run_now(audit.verify)[1] == ""

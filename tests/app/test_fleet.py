@@ -80,6 +80,22 @@ async def test_orders_and_looks_cross(fleet: FakeFleet) -> None:
     assert b.local.call("c1").tags == ("later",)
 
 
+async def test_a_call_that_only_its_journal_knows_is_drawn_from_whichever_node_has_that(
+    fleet: FakeFleet,
+) -> None:
+    a, b, c = await members(fleet, "a", "b", "c")
+    c.local.timelines["old"] = {"seconds": 3.0}
+    assert (await asked(a, "GET", "/v1/calls/old/timeline")).json() == {"seconds": 3.0}
+    assert (await asked(a, "GET", "/v1/calls/older/timeline")).status_code == 404
+    assert (await asked(a, "GET", "/v1/calls/old")).status_code == 404
+    b.call("c1")
+    b.local.end_call("c1", "caller_hung_up")
+    fleet.late.add("c")
+    assert (await asked(a, "GET", "/v1/calls/c1")).json()["state"] == "ended", "another one is not needed"
+    unsure = await asked(a, "GET", "/v1/calls/nobody")
+    assert (unsure.status_code, unsure.json()["code"]) == (504, "command_late"), "c might have it"
+
+
 async def test_refusals_are_the_owners_own(fleet: FakeFleet) -> None:
     a, b = await members(fleet, "a", "b")
     b.call("c1")

@@ -8,6 +8,8 @@ then the old one goes. What was not done is found again at the next start (:mod:
 from __future__ import annotations
 
 import asyncio
+import itertools
+import os
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -87,6 +89,7 @@ class Aftercare:
         self._encoding: deque[RecordingRecord] = deque()
         self._storing: deque[RecordingRecord] = deque()
         self._news = asyncio.Event()
+        self._parts = itertools.count()
         self._given_up: dict[str, int] = {}
         """How often files could not be encoded."""
         self._changing = asyncio.Lock()
@@ -176,7 +179,8 @@ class Aftercare:
 
     async def _encode_one(self, record: RecordingRecord) -> RecordingRecord | None:
         wav, opus = self.folder / record.file, self.folder / opus_name(record.file)
-        part = opus.with_name(opus.name + PART)
+        # A process that was killed may have left an encoder behind, which writes on in its own file.
+        part = opus.with_name(f"{opus.name}.{os.getpid()}-{next(self._parts)}{PART}")
         with ExitStack() as stack:
             if not await asyncio.to_thread(stack.enter_context, taken(wav)):
                 return None  # gone, or in the care of another process

@@ -23,6 +23,7 @@ from voiceagent.errors import Fault, RequestRefused, VoiceAgentError
 from voiceagent.records.numbers import mentions, other_side, persons_of, plain_number
 from voiceagent.records.objects import StoreError
 from voiceagent.records.opus import sha256_of
+from voiceagent.records.reading import journals_in
 from voiceagent.records.states import RecordingRecord, StateLog, newest_of
 from voiceagent.records.stub import entries_in, is_stub, replace_journal
 from voiceagent.records.sweep import call_of
@@ -118,7 +119,7 @@ def find_calls(shelves: Shelves, number: str) -> tuple[list[Found], list[str]]:
     """
     found: dict[str, Found] = {}
     others: list[str] = []
-    for path in sorted(shelves.journals.glob(f"*{JOURNAL}")):
+    for path in journals_in(shelves.journals):
         try:
             body = path.read_bytes()
         except OSError:

@@ -50,7 +50,7 @@ class FleetDirectory:
             return own
         stale = False
         try:
-            await self._feed.look()
+            await self._feed.fresh()
         except ClusterDown:
             stale = True
         return self._with_others(own, stale)
@@ -81,9 +81,14 @@ class FleetDirectory:
         try:
             return await self._local.timeline(call_id)
         except KeyError:
-            if not self._remote(call_id):
+            if self._orders is None or not self._remote(call_id):
                 raise
-        return await self._order("timeline", call_id)
+        try:
+            return await self._order("timeline", call_id)
+        except KeyError:  # of long ago: its journal may be kept on another node
+            for _, told in await self._orders.ask_all("timeline", call_id):
+                return told
+            raise
 
     async def response(self, call_id: str, response_id: str) -> ResponseView:
         if self._remote(call_id):

@@ -6,14 +6,15 @@ the journal are the same wherever the order was given.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.fleet_wire import made
-from voiceagent.cluster.ports import Cluster, Command, NodeGone
+from voiceagent.cluster.ports import AnswerLost, Cluster, Command, CommandLate, NodeGone
 from voiceagent.cluster.refusals import CARRIED, error_data, error_of
 from voiceagent.console.ports import Act, Trigger
 from voiceagent.console.views import call_detail, plain, response_data
@@ -89,17 +90,29 @@ class Orders:
                 raise KeyError(call_id)  # of an earlier run of ours, or it has just ended
             self.saw(call_id, entry.node)
             return entry.node
-        for view in await self._cluster.nodes():
-            if view.name == self._cluster.name:
-                continue
-            try:
-                here = await self._send(view.name, Command(id="", op="has", call_id=call_id))
-            except NodeGone:
-                continue
-            if here:
-                self.saw(call_id, view.name)
-                return view.name
+        for node, knows in await self.ask_all("has", call_id):
+            if knows:
+                self.saw(call_id, node)
+                return node
         raise KeyError(call_id)
+
+    async def ask_all(self, op: str, call_id: str) -> Sequence[tuple[str, Any]]:
+        """Have every other node do it; returns the answers of those that did not refuse, with their names.
+
+        Raises CommandLate or AnswerLost when nobody did, and somebody might have.
+        """
+        names = [one.name for one in await self._cluster.nodes() if one.name != self._cluster.name]
+        sent = (self._send(name, Command(id="", op=op, call_id=call_id)) for name in names)
+        answers = await asyncio.gather(*sent, return_exceptions=True)
+        done = [
+            (name, answer)
+            for name, answer in zip(names, answers, strict=True)
+            if not isinstance(answer, BaseException) and answer is not False
+        ]
+        unsure = next((one for one in answers if isinstance(one, CommandLate | AnswerLost)), None)
+        if unsure is not None and not done:
+            raise unsure
+        return done
 
     async def give(
         self,

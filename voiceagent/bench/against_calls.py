@@ -78,6 +78,8 @@ LABELS = {
 }
 WORK_SHARE = 0.8
 """A side that did less than this of the work that the script asks for has no figures to compare."""
+FRAMES_A_TURN = 150
+"""Of two answers of 200 frames one is cut in the middle."""
 MOST_OF_THE_PEER = 0.1
 """Wanted against pipecat: at most a tenth of its CPU."""
 
@@ -225,14 +227,13 @@ def undone(calls: int, seen: Mapping[str, Any]) -> list[str]:
         reasons.append(
             f"{seen['appended_s']:.0f} of {talk_s:.0f} s of the callers' audio reached the provider"
         )
-    wanted = calls * max(0.0, seen["seconds"] / PERIOD_S - 1)
-    if seen["answers"] < WORK_SHARE * wanted:
-        reasons.append(f"{seen['answers']} answers were given, at least {wanted:.0f} were due")
-    # Of two answers of 200 frames one is cut in the middle.
-    frames = 150 * max(0, seen["answers"] - calls)
+    due = calls * int(seen["seconds"] / PERIOD_S)
+    if seen["answers"] < WORK_SHARE * due:
+        reasons.append(f"{seen['answers']} answers were given, {due} were due")
+    frames = int(calls * seen["seconds"] / PERIOD_S * FRAMES_A_TURN)
     heard = seen["packets_loud"] or seen["packets_received"]
     if heard < WORK_SHARE * frames:
-        reasons.append(f"the phones heard {heard} packets of the agent, at least {frames} were due")
+        reasons.append(f"the phones heard {heard} packets of the agent, {frames} were due")
     return reasons
 
 

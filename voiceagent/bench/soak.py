@@ -7,8 +7,9 @@ the flow.
 
 Resident memory is sampled twice a second against the number of calls that have ended. The slope is that of
 the line of least squares through the samples after the first quarter, at least after the first 32 s, for so
-long a SIP transaction stays in memory, and after the garbage collector's first full turn, which a service has
-made rare. What is left is counted after ``settle`` seconds of silence.
+long a SIP transaction stays in memory, and after the garbage collector's second full turn: a service has made
+them rare, what refers to itself waits for one, and only after the first is freed memory used again. What is
+left is counted after ``settle`` seconds of silence.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from voiceagent.ivr.flow import FlowBook
 
 HOLD_S = 1.0
-"""How long the caller talks where it is he who hangs up."""
+"""How long after the greeting's first sound the caller hangs up, where it is he who does."""
 SAMPLE_S = 0.5
 TELL_S = 10.0
 WRITTEN_S = 60.0
@@ -57,9 +58,12 @@ def run_soak_bench(
     rate: float = 30.0,
     settle: float = 40.0,
     hold_s: float = HOLD_S,
+    shed: bool = True,
     say: Callable[[str], None] = tell,
 ) -> dict[str, Any]:
     """Run it all and return the figures; ``say`` is told how far it is.
+
+    With ``shed`` the service turns calls away while its loop lags, as it does by default: they have failed.
 
     Stable keys: ``failed``, ``heard`` (calls in which the phone heard the model), ``before``, ``after`` and
     ``more`` (``tasks``, ``descriptors``, ``threads``), ``memory`` (``kb_per_call``, ``samples`` as pairs of
@@ -67,7 +71,7 @@ def run_soak_bench(
     ``calls``, ``archive``), ``new_tasks`` (what runs that did not before, by name), ``database_calls``,
     ``journals``, ``cpu_ms_per_call``, ``goals``, ``valid`` and ``invalid_because``.
     """
-    return run_loop(lambda: _bench(calls, rate, settle, hold_s, say))
+    return run_loop(lambda: _bench(calls, rate, settle, hold_s, shed, say))
 
 
 def _flows() -> FlowBook:
@@ -87,7 +91,7 @@ def _flows() -> FlowBook:
 
 
 async def _bench(
-    calls: int, rate: float, settle: float, hold_s: float, say: Callable[[str], None]
+    calls: int, rate: float, settle: float, hold_s: float, shed: bool, say: Callable[[str], None]
 ) -> dict[str, Any]:
     from voiceagent.app.service import Service
     from voiceagent.observe.logs import configure_logs
@@ -108,7 +112,7 @@ async def _bench(
                     "media.port_high": 29_999,
                     "call.max_calls": 10_000,
                     "call.drain_limit_s": 1,
-                    "call.overload_lag_ms": 10_000,
+                    **({} if shed else {"call.overload_lag_ms": 0}),
                     "console.port": 0,
                     "console.token": "bench-soak-token",
                     "realtime.provider": "openai",
@@ -131,8 +135,8 @@ class _Watch:
     def __init__(self, service: Service, calls: int, say: Callable[[str], None]) -> None:
         self.ended = 0
         self.samples: Samples = []
-        self.full_turn: int | None = None
-        """Calls that had ended when the garbage collector first looked at everything."""
+        self.full_turns: list[int] = []
+        """Calls that had ended whenever the garbage collector looked at everything."""
         self._calls = calls
         self._say = say
         self._service = service
@@ -146,8 +150,8 @@ class _Watch:
 
     def collected(self, phase: str, info: Mapping[str, int]) -> None:
         """Hear of a turn of the garbage collector."""
-        if phase == "stop" and info["generation"] == 2 and self.full_turn is None:
-            self.full_turn = self.ended
+        if phase == "stop" and info["generation"] == 2:
+            self.full_turns.append(self.ended)
 
     async def run(self) -> None:
         """Sample until cancelled."""
@@ -205,7 +209,7 @@ async def _measured(
         "before": before,
         "after": after,
         "more": {name: after[name] - before[name] for name in before},
-        "memory": memory_of(watch.samples, calls, rate, watch.full_turn),
+        "memory": memory_of(watch.samples, calls, rate, watch.full_turns),
         "left": _left(service),
         "new_tasks": _names(asyncio.all_tasks() - standing - {sampling}),
         "database_calls": await _rows(service),
@@ -287,19 +291,21 @@ def _whole_journals(folder: Path) -> int:
 
 
 def memory_of(
-    samples: Sequence[tuple[float, float]], calls: int, rate: float, full_turn: int | None
+    samples: Sequence[tuple[float, float]], calls: int, rate: float, full_turns: Sequence[int]
 ) -> dict[str, Any]:
     """Return the slope of ``samples`` (ended calls, kB), and how they began and ended.
 
-    ``full_turn`` is how many calls had ended at the collector's first full turn, None when there was none.
-    ``kb_per_call`` is None where too few samples are left after the part that is excluded.
+    ``full_turns`` tell how many calls had ended at each full turn of the collector. ``kb_per_call`` is
+    None where too few samples are left after the part that is excluded.
     """
-    excluded = int(max(calls / 4, TRANSACTION_S * rate, calls if full_turn is None else full_turn))
+    second = full_turns[1] if len(full_turns) > 1 else calls
+    excluded = int(max(calls / 4, TRANSACTION_S * rate, second))
     counted = [point for point in samples if point[0] >= excluded]
     kb = round(slope(counted), 3) if len({x for x, _ in counted}) >= 10 else None
     return {
         "kb_per_call": kb,
         "excluded_calls": excluded,
+        "full_collections_at": list(full_turns),
         "first_mb": round(samples[0][1] / 1024, 1) if samples else 0.0,
         "last_mb": round(samples[-1][1] / 1024, 1) if samples else 0.0,
         "samples": [[int(x), round(y)] for x, y in thinned(samples, 200)],

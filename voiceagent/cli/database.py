@@ -70,7 +70,9 @@ def look_at_journals(
         folder = Path(settings.journal_dir)
         database.open_now()
         running = holder_of(folder)
-        return look_through(database, folder, write=write, progress=_Progress(as_json)), running
+        audio = Path(settings.recordings_dir)
+        found = look_through(database, folder, write=write, progress=_Progress(as_json), audio=audio)
+        return found, running
 
     found, running = _with_database(config, overrides, as_json, work)
     well = found.agree if checking else not found.unreadable

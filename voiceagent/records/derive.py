@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from voiceagent.records.rows import RESPONSES_KEPT, CallRecord, LineRecord, ResponseRecord, TagRecord
+from voiceagent.records.states import RecordingRecord, State
 
 Entry = Mapping[str, Any]
 
@@ -29,6 +30,8 @@ class Kept:
     lines: Sequence[LineRecord]
     responses: Sequence[ResponseRecord]
     tags: Sequence[TagRecord] = ()
+    recordings: Sequence[RecordingRecord] = ()
+    """As the call left them; what became of them afterwards stands beside the audio."""
 
 
 def derive(entries: Iterable[Entry], journal: str) -> Kept | None:
@@ -75,6 +78,7 @@ class Derivation:
         """The journal does not say itself what its lines and requests are."""
         self._requests: dict[str, _Request] = {}
         self._recordings: list[tuple[str, float]] = []
+        self._names: dict[str, str] = {}
         self._tags: dict[str, TagRecord] = {}
         self.finished: dict[str, Entry] = {}
         """``recording.finished`` or ``recording.failed`` of each recording, by its file."""
@@ -233,6 +237,7 @@ class Derivation:
         file = str(entry["file"])
         if entry["type"] == "recording.started":
             self._recordings.append((file, float(entry.get("began_s", self._since(entry)))))
+            self._names[file] = str(entry.get("name", ""))
         else:
             self.finished[file] = entry
 
@@ -249,7 +254,27 @@ class Derivation:
         said = self._lines.values()
         lines = [LineRecord(one.at, one.speaker, one.text, one.full_text, one.cut) for one in said]
         asked = [_row(one) for one in self._requests.values()]
-        return Kept(self._call(), lines, asked, list(self._tags.values()))
+        return Kept(self._call(), lines, asked, list(self._tags.values()), self._audio())
+
+    def _audio(self) -> list[RecordingRecord]:
+        return [
+            RecordingRecord(
+                file=file,
+                call_id=self.call_id,
+                name=self._names[file],
+                started_at=round(self.started_at + began, 3),
+                seconds=float(end.get("seconds") or 0.0),
+                bytes=int(end.get("bytes") or 0),
+                sha256=str(end.get("sha256", "")),
+                location=file,
+                state=_STATES.get(str(end.get("type")), "live"),
+                dropped_s=float(end.get("dropped_s") or 0.0),
+                changed_at=round(float(end.get("at") or 0.0), 3),
+                error=str(end.get("error", "")),
+            )
+            for file, began in self._recordings
+            for end in (self.finished.get(file, {}),)
+        ]
 
     def _call(self) -> CallRecord:
         offer, end, started = self._offer, self._end, self.started_at
@@ -298,6 +323,7 @@ class Derivation:
         }
 
 
+_STATES: Mapping[str, State] = {"recording.finished": "finished", "recording.failed": "failed"}
 _OUTCOME: Mapping[str, Any] = {
     "heard_ms": 0,
     "heard_text": "",

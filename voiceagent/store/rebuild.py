@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, cast
 from voiceagent.records.derive import Kept
 from voiceagent.records.reading import UnreadableJournal, journals_in, read_whole
 from voiceagent.records.rows import CallRecord
-from voiceagent.store import history
+from voiceagent.records.states import RecordingRecord, StateLog
+from voiceagent.store import history, recordings
 from voiceagent.store.database import Database
 
 if TYPE_CHECKING:
@@ -54,11 +55,17 @@ class Found:
 
 
 def look_through(
-    database: Database, folder: Path, *, write: bool, progress: Progress = lambda done, of: None
+    database: Database,
+    folder: Path,
+    *,
+    write: bool,
+    progress: Progress = lambda done, of: None,
+    audio: Path | None = None,
 ) -> Found:
     """Compare every journal of ``folder`` with the database; with ``write``, make the rows as they say.
 
-    Raises DatabaseDown.
+    ``audio`` is the recordings' folder: what became of recordings after their calls stands there. Raises
+    DatabaseDown.
     """
     found = Found()
     some: list[Kept] = []
@@ -68,6 +75,9 @@ def look_through(
             _together(database, some, found, write)
             some = []
     _together(database, some, found, write)
+    if write and audio is not None:
+        later = list(StateLog(audio).newest().values())
+        database.run_now(lambda c: [recordings.put(c, one) for one in later])
     return found
 
 
@@ -103,6 +113,8 @@ def _together(database: Database, some: Sequence[Kept], found: Found, write: boo
             told.append((kept.call.id, unlike))
             if write and (unlike is None or unlike):
                 history.write(connection, kept.call, kept.lines, kept.responses, kept.tags)
+                for one in kept.recordings:
+                    recordings.put(connection, one)
         return told
 
     if not some:
@@ -133,7 +145,15 @@ def differences(connection: Connection, kept: Kept) -> list[str] | None:
     ):
         if _plain(there) != _plain(here):
             unlike.append(name)
+    rows = recordings.of_files(connection, [one.file for one in kept.recordings])
+    if any(one.newer_than(rows.get(one.file)) and one.state != _state(rows, one) for one in kept.recordings):
+        unlike.append("recordings")
     return unlike
+
+
+def _state(rows: Mapping[str, RecordingRecord], one: RecordingRecord) -> str:
+    row = rows.get(one.file)
+    return "" if row is None else row.state
 
 
 def _plain(value: Any) -> Any:
