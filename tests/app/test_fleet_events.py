@@ -166,6 +166,17 @@ async def test_while_the_registry_is_away_own_events_go_on_and_it_heals(fleet: F
         assert event.id.startswith("f.")
 
 
+async def test_a_part_of_a_call_that_had_ended_before_we_looked_is_not_told(fleet: FakeFleet) -> None:
+    a, b = await members(fleet, "a", "b")
+    async with streaming(a.app) as reader:
+        await heard(reader, 1)
+        b.cluster.publish("call.changed", "c9", {"floor": "agent"})
+        b.call("c2")
+        (event,) = await heard(reader, 1)
+        assert (event.type, event.data["call_id"]) == ("call.started", "c2")
+    assert [view.id for view in a.directory.seen()] == ["c2"]
+
+
 async def test_with_nobody_watching_a_node_reads_nothing(fleet: FakeFleet) -> None:
     a, b = await members(fleet, "a", "b")
     a.call("c1")
@@ -198,8 +209,8 @@ async def test_calls_of_a_vanished_node_end_for_everybody(fleet: FakeFleet) -> N
         (event,) = await heard(reader, 1)
         assert (event.type, event.data["data"]["state"]) == ("call.ended", "ended")
         assert event.data["data"]["outcome"]["reason"] == "node_lost"
-    (known,) = a.directory.seen()
-    assert (known.state, known.node) == ("ended", "b")
+        (known,) = a.directory.seen()
+        assert (known.state, known.node) == ("ended", "b")
 
 
 def test_lines_that_grow_go_out_four_times_a_second_as_they_stand_then() -> None:

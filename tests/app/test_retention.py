@@ -14,6 +14,7 @@ import pytest
 from tests.app.test_aftercare import Shelf
 from voiceagent.app.retention import Item, days_of, due, keep_house, purge
 from voiceagent.cli.records import run_purge
+from voiceagent.records.states import RecordingRecord
 from voiceagent.records.stub import is_stub
 from voiceagent.settings.retention import RetentionSettings
 from voiceagent.store import audit, history, recordings
@@ -127,6 +128,21 @@ def test_what_cannot_be_removed_is_told_and_tried_again(tmp_path: Path) -> None:
             assert done.counts["recordings"] == 0
         [kept] = where.database.run_now(lambda c: recordings.of_call(c, "call_old"))
         assert kept.state == "stored"
+
+
+def test_another_node_s_files_are_its_own_to_remove(tmp_path: Path) -> None:
+    theirs = RecordingRecord(
+        file="call_2.wav",
+        call_id="call_2",
+        name="call_2",
+        started_at=NOW - 50 * DAY,
+        location="call_2.wav",
+        state="finished",
+    )
+    with shelves(tmp_path) as where:
+        where.database.run_now(lambda c: recordings.put(c, theirs))
+        assert purge(where, KEEP_ALL | {"recordings": 40}, now=NOW).detail == {}
+        assert where.database.run_now(lambda c: recordings.get(c, "call_2.wav")) == theirs
 
 
 def test_a_live_call_is_left_alone_however_old(tmp_path: Path) -> None:

@@ -151,3 +151,13 @@ async def test_a_burst_is_read_in_order_without_gap_or_double_while_redis_hangs_
     own_redis.answer_again()
     assert [(await anext(readers[1])).data["n"] for _ in range(1190)] == list(range(10, 1200))
     assert [(await anext(readers[0])).data["n"] for _ in range(1200)] == list(range(1200))
+
+
+async def test_that_it_hangs_is_seen_between_two_beats(fleet: Fleet, own_redis: RedisServer) -> None:
+    node = await fleet.join("a", url=own_redis.url, timeout_s=0.3, lease_s=60.0)  # beats every 20 s
+    told = Watched(node)
+    own_redis.stop_answering()
+    await until(lambda: bool(node.stale))
+    own_redis.answer_again()
+    await until(lambda: not node.stale)
+    assert [up for up, _ in told.stood][:1] + [up for up, _ in told.stood][-1:] == [False, True]

@@ -114,3 +114,16 @@ async def test_whoever_waits_for_a_place_is_told_when_redis_fails_the_one_before
         asker._line._failures += 1
     with pytest.raises(ClusterDown, match="is away"):
         await waiting
+
+
+async def test_an_answer_waits_for_who_has_just_lost_his_line(fleet: Fleet, own_redis: RedisServer) -> None:
+    done = Owner(answer={"ok": True}, wait=True)
+    owner, asker = [
+        await fleet.join(name, handle=done, url=own_redis.url, lease_s=60.0) for name in ("a", "b")
+    ]
+    order = asyncio.ensure_future(asker.command(owner.name, Command(id="k1", op="say", within_s=30)))
+    await done.begun.wait()
+    assert own_redis.tell("CLIENT", "KILL", "TYPE", "pubsub") == b":2\r\n"
+    done.go_on.set()
+    assert await asyncio.wait_for(order, 10) == {"ok": True}
+    assert len(done.taken) == 1

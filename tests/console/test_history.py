@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from tests.store.kit import record
 from voiceagent.console.history_export import PAGE, defused
 from voiceagent.console.models_history import HistoryPage, KeptCallDetail, PageFilters
-from voiceagent.store import Database, history
+from voiceagent.records.states import RecordingRecord
+from voiceagent.store import Database, history, recordings
 from voiceagent.store.history import LineRecord, ResponseRecord
 
 from .fake_directory import FakeDirectory, a_call
@@ -180,6 +181,15 @@ async def test_one_call_has_what_was_said_and_asked_in_the_shape_of_a_live_one(
         recording="call_1.wav",
     )
     await store.run(lambda c: history.write(c, call, lines, asked))
+    audio = RecordingRecord(
+        file="call_1.wav",
+        call_id="call_1",
+        name="call_1",
+        started_at=1001.0,
+        location="s3://b/x",
+        state="stored",
+    )
+    await store.run(lambda c: recordings.put(c, audio))
     answer = await client.get("/v1/history/call_1")
     shown = KeptCallDetail.model_validate(answer.json())
     assert (shown.transcript[0].text, shown.transcript[0].full_text) == ("Hello", "Hello there")
@@ -187,6 +197,9 @@ async def test_one_call_has_what_was_said_and_asked_in_the_shape_of_a_live_one(
     assert shown.recordings == ["call_1.wav", "b.wav"]
     assert shown.recordings_at == [2.5, 0.0]
     assert shown.links["recording"] == "/v1/history/call_1/recording"
+    [file] = shown.recording_files
+    assert (file.file, file.state, file.started_at) == ("call_1.wav", "stored", 1001.0)
+    assert "s3://" not in answer.text, "where it lies is nobody's business"
 
 
 async def test_a_live_call_is_not_in_the_history_and_the_refusal_says_where_it_is(

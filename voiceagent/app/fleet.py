@@ -50,7 +50,7 @@ class FleetDirectory:
             return own
         stale = False
         try:
-            await self._feed.look()
+            await self._feed.fresh()
         except ClusterDown:
             stale = True
         return self._with_others(own, stale)

@@ -37,9 +37,17 @@ class FleetFeed:
         self._number = 0
         self._cursor = ""
         """Of the event with that number; empty when it had none."""
-        self._tell: Callable[[bool], None] = lambda away: None
+        self._tell: Callable[[bool], None] | None = None
+        """Set while somebody watches."""
 
     # ── what is known of the others ─────────────────────────────────────────────────────────────
+    async def fresh(self) -> None:
+        """Have the others' calls as they stand now. Raises ClusterDown; what was known stays."""
+        if self._cluster.stale:
+            raise ClusterDown(self._cluster.stale)
+        if self._tell is None:  # otherwise the events have told
+            await self.look()
+
     async def look(self) -> None:
         """Ask the registry for the others' calls. Raises ClusterDown; what was known stays."""
         found = await self._cluster.calls()
@@ -56,7 +64,8 @@ class FleetFeed:
 
     def stood(self, up: bool) -> None:
         """The registry has answered, or has not."""
-        self._tell(not up)
+        if self._tell is not None:
+            self._tell(not up)
 
     # ── watching ────────────────────────────────────────────────────────────────────────────────
     async def follow(self, after: int | str | None) -> AsyncIterator[LiveEvent]:
@@ -78,7 +87,7 @@ class FleetFeed:
         nest.start("fleet", _pass_on(events, queue))
         own: asyncio.Task[None] | None = None
         self._tell = queue.put_nowait
-        self._tell(bool(self._cluster.stale))
+        queue.put_nowait(bool(self._cluster.stale))
         try:
             while (item := await queue.get()) is not None:
                 if isinstance(item, bool):
@@ -95,11 +104,11 @@ class FleetFeed:
                         yield self._event(item.type, item.call_id, item.data, node=self._cluster.name)
                 elif item.type == GAP:
                     yield await self._afresh(item.cursor)
-                elif item.node == self._cluster.name or item.type not in NOT_FOR_OTHERS:
-                    self._note(item)
+                elif self._note(item):
                     yield self._event(item.type, item.call_id, item.data, item.cursor, item.node)
         finally:
-            self._tell = lambda away: None
+            self._tell = None
+            self._ended.clear()
             await nest.close()
 
     async def _afresh(self, cursor: str) -> LiveEvent:
@@ -114,25 +123,31 @@ class FleetFeed:
         self._cursor = cursor
         return LiveEvent(self._number, kind, call_id, data, cursor, node)
 
-    def _note(self, event: FleetEvent) -> None:
-        """Keep what the event says of another node's call."""
+    def _note(self, event: FleetEvent) -> bool:
+        """Keep what the event says of another node's call. False: it is not to be told.
+
+        That is what a node has for itself, and a part of an unknown call: it had ended before we looked.
+        """
         call_id = event.call_id
+        if event.type in NOT_FOR_OTHERS:
+            return event.node == self._cluster.name
         if event.type not in ("call.started", "call.changed", "call.ended") or self._local.has(call_id):
-            return
+            return True
         known = self._live.get(call_id)
         data = event.data if known is None else {**known.data, **event.data}
         if "id" not in data:
-            return  # a part of a call that the registry did not have any more
+            return False
         node = str(data.get("node") or event.node)
         entry = CallEntry(call_id=call_id, node=node, epoch="", data=data)
         self._ended.pop(call_id, None)
         if event.type != "call.ended":
             self._live[call_id] = entry
-            return
+            return True
         self._live.pop(call_id, None)
         self._ended[call_id] = entry
         while len(self._ended) > ENDED_KEPT:
             self._ended.popitem(last=False)
+        return True
 
 
 async def _pass_on(events: AsyncIterable[FleetEvent | LiveEvent], queue: asyncio.Queue[Item]) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from voiceagent.app.audio_files import remove_audio
+from voiceagent.app.audio_files import files_of, remove_audio
 from voiceagent.records.objects import ObjectStore, StoreError
 from voiceagent.records.reading import journals_in
 from voiceagent.records.states import RecordingRecord, StateLog, newest_of
@@ -100,9 +100,19 @@ def days_of(settings: RetentionSettings) -> dict[str, int]:
 
 # ── listing ──────────────────────────────────────────────────────────────────────────────────────
 def list_recordings(shelves: Shelves, rows: Sequence[RecordingRecord]) -> dict[str, RecordingRecord]:
-    """Return every recording that is somewhere, by its file. Waits for the disk."""
-    known = newest_of([*rows, *StateLog(shelves.recordings).read()])
-    found = {file: one for file, one in known.items() if one.state not in ("live", "erased")}
+    """Return every recording that is here or in the store, by its file. Waits for the disk.
+
+    The database may tell of others, too: what lies in another node's folder is that node's to remove.
+    """
+    ours = list(StateLog(shelves.recordings).read())
+    here = {one.file for one in ours}
+    known = newest_of([*rows, *ours])
+    found = {
+        file: one
+        for file, one in known.items()
+        if one.state not in ("live", "erased")
+        and (file in here or "://" in one.location or files_of(shelves.recordings, one))
+    }
     for entry in _entries(shelves.recordings):
         stem, suffix = os.path.splitext(entry.name)
         file = f"{stem}.wav"

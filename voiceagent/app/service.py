@@ -80,6 +80,8 @@ _log = structlog.get_logger("voiceagent.service")
 
 END_LIMIT_S = 5.0
 """How long a stopping node waits for its calls to end."""
+WARM_IN_S = 2
+"""When to ask a node again whose provider is not warm yet."""
 ARCHIVE_LIMIT_S = 5.0
 """How long a stopping node waits for the database to take the last calls."""
 
@@ -164,7 +166,7 @@ class Service:
         self.archive = Archive(self.database, provider=settings.provider, node=settings.cluster.name)
         self.directory.ended = self.archive.keep
         self.directory.recorded = self.archive.keep_recording
-        self.aftercare = open_aftercare(settings, self.archive)
+        self.aftercare = open_aftercare(settings, self.archive, self.metrics)
         self.outgoing = Outgoing(
             webhook_endpoints(settings.webhooks),
             self.database,
@@ -394,8 +396,13 @@ class Service:
     def _trunks(self) -> Sequence[Mapping[str, Any]]:
         return () if self.trunks is None else trunk_views(self.trunks.status())
 
-    def _readiness(self) -> tuple[bool, Mapping[str, Any]]:
+    def again_in_s(self) -> int | None:
+        """Return how long whoever asks should wait before offering a call; None while calls are taken."""
         again_s = self.admission.again_in_s()
+        return WARM_IN_S if again_s is None and self.embedded.warmth != "ok" else again_s
+
+    def _readiness(self) -> tuple[bool, Mapping[str, Any]]:
+        again_s = self.again_in_s()
         parts = {
             "sip": self.sip is not None and self.addresses is not None,
             "draining": self.admission.draining,
@@ -410,4 +417,4 @@ class Service:
         }
         if again_s is not None:
             parts["retry_after_s"] = again_s
-        return bool(parts["sip"]) and self.embedded.warmth == "ok" and again_s is None, parts
+        return bool(parts["sip"]) and again_s is None, parts

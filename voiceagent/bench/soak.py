@@ -7,8 +7,9 @@ the flow.
 
 Resident memory is sampled twice a second against the number of calls that have ended. The slope is that of
 the line of least squares through the samples after the first quarter, at least after the first 32 s, for so
-long a SIP transaction stays in memory, and after the garbage collector's first full turn, which a service has
-made rare. What is left is counted after ``settle`` seconds of silence.
+long a SIP transaction stays in memory, and after the garbage collector's second full turn: a service has made
+them rare, what refers to itself waits for one, and only after the first is freed memory used again. What is
+left is counted after ``settle`` seconds of silence.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ import os
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voiceagent.bench.calls import LoadProcess
+from voiceagent.bench.soak_figures import goals, invalid_because, memory_of
 from voiceagent.bench.soak_load import LEAVES, STAYS
-from voiceagent.bench.stats import slope, tell
-from voiceagent.bench.usage import Used, others_core_percent, used_now
+from voiceagent.bench.stats import tell
+from voiceagent.bench.usage import others_core_percent, used_now
 from voiceagent.loops import run_loop
 
 if TYPE_CHECKING:
@@ -36,17 +38,11 @@ if TYPE_CHECKING:
     from voiceagent.ivr.flow import FlowBook
 
 HOLD_S = 1.0
-"""How long the caller talks where it is he who hangs up."""
+"""How long after the greeting's first sound the caller hangs up, where it is he who does."""
 SAMPLE_S = 0.5
 TELL_S = 10.0
 WRITTEN_S = 60.0
 """How long after the last call its record may take."""
-TRANSACTION_S = 32.0
-"""64 · T1: how long a finished INVITE transaction is kept."""
-LOAD_CORE_LIMIT = 85.0
-OTHERS_LIMIT = 25.0
-MOST = {"failed": 0.0, "tasks": 4.0, "descriptors": 8.0, "memory_kb_per_call": 1.0, "left": 0.0}
-"""What is wanted of 8,640 calls at 30/s and 40 s of silence; tasks and descriptors more than before."""
 
 Samples = list[tuple[float, float]]
 
@@ -57,9 +53,12 @@ def run_soak_bench(
     rate: float = 30.0,
     settle: float = 40.0,
     hold_s: float = HOLD_S,
+    shed: bool = True,
     say: Callable[[str], None] = tell,
 ) -> dict[str, Any]:
     """Run it all and return the figures; ``say`` is told how far it is.
+
+    With ``shed`` the service turns calls away while its loop lags, as it does by default: they have failed.
 
     Stable keys: ``failed``, ``heard`` (calls in which the phone heard the model), ``before``, ``after`` and
     ``more`` (``tasks``, ``descriptors``, ``threads``), ``memory`` (``kb_per_call``, ``samples`` as pairs of
@@ -67,7 +66,7 @@ def run_soak_bench(
     ``calls``, ``archive``), ``new_tasks`` (what runs that did not before, by name), ``database_calls``,
     ``journals``, ``cpu_ms_per_call``, ``goals``, ``valid`` and ``invalid_because``.
     """
-    return run_loop(lambda: _bench(calls, rate, settle, hold_s, say))
+    return run_loop(lambda: _bench(calls, rate, settle, hold_s, shed, say))
 
 
 def _flows() -> FlowBook:
@@ -87,7 +86,7 @@ def _flows() -> FlowBook:
 
 
 async def _bench(
-    calls: int, rate: float, settle: float, hold_s: float, say: Callable[[str], None]
+    calls: int, rate: float, settle: float, hold_s: float, shed: bool, say: Callable[[str], None]
 ) -> dict[str, Any]:
     from voiceagent.app.service import Service
     from voiceagent.observe.logs import configure_logs
@@ -108,7 +107,7 @@ async def _bench(
                     "media.port_high": 29_999,
                     "call.max_calls": 10_000,
                     "call.drain_limit_s": 1,
-                    "call.overload_lag_ms": 10_000,
+                    **({} if shed else {"call.overload_lag_ms": 0}),
                     "console.port": 0,
                     "console.token": "bench-soak-token",
                     "realtime.provider": "openai",
@@ -131,8 +130,8 @@ class _Watch:
     def __init__(self, service: Service, calls: int, say: Callable[[str], None]) -> None:
         self.ended = 0
         self.samples: Samples = []
-        self.full_turn: int | None = None
-        """Calls that had ended when the garbage collector first looked at everything."""
+        self.full_turns: list[int] = []
+        """Calls that had ended whenever the garbage collector looked at everything."""
         self._calls = calls
         self._say = say
         self._service = service
@@ -146,8 +145,8 @@ class _Watch:
 
     def collected(self, phase: str, info: Mapping[str, int]) -> None:
         """Hear of a turn of the garbage collector."""
-        if phase == "stop" and info["generation"] == 2 and self.full_turn is None:
-            self.full_turn = self.ended
+        if phase == "stop" and info["generation"] == 2:
+            self.full_turns.append(self.ended)
 
     async def run(self) -> None:
         """Sample until cancelled."""
@@ -205,7 +204,7 @@ async def _measured(
         "before": before,
         "after": after,
         "more": {name: after[name] - before[name] for name in before},
-        "memory": memory_of(watch.samples, calls, rate, watch.full_turn),
+        "memory": memory_of(watch.samples, calls, rate, watch.full_turns),
         "left": _left(service),
         "new_tasks": _names(asyncio.all_tasks() - standing - {sampling}),
         "database_calls": await _rows(service),
@@ -284,70 +283,3 @@ def _whole_journals(folder: Path) -> int:
         last = path.read_bytes().rstrip(b"\n").rpartition(b"\n")[2]
         whole += json.loads(last)["type"] == "call.ended"
     return whole
-
-
-def memory_of(
-    samples: Sequence[tuple[float, float]], calls: int, rate: float, full_turn: int | None
-) -> dict[str, Any]:
-    """Return the slope of ``samples`` (ended calls, kB), and how they began and ended.
-
-    ``full_turn`` is how many calls had ended at the collector's first full turn, None when there was none.
-    ``kb_per_call`` is None where too few samples are left after the part that is excluded.
-    """
-    excluded = int(max(calls / 4, TRANSACTION_S * rate, calls if full_turn is None else full_turn))
-    counted = [point for point in samples if point[0] >= excluded]
-    kb = round(slope(counted), 3) if len({x for x, _ in counted}) >= 10 else None
-    return {
-        "kb_per_call": kb,
-        "excluded_calls": excluded,
-        "first_mb": round(samples[0][1] / 1024, 1) if samples else 0.0,
-        "last_mb": round(samples[-1][1] / 1024, 1) if samples else 0.0,
-        "samples": [[int(x), round(y)] for x, y in thinned(samples, 200)],
-    }
-
-
-def thinned(samples: Sequence[tuple[float, float]], most: int) -> list[tuple[float, float]]:
-    """Return at most about ``most`` of them, evenly, the last included."""
-    step = max(1, len(samples) // most)
-    return [*samples[:-1:step], *samples[-1:]]
-
-
-def goals(figures: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what was wanted, what was measured, and whether it was kept (None: it cannot be said)."""
-    settled = figures["settle_s"] > TRANSACTION_S
-    measured: dict[str, float | None] = {
-        "failed": figures["failed"],
-        "tasks": figures["more"]["tasks"],
-        "descriptors": figures["more"]["descriptors"],
-        "memory_kb_per_call": figures["memory"]["kb_per_call"],
-        "left": sum(figures["left"].values()) if settled else None,
-    }
-    return {
-        name: {"most": most, "measured": measured[name], "kept": _kept(measured[name], most)}
-        for name, most in MOST.items()
-    }
-
-
-def _kept(measured: float | None, most: float) -> bool | None:
-    return None if measured is None else measured <= most
-
-
-def invalid_because(figures: Mapping[str, Any], start: Used) -> list[str]:
-    """Return why the figures are those of the load process or the machine, or say nothing; empty if not."""
-    reasons: list[str] = []
-    if figures["others_core_percent"] > OTHERS_LIMIT:
-        reasons.append(f"others on this machine used {figures['others_core_percent']:.0f} % of a core")
-    if figures["load_core_percent"] > LOAD_CORE_LIMIT:
-        reasons.append(f"the load process used {figures['load_core_percent']:.0f} % of a core")
-    if figures["calls"] > 1 and figures["reached_rate"] < 0.95 * figures["rate"]:
-        reasons.append(f"the callers placed {figures['reached_rate']:g} calls a second")
-    if not start.resident_kb:
-        reasons.append("the system does not tell what memory a process holds")
-    elif figures["memory"]["kb_per_call"] is None:
-        reasons.append(
-            f"all but too few calls are within the first {figures['memory']['excluded_calls']:,}, "
-            "in which memory grows by what is kept for a while: no slope"
-        )
-    if figures["settle_s"] <= TRANSACTION_S:
-        reasons.append(f"transactions stay for {TRANSACTION_S:g} s, and it was settled for less")
-    return reasons

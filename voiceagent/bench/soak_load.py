@@ -29,8 +29,8 @@ from voiceagent.sip.net.transport import SipTransport
 PATIENCE_S = 40.0
 """After the last INVITE: longer than every transaction timer (64 * T1 = 32 s)."""
 LAST = ANSWER_FRAMES - DELTA_FRAMES
-GRACE_S = 5.0
-"""So much longer a caller waits for a flow that is to hang up itself."""
+GRACE_S = 15.0
+"""So long a caller waits to be greeted, and for a flow that is to hang up itself."""
 STAYS, LEAVES = "stays", "leaves"
 """Whom the callers dial, in turns: one talks until the caller hangs up, the other hangs up itself."""
 
@@ -57,8 +57,20 @@ class BriefProvider(LoadProvider):
         return session
 
 
+class GreetedPhone(Phone):
+    """A phone that tells when it first hears the agent."""
+
+    greeted: Callable[[], None] | None = None
+
+    def _packet(self, data: bytes, arrival: int) -> None:
+        super()._packet(data, arrival)
+        if self.heard and self.greeted is not None:
+            greeted, self.greeted = self.greeted, None
+            greeted()
+
+
 class Callers:
-    """Places calls at a steady rate; each talks for ``hold_s``, and half of them hang up themselves."""
+    """Places calls at a steady rate. Half of them hang up themselves, ``hold_s`` after they were greeted."""
 
     def __init__(self, port: int, calls: int, rate: float, hold_s: float, wheel: MediaWheel) -> None:
         self._target = Address("127.0.0.1", port, "udp")
@@ -68,9 +80,10 @@ class Callers:
         self._wheel = wheel
         self._transport = SipTransport(EndpointConfig(max_legs=100_000), self._on_event)
         self._figures = PhoneFigures()
-        self._phones: dict[str, Phone] = {}
+        self._phones: dict[str, GreetedPhone] = {}
         self._asked: dict[str, float] = {}
-        self._hold: dict[str, float] = {}
+        self._patient: set[str] = set()
+        """Calls that the flow is to hang up."""
         self._talking: set[str] = set()
         self._setup: list[float] = []
         self._counts = dict.fromkeys(
@@ -87,7 +100,7 @@ class Callers:
         began, cpu = loop.time(), cpu_seconds()
         for number in range(self._calls):
             await asyncio.sleep(max(0.0, began + number / self._rate - loop.time()))
-            phone = Phone(number, self._wheel, self._figures)
+            phone = GreetedPhone(number, self._wheel, self._figures)
             now = time.perf_counter()
             leg = self._transport.invite(
                 f"sip:{LEAVES if number % 2 else STAYS}@127.0.0.1:{self._target[1]}",
@@ -96,7 +109,8 @@ class Callers:
                 destination=self._target,
             )
             self._phones[leg], self._asked[leg] = phone, now
-            self._hold[leg] = self._hold_s + (GRACE_S if number % 2 else 0.0)
+            if number % 2:
+                self._patient.add(leg)
         placed_s = loop.time() - began
         try:
             async with asyncio.timeout(PATIENCE_S):
@@ -127,12 +141,23 @@ class Callers:
             self._setup.append(time.perf_counter() - self._asked.pop(event.leg))
             self._counts["answered"] += 1
             self._talking.add(event.leg)
-            self._phones[event.leg].start(parse_sdp(event.sdp).media[0].port)
-            asyncio.get_running_loop().call_later(self._hold[event.leg], self._hang_up, event.leg)
+            self._talk(event.leg, parse_sdp(event.sdp).media[0].port)
         elif isinstance(event, Ended):
             self._over(event.leg, event)
         elif isinstance(event, Retransmitted):
             self._counts["retransmissions"] += 1
+
+    def _talk(self, leg: str, port: int) -> None:
+        later = asyncio.get_running_loop().call_later
+        phone = self._phones[leg]
+
+        def greeted() -> None:
+            later(self._hold_s, self._hang_up, leg)
+
+        if leg not in self._patient:
+            phone.greeted = greeted
+        phone.start(port)
+        later(GRACE_S, self._hang_up, leg)
 
     def _hang_up(self, leg: str) -> None:
         if leg in self._talking:
@@ -143,7 +168,7 @@ class Callers:
         if phone is None:
             return
         self._asked.pop(leg, None)
-        del self._hold[leg]
+        self._patient.discard(leg)
         self._counts["ended"] += 1
         self._counts["heard"] += bool(phone.heard)
         phone.close()

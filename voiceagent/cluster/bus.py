@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from voiceagent.cluster.beats import FleetClock
-from voiceagent.cluster.desk import CommandDesk, answer_of
+from voiceagent.cluster.desk import GRACE_S, CommandDesk, answer_of
 from voiceagent.cluster.envelope import Envelope, Reply
 from voiceagent.cluster.ports import AnswerLost, Command, NodeGone
 from voiceagent.cluster.redis_line import LineDown, RedisLine
@@ -91,14 +91,22 @@ class CommandBus:
         except ValueError as error:
             _log.warning("a command that cannot be read: %s", error)
             return
-        self._tasks.start("reply", self._reply(envelope.reply_to, self._desk.take(envelope)))
+        self._tasks.start("reply", self._reply(envelope, self._desk.take(envelope)))
 
-    async def _reply(self, channel: str, work: asyncio.Future[Reply] | Reply) -> None:
+    async def _reply(self, envelope: Envelope, work: asyncio.Future[Reply] | Reply) -> None:
+        """Answer; who does not listen just now may listen again before he gives up."""
         reply = work if isinstance(work, Reply) else await asyncio.shield(work)
-        try:
-            await self._registry.publish(channel, reply.encode())
-        except LineDown as down:
-            _log.warning("the answer to command %s is lost: %s", reply.id, down)
+        why = "nobody waits for it"
+        while True:
+            try:
+                if await self._registry.publish(envelope.reply_to, reply.encode()):
+                    return
+            except LineDown as down:
+                why = str(down)
+            if self._clock.earliest() > envelope.deadline + GRACE_S:
+                _log.warning("the answer to command %s is lost: %s", reply.id, why)
+                return
+            await asyncio.sleep(AGAIN_S)
 
     def _answered(self, message: bytes) -> None:
         try:

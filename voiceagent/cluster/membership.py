@@ -137,6 +137,12 @@ class Membership:
             self._beats.hurry(self._local())
             self._hurry.set()
 
+    def suspect(self, why: str) -> None:
+        """The registry did not answer somebody: it is away, unless a beat shows at once that it is not."""
+        if not self.away:
+            self._is_away(why)
+            self._hurry.set()
+
     def _is_away(self, why: str) -> None:
         if not self._beats.why:
             _log.warning("the registry is away: %s", why)

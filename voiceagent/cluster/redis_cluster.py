@@ -1,7 +1,7 @@
 """A fleet whose registry and bus is one Redis or Valkey. See docs/cluster.md for what that promises.
 
-Four tasks: one beats, one writes (calls and events, gathered), one reads events, one hears commands. Only the
-beat judges whether the registry is there; the others wait for it to say so.
+Four tasks: one beats, one writes (calls and events, gathered), one reads events, one hears commands. Only a
+beat says that the registry is there; the others wait for that.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class RedisCluster:
         self._wall = wall
         self._registry = Registry(line, prefix, name, self.epoch)
         self._feed = EventFeed(kept, begin=BEGIN)
-        self._stream = StreamReader(line, self._registry.key("ev"), self._feed)
+        self._stream = StreamReader(line, self._registry.key("ev"), self._feed, self._trouble)
         self._place = Membership(
             self._registry, self, name=name, lease_s=lease_s, local=clock, doubt=self._stream.doubt
         )
@@ -135,6 +135,9 @@ class RedisCluster:
             await self._bus.close()
         self._feed.close()
         await self._line.close()
+
+    def _trouble(self, why: str) -> None:
+        self._place.suspect(why)
 
     async def _beat_on(self) -> None:
         while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from collections.abc import Callable
 from typing import Any, cast
 
 from voiceagent.cluster.events import EventFeed
@@ -17,12 +18,18 @@ AGAIN_S = 0.4
 
 
 class StreamReader:
-    """Feeds ``feed`` from the stream ``key``; the feed's own tail is where it goes on."""
+    """Feeds ``feed`` from the stream ``key``; the feed's own tail is where it goes on.
 
-    def __init__(self, line: RedisLine, key: str, feed: EventFeed) -> None:
+    It always waits for an answer, so it is the first to know when there is none: ``trouble`` is told why.
+    """
+
+    def __init__(
+        self, line: RedisLine, key: str, feed: EventFeed, trouble: Callable[[str], None] = lambda why: None
+    ) -> None:
         self._line = line
         self._key = key
         self._feed = feed
+        self._trouble = trouble
         self._doubt = False
         self._block_ms = max(1, round(line.timeout_s * 500))
 
@@ -49,8 +56,9 @@ class StreamReader:
                     self._doubt = False
                 how = ("COUNT", PAGE, "BLOCK", self._block_ms)
                 got = await self._line.ask("XREAD", *how, "STREAMS", self._key, self._feed.ring.tail)
-            except LineDown:
+            except LineDown as down:
                 self._doubt = True
+                self._trouble(str(down))
                 await asyncio.sleep(AGAIN_S * (0.5 + 0.5 * random.random()))
                 continue
             for _, entries in rows(got):

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from voiceagent.console.files import FileAnswer, disposition, open_below
-from voiceagent.console.history_audio import Plays, open_audio, recordings_at, recordings_of
+from voiceagent.console.history_audio import Plays, open_audio, recording_data, recordings_at, recordings_of
 from voiceagent.console.models import problems
 from voiceagent.console.models_history import HistoryPage, KeptCallDetail, PageFilters
 from voiceagent.console.parts import (
@@ -25,6 +25,7 @@ from voiceagent.console.ports import ResponseView, TranscriptLine
 from voiceagent.console.problems import FLEET_ERRORS, Problem, refused
 from voiceagent.console.views import Json, line_data, plain, response_data
 from voiceagent.errors import RequestRefused
+from voiceagent.records.states import RecordingRecord
 from voiceagent.store import history, recordings
 from voiceagent.store.history import Found, LineRecord, ResponseRecord
 
@@ -49,11 +50,14 @@ async def search(filters: Annotated[PageFilters, Query()], parts: PartsIn) -> As
 async def show(call_id: str, parts: PartsIn) -> AsciiJson:
     """Show an ended call with its transcript and its responses."""
 
-    def work(c: Connection) -> tuple[Found | None, list[LineRecord], list[ResponseRecord]]:
+    def work(
+        c: Connection,
+    ) -> tuple[Found | None, list[LineRecord], list[ResponseRecord], list[RecordingRecord]]:
         found = history.one(c, call_id)
-        return found, list(history.lines_of(c, call_id)), list(history.responses_of(c, call_id))
+        said, asked = list(history.lines_of(c, call_id)), list(history.responses_of(c, call_id))
+        return found, said, asked, list(recordings.of_call(c, call_id))
 
-    found, said, asked = await ask_database(parts, work)
+    found, said, asked, audio = await ask_database(parts, work)
     if found is None:
         raise await _not_kept(parts, call_id)
     return AsciiJson(
@@ -61,6 +65,7 @@ async def show(call_id: str, parts: PartsIn) -> AsciiJson:
             **kept_data(found),
             "recordings": recordings_of(found),
             "recordings_at": recordings_at(found),
+            "recording_files": [recording_data(one) for one in audio],
             "transcript": [line_data(_line(line)) for line in said],
             "responses": [response_data(_response(call_id, one)) for one in asked],
         }

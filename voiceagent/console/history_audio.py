@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from voiceagent.console.files import Readable, open_below
 from voiceagent.console.problems import Problem
+from voiceagent.console.views import Json, plain
 from voiceagent.records.objects import NoSuchObject, ObjectStore, StoreError, name_of
 from voiceagent.records.states import RecordingRecord
 from voiceagent.records.sweep import opus_name
@@ -99,6 +100,26 @@ async def open_audio(
         except FileNotFoundError:
             continue
     raise Problem(404, "no_recording", f"The recording {file!r} is not kept any more.")
+
+
+def recording_data(one: RecordingRecord) -> Json:
+    """Return a recording as the API shows it: not where it lies."""
+    kept = asdict(one)
+    return {name: plain(kept[name]) for name in _SHOWN}
+
+
+_SHOWN = (
+    "file",
+    "name",
+    "started_at",
+    "seconds",
+    "bytes",
+    "sha256",
+    "format",
+    "state",
+    "dropped_s",
+    "error",
+)
 
 
 def _type_of(name: str) -> str:

@@ -91,12 +91,30 @@ class HistoryPage(BaseModel):
     next: str
 
 
+class KeptRecording(BaseModel):
+    """A recording of an ended call, as it is now."""
+
+    file: str = Field(description="Its name for ever: what `?file=` takes.")
+    name: str
+    started_at: float
+    seconds: float
+    bytes: int
+    sha256: str = Field(description="Of the file or object as it is now; empty where there is none.")
+    format: Literal["wav", "opus"]
+    state: Literal["live", "failed", "finished", "encoded", "stored", "erased"]
+    dropped_s: float = Field(description="Seconds that the disk was too slow for: silence stands there.")
+    error: str
+
+
 class KeptCallDetail(KeptCall):
     """An ended call with all that was said and asked, in the shape of a live one."""
 
     recordings: list[str] = Field(description="Names of all recordings, for `?file=` of the recording.")
     recordings_at: list[float] = Field(
         description="When each of them begins, in seconds since the call began: as the times of its lines."
+    )
+    recording_files: list[KeptRecording] = Field(
+        description="What is known of each recording now, the first one first."
     )
     transcript: list[Line]
     responses: list[ResponseModel]

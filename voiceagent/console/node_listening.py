@@ -49,7 +49,7 @@ async def listen_for_node(websocket: WebSocket, call_id: str) -> None:
     try:
         ticket = parts.tickets.take(websocket.headers.get(HEADER, ""), call_id, time.time())
     except TicketRefused as refusal:
-        _log.warning("a node's ticket for call %s was refused: %s", call_id, refusal)
+        _log.info("a node's ticket for call %s was refused: %s", call_id, refusal)
         await Problem(403, "bad_ticket", f"The ticket is refused: {refusal}.").deny(websocket.send)
         return
     await websocket.accept()

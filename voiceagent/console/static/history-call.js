@@ -66,7 +66,9 @@ class HistoryCall extends Section {
     if (!this.place) return;
     this.call = call;
     this.playhead?.stop();
-    this.player = call.recordings.length && this.may("listen") ? /** @type {any} */ (document.createElement("va-player")) : undefined;
+    const erased = new Set((call.recording_files ?? []).filter((/** @type {any} */ one) => one.state === "erased").map((/** @type {any} */ one) => one.file));
+    const audible = call.recordings.filter((/** @type {string} */ name) => !erased.has(name));
+    this.player = audible.length && this.may("listen") ? /** @type {any} */ (document.createElement("va-player")) : undefined;
     this.line = h("div", { class: "pad" }, h("p", { class: "quiet" }, "Loading…"));
     const lines = this.lines(call);
     const asked = /** @type {any} */ (document.createElement("va-queue"));
@@ -76,7 +78,7 @@ class HistoryCall extends Section {
       this.place,
       this.head(call),
       this.facts(call),
-      h("section", { class: "panel", "aria-label": "Recording" }, this.player ? this.player : this.unheard(call), h("div", { class: "line-place" }, this.line)),
+      h("section", { class: "panel", "aria-label": "Recording" }, this.player ? this.player : this.unheard(call, audible.length), h("div", { class: "line-place" }, this.line)),
       h(
         "div",
         { class: "columns" },
@@ -88,10 +90,10 @@ class HistoryCall extends Section {
     this.tagsWere = String(call.tags);
     this.tags?.update(call, this.may("act"));
     if (this.player) {
-      const parts = call.recordings.map((/** @type {string} */ name, /** @type {number} */ at) => ({
+      const parts = audible.map((/** @type {string} */ name) => ({
         name,
         src: `/v1/history/${encodeURIComponent(call.id)}/recording?file=${encodeURIComponent(name)}`,
-        begins: call.recordings_at?.[at] ?? 0,
+        begins: call.recordings_at?.[call.recordings.indexOf(name)] ?? 0,
       }));
       this.player.load(parts, call.duration_s);
       this.player.addEventListener("moved", () => this.mark());
@@ -144,8 +146,9 @@ class HistoryCall extends Section {
     ];
   }
 
-  /** @param {any} call */
-  unheard(call) {
+  /** @param {any} call @param {number} audible how many recordings there still are */
+  unheard(call, audible) {
+    if (call.recordings.length && !audible) return h("p", { class: "pad quiet" }, "It was recorded; the recording has been erased.");
     const words = call.recordings.length ? "It was recorded. Hearing it needs the right “listen”, which supervisors and admins have." : "This call was not recorded.";
     return h("p", { class: "pad quiet" }, words);
   }
