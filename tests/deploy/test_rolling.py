@@ -185,6 +185,7 @@ async def on_node(node: Node, callers: Callers) -> str:
         callers.hang_up([leg])
 
 
+@pytest.mark.matrix("Kamailio", "rolling deploy", "two nodes under 20 calls and 2/s: no call lost")
 async def test_two_nodes_are_replaced_in_turn_and_nobody_notices(tmp_path: Path) -> None:
     with redis_server() as redis:
         async with (

@@ -166,7 +166,7 @@ class Service:
         self.archive = Archive(self.database, provider=settings.provider, node=settings.cluster.name)
         self.directory.ended = self.archive.keep
         self.directory.recorded = self.archive.keep_recording
-        self.aftercare = open_aftercare(settings, self.archive)
+        self.aftercare = open_aftercare(settings, self.archive, self.metrics)
         self.outgoing = Outgoing(
             webhook_endpoints(settings.webhooks),
             self.database,

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -294,14 +295,17 @@ class JournalWriter:
             ended.set()
 
 
+@cache
+def _names_of(kind: type) -> tuple[str, ...] | None:
+    """Return the fields of a dataclass; None for any other type."""
+    return tuple(one.name for one in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else None
+
+
 def plain(value: object) -> object:
     """Turn dataclasses, enums, sets, bytes and paths into what JSON can hold."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: getattr(value, field.name)
-            for field in dataclasses.fields(value)
-            if getattr(value, field.name) is not None
-        }
+    names = _names_of(type(value))
+    if names is not None:
+        return {name: given for name in names if (given := getattr(value, name)) is not None}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, frozenset | set):
