@@ -64,7 +64,7 @@ def test_nothing_of_them_is_left_in_any_file(tmp_path: Path, direction: str) -> 
         keep(where, "call_2", 200.0, words=WORDS, direction=direction, **{side: f"00{DIGITS}"})
         keep(where, "call_other", 300.0, words="other words", direction=direction, **{side: "+4930111111"})
         deeds(where, "call_1")
-        (where.recordings / "call_1-xylophone-canary.opus.part").write_bytes(WORDS.encode())
+        (where.recordings / "call_1-xylophone-canary.opus.77-0.part").write_bytes(WORDS.encode())
         [known] = where.database.run_now(lambda c: recordings.of_call(c, "call_2"))
         stored = replace(known, state="stored", location=f"{store.url}/call_2-xylophone-canary.opus")
         where.database.run_now(lambda c: recordings.put(c, stored))

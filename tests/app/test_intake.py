@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +41,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 class Node:
     """What of a service takes in journals."""
 
-    def __init__(self, folder: Path, database: Database, clock: Clock) -> None:
+    def __init__(self, folder: Path, database: Database, clock: Callable[[], float]) -> None:
         self.archive = Archive(database, provider="embedded", node="a")
         self.outgoing = Outgoing(
             [an_endpoint()],
@@ -184,7 +184,7 @@ async def test_ends_that_the_database_missed_are_taken_in(tmp_path: Path) -> Non
     for n in range(4):
         write_journal(tmp_path, f"call_{n}")
     async with a_database() as database:
-        await database.run(lambda c: history.write(c, replace(_derived(tmp_path, "call_0"))))
+        await database.run(lambda c: history.write(c, replace(derived(tmp_path, "call_0"))))
         async with started(tmp_path, database):
             found = await rows(database)
             assert sorted(one.id for one in found) == [f"call_{n}" for n in range(4)]
@@ -192,7 +192,7 @@ async def test_ends_that_the_database_missed_are_taken_in(tmp_path: Path) -> Non
             assert len(await events(database)) == 3, "the first had its row, and was told with it"
 
 
-def _derived(folder: Path, call_id: str) -> history.CallRecord:
+def derived(folder: Path, call_id: str) -> history.CallRecord:
     made = read_and_close(folder / f"{call_id}.jsonl")
     assert made is not None
     kept = made.kept()
@@ -244,7 +244,8 @@ async def test_no_mark_while_anything_is_on_its_way(tmp_path: Path) -> None:
     async with a_database() as database, started(tmp_path, database) as node:
         node.archive._waiting.append(archive_module.Waiting(None, None))
         node.intake.mark()
-        assert not (tmp_path / ".taken_in").exists()
+        assert json.loads((tmp_path / ".taken_in").read_text())["at"] == 0.0
+        assert node.intake.knows_database
         node.archive._waiting.clear()
         node.intake._oldest_live = lambda: 77.0
         node.intake.mark()
@@ -261,7 +262,7 @@ async def test_what_the_archive_had_no_place_for_comes_from_the_journals(
         database.away = 10**9
         for n in range(6):
             write_journal(tmp_path, f"call_{n}")
-            record = _derived(tmp_path, f"call_{n}")
+            record = derived(tmp_path, f"call_{n}")
             message = node.outgoing.ended_before(record)
             node.archive._add(archive_module.Waiting((record, [], []), message))
             if node.archive._calls > 2:
@@ -378,7 +379,7 @@ async def test_the_dead_node_comes_back_with_more(tmp_path: Path) -> None:
 
 async def test_the_owner_s_own_row_is_not_made_worse_by_a_torn_journal(tmp_path: Path) -> None:
     write_journal(tmp_path, "call_1")
-    record = _derived(tmp_path, "call_1")
+    record = derived(tmp_path, "call_1")
     write_journal(tmp_path, "call_1", lines=-1)
     async with a_database() as database:
         await database.run(lambda c: history.write(c, record))

@@ -22,7 +22,8 @@ from tests.store.kit import record
 from voiceagent.console.app import create_app
 from voiceagent.console.config import ConsoleConfig
 from voiceagent.console.server import ConsoleServer
-from voiceagent.store import Database, audit, history
+from voiceagent.records.states import RecordingRecord
+from voiceagent.store import Database, audit, history, recordings
 from voiceagent.store.history import CallQuery, LineRecord, ResponseRecord
 
 from .conftest import Desk
@@ -263,6 +264,11 @@ async def test_what_cannot_be_heard_or_shown_is_told_with_the_reason(shelf: Desk
     await go(page, "#/history/call_2")
     await expect(page.get_by_text("This call was not recorded.")).to_be_visible()
     await expect(page.get_by_text("The provider closed the session (1011).")).to_be_visible()
+    gone = RecordingRecord(file="gone.wav", call_id="call_1", name="one", started_at=1.0, state="erased")
+    await shelf.database.run(lambda c: recordings.put(c, gone))
+    await go(page, "#/history/call_1")
+    await expect(page.get_by_text("the recording has been erased.")).to_be_visible()
+    await expect(page.get_by_role("button", name="Play", exact=True)).to_have_count(0)
     await go(page, "#/history/never")
     await expect(page.get_by_text("The history has no call 'never'.")).to_be_visible()
     shelf.directory.put_call(a_call("live1"))

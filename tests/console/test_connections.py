@@ -68,12 +68,12 @@ async def test_a_flood_of_connections_takes_few_descriptors_and_passes(served: A
     held: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
     for _ in range(400):
         held.append(await asyncio.open_connection("127.0.0.1", port))
-        assert len(server._connections) <= 20 + POLITE
+        assert len(server.connections) <= 20 + POLITE
     ends = [asyncio.create_task(reader.read(1)) for reader, _ in held]
     for early in islice(asyncio.as_completed(ends), 400 - 20 - POLITE):
         with suppress(ConnectionError):
             assert await asyncio.wait_for(early, 20) == b""  # closed, or reset
-    assert server._connections.refused == 400 - 20 - POLITE
+    assert server.connections.refused == 400 - 20 - POLITE
     for _, writer in held:
         writer.close()
     await asyncio.gather(*ends, return_exceptions=True)
@@ -131,7 +131,7 @@ async def test_pings_whose_answers_nobody_reads_end_the_socket(
         ws.transport.pause_reading()
         ping = Frame(Opcode.PING, b"x" * 125).serialize(mask=True) * 500
         async with asyncio.timeout(30):
-            while len(server._connections):
+            while len(server.connections):
                 ws.transport.write(ping)
                 await asyncio.sleep(0)
         ws.transport.abort()
@@ -147,7 +147,7 @@ class Watch:
 
     def __init__(self, server: ConsoleServer) -> None:
         self._come, self._empty = asyncio.Event(), asyncio.Event()
-        open_now = server._connections
+        open_now = server.connections
         enter, leave = open_now.enter, open_now.leave
 
         def entered(peer: str) -> bool:

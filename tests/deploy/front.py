@@ -16,7 +16,7 @@ from tests.interop import kit
 from voiceagent.media.sdp.offer_answer import Abilities, make_offer
 from voiceagent.sip.address import Address
 from voiceagent.sip.config import EndpointConfig
-from voiceagent.sip.effects import Answered, Ended, InviteReceived, SipEvent
+from voiceagent.sip.effects import Answered, Ended, InviteReceived, ProbeAnswered, SipEvent
 from voiceagent.sip.net.transport import SipTransport
 
 SHIPPED = Path(__file__).resolve().parents[2] / "deploy" / "kamailio"
@@ -155,6 +155,9 @@ class Callers:
         """Legs of answered calls."""
         self.ended: dict[str, Ended] = {}
         self.answered = 0
+        self.media: dict[str, int] = {}
+        """By leg: the RTP port of who has answered, which tells the nodes apart."""
+        self._probes: dict[str, int] = {}
         self._news = asyncio.Event()
 
     async def __aenter__(self) -> Callers:
@@ -188,6 +191,18 @@ class Callers:
         await self._until(lambda: all(leg in self.ended for leg in legs), within_s)
         assert {self.ended[leg].by for leg in legs} <= {"peer"}
 
+    async def probed(self, leg: str, within_s: float = 10.0) -> int:
+        """Ask within the call (OPTIONS) whether the far end still knows it; return the status."""
+        self._probes.pop(leg, None)
+        self.transport.probe(leg)
+        await self._until(lambda: leg in self._probes, within_s)
+        return self._probes[leg]
+
+    async def something(self) -> None:
+        """Wait until anything has happened to any call."""
+        self._news.clear()
+        await self._news.wait()
+
     async def _until(self, condition: Callable[[], bool], within_s: float) -> None:
         async with asyncio.timeout(within_s):
             while not condition():
@@ -198,6 +213,10 @@ class Callers:
         if isinstance(event, Answered):
             self.answered += 1
             self.up.add(event.leg)
+            audio = re.search(rb"m=audio (\d+)", event.sdp or b"")
+            self.media[event.leg] = int(audio[1]) if audio else 0
+        elif isinstance(event, ProbeAnswered):
+            self._probes[event.leg] = event.status
         elif isinstance(event, Ended):
             self.up.discard(event.leg)
             self.ended[event.leg] = event

@@ -26,6 +26,7 @@ QUIET = {
     "engine.recogniser": "canned",
     "engine.vad": "energy",
     "call.overload_lag_ms": 0,
+    "call.connect_timeout_s": 20,
     "call.filler_s": 0,
     "call.patience_s": 0,
     "call.give_up_s": 0,

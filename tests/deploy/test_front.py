@@ -37,6 +37,9 @@ def test_what_is_shipped_is_read_as_it_is() -> None:
     assert "config file ok" in checked.stdout + checked.stderr
 
 
+@pytest.mark.matrix(
+    "Kamailio", "our configuration: a node drains", "no new calls for it; BYEs of its old ones"
+)
 async def test_a_node_that_drains_gets_no_new_calls_and_keeps_its_old_ones(tmp_path: Path) -> None:
     async with (
         Node() as one,
@@ -70,6 +73,7 @@ async def test_a_node_that_drains_gets_no_new_calls_and_keeps_its_old_ones(tmp_p
         assert one.taken > before
 
 
+@pytest.mark.matrix("Kamailio", "our configuration: a node is dead", "10 calls, all answered by the other")
 async def test_a_dead_node_costs_a_moment_and_no_call(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as dead:  # bound, and never answers
         dead.bind((NODES, 0))
@@ -98,6 +102,7 @@ async def test_with_nobody_to_take_it_a_call_gets_503_and_a_time_to_try_again(tm
             assert answer.headers.get("Retry-After") == "5"
 
 
+@pytest.mark.matrix("Kamailio", "our configuration: strangers", "no answer; no relay but to the nodes")
 async def test_it_is_no_way_for_strangers_nor_to_strangers(tmp_path: Path) -> None:
     async with Node() as node, front(tmp_path / "k", [node.name]) as proxy:
         async with raw_sip(proxy.name, STRANGERS) as stranger, raw_sip(proxy.name) as friend:

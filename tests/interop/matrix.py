@@ -25,7 +25,8 @@ _HEAD = """# Interoperability
 Peers that we did not write, on loopback, against the whole service; and, as "raw SIP", thirteen questions in
 hand-made messages. This page is written by the test run (`make test`): a row stands here because its test
 ran; nothing is claimed that did not. The tests are in [tests/interop](../tests/interop),
-[tests/loopback](../tests/loopback) and [tests/sip](../tests/sip).
+[tests/deploy](../tests/deploy), [tests/loopback](../tests/loopback) and
+[tests/sip](../tests/sip).
 
 """
 _WORDS = {"passed": "✓", "failed": "**failed**", "skipped": "not run"}

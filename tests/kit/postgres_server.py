@@ -18,13 +18,8 @@ import pytest
 from tests.kit.redis_server import free_port
 
 READY_S = 20.0
-FAST = (
-    "fsync=off",
-    "synchronous_commit=off",
-    "full_page_writes=off",
-    "shared_buffers=16MB",
-    "max_wal_size=64MB",
-)
+FAST = ("fsync=off", "full_page_writes=off", "shared_buffers=16MB", "max_wal_size=64MB")
+"""No flush to the disk; a commit is still written before it is answered, and outlives :meth:`stop`."""
 
 
 class PostgresServer:

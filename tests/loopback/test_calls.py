@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.raw_sip import raw_sip
 from tests.kit.service import operator, service, until
 from voiceagent.errors import SipError
 from voiceagent.phone.phone import Phone
@@ -248,3 +249,25 @@ async def test_stopping_the_service_ends_calls_with_a_bye_and_a_record(
     entries = list(read_journal(next((tmp_path / "journals").glob("*.jsonl"))))
     assert entries[-1]["type"] == "call.ended"
     assert entries[-1]["reason"] == "shut_down"
+
+
+async def test_options_says_what_an_invite_would_get(tmp_path: Path, flows: list[str]) -> None:
+    async with service(tmp_path, flows=flows, call__max_calls=1) as running, Phone() as phone:
+        assert running.addresses is not None
+        async with raw_sip(running.addresses.sip) as proxy:
+            assert (await proxy.ask("OPTIONS")).status == 200
+            running.embedded.warmth = "warming up"
+            cold = await proxy.ask("OPTIONS")
+            assert (cold.status, cold.headers.get("Retry-After")) == (503, "2")
+            running.embedded.warmth = "ok"
+            call = phone.dial(f"sip:200@{running.addresses.sip}")
+            await call.answered()
+            full = await proxy.ask("OPTIONS")
+            assert full.status == 503
+            assert int(full.headers.get("Retry-After") or "") > 0
+            call.hang_up()
+            await call.over()
+            await until(lambda: not running.directory.live)
+            assert (await proxy.ask("OPTIONS")).status == 200
+            running.drainer.begin("test")
+            assert (await proxy.ask("OPTIONS")).status == 503

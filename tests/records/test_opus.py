@@ -5,6 +5,9 @@ from __future__ import annotations
 import array
 import hashlib
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -65,3 +68,59 @@ def test_a_result_of_another_length_is_refused(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(opus, "TOLERANCE_S", -1.0)
     with pytest.raises(MediaError, match=r"0\.500 s became"):
         encode(wav, tmp_path / "a.opus")
+
+
+PARENT = """
+import asyncio, sys
+from pathlib import Path
+from voiceagent.records.opus import encode_apart
+
+asyncio.run(encode_apart(Path(sys.argv[1]), Path(sys.argv[2])))
+"""
+
+
+def children_of(pid: int) -> list[int]:
+    found: list[int] = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux only")
+def test_the_encoder_ends_with_the_service_that_was_killed(tmp_path: Path) -> None:
+    # An encoder that waits for ever: its input is a pipe that nobody writes into.
+    pipe = tmp_path / "call_1.wav"
+    os.mkfifo(pipe)
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(pipe), str(tmp_path / "a.opus")])
+    try:
+        deadline = time.monotonic() + 20
+        writer = None
+        while writer is None:  # it has opened the pipe: it is at work
+            assert time.monotonic() < deadline
+            try:
+                writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:
+                time.sleep(0.02)
+        [encoder] = children_of(parent.pid)
+        assert os.getpriority(os.PRIO_PROCESS, encoder) == 19
+        parent.kill()
+        parent.wait()
+        while Path(f"/proc/{encoder}").exists() and "\tZ" not in status_of(encoder):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.close(writer)
+    finally:
+        parent.kill()
+        parent.wait()
+
+
+def status_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return "State:\tZ"

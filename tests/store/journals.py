@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,11 @@ SCENARIO = Path(__file__).parents[1] / "simulate" / "scenarios" / "front_desk.to
 
 @cache
 def _lines() -> tuple[bytes, ...]:
-    import tempfile
+    with ThreadPoolExecutor(1) as beside:  # a simulation has a loop of its own
+        return beside.submit(_simulated).result()
 
+
+def _simulated() -> tuple[bytes, ...]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "one.jsonl"
         simulate(front_desk, read_scenario(SCENARIO), text="", file=SCENARIO.name).write_journal(path)

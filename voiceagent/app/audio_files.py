@@ -6,14 +6,14 @@ from pathlib import Path
 
 from voiceagent.records.objects import ObjectStore, StoreError, name_of
 from voiceagent.records.states import RecordingRecord
-from voiceagent.records.sweep import PART, opus_name
+from voiceagent.records.sweep import opus_name, parts_of
 
 
 def files_of(folder: Path, record: RecordingRecord) -> list[Path]:
     """Return every local file of a recording that is there."""
-    opus = opus_name(record.file)
-    paths = [folder / name for name in (record.file, opus, opus + PART)]
-    return [path for path in paths if path.parent == folder and (path.is_file() or path.is_symlink())]
+    paths = [folder / record.file, folder / opus_name(record.file)]
+    whole = [path for path in paths if path.parent == folder and (path.is_file() or path.is_symlink())]
+    return [*whole, *parts_of(folder, record.file)]
 
 
 def remove_audio(folder: Path, record: RecordingRecord, store: ObjectStore | None) -> list[str]:

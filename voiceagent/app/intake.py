@@ -100,11 +100,10 @@ class Intake:
     # ── work ────────────────────────────────────────────────────────────────────────────────────
     async def run(self) -> None:
         """Take in what was left, then keep the mark, until cancelled."""
-        self._looked = await self.take_in()
         while True:
-            await asyncio.sleep(MARK_EVERY_S)
             self._looked = await self.take_in()
             await asyncio.to_thread(self.mark)
+            await asyncio.sleep(MARK_EVERY_S)
 
     async def take_in(self) -> bool:
         """Look at every journal that is to be looked at; return whether nothing is left to do."""
@@ -172,10 +171,12 @@ class Intake:
 
     # ── the mark ────────────────────────────────────────────────────────────────────────────────
     def mark(self) -> None:
-        """Note until when everything is in the database, if it is."""
-        if not self._looked or len(self._archive) or self._left:
+        """Note until when everything is in the database, and that it was."""
+        if not self._looked:
             return
         at = min(self._clock(), self._oldest_live() or float("inf"))
+        if len(self._archive) or self._left:
+            at = float(self._mark().get("at", 0.0))
         body = {"at": round(at, 3), "database": _digest(self._database.url)}
         try:
             write_whole(self.folder / MARK, json.dumps(body).encode())

@@ -14,7 +14,7 @@ from voiceagent.call.session_setup import SessionDefaults, session_config
 from voiceagent.ivr.flow import Flow
 from voiceagent.realtime.config import RealtimeSessionConfig
 from voiceagent.realtime.session import RealtimeSession
-from voiceagent.realtime.websocket import OpenAIRealtimeWebSocketModel
+from voiceagent.realtime.websocket import OpenAIRealtimeWebSocketModel, client_of
 from voiceagent.records.journal import Journal
 from voiceagent.settings import Settings
 
@@ -33,6 +33,7 @@ class SessionFactory:
         self._connected = connected
         self._engine_url = engine_url
         self.name = settings.provider
+        client_of(settings.realtime.transport)
 
     @property
     def transcription(self) -> Mapping[str, Any] | None:

@@ -80,6 +80,8 @@ _log = structlog.get_logger("voiceagent.service")
 
 END_LIMIT_S = 5.0
 """How long a stopping node waits for its calls to end."""
+WARM_IN_S = 2
+"""When to ask a node again whose provider is not warm yet."""
 ARCHIVE_LIMIT_S = 5.0
 """How long a stopping node waits for the database to take the last calls."""
 
@@ -164,7 +166,7 @@ class Service:
         self.archive = Archive(self.database, provider=settings.provider, node=settings.cluster.name)
         self.directory.ended = self.archive.keep
         self.directory.recorded = self.archive.keep_recording
-        self.aftercare = open_aftercare(settings, self.archive)
+        self.aftercare = open_aftercare(settings, self.archive, self.metrics)
         self.outgoing = Outgoing(
             webhook_endpoints(settings.webhooks),
             self.database,
@@ -229,7 +231,9 @@ class Service:
         settings = self.settings
         await asyncio.to_thread(self.intake.open)
         try:
-            self._journals = JournalWriter(Path(settings.journal_dir), self._journal_tap)
+            self._journals = JournalWriter(
+                Path(settings.journal_dir), self._journal_tap, reserve_mb=settings.journal.reserve_mb
+            )
         except OSError as error:
             raise ConfigError(
                 "journal_dir", f"cannot use {settings.journal_dir!r}: {error.strerror}"
@@ -298,6 +302,7 @@ class Service:
             self.hosted.open(self._reception)
             self.embedded.offer_calls_to(f"{console_url}/webhooks/realtime")
         self.nest.start("figures", keep_figures(self))
+        self.alarms.disks = self._disks
         self.nest.start("alerts", self.alarms.run(lambda: self.directory.live, self.admission, self._trunks))
         self.nest.start("overload guard", guard_against_overload(self))
         quiet_collector()
@@ -394,8 +399,17 @@ class Service:
     def _trunks(self) -> Sequence[Mapping[str, Any]]:
         return () if self.trunks is None else trunk_views(self.trunks.status())
 
-    def _readiness(self) -> tuple[bool, Mapping[str, Any]]:
+    def again_in_s(self) -> int | None:
+        """Return how long whoever asks should wait before offering a call; None while calls are taken."""
         again_s = self.admission.again_in_s()
+        return WARM_IN_S if again_s is None and self.embedded.warmth != "ok" else again_s
+
+    def _disks(self) -> Mapping[str, str]:
+        journals = None if self._journals is None else self._journals.failed
+        return {"journals": journals or "", "recordings": self._recordings.failed or ""}
+
+    def _readiness(self) -> tuple[bool, Mapping[str, Any]]:
+        again_s = self.again_in_s()
         parts = {
             "sip": self.sip is not None and self.addresses is not None,
             "draining": self.admission.draining,
@@ -410,4 +424,4 @@ class Service:
         }
         if again_s is not None:
             parts["retry_after_s"] = again_s
-        return bool(parts["sip"]) and self.embedded.warmth == "ok" and again_s is None, parts
+        return bool(parts["sip"]) and again_s is None, parts

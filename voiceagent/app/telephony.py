@@ -81,7 +81,7 @@ async def open_telephony(service: Service, table: TrunkTable) -> tuple[tuple[Add
         session_refresher=settings.session_refresher,
         supported=("replaces", "norefersub"),
         allow_refer=settings.accept_refer,
-        unavailable=service.admission.again_in_s,
+        unavailable=service.again_in_s,
     )
     advertised_sip = Address(settings.advertised_host, 0) if settings.advertised_host else None
     service.sip = SipTransport(

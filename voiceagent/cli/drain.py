@@ -26,6 +26,7 @@ def run_drain(
     url: str | None,
     token: str | None,
     *,
+    name: str | None = None,
     limit_s: float | None,
     wait: bool,
     resume: bool,
@@ -34,10 +35,12 @@ def run_drain(
 ) -> None:
     """Ask, and say how the node stands; with ``wait`` stay until it has gone.
 
+    ``name`` is that of another node of the fleet: it is asked where the first one says that it lives.
+
     Exit status 1 when it cannot be reached or refuses.
     """
     try:
-        node = node_of(config, overrides, url, token)
+        node = _named(node_of(config, overrides, url, token), name)
         if show:
             view = node.ask("GET", "/v1/drain")
         elif resume:
@@ -56,6 +59,20 @@ def run_drain(
         print("It has gone.")
     else:
         print(_line(view))
+
+
+def _named(node: Node, name: str | None) -> Node:
+    """Return the node of that name, for which the same key is good."""
+    if name is None:
+        return node
+    nodes: list[Json] = node.ask("GET", "/v1/cluster")["nodes"]
+    found = next((one for one in nodes if one["name"] == name), None)
+    if found is None:
+        known = ", ".join(one["name"] for one in nodes)
+        raise VoiceAgentError(f"there is no node {name!r} in the fleet: {known}", code="unknown_node")
+    if not found["console"]:
+        raise VoiceAgentError(f"{name} tells nobody where its console is", code="unreachable")
+    return Node(found["console"].rstrip("/"), node.token)
 
 
 def _line(view: Json) -> str:

@@ -333,6 +333,10 @@ def explain(
         bool, typer.Option("--check", help="Check that the sequencer kept its promises (I1 to I12).")
     ] = False,
     sip: Annotated[bool, typer.Option("--sip", help="Show the SIP messages of the call instead.")] = False,
+    trace: Annotated[
+        bool,
+        typer.Option("--trace", help="Show its spans instead: turns, responses, tools."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Tell a call's story from its journal: requests, what they waited for, cuts, outcomes.
@@ -343,6 +347,11 @@ def explain(
 
     if sip:
         show_sip(journal, as_json=json)
+        return
+    if trace:
+        from voiceagent.cli.explain_trace import show_trace
+
+        show_trace(journal, as_json=json)
         return
     run_explain(journal, check=check, as_json=json)
 

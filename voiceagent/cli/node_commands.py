@@ -17,6 +17,10 @@ def drain(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Take it back: calls are taken again.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Only say how it stands.")] = False,
+    node: Annotated[
+        str | None,
+        typer.Option(help="Another node of the fleet, by its name; the key is good there, too."),
+    ] = None,
     url: Url = None,
     token: Token = None,
     config: ConfigFile = None,
@@ -35,6 +39,7 @@ def drain(
         overrides or [],
         url,
         token,
+        name=node,
         limit_s=limit,
         wait=wait,
         resume=resume,

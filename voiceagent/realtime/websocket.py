@@ -42,6 +42,23 @@ DROPPED_FIELDS = 6
 """How many fields that a provider does not know we take out of the configuration before giving up."""
 
 
+def client_of(transport: TransportName | OpenTransport) -> OpenTransport:
+    """Return the client that is meant, loaded: that takes 0.1 s, so it is asked for before the first call."""
+    if not isinstance(transport, str):
+        return transport
+    if transport == "picows" or (transport == "auto" and find_spec("picows") is not None):
+        try:
+            from voiceagent.realtime.transport_picows import open_picows
+        except ImportError:
+            if transport == "picows":
+                raise  # asked for by name; "auto" only prefers it, and an old one may lack what we need
+        else:
+            return open_picows
+    from voiceagent.realtime.transport_websockets import open_websockets
+
+    return open_websockets
+
+
 class OpenAIRealtimeWebSocketModel(RealtimeModel):
     """A model behind the Realtime WebSocket of any provider of that wire.
 
@@ -72,7 +89,7 @@ class OpenAIRealtimeWebSocketModel(RealtimeModel):
         self._url = url
         self._model = model or self.profile.default_model
         self._api_key = api_key
-        self._transport = transport
+        self._transport: TransportName | OpenTransport = transport
         self._timeout_s = open_timeout_s or self.profile.handshake_seconds
         self._headers = dict(headers or {})
         self._sequencer = sequencer
@@ -133,24 +150,8 @@ class OpenAIRealtimeWebSocketModel(RealtimeModel):
         return url
 
     def _open(self) -> OpenTransport:
-        opener = self._client()
+        opener = client_of(self._transport)
         return opener if self._tap is None else partial(open_tapped, opener, self._tap)
-
-    def _client(self) -> OpenTransport:
-        name = self._transport
-        if not isinstance(name, str):
-            return name
-        if name == "picows" or (name == "auto" and find_spec("picows") is not None):
-            try:
-                from voiceagent.realtime.transport_picows import open_picows
-            except ImportError:
-                if name == "picows":
-                    raise  # asked for by name; "auto" only prefers it, and an old one may lack what we need
-            else:
-                return open_picows
-        from voiceagent.realtime.transport_websockets import open_websockets
-
-        return open_websockets
 
     def _new_link(self, config: RealtimeSessionConfig) -> RealtimeLink:
         turns = config.turn_detection or {}

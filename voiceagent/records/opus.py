@@ -8,9 +8,11 @@ nothing to do with it, and audio on its way to callers goes first. :func:`encode
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import hashlib
 import json
 import os
+import signal
 import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -22,6 +24,8 @@ from typing import Any
 from voiceagent.errors import MediaError
 
 BITRATE = 32_000
+PR_SET_PDEATHSIG = 1
+"""Of ``linux/prctl.h``."""
 TOLERANCE_S = 0.06
 """How much longer or shorter than the WAV file the result may decode: Opus has frames of 20 ms."""
 LIMIT_S = 3600.0
@@ -108,6 +112,7 @@ def main(arguments: list[str]) -> int:
     """Do the work of the process."""
     with suppress(OSError, AttributeError):
         os.nice(19)
+    _end_with_parent()
     wav, opus, bitrate = arguments
     try:
         print(json.dumps(asdict(encode(Path(wav), Path(opus), int(bitrate)))))
@@ -115,6 +120,12 @@ def main(arguments: list[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process when its parent is killed (Linux): nobody waits for its work then."""
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,14 @@ def opus_name(file: str) -> str:
     return file.removesuffix(".wav") + ".opus"
 
 
+def parts_of(folder: Path, file: str) -> list[Path]:
+    """Return what was begun of a recording's Opus file, by whichever process, and is not whole."""
+    before = f"{opus_name(file)}."
+    with suppress(OSError), os.scandir(folder) as found:
+        return [folder / one.name for one in found if one.name.startswith(before) and one.name.endswith(PART)]
+    return []
+
+
 def call_of(file: str) -> tuple[str, str]:
     """PURE. Return the call's id and the recording's name that a file's name tells."""
     stem = file.removesuffix(".wav")
@@ -94,7 +102,8 @@ def _wav(
     keep_local: bool,
 ) -> Iterator[RecordingRecord]:
     path = folder / file
-    (folder / (opus_name(file) + PART)).unlink(missing_ok=True)
+    for part in parts_of(folder, file):
+        part.unlink(missing_ok=True)
     if record is not None and record.state == "encoded":
         opus = folder / record.location
         if opus.is_file() and opus.stat().st_size == record.bytes:

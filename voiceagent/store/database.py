@@ -61,16 +61,17 @@ class Database:
         """… from a program without an event loop (the CLI)."""
         from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
+        engine: Engine | None = None
         try:
             engine = make_engine(self.url)
             self._prepare(engine)
-        except OperationalError as error:
-            if not patient:
+        except (SQLAlchemyError, OSError, ImportError) as error:
+            if engine is None or not (patient and isinstance(error, OperationalError)):
+                if engine is not None:
+                    engine.dispose()
                 raise ConfigError("database.url", f"cannot use {_shown(self.url)}: {_short(error)}") from None
             self.down = _short(error)
             _log.warning("the database is away: %s", self.down)
-        except (SQLAlchemyError, OSError, ImportError) as error:
-            raise ConfigError("database.url", f"cannot use {_shown(self.url)}: {_short(error)}") from None
         self._engine = engine
 
     def _prepare(self, engine: Engine) -> None:
@@ -86,12 +87,16 @@ class Database:
 
         from voiceagent.store.schema import version_of
 
+        engine: Engine | None = None
         try:
             engine = make_engine(self.url)
             with engine.begin() as connection:
                 return version_of(connection)
         except (SQLAlchemyError, OSError, ImportError) as error:
             raise ConfigError("database.url", f"cannot use {_shown(self.url)}: {_short(error)}") from None
+        finally:
+            if engine is not None:
+                engine.dispose()
 
     async def run(self, work: Work[Result]) -> Result:
         """Do ``work`` in a transaction. Raises :class:`DatabaseDown`; errors of ``work`` itself pass through.
@@ -106,12 +111,13 @@ class Database:
         """… on this thread."""
         from sqlalchemy.exc import DBAPIError, IntegrityError
 
-        if self._engine is None:
+        engine = self._engine
+        if engine is None:
             raise DatabaseDown("the database is closed")
         try:
             if not self._ready:
-                self._prepare(self._engine)
-            with self._engine.begin() as connection:
+                self._prepare(engine)
+            with engine.begin() as connection:
                 result = work(connection)
         except IntegrityError:
             raise
