@@ -1,4 +1,4 @@
-"""A node told to go at any point of a call's set-up: the call is answered, or refused so that another takes it."""
+"""A node told to go at any point of a call's set-up: the call is answered, or refused for another node."""
 
 from __future__ import annotations
 

@@ -261,10 +261,8 @@ class Call:
                 return self.ending.known.result()
         except (MediaError, SipError, ProviderError) as error:
             status = error.status if isinstance(error, SipError) else 503
-            reason, again_s = (
-                ("Not Acceptable Here", None) if status == 488 else ("Service Unavailable", AGAIN_S)
-            )
-            await self.leg.reject(status, reason, retry_after_s=again_s)
+            reason = "Not Acceptable Here" if status == 488 else "Service Unavailable"
+            await self.leg.reject(status, reason, retry_after_s=AGAIN_S if status == 503 else None)
             return leg_refused(error, status)
         if self.placing is not None:
             self.placing.dialled()

@@ -94,6 +94,7 @@ class ResponseHandle:
             self.response_id = outcome.response_id
         if self._settled is not None:
             self._settled.set()
+            self._settled = None
         self._tell()
         self._watchers.clear()
         return True

@@ -7,6 +7,8 @@ audio (most do), the text is spread evenly over the audio instead.
 
 from __future__ import annotations
 
+from array import array
+
 FASTEST_SPEECH = 40
 """Characters per second. Text that would have to be spoken faster than this ran ahead of its audio."""
 
@@ -14,25 +16,32 @@ FASTEST_SPEECH = 40
 class Transcript:
     """The text of one spoken content part, piece by piece. Positions are milliseconds of audio."""
 
-    __slots__ = ("_final", "_marks", "_pieces")
+    __slots__ = ("_at", "_chars", "_final", "_pieces")
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
-        self._marks: list[tuple[int, int]] = []
+        # Kept for each piece of all that a call says: numbers, not objects.
+        self._at = array("Q")
+        """Milliseconds of audio before each piece …"""
+        self._chars = array("Q")
+        """… and characters to its end."""
         self._final: str | None = None
 
     def add(self, piece: str, audio_ms: int) -> None:
         """Add a piece that arrived when ``audio_ms`` of audio were here."""
         if not piece:
             return
-        before = self._marks[-1][1] if self._marks else 0
-        self._pieces.append(piece)
-        self._marks.append((audio_ms, before + len(piece)))
+        before = self._chars[-1] if self._chars else 0
+        if self._final is None:
+            self._pieces.append(piece)
+        self._at.append(audio_ms)
+        self._chars.append(before + len(piece))
 
     def finish(self, text: str) -> None:
         """Replace the pieces by the server's final text."""
         if text:
             self._final = text
+            self._pieces.clear()
 
     @property
     def text(self) -> str:
@@ -65,8 +74,8 @@ class Transcript:
         """Return ``(from_ms, to_ms, from_char, to_char)`` of every stretch, or None when not believable."""
         segments: list[tuple[int, int, int, int]] = []
         first = 0
-        for index, (at_ms, chars) in enumerate(self._marks):
-            following = self._marks[index + 1][0] if index + 1 < len(self._marks) else total_ms
+        for index, (at_ms, chars) in enumerate(zip(self._at, self._chars, strict=True)):
+            following = self._at[index + 1] if index + 1 < len(self._at) else total_ms
             if following <= at_ms:
                 continue  # pieces without audio in between belong to one stretch
             if (chars - first) * 1000 > FASTEST_SPEECH * (following - at_ms):
