@@ -1,4 +1,4 @@
-"""``serve`` stays while calls run: who asks it to go, how often, and what a terminal that is gone does to it."""
+"""``serve`` stays while calls run: who asks it to go, how often, and a terminal that is gone."""
 
 from __future__ import annotations
 
