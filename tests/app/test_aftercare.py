@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.service import until
+from voiceagent.app import aftercare
 from voiceagent.app.aftercare import Aftercare, AftercarePlan, next_step
 from voiceagent.errors import MediaError
 from voiceagent.media.wav import WavWriter
@@ -188,6 +189,19 @@ async def test_what_cannot_be_encoded_stays_a_wav_file_and_is_stored_so(tmp_path
     assert len(encoder.asked) == 3
     assert told == [f"stored s3://bucket/calls/{FILE}"]
     assert names(tmp_path) == set()
+
+
+async def test_more_than_fit_into_memory_are_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aftercare, "WAITING_MOST", 2)
+    async with caring(tmp_path, AftercarePlan(opus=True), Encoder()) as (care, told):
+        for n in range(6):
+            care.take(wav(tmp_path, f"call_{n}.wav", 0.2))
+        assert len(care) == 2
+        await until(lambda: len(names(tmp_path)) == 6 and not list(tmp_path.glob("*.wav")))
+    assert {name.partition(".")[2] for name in names(tmp_path)} == {"opus"}
+    assert len([one for one in told if one.startswith("encoded")]) == 6
 
 
 @pytest.mark.parametrize("seen", ["wav", "half", "renamed", "logged", "encoded", "unlogged store", "stored"])

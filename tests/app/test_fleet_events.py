@@ -213,6 +213,27 @@ async def test_calls_of_a_vanished_node_end_for_everybody(fleet: FakeFleet) -> N
         assert (known.state, known.node) == ("ended", "b")
 
 
+async def test_an_ended_call_that_is_tagged_stays_ended(fleet: FakeFleet) -> None:
+    a, b = await members(fleet, "a", "b")
+    b.call("c2")
+    async with streaming(a.app) as reader:
+        await heard(reader, 1)
+        b.local.end_call("c2", "caller_hung_up")
+        b.local.tagged("c2", ["later"], operator="ann")
+        ended, tagged = await heard(reader, 2)
+        assert (ended.type, tagged.type) == ("call.ended", "call.changed")
+        assert tagged.data["data"]["tags"] == ["later"]
+        b.clock.run_to(10.0)
+        assert fleet.entries == {}, "the registry has live calls only"
+        (known,) = a.directory.seen()
+        assert (known.state, known.tags) == ("ended", ["later"])
+        fleet.kill("b")
+        a.call("c1")
+        (event,) = await heard(reader, 1)
+        assert (event.type, event.data["call_id"]) == ("call.started", "c1"), "it is not lost with its node"
+        assert {one.id: one.state for one in a.directory.seen()} == {"c1": "talking", "c2": "ended"}
+
+
 def test_lines_that_grow_go_out_four_times_a_second_as_they_stand_then() -> None:
     clock = Clock()
     told: list[tuple[float, Mapping[str, Any]]] = []

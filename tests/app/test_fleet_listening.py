@@ -97,6 +97,20 @@ async def test_the_end_of_the_call_is_told(pair: Pair) -> None:
         assert again.status == 101, "the next one gets a socket of its own"
 
 
+async def test_nothing_of_it_stays_when_nobody_listens_any_more(pair: Pair) -> None:
+    def tasks() -> set[str]:
+        return {task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("fleet/ear")}
+
+    async with socket(pair.a.app, PATH, headers=BEARER) as one:
+        assert one.status == 101
+        assert tasks() >= {"fleet/ear/hear", "fleet/ear/speak"}
+    await until(lambda: not tasks())
+    async with socket(pair.a.app, PATH, headers=BEARER) as one:
+        pair.b.local.listened[-1].end("call_ended")
+        assert await one.closed() == (1000, "call_ended")
+    await until(lambda: not tasks())
+
+
 async def test_an_owner_that_goes_is_told(pair: Pair) -> None:
     async with socket(pair.a.app, PATH, headers=BEARER) as one:
         await pair.server.close()

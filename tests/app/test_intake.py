@@ -275,6 +275,33 @@ async def test_what_the_archive_had_no_place_for_comes_from_the_journals(
     await database.close()
 
 
+async def test_a_journal_that_cannot_be_ended_now_is_ended_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_journal(tmp_path, "call_1", lines=20)
+    write_journal(tmp_path, "call_2", lines=20)
+    full = {"call_1.jsonl"}
+
+    def on_a_full_disk(path: Path) -> Any:
+        if path.name in full:
+            raise OSError(28, "No space left on device")
+        return read_and_close(path)
+
+    monkeypatch.setattr(module, "read_and_close", on_a_full_disk)
+    async with a_database() as database, started(tmp_path, database) as node:
+        assert [one.id for one in await rows(database)] == ["call_2"]
+        node.intake.mark()
+        node.intake._looked = await node.intake.take_in()
+        node.intake.mark()
+        assert not (tmp_path / ".taken_in").exists(), "what is not taken in must be looked at again"
+        full.clear()
+        node.intake._looked = await node.intake.take_in()
+        assert await node.archive.flush(10)
+        assert {one.id for one in await rows(database)} == {"call_1", "call_2"}
+        node.intake.mark()
+        assert (tmp_path / ".taken_in").exists()
+
+
 async def test_one_node_at_a_time(tmp_path: Path) -> None:
     write_journal(tmp_path, "call_1", lines=20)
     async with a_database() as database:
@@ -321,6 +348,14 @@ async def test_a_vanished_node_s_calls_are_lost_once(tmp_path: Path) -> None:
         assert (one.node, one.outcome, one.reason) == ("b", "ours", "node_lost")
         assert (one.started_at, one.ended_at, one.duration_s) == (900.0, 1000.0, 100.0)
         assert len(await events(database)) == 2
+
+
+async def test_a_call_that_tells_nonsense_keeps_no_other_from_being_lost(tmp_path: Path) -> None:
+    async with a_database() as database, started(tmp_path / "a", database) as survivor:
+        odd = [entry("call_1", started_at="x"), entry("call_2", figures=[1]), entry("call_3")]
+        survivor.losses.on_node_lost(gone(), odd)
+        assert await survivor.archive.flush(10)
+        assert {one.id for one in await rows(database)} == {"call_1", "call_2", "call_3"}
 
 
 async def test_the_dead_node_comes_back_with_more(tmp_path: Path) -> None:

@@ -13,14 +13,8 @@ from typing import Any
 import pytest
 
 from voiceagent.bench import against_calls
-from voiceagent.bench.against_calls import (
-    compared,
-    measure_peer,
-    require_peer,
-    run_against_calls,
-    table,
-    undone,
-)
+from voiceagent.bench.against_calls import measure_peer, require_peer, run_against_calls, undone
+from voiceagent.bench.against_table import compared, table
 from voiceagent.bench.load_phones import Phone, PhoneFigures, loud
 from voiceagent.bench.load_provider import TONE, ProviderFigures, ScriptedSession
 from voiceagent.errors import ConfigError

@@ -2,7 +2,8 @@
 
 import pytest
 
-from voiceagent.bench.soak import goals, invalid_because, memory_of, run_soak_bench, thinned
+from voiceagent.bench.soak import run_soak_bench
+from voiceagent.bench.soak_figures import goals, invalid_because, memory_of, thinned
 from voiceagent.bench.stats import slope
 from voiceagent.bench.usage import Used
 

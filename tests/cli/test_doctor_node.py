@@ -72,3 +72,17 @@ def test_the_service_takes_all_descriptors_that_it_may() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] != 64
+
+
+def test_the_store_of_recordings_is_asked(tmp_path: Path) -> None:
+    pytest.importorskip("obstore")
+    settings = {"journal_dir": str(tmp_path), "recording.store": f"file://{tmp_path}/store"}
+    *_, well = folder_findings(bare_settings(settings))
+    assert (well.ok, well.detail) == (True, f"file://{tmp_path}/store")
+    nowhere = {
+        "recording.store": "s3://bucket",
+        "recording.store_options": {"endpoint": "http://127.0.0.1:9"},
+    }
+    *_, away = folder_findings(bare_settings({"journal_dir": str(tmp_path), **nowhere}))
+    assert not away.ok
+    assert "recordings wait in recordings_dir" in away.detail

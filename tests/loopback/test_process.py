@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from voiceagent.call.apology import apology
+from voiceagent.call.config import DRAIN_SENTENCE
 from voiceagent.errors import SipError
 from voiceagent.phone.phone import Phone, PhoneCall
 from voiceagent.records.journal import read_journal
@@ -229,6 +230,9 @@ async def test_at_the_limit_of_the_drain_the_caller_hears_a_goodbye(tmp_path: Pa
         assert await child.status() == 0
         (entries,) = [list(read_journal(path)) for path in (tmp_path / "journals").glob("*.jsonl")]
     assert (entries[-1]["type"], entries[-1]["reason"]) == ("call.ended", "drained")
+    kinds = [entry["type"] for entry in entries]
+    assert "apology" not in kinds, "the agent itself said it"
+    assert DRAIN_SENTENCE in json.dumps(entries)
 
 
 async def test_the_console_drains_it_as_the_signal_does(tmp_path: Path) -> None:

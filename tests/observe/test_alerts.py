@@ -206,3 +206,16 @@ def test_plain(kind: AlertKind) -> None:
         "text": "…",
         "cleared_at": None,
     }
+
+
+def test_a_disk_that_takes_nothing_is_told_until_it_does() -> None:
+    alerts = Alerts(AlertConfig(calm_s=10.0), counted_tokens("t"))
+    [raised] = alerts.disk("journals", "OSError: No space left on device", 100.0)
+    assert raised.kind is AlertKind.DISK
+    assert raised.text == (
+        "The disk does not take the journals: OSError: No space left on device. Calls go on."
+    )
+    assert list(alerts.disk("journals", "OSError: No space left on device", 101.0)) == []
+    assert list(alerts.disk("journals", "", 102.0)) == []
+    [cleared] = alerts.tick(120.0)
+    assert cleared.cleared_at is not None

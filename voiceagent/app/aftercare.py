@@ -29,10 +29,13 @@ from voiceagent.store import Database, DatabaseDown, recordings
 
 if TYPE_CHECKING:
     from voiceagent.app.archive import Archive
+    from voiceagent.observe.metrics import Metrics
     from voiceagent.settings import Settings
 
 _log = structlog.get_logger("voiceagent.recordings")
 
+WAITING_MOST = 10_000
+"""Recordings that wait in memory; further ones are looked for in the folder when these are done."""
 RETRY_S = (5.0, 30.0, 120.0, 600.0, 1800.0)
 """Waits after a store has failed: once, twice, …"""
 ENCODE_TRIES = 3
@@ -90,6 +93,8 @@ class Aftercare:
         self._storing: deque[RecordingRecord] = deque()
         self._news = asyncio.Event()
         self._parts = itertools.count()
+        self._more = False
+        """Some found no place here."""
         self._given_up: dict[str, int] = {}
         """How often files could not be encoded."""
         self._changing = asyncio.Lock()
@@ -106,6 +111,9 @@ class Aftercare:
             self._live.add(record.file)
             return
         self._live.discard(record.file)
+        if len(self) >= WAITING_MOST:
+            self._more = True
+            return
         step = next_step(record, self.plan, given_up=self._given_up.get(record.file, 0) >= ENCODE_TRIES)
         if step is not None:
             (self._encoding if step == "encode" else self._storing).append(record)
@@ -155,6 +163,10 @@ class Aftercare:
         failures = 0
         while True:
             if not queue:
+                if self._more and not len(self):
+                    self._more = False
+                    await self.take_up(await asyncio.to_thread(self.log.newest))
+                    continue
                 self._news.clear()
                 await self._news.wait()
                 continue
@@ -241,7 +253,7 @@ class Aftercare:
             path.unlink(missing_ok=True)
 
 
-def open_aftercare(settings: Settings, archive: Archive) -> Aftercare:
+def open_aftercare(settings: Settings, archive: Archive, metrics: Metrics) -> Aftercare:
     """Return the care for the recordings of a node. Raises ConfigError where the store cannot be used."""
     recording = settings.recording
     try:
@@ -251,8 +263,15 @@ def open_aftercare(settings: Settings, archive: Archive) -> Aftercare:
     if recording.format == "auto" and not recording.as_opus:
         _log.info("recordings stay WAV files", opus="needs the extra codecs")
     plan = AftercarePlan(recording.as_opus, recording.bitrate, store, recording.keep_local)
-    aftercare = Aftercare(Path(settings.recordings_dir), plan, archive.keep_state)
+
+    def keep(record: RecordingRecord) -> None:
+        archive.keep_state(record)
+        if record.state in ("encoded", "stored"):
+            metrics.recording(record.state)
+
+    aftercare = Aftercare(Path(settings.recordings_dir), plan, keep)
     archive.recorded = aftercare.take
+    metrics.watch("recordings_waiting", lambda: len(aftercare))
     return aftercare
 
 

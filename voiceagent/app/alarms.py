@@ -45,6 +45,8 @@ class Alarms:
         self._metrics = metrics
         self._provider = provider
         self._clock = clock
+        self.disks: Callable[[], Mapping[str, str]] = dict
+        """Returns what is written to the disk, each with the disk's error; empty: none."""
         for kind in AlertKind:
             metrics.alerts(kind.value, 0)
 
@@ -93,6 +95,8 @@ class Alarms:
         changes += alerts.room(admission.live, admission.config.max_calls, admission.overload.shedding, now)
         for trunk in trunks:
             changes += alerts.trunk(trunk["name"], trunk["up"], trunk["detail"], now)
+        for what, error in self.disks().items():
+            changes += alerts.disk(what, error, now)
         self._tell(changes)
 
     async def run(

@@ -112,6 +112,7 @@ class Ear:
         self._ticket = ticket
         self._node = node
         self._socket: ClientConnection | None = None
+        self._speaking: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
         self._nest = TaskNest("fleet/ear")
         self._listeners: dict[int, RemoteListener] = {}
@@ -159,7 +160,7 @@ class Ear:
             words = str(error) or type(error).__name__
             raise NodeGone(f"the console of node {self._node} cannot be reached: {words}") from None
         self._nest.start("hear", self._hear(self._socket))
-        self._nest.start("speak", self._speak(self._socket))
+        self._speaking = self._nest.start("speak", self._speak(self._socket))
 
     async def _hear(self, socket: ClientConnection) -> None:
         try:
@@ -173,6 +174,8 @@ class Ear:
             _log.warning("a call of another node is heard no more", node=self._node, error=str(error))
         finally:
             self._end()
+            if self._speaking is not None:
+                self._speaking.cancel()
 
     def _told(self, data: Mapping[str, Any]) -> None:
         if "joined" in data:

@@ -133,14 +133,14 @@ class FleetFeed:
             return event.node == self._cluster.name
         if event.type not in ("call.started", "call.changed", "call.ended") or self._local.has(call_id):
             return True
-        known = self._live.get(call_id)
+        known = self._live.get(call_id) or self._ended.get(call_id)
         data = event.data if known is None else {**known.data, **event.data}
         if "id" not in data:
             return False
         node = str(data.get("node") or event.node)
         entry = CallEntry(call_id=call_id, node=node, epoch="", data=data)
         self._ended.pop(call_id, None)
-        if event.type != "call.ended":
+        if event.type != "call.ended" and data.get("state") != "ended":
             self._live[call_id] = entry
             return True
         self._live.pop(call_id, None)

@@ -138,9 +138,9 @@ class FleetNews:
     def on_event(self, event: LiveEvent) -> None:
         """Tell the registry first: whoever hears of an end finds the call gone."""
         call_id = event.call_id
-        if event.type in OF_THE_LIST:
+        if event.type in OF_THE_LIST and (call_id in self._calls or event.data.get("state") != "ended"):
             self._of(call_id).stands(event.type, event.data)
-            return
+            return  # what changes of an ended call (its tags) is told only: the registry has live ones
         if event.type == "transcript.line" and call_id in self._calls:
             self._calls[call_id].lines.take(event.data)
             return

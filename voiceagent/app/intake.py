@@ -107,7 +107,7 @@ class Intake:
 
     async def take_in(self) -> bool:
         """Look at every journal that is to be looked at; return whether nothing is left to do."""
-        of, taken, well = len(self._left), 0, True
+        of, taken, again = len(self._left), 0, list[Path]()
         while self._left:
             some = [self._left[at] for at in range(min(AT_ONCE, len(self._left)))]
             unended = await asyncio.to_thread(_without_end, some)
@@ -115,13 +115,16 @@ class Intake:
             for path in some:
                 if path in unended or rows.get(path.name.removesuffix(SUFFIX), NODE_LOST) == NODE_LOST:
                     found = await self._take(path)
-                    taken, well = taken + bool(found), well and found is not None
+                    taken += bool(found)
+                    if found is None:
+                        again.append(path)
                 self._left.popleft()
             if of > AT_ONCE:
                 _log.info("journals looked at", left=len(self._left), of=of)
         if taken:
             _log.warning("calls taken in from their journals", calls=taken)
-        return well
+        self._left.extend(again)
+        return not again
 
     async def _known(self, ids: Sequence[str]) -> dict[str, str]:
         told = False

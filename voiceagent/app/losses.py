@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -33,8 +34,13 @@ class Losses:
 
     def on_node_lost(self, node: NodeView, entries: Sequence[CallEntry]) -> None:
         """Mark these calls lost. Does not wait: the archive writes when the database can."""
+        seen_at = min(self._clock(), node.seen_at or self._clock())
         for entry in entries:
-            record = lost_record(entry, min(self._clock(), node.seen_at or self._clock()))
+            try:
+                record = lost_record(entry, seen_at)
+            except (TypeError, ValueError, AttributeError):  # of another version, perhaps
+                _log.exception("what was told of a lost call cannot be read", call_id=entry.call_id)
+                record = lost_record(replace(entry, data={}), seen_at)
             if record is None:
                 continue
             try:

@@ -166,7 +166,7 @@ class Service:
         self.archive = Archive(self.database, provider=settings.provider, node=settings.cluster.name)
         self.directory.ended = self.archive.keep
         self.directory.recorded = self.archive.keep_recording
-        self.aftercare = open_aftercare(settings, self.archive)
+        self.aftercare = open_aftercare(settings, self.archive, self.metrics)
         self.outgoing = Outgoing(
             webhook_endpoints(settings.webhooks),
             self.database,
@@ -231,7 +231,9 @@ class Service:
         settings = self.settings
         await asyncio.to_thread(self.intake.open)
         try:
-            self._journals = JournalWriter(Path(settings.journal_dir), self._journal_tap)
+            self._journals = JournalWriter(
+                Path(settings.journal_dir), self._journal_tap, reserve_mb=settings.journal.reserve_mb
+            )
         except OSError as error:
             raise ConfigError(
                 "journal_dir", f"cannot use {settings.journal_dir!r}: {error.strerror}"
@@ -300,6 +302,7 @@ class Service:
             self.hosted.open(self._reception)
             self.embedded.offer_calls_to(f"{console_url}/webhooks/realtime")
         self.nest.start("figures", keep_figures(self))
+        self.alarms.disks = self._disks
         self.nest.start("alerts", self.alarms.run(lambda: self.directory.live, self.admission, self._trunks))
         self.nest.start("overload guard", guard_against_overload(self))
         quiet_collector()
@@ -400,6 +403,10 @@ class Service:
         """Return how long whoever asks should wait before offering a call; None while calls are taken."""
         again_s = self.admission.again_in_s()
         return WARM_IN_S if again_s is None and self.embedded.warmth != "ok" else again_s
+
+    def _disks(self) -> Mapping[str, str]:
+        journals = None if self._journals is None else self._journals.failed
+        return {"journals": journals or "", "recordings": self._recordings.failed or ""}
 
     def _readiness(self) -> tuple[bool, Mapping[str, Any]]:
         again_s = self.again_in_s()

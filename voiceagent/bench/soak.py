@@ -21,14 +21,15 @@ import os
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voiceagent.bench.calls import LoadProcess
+from voiceagent.bench.soak_figures import goals, invalid_because, memory_of
 from voiceagent.bench.soak_load import LEAVES, STAYS
-from voiceagent.bench.stats import slope, tell
-from voiceagent.bench.usage import Used, others_core_percent, used_now
+from voiceagent.bench.stats import tell
+from voiceagent.bench.usage import others_core_percent, used_now
 from voiceagent.loops import run_loop
 
 if TYPE_CHECKING:
@@ -42,12 +43,6 @@ SAMPLE_S = 0.5
 TELL_S = 10.0
 WRITTEN_S = 60.0
 """How long after the last call its record may take."""
-TRANSACTION_S = 32.0
-"""64 · T1: how long a finished INVITE transaction is kept."""
-LOAD_CORE_LIMIT = 85.0
-OTHERS_LIMIT = 25.0
-MOST = {"failed": 0.0, "tasks": 4.0, "descriptors": 8.0, "memory_kb_per_call": 1.0, "left": 0.0}
-"""What is wanted of 8,640 calls at 30/s and 40 s of silence; tasks and descriptors more than before."""
 
 Samples = list[tuple[float, float]]
 
@@ -288,72 +283,3 @@ def _whole_journals(folder: Path) -> int:
         last = path.read_bytes().rstrip(b"\n").rpartition(b"\n")[2]
         whole += json.loads(last)["type"] == "call.ended"
     return whole
-
-
-def memory_of(
-    samples: Sequence[tuple[float, float]], calls: int, rate: float, full_turns: Sequence[int]
-) -> dict[str, Any]:
-    """Return the slope of ``samples`` (ended calls, kB), and how they began and ended.
-
-    ``full_turns`` tell how many calls had ended at each full turn of the collector. ``kb_per_call`` is
-    None where too few samples are left after the part that is excluded.
-    """
-    second = full_turns[1] if len(full_turns) > 1 else calls
-    excluded = int(max(calls / 4, TRANSACTION_S * rate, second))
-    counted = [point for point in samples if point[0] >= excluded]
-    kb = round(slope(counted), 3) if len({x for x, _ in counted}) >= 10 else None
-    return {
-        "kb_per_call": kb,
-        "excluded_calls": excluded,
-        "full_collections_at": list(full_turns),
-        "first_mb": round(samples[0][1] / 1024, 1) if samples else 0.0,
-        "last_mb": round(samples[-1][1] / 1024, 1) if samples else 0.0,
-        "samples": [[int(x), round(y)] for x, y in thinned(samples, 200)],
-    }
-
-
-def thinned(samples: Sequence[tuple[float, float]], most: int) -> list[tuple[float, float]]:
-    """Return at most about ``most`` of them, evenly, the last included."""
-    step = max(1, len(samples) // most)
-    return [*samples[:-1:step], *samples[-1:]]
-
-
-def goals(figures: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what was wanted, what was measured, and whether it was kept (None: it cannot be said)."""
-    settled = figures["settle_s"] > TRANSACTION_S
-    measured: dict[str, float | None] = {
-        "failed": figures["failed"],
-        "tasks": figures["more"]["tasks"],
-        "descriptors": figures["more"]["descriptors"],
-        "memory_kb_per_call": figures["memory"]["kb_per_call"],
-        "left": sum(figures["left"].values()) if settled else None,
-    }
-    return {
-        name: {"most": most, "measured": measured[name], "kept": _kept(measured[name], most)}
-        for name, most in MOST.items()
-    }
-
-
-def _kept(measured: float | None, most: float) -> bool | None:
-    return None if measured is None else measured <= most
-
-
-def invalid_because(figures: Mapping[str, Any], start: Used) -> list[str]:
-    """Return why the figures are those of the load process or the machine, or say nothing; empty if not."""
-    reasons: list[str] = []
-    if figures["others_core_percent"] > OTHERS_LIMIT:
-        reasons.append(f"others on this machine used {figures['others_core_percent']:.0f} % of a core")
-    if figures["load_core_percent"] > LOAD_CORE_LIMIT:
-        reasons.append(f"the load process used {figures['load_core_percent']:.0f} % of a core")
-    if figures["calls"] > 1 and figures["reached_rate"] < 0.95 * figures["rate"]:
-        reasons.append(f"the callers placed {figures['reached_rate']:g} calls a second")
-    if not start.resident_kb:
-        reasons.append("the system does not tell what memory a process holds")
-    elif figures["memory"]["kb_per_call"] is None:
-        reasons.append(
-            f"all but too few calls are within the first {figures['memory']['excluded_calls']:,}, "
-            "in which memory grows by what is kept for a while: no slope"
-        )
-    if figures["settle_s"] <= TRANSACTION_S:
-        reasons.append(f"transactions stay for {TRANSACTION_S:g} s, and it was settled for less")
-    return reasons

@@ -51,7 +51,8 @@ def bench_calls(
     from voiceagent.cli.bench import report
 
     if against is not None:
-        from voiceagent.bench.against_calls import run_against_calls, table
+        from voiceagent.bench.against_calls import run_against_calls
+        from voiceagent.bench.against_table import table
 
         at_once = calls or BESIDE_A_PEER
         report(

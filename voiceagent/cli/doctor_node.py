@@ -26,7 +26,24 @@ def folder_findings(settings: Settings) -> list[Finding]:
     found = [_folder("journals", "journal_dir", Path(settings.journal_dir))]
     if Path(settings.recordings_dir).exists():
         found.append(_folder("recordings", "recordings_dir", Path(settings.recordings_dir)))
+    if settings.recording.store:
+        found.append(_store(settings))
     return found
+
+
+def _store(settings: Settings) -> Finding:
+    """Ask the object store for what is not there: that says whether it can be reached and lets us in."""
+    from voiceagent.records.objects import NoSuchObject, StoreError, open_store
+
+    recording = settings.recording
+    try:
+        open_store(recording.store, recording.store_options).head("voiceagent-doctor")
+    except NoSuchObject:
+        pass
+    except StoreError as error:
+        words = f"recording.store: {error}; recordings wait in recordings_dir until it answers"
+        return Finding("recordings' store", False, words)
+    return Finding("recordings' store", True, recording.store)
 
 
 def _folder(part: str, setting: str, folder: Path) -> Finding:

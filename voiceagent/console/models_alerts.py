@@ -24,7 +24,7 @@ class AlertModel(BaseModel):
     )
 
     id: str
-    kind: str = Field(description="dead_air, latency, provider_errors, capacity or trunk_down.")
+    kind: str = Field(description="dead_air, latency, provider_errors, capacity, trunk_down or disk.")
     since: float = Field(description="When it was raised, Unix time.")
     call_id: str = Field(description="Empty for what is of no call.")
     text: str

@@ -39,6 +39,8 @@ class AlertKind(StrEnum):
     CAPACITY = "capacity"
     """No room for more calls, or overload."""
     TRUNK_DOWN = "trunk_down"
+    DISK = "disk"
+    """Journals or recordings cannot be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,11 @@ class Alerts:
             return []
         text = f"Trunk {name} is down" + (f": {detail}." if detail else ".")
         return self._judge((AlertKind.TRUNK_DOWN, name), not up, now, text, after_s=after_s)
+
+    def disk(self, what: str, error: str, now: float) -> Changes:
+        """How the disk takes ``what`` (journals, recordings); no ``error``: it does."""
+        text = f"The disk does not take the {what}: {error}. Calls go on."
+        return self._judge((AlertKind.DISK, what), bool(error), now, text)
 
     def tick(self, now: float) -> Changes:
         """Time has passed."""

@@ -86,7 +86,9 @@ class Names:
             "queue_waiting", "Callers that wait in a queue for a person.", "queue"
         )
         self._recordings = self._counter(
-            "recordings", "Recordings of calls: started, finished, failed (the disk: look at it).", "what"
+            "recordings",
+            "Recordings of calls: started, finished, failed (the disk: look at it); then encoded, stored.",
+            "what",
         )
         self._flow_failed = self._counter("flow_failed", "Flows that raised, by flow.", "flow")
         self._tool_seconds = self._histogram(
@@ -270,6 +272,7 @@ class Names:
         )
         watch("recording_up", "1 unless the last attempt to write a recording failed.")
         watch("recording_queue", "Pieces of recordings that wait for the disk.")
+        watch("recordings_waiting", "Finished recordings that wait to be encoded or stored.")
         self._recordings_dropped = counter(
             "recordings_dropped_seconds",
             "Seconds of audio that recordings lost because the disk could not follow.",

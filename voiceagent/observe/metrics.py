@@ -141,7 +141,7 @@ class Metrics(Names):
         self._lines.labels(self._code("line", line)).inc()
 
     def recording(self, what: str) -> None:
-        """A recording was started, finished, or failed."""
+        """A recording was started, finished, or failed; or, after its call, encoded or stored."""
         self._recordings.labels(self._code("recording", what)).inc()
 
     def flow_failed(self, flow: str) -> None:

@@ -3,8 +3,8 @@
 Each line is an object with ``v`` (format version), ``seq`` (rises by one), ``t`` (seconds since the call
 began, monotonic), ``at`` (Unix time), ``type``, and the fields of that type. Writing goes through one
 thread with a bounded queue; every batch is flushed, so that the file is readable up to the last moment
-of a killed process. When the queue is full, entries are dropped: counted by the writer, and seen
-by the reader as a gap in ``seq``.
+of a killed process. What a full disk does not take waits, see :mod:`voiceagent.records.journal_files`.
+When too much waits, entries are dropped: counted by the writer, and seen by the reader as a gap in ``seq``.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
+
+from voiceagent.records.journal_files import FULL, PENDING_ALL, PENDING_MOST, JournalFile, Reserve
 
 FORMAT_VERSION = 1
 QUEUE_LIMIT = 20_000
 _INNER = ("in.", "link.")
+AGAIN_S = 0.5
+"""How often a disk that takes nothing is tried again."""
 BATCH_S = 0.02
 """Entries of so long are written together: waking the thread for each costs more than writing it."""
 
@@ -151,7 +155,14 @@ class Journal:
 class JournalWriter:
     """The one thread that writes the journals of all calls of a process."""
 
-    def __init__(self, folder: Path, tap: Callable[[Mapping[str, Any]], None] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        tap: Callable[[Mapping[str, Any]], None] | None = None,
+        *,
+        reserve_mb: float = 0.0,
+    ) -> None:
+        """``reserve_mb``: room on the disk that is kept for journals, given up when the disk is full."""
         self.folder = folder
         self._tap = tap
         self.dropped = 0
@@ -159,10 +170,16 @@ class JournalWriter:
             queue.SimpleQueue()
         )
         self._closing = threading.Event()
-        self._files: dict[Path, IO[str]] = {}
+        self._files: dict[Path, JournalFile] = {}
+        self._ended: dict[Path, threading.Event] = {}
+        """Journals that are closed as soon as the disk has taken them."""
+        self._behind: set[Path] = set()
+        """Journals of which something waits for the disk."""
         self.failed: str | None = None
-        """The last error of the disk, for readiness and alarms; calls go on regardless."""
+        """The last error of the disk, for readiness and alarms; calls go on regardless. None: all is well."""
         folder.mkdir(parents=True, exist_ok=True)
+        self._reserve = Reserve(folder, round(reserve_mb * 1024 * 1024))
+        self._reserve.make()
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._thread.start()
 
@@ -194,53 +211,88 @@ class JournalWriter:
         self._queue.put(None)
         self._thread.join()
 
+    # ── the thread ──────────────────────────────────────────────────────────────────────────────
     def _run(self) -> None:
-        while True:
-            touched: set[Path] = set()
-            entry = self._queue.get()
+        over = False
+        while not over:
+            try:
+                entry = self._queue.get(timeout=AGAIN_S if self._behind or self._reserve.wanting else None)
+            except queue.Empty:
+                self._settle()
+                continue
             self._closing.wait(BATCH_S)
             while entry is not None:
                 path, line = entry
-                self._write(path, line, touched)
+                self._take(path, line)
                 try:
                     entry = self._queue.get_nowait()
                 except queue.Empty:
                     break
             else:
-                for file in self._files.values():
-                    file.close()
-                self._files.clear()
-                return
-            for path in touched:
-                file = self._files.get(path)
-                if file is not None:
-                    self._guard(file.flush)
+                over = True
+            self._settle()
+        for path in list(self._files):
+            self._close(path)
 
-    def _write(self, path: Path, line: dict[str, Any] | threading.Event, touched: set[Path]) -> None:
+    def _take(self, path: Path, line: dict[str, Any] | threading.Event) -> None:
         if isinstance(line, threading.Event):
-            file = self._files.pop(path, None)
-            if file is not None:
-                self._guard(file.close)
-            line.set()
+            self._ended[path] = line
+            self._behind.add(path)
             return
-
-        def append() -> None:
-            file = self._files.get(path)
-            if file is None:
-                file = self._files[path] = path.open(
-                    "a", encoding="utf-8", errors="backslashreplace"
-                )  # half a surrogate pair becomes its own JSON escape
-            file.write(encode(line) + "\n")
-            touched.add(path)
-
-        self._guard(append)
-
-    def _guard(self, work: Callable[[], object]) -> None:
         try:
-            work()
+            # Half a surrogate pair becomes its own JSON escape.
+            text = (encode(line) + "\n").encode("utf-8", "backslashreplace")
         except Exception as error:  # whatever one entry holds, the thread serves all other calls
             self.failed = f"{type(error).__name__}: {error}"
             self.dropped += 1
+            return
+        file = self._files.get(path)
+        if file is None:
+            file = self._files[path] = JournalFile(path)
+        self._behind.add(path)
+        if len(self._behind) * PENDING_MOST > PENDING_ALL and self._too_much(text):
+            self.dropped += 1
+        elif not file.add(text):
+            self._flush(file)  # it may be much at once, and no trouble of the disk
+            self.dropped += not file.add(text)
+
+    def _too_much(self, text: bytes) -> bool:
+        waits = sum(len(self._files[path].pending) for path in self._behind if path in self._files)
+        return waits + len(text) > PENDING_ALL
+
+    def _settle(self) -> None:
+        """Have the disk take what waits; close what is complete."""
+        tried = bool(self._behind)
+        for path in list(self._behind):
+            file = self._files.get(path)
+            if file is not None and not self._flush(file):
+                continue
+            self._behind.discard(path)
+            if path in self._ended:
+                self._close(path)
+        if not self._behind:
+            if tried:
+                self.failed = None
+            self._reserve.make()
+
+    def _flush(self, file: JournalFile) -> bool:
+        for last in (False, True):
+            try:
+                file.flush()
+            except OSError as error:
+                if not last and error.errno in FULL and self._reserve.spend():
+                    continue
+                self.failed = f"{type(error).__name__}: {error.strerror or error}"
+                return False
+            return True
+        return False
+
+    def _close(self, path: Path) -> None:
+        file = self._files.pop(path, None)
+        self.dropped += 0 if file is None else file.give_up()
+        ended = self._ended.pop(path, None)
+        if ended is not None:
+            ended.set()
 
 
 @cache

@@ -32,7 +32,7 @@ def mentions(text: str, number: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(number)}(?!\w)", text.casefold()) is not None
 
 
-_BETWEEN_DIGITS = re.compile(r"(?<=[0-9)])[ .\-/()]+(?=[0-9(])")
+_BETWEEN_DIGITS = re.compile(r"(?<=[0-9)])[ .\-/()]{1,3}(?=[0-9(])")
 
 
 def other_side(direction: str, caller: str, called: str) -> str:

@@ -138,6 +138,10 @@ class JournalSettings(Section):
     """Call journals."""
 
     inputs: bool = Field(default=True, description="Keep what a replay needs: all inputs but audio.")
+    reserve_mb: Annotated[float, Field(ge=0, le=10_000)] = Field(
+        default=16.0,
+        description="Room on the disk that is kept for journals (MiB), given up when it is full; 0: none.",
+    )
 
 
 class DatabaseSettings(Section):
