@@ -59,6 +59,8 @@ def test_another_wish_changes_the_limit_and_nothing_else() -> None:
     one.begin(0, 1)
     assert one.begin(100, 1, 200) == ()
     assert one.wake_at == 200
+    assert one.begin(120, 1) == ()
+    assert one.wake_at == 200, "a signal, which names no limit, takes an operator's for granted"
     assert one.begin(150, 1, 50) == (Step.SAY_GOODBYE,), "that long is over"
     assert one.begin(151, 1) == (), "the goodbyes are not taken back"
     assert one.wake_at == 150 + GOODBYE

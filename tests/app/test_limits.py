@@ -17,6 +17,7 @@ NOT_SHOWN = {
     "media.silence_limit_s": "when a phone is asked whether it lives",
     "media.first_packet_limit_s": "the same",
     "alerts.provider_errors_per_min": "when people are told",
+    "journal.reserve_mb": "room that is given up, not a bound",
 }
 HINTS = ("max_", "_limit", "per_", "most", "connections", "reserve")
 

@@ -74,6 +74,14 @@ def test_whoever_ends_badly_while_all_drain_is_not_replaced_and_not_forgotten() 
     assert one.ended(1, 0, 6.0) == [Quit(1)]
 
 
+def test_one_that_our_signal_ends_before_it_can_heed_it_has_not_failed() -> None:
+    one = Workforce(2, SILENT_S)
+    one.begin(0.0)
+    assert one.stop() == [Signal(0, "SIGTERM"), Signal(1, "SIGTERM")]
+    assert one.ended(0, -15, 1.0) == []
+    assert one.ended(1, 0, 1.0) == [Quit(0)]
+
+
 def test_a_signal_while_the_only_one_waits_to_be_replaced_ends_it() -> None:
     one = working(1)
     one.ended(0, 1, 5.0)

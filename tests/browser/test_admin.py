@@ -241,7 +241,7 @@ async def test_admin_is_legible_and_fits_in_both_schemes(staffed: Desk) -> None:
         page = await entered(staffed, f"ann{n}", scheme=scheme, width=width, height=740)
         assert staffed.database is not None
         await deeds(staffed.database, 3)
-        for name in ("users", "keys", "audit", "me"):
+        for name in ("users", "keys", "audit", "erasure", "me"):
             await go(page, f"#/admin/{name}")
             await expect(page.locator(f"va-admin-{name} h2")).to_be_visible()
             await expect(page.locator("[aria-busy]")).to_have_count(0)
@@ -251,3 +251,46 @@ async def test_admin_is_legible_and_fits_in_both_schemes(staffed: Desk) -> None:
         await go(page, "#/admin/users")
         await page.get_by_role("button", name="New user").click()
         assert await page.evaluate(FAINT) == [], scheme
+
+
+async def test_somebody_is_erased_after_a_look(staffed: Desk) -> None:
+    page = await entered(staffed)
+    asked: list[Any] = []
+
+    async def answer(route: Any) -> None:
+        body = route.request.post_data_json
+        asked.append(body)
+        if "0958" not in body["caller"]:
+            problem = {"status": 422, "code": "invalid", "detail": "is nobody's number", "field": "caller"}
+            await route.fulfill(status=422, json=problem, content_type="application/problem+json")
+            return
+        report = {
+            "number": "…58",
+            "dry_run": body["dry_run"],
+            "calls": [{"call_id": "call_1", "failed": HOSTILE, "node": ""}],
+            "mentioned_in": ["call_7"],
+            "audit_line": None if body["dry_run"] else 12,
+        }
+        await route.fulfill(json=report)
+
+    await page.route("**/v1/erasures", answer)
+    await go(page, "#/admin/erasure")
+    form = page.get_by_role("form", name="Erasure")
+    await form.get_by_label("Number").fill("anonymous")
+    await form.get_by_role("button", name="Look").click()
+    await expect(form.locator("[data-problem=caller]")).to_contain_text("nobody's number")
+    await expect(form.get_by_role("button", name="Erase")).to_be_hidden()
+
+    await form.get_by_label("Number").fill("+44 20 7946 0958")
+    await form.get_by_role("button", name="Look").click()
+    await expect(form.get_by_role("status")).to_contain_text("1 calls of …58 would be erased.")
+    await form.get_by_label("Number").press("End")
+    await form.get_by_label("Number").press("Backspace")
+    await expect(form.get_by_role("button", name="Erase")).to_be_hidden()  # another number: look first
+    await form.get_by_label("Number").press("8")
+    await form.get_by_role("button", name="Look").click()
+    await form.get_by_role("button", name="Erase 1 call").click()
+    await expect(form.get_by_role("status")).to_contain_text("Proof: line 12 of the audit log.")
+    await expect(form.get_by_role("button", name="Erase")).to_be_hidden()
+    assert [one["dry_run"] for one in asked] == [True, True, True, False]
+    assert asked[-1]["caller"] == "+44 20 7946 0958"

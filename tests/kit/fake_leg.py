@@ -44,6 +44,8 @@ class FakeLeg:
         )
         self.capabilities = LegCapabilities(can_record=True)
         self.log: list[str] = []
+        self.retry_after_s: int | None = None
+        """As told with the refusal."""
         self.played = bytearray()
         """Every frame that went out, silence left out."""
         self.transfer_result = TransferResult(True, 200, "OK")
@@ -83,6 +85,7 @@ class FakeLeg:
 
     async def reject(self, status: int, reason: str, *, retry_after_s: int | None = None) -> None:
         self.log.append(f"reject {status}")
+        self.retry_after_s = retry_after_s
         self._over(LegEnd.REJECTED, status, reason)
 
     async def hang_up(self, reason: str = "") -> None:

@@ -223,12 +223,16 @@ async def test_a_second_sigterm_ends_the_call_with_a_bye_and_a_record(tmp_path: 
 
 
 async def test_at_the_limit_of_the_drain_the_caller_hears_a_goodbye(tmp_path: Path) -> None:
-    async with in_a_call(tmp_path, "call.drain_limit_s=0.2") as (child, _, call):
+    limit = ("call.drain_limit_s=0.2", "call.drain_sentence=We close now.")
+    async with in_a_call(tmp_path, *limit) as (child, _, call):
         child.process.send_signal(signal.SIGINT)
         assert (await call.over(20)).by == "peer"
         assert await child.status() == 0
         (entries,) = [list(read_journal(path)) for path in (tmp_path / "journals").glob("*.jsonl")]
     assert (entries[-1]["type"], entries[-1]["reason"]) == ("call.ended", "drained")
+    kinds = [entry["type"] for entry in entries]
+    assert "apology" not in kinds, "the agent itself said it"
+    assert "We close now." in json.dumps(entries)
 
 
 async def test_the_console_drains_it_as_the_signal_does(tmp_path: Path) -> None:

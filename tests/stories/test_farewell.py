@@ -253,4 +253,5 @@ async def test_at_whatever_point_of_its_set_up_a_call_is_dismissed_nothing_is_lo
         assert story.kinds()[-1] == "completed"
     else:
         assert story.leg.log[-1] == "reject 503", "another node may answer it"
+        assert story.leg.retry_after_s, "or it would not be asked"
     ended_once(story)

@@ -47,13 +47,13 @@ class DrainPlan:
         """Some call had not ended by the limit."""
 
     def begin(self, now: float, calls: int, limit_s: float | None = None) -> tuple[Step, ...]:
-        """Somebody wants the node to go. A later wish with another limit changes the limit."""
-        limit_s = self._limit_s if limit_s is None else limit_s
+        """Somebody wants the node to go. A later wish that names another limit changes the limit."""
         if self.phase is Phase.SERVING:
             self.since = now
+            limit_s = self._limit_s if limit_s is None else limit_s
             self.phase, self.wake_at = Phase.DRAINING, now + limit_s
             return (Step.CLOSE_DOORS, *self.calls_left(calls))
-        if self.phase is Phase.DRAINING and self.since is not None:
+        if self.phase is Phase.DRAINING and self.since is not None and limit_s is not None:
             self.wake_at = self.since + limit_s
             return self.wake(now, calls)
         return ()

@@ -9,6 +9,7 @@ ends the whole.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from signal import SIGTERM
 from typing import Literal
 
 BACKOFF_S = 0.5
@@ -104,7 +105,8 @@ class Workforce:
             self._status = status if status > 0 else 1
             return self.stop()
         if self.stopping:
-            if status != 0 and self._status == 0:
+            # Our own signal ends one that is not far enough to heed it, or too far: nothing went wrong there.
+            if status not in (0, -SIGTERM) and self._status == 0:
                 self._status = 1
             return self._gone()
         if status == 0:

@@ -71,6 +71,8 @@ OpenSession = Callable[[Flow, G711, Journal], Awaitable[RealtimeSession]]
 
 CLOSE_LIMIT_S = 5.0
 """How long leg and session may each take to be closed."""
+AGAIN_S = 5
+"""Retry-After of a 503: without one it counts as a 500, and nobody else is tried (RFC 3261 §21.5.4)."""
 
 __all__ = ["CLOSE_LIMIT_S", "Call", "CallState", "OpenSession"]
 
@@ -259,7 +261,8 @@ class Call:
                 return self.ending.known.result()
         except (MediaError, SipError, ProviderError) as error:
             status = error.status if isinstance(error, SipError) else 503
-            await self.leg.reject(status, "Not Acceptable Here" if status == 488 else "Service Unavailable")
+            reason = "Not Acceptable Here" if status == 488 else "Service Unavailable"
+            await self.leg.reject(status, reason, retry_after_s=AGAIN_S if status == 503 else None)
             return leg_refused(error, status)
         if self.placing is not None:
             self.placing.dialled()
@@ -427,7 +430,7 @@ class Call:
         if answered or self.leg_gone or outcome.kind in (OutcomeClass.SUCCESS, OutcomeClass.CALLER):
             await self.leg.hang_up(outcome.reason)
         else:
-            await self.leg.reject(503, "Service Unavailable")
+            await self.leg.reject(503, "Service Unavailable", retry_after_s=AGAIN_S)
 
     async def _guarded(self, part: str, work: Coroutine[Any, Any, None]) -> None:
         """Whatever fails while closing, the rest is closed and the record is written."""

@@ -171,10 +171,10 @@ class Watch:
         """Take one event of the session, before anybody acts on it."""
         if not self._on:
             return
-        kind = type(event)
-        if kind is RealtimeModelAudioEvent:
-            self._audio(event.response_id, event.data)  # type: ignore[attr-defined]
+        if isinstance(event, RealtimeModelAudioEvent):
+            self._audio(event.response_id, event.data)
             return
+        kind = type(event)
         if kind in _TELLING:
             self._told(event)
         if kind not in _OUR_OWN:

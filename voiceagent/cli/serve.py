@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceagent.app.sd_notify import Notifier
-from voiceagent.cli.run import fail_with, own_command, parse_overrides
+from voiceagent.cli.run import fail_with, own_command, parse_overrides, say
 from voiceagent.descriptors import widen_descriptors
 from voiceagent.errors import ConfigError, VoiceAgentError
 from voiceagent.loops import run_loop
@@ -89,18 +89,30 @@ async def _serve(service: Any, *, as_json: bool, supervised: bool) -> None:
         nest.start("ready", _tell_ready(service, notifier))
         nest.start("service manager", notifier.keep_alive(lambda: _status(service)))
         service.drainer.told = lambda: notifier.status(_status(service))
-        asked = asyncio.ensure_future(signals.get())
-        drained = asyncio.ensure_future(service.drainer.wait())  # the console may ask for it, too
-        await asyncio.wait({asked, drained}, return_when=asyncio.FIRST_COMPLETED)
-        if asked.done():
+        await _stay(service, signals, notifier, as_json=as_json)
+        notifier.stopping()
+
+
+async def _stay(service: Any, signals: asyncio.Queue[str], notifier: Notifier, *, as_json: bool) -> None:
+    """Stay until the node is drained. A second signal waits for no call; after a drain that was taken back
+    the next one is a first one again.
+    """
+    drained = asyncio.ensure_future(service.drainer.wait())  # the console may ask for it, too
+    asked = asyncio.ensure_future(signals.get())
+    signalled = False
+    try:
+        while True:
+            await asyncio.wait({asked, drained}, return_when=asyncio.FIRST_COMPLETED)
+            if not asked.done() or (signalled and service.drainer.view()["state"] != "serving"):
+                return
+            signalled = True
             service.drainer.begin(asked.result())
             notifier.stopping(_status(service))
             live = service.admission.live
             if live and not as_json:
-                print(f"Finishing {live} call(s); signal again to end them now.", flush=True)
+                say(f"Finishing {live} call(s); signal again to end them now.")
             asked = asyncio.ensure_future(signals.get())
-            await asyncio.wait({asked, drained}, return_when=asyncio.FIRST_COMPLETED)
-        notifier.stopping()
+    finally:
         for task in (asked, drained):
             task.cancel()
 
@@ -174,7 +186,7 @@ def _announce(addresses: Any, service: Any, *, as_json: bool) -> None:
     token = None if chosen else addresses.console_token
     page = addresses.console if token is None else f"{addresses.console}/#token={token}"
     if as_json:
-        print(
+        say(
             json.dumps(
                 {
                     "event": "listening",
@@ -187,8 +199,7 @@ def _announce(addresses: Any, service: Any, *, as_json: bool) -> None:
                     "engine": addresses.engine,
                     "hosted_sip": addresses.hosted_sip,
                 }
-            ),
-            flush=True,
+            )
         )
         return
     numbers = [number for flow in service.flows for number in flow.numbers]
@@ -214,4 +225,4 @@ def _announce(addresses: Any, service: Any, *, as_json: bool) -> None:
             f"  token   {token or ('as set in console.token' if chosen else 'none: sign in with your name')}",
         ]
     lines += [f"  voice   {voice}", "  stop    Ctrl-C: running calls are finished first", ""]
-    print("\n".join(lines), flush=True)
+    say("\n".join(lines))

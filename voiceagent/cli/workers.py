@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -22,11 +23,13 @@ from typing import Any
 
 from voiceagent.app.sd_notify import Notifier
 from voiceagent.app.workforce import AllReady, Order, Signal, Start, Workforce
-from voiceagent.cli.run import fail_with
+from voiceagent.cli.run import fail_with, say
 from voiceagent.cli.serve import terminal_gone
 from voiceagent.errors import VoiceAgentError
 from voiceagent.loops import run_loop
 from voiceagent.tasks import TaskNest
+
+_log = logging.getLogger("voiceagent.workers")
 
 WATCHDOG_S = 20.0
 """A worker that we have not heard of for so long hangs."""
@@ -120,7 +123,7 @@ class _Parent:
         if not self._force.stopping:
             self._manager.stopping(self._line())
             if not self._as_json:
-                print("The workers finish their calls; signal again to end them now.", flush=True)
+                say("The workers finish their calls; signal again to end them now.")
         return self._force.stop()
 
     def _hung_up(self) -> list[Order]:
@@ -164,23 +167,28 @@ class _Parent:
             "NOTIFY_SOCKET": self._path(index),
             "WATCHDOG_USEC": str(round(WATCHDOG_S * 1e6)),
         }
-        child = await asyncio.create_subprocess_exec(
-            *self._commands[index],
-            stdin=asyncio.subprocess.PIPE,
-            env=environment,
-            start_new_session=True,  # Ctrl-C is for us; what it means to them, we tell
-        )
-        self._children[index] = child
-        if self._force.stopping:  # told to while it was being made
-            child.send_signal(signal.SIGTERM)
-        status = await child.wait()
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *self._commands[index],
+                stdin=asyncio.subprocess.PIPE,
+                env=environment,
+                start_new_session=True,  # Ctrl-C is for us; what it means to them, we tell
+            )
+        except OSError as error:  # no memory or no process left, say: the next try may come through
+            _log.error("worker %s cannot be started: %s", self._names[index], error.strerror)
+            status = 1
+        else:
+            self._children[index] = child
+            if self._force.stopping:  # told to while it was being made
+                child.send_signal(signal.SIGTERM)
+            status = await child.wait()
         if status != 0 and not self._force.stopping:
             told = {"event": "worker ended", "node": self._names[index], "status": status}
             self._tell(told, f"Worker {self._names[index]} has ended (status {status}).")
         self._do(self._force.ended(index, status, asyncio.get_running_loop().time()))
 
     def _tell(self, event: Mapping[str, Any], line: str) -> None:
-        print(json.dumps(event) if self._as_json else line, flush=True)
+        say(json.dumps(event) if self._as_json else line)
 
     # ── what they tell ──────────────────────────────────────────────────────────────────────────
     def _path(self, index: int) -> str:

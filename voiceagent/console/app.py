@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from fastapi import Depends, FastAPI
@@ -38,6 +39,7 @@ from voiceagent.console import (
 )
 from voiceagent.console import erasures as erasing
 from voiceagent.console.audit import AuditDesk
+from voiceagent.console.audit_spill import NAME, AuditSpill
 from voiceagent.console.auth import Policy
 from voiceagent.console.config import ConsoleConfig
 from voiceagent.console.guard import Guard
@@ -117,7 +119,8 @@ def create_app(
         most=config.max_streams,
         tick_s=config.stream_tick_s,
     )
-    desk = AuditDesk(database)
+    spill = AuditSpill(Path(config.journal_dir) / NAME) if config.journal_dir and database else None
+    desk = AuditDesk(database, spill)
     app.state.parts = Parts(
         directory=directory,
         config=config,

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, insert, select, text
 
 from voiceagent.store.tables import audit
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 GENESIS = "0" * 64
+LOCK = 7_262_001
+"""Number of PostgreSQL's lock for the log's end: any that nobody else has."""
 PURGE = "retention.purge"
 """Action of the line that tells what was removed when its time was over."""
 
@@ -63,7 +65,9 @@ class AuditLine:
 
 
 def append(connection: Connection, deeds: Sequence[Deed], *, at: float | None = None) -> Sequence[AuditLine]:
-    """Write lines at the end."""
+    """Write lines at the end. Nodes with one database do so one after the other."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
     last = connection.execute(select(audit.c.n, audit.c.hash).order_by(audit.c.n.desc()).limit(1)).first()
     n, previous = (0, GENESIS) if last is None else (last.n, last.hash)
     now = round(time.time() if at is None else at, 6)
@@ -87,6 +91,18 @@ def append(connection: Connection, deeds: Sequence[Deed], *, at: float | None = 
         connection.execute(insert(audit).values(**fields, hash=previous))
         written.append(AuditLine(**fields, hash=previous))
     return written
+
+
+def has(connection: Connection, deed: Deed, *, at: float) -> bool:
+    """Return whether the log has this line: the same deed of the same microsecond."""
+    same = select(audit.c.n).where(
+        audit.c.at == round(at, 6),
+        audit.c.actor == deed.actor,
+        audit.c.action == deed.action,
+        audit.c.target == deed.target,
+        audit.c.result == deed.result,
+    )
+    return connection.execute(same.limit(1)).first() is not None
 
 
 def hash_of(fields: Mapping[str, Any]) -> str:

@@ -18,6 +18,8 @@ const ACTIONS = [
   ["history.", "history"],
   ["delivery.", "deliveries"],
   ["audit.", "the audit log"],
+  ["erasure", "erasures"],
+  ["retention.", "what was kept long enough"],
 ];
 
 /** Who did what, when and from where; and whether the log is as it was written. */

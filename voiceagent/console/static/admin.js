@@ -3,6 +3,7 @@
 import { fill, h } from "./dom.js";
 import { style } from "./router.js";
 import "./admin-audit.js";
+import "./admin-erasure.js";
 import "./admin-keys.js";
 import "./admin-me.js";
 import "./admin-users.js";
@@ -12,6 +13,7 @@ const SECTIONS = [
   { name: "users", label: "Users", right: "admin", tag: "va-admin-users" },
   { name: "keys", label: "Keys", right: "admin", tag: "va-admin-keys" },
   { name: "audit", label: "Audit log", right: "manage", tag: "va-admin-audit" },
+  { name: "erasure", label: "Erasure", right: "admin", tag: "va-admin-erasure" },
   { name: "me", label: "Your account", right: "view", tag: "va-admin-me" },
 ];
 
@@ -33,7 +35,7 @@ class Admin extends HTMLElement {
     const { given, sections, body } = this;
     if (!given || !sections || !body) return;
     const wanted = SECTIONS.find((one) => one.name === route.path[0]);
-    const section = wanted ?? SECTIONS.find((one) => given.session.rights.includes(one.right)) ?? SECTIONS[3];
+    const section = wanted ?? SECTIONS.find((one) => given.session.rights.includes(one.right)) ?? SECTIONS[SECTIONS.length - 1];
     for (const tab of this.tabs ?? []) {
       if (tab.dataset.section === section.name) tab.setAttribute("aria-current", "page");
       else tab.removeAttribute("aria-current");
