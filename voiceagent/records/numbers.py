@@ -32,6 +32,14 @@ def mentions(text: str, number: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(number)}(?!\w)", text.casefold()) is not None
 
 
+def may_mention(body: bytes, number: str) -> bool:
+    """Return False where :func:`mentions` would, too, for sure: a fast look into a long file."""
+    if number.isdigit():
+        return number.encode() in body.translate(None, _NO_DIGITS)
+    return not number.isascii() or number.encode() in body.lower()
+
+
+_NO_DIGITS = bytes(code for code in range(256) if not 0x30 <= code <= 0x39)
 _BETWEEN_DIGITS = re.compile(r"(?<=[0-9)])[ .\-/()]{1,3}(?=[0-9(])")
 
 

@@ -13,7 +13,6 @@ from voiceagent.records.objects import HOW_TO_INSTALL, check_store_url, store_av
 from voiceagent.records.opus import opus_available
 from voiceagent.settings.base import Section
 
-
 _CREDENTIALS = ("secret", "key", "token", "password", "credential")
 
 
