@@ -47,6 +47,9 @@ def test_mentions_of_a_name() -> None:
     for name in ("Alice", "Ægir"):
         assert mentions(f'"caller":"{name}"', name.casefold())
         assert may_mention(f'"caller":"{name}"'.encode(), name.casefold())
+    for escaped in (r'"\u0061lice"', r'"\\alice"'):
+        assert may_mention(escaped.encode(), "alice")
+    assert may_mention(rb'"\u0034\u0034\u0032"', "442"), "digits may stand as escapes, too"
     assert not may_mention(b"nobody", "alice")
     assert not may_mention(b"1 2 3", "442079460958")
     assert not mentions("malice", "alice")

@@ -155,9 +155,9 @@ class NodeDirectory:
         return response_view(call, entry)
 
     def dial(self, wish: DialWish, *, idempotency_key: str | None, operator: str) -> CallView:
-        known = self._dialled.get(idempotency_key or "")
+        known = self.dialled_for(idempotency_key or "")
         if known is not None:
-            return self._view(self.find(known), brief=True)
+            return known
         if self.place is None:
             raise RequestRefused("to", "the service is not up yet", code="not_listening")
         call = self.place(wish)
@@ -165,6 +165,11 @@ class NodeDirectory:
         if idempotency_key is not None:
             remember(self._dialled, idempotency_key, call.id)
         return self._view(call, brief=True)
+
+    def dialled_for(self, key: str) -> CallView | None:
+        """Return the call that was placed for a key. Raises KeyError when it was too long ago."""
+        known = self._dialled.get(key)
+        return None if known is None else self._view(self.find(known), brief=True)
 
     def response(self, call_id: str, response_id: str) -> ResponseView:
         call = self.find(call_id)
@@ -254,6 +259,11 @@ class NodeDirectory:
     def live(self) -> Sequence[Call]:
         """Calls that have not ended."""
         return tuple(self._live.values())
+
+    @property
+    def ended(self) -> Sequence[Call]:
+        """Calls that have ended, as far as they are still known here."""
+        return tuple(self._ended.values())
 
     def without_secrets(self, text: str) -> str:
         """Return ``text`` without what callers have typed in secret."""
