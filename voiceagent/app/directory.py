@@ -260,6 +260,11 @@ class NodeDirectory:
         """Calls that have not ended."""
         return tuple(self._live.values())
 
+    @property
+    def ended(self) -> Sequence[Call]:
+        """Calls that have ended, as far as they are still known here."""
+        return tuple(self._ended.values())
+
     def without_secrets(self, text: str) -> str:
         """Return ``text`` without what callers have typed in secret."""
         for call in (*self._live.values(), *self._ended.values()):
