@@ -13,6 +13,7 @@ from sqlalchemy.exc import DataError
 
 from tests.app.test_aftercare import FILE, Encoder, Shelf, names, wav, write
 from tests.kit.postgres_server import PostgresServer
+from tests.kit.service import until
 from voiceagent.app import archive as archive_module
 from voiceagent.app.aftercare import Aftercare, AftercarePlan, known_of
 from voiceagent.app.archive import Archive
@@ -82,19 +83,20 @@ async def test_what_was_stored_before_the_process_was_killed_is_told_at_the_next
 async def test_what_was_purged_while_it_was_encoded_does_not_come_back(tmp_path: Path) -> None:
     shelf, encoder, told = Shelf(), Encoder(), list[RecordingRecord]()
 
+    def purged() -> None:
+        (tmp_path / FILE).unlink()
+        StateLog(tmp_path).append(replace(record, state="erased", location=""))
+
     async def encode(source: Path, to: Path, bitrate: int) -> Encoded:
         done = await encoder(source, to, bitrate)
-        source.unlink()  # retention had looked for parts a moment before there was one
-        StateLog(tmp_path).append(replace(record, state="erased", location=""))
+        purged()  # retention had looked for parts a moment before there was one
         return done
 
     record = wav(tmp_path)
     care = Aftercare(tmp_path, AftercarePlan(opus=True, store=shelf), told.append, encode=encode)
     care.take(record)
     work = asyncio.create_task(care.run())
-    async with asyncio.timeout(10):
-        while len(care):
-            await asyncio.sleep(0)
+    await until(lambda: len(care) == 0)
     work.cancel()
     assert names(tmp_path) == set()
     assert shelf.kept == {}
@@ -152,8 +154,9 @@ async def test_a_row_that_the_database_never_takes_keeps_no_other_out(
     await database.close()
 
 
+@pytest.mark.fleet
 def test_a_full_text_that_postgresql_does_not_take_is_no_outage(postgres: PostgresServer) -> None:
-    database = Database(postgres.fresh())
+    database = Database(postgres.new_url())
     database.open_now()
     words = " ".join(f"{n:x}wordwordwordword" for n in range(60_000))
     insert = text("INSERT INTO call_text (call_id, body) VALUES ('call_1', :body)")

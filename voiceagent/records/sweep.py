@@ -94,9 +94,8 @@ def sweep(
         if record.state == "erased" or (record.state == "stored" and not keep_local):
             (folder / opus_name(file)).unlink(missing_ok=True)
         # Of a call that is not kept any more, nobody needs to know that its recording is gone.
-        if record != told.get(file) and (
-            record.state == "stored" or (record.state == "erased" and file in told)
-        ):
+        worth = record.state == "stored" or (record.state == "erased" and file in told)
+        if worth and record != told.get(file):
             found.append(record)
     return found
 
