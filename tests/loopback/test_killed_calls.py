@@ -24,7 +24,7 @@ from voiceagent.store.rebuild import look_through
 
 pytestmark = [pytest.mark.loopback, pytest.mark.fleet]
 
-CALLS = 3
+CALLS = 2
 
 
 def journals(folder: Path) -> list[Path]:
