@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("voiceagent.recordings")
 
+DATABASE_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+"""Waits for a database that is away at the start; it knows when the recordings that were left began."""
 WAITING_MOST = 10_000
 """Recordings that wait in memory; further ones are looked for in the folder when these are done."""
 RETRY_S = (5.0, 30.0, 120.0, 600.0, 1800.0)
@@ -279,8 +281,13 @@ async def look_after(aftercare: Aftercare, database: Database) -> None:
     """Take up what earlier runs left, then care for what comes."""
     files = await asyncio.to_thread(aftercare.left)
     known: dict[str, RecordingRecord] = {}
-    with suppress(DatabaseDown):
-        known = await database.run(lambda c: recordings.of_files(c, files))
+    for wait_s in (*DATABASE_S, None):
+        try:
+            known = await database.run(lambda c: recordings.of_files(c, files))
+            break
+        except DatabaseDown:
+            if wait_s is not None:  # without it, file names and times have to do
+                await asyncio.sleep(wait_s)
     await aftercare.take_up(known)
     await aftercare.run()
 

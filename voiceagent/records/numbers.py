@@ -32,6 +32,25 @@ def mentions(text: str, number: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(number)}(?!\w)", text.casefold()) is not None
 
 
+def mentions_in_json(text: str, number: str) -> bool:
+    """… in JSON, where characters may stand as escapes."""
+    if mentions(text, number):
+        return True
+    if "\\" not in text or (number.isdigit() and "\\u" not in text):
+        return False
+    return mentions(_ESCAPE.sub(_meant, text), number)
+
+
+_ESCAPE = re.compile(r"((?:\\u[0-9a-fA-F]{4})+)|\\(.)")
+
+
+def _meant(found: re.Match[str]) -> str:
+    if found[1]:
+        units = bytes.fromhex(found[1].replace("\\u", ""))
+        return units.decode("utf-16-be", "replace")
+    return {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}.get(found[2], found[2])
+
+
 _BETWEEN_DIGITS = re.compile(r"(?<=[0-9)])[ .\-/()]{1,3}(?=[0-9(])")
 
 

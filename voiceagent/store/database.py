@@ -151,8 +151,9 @@ class Database:
                 if lite:
                     connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
                 connection.execute(text("VACUUM"))
-                if lite:
-                    connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+                # That a reader keeps the log from being emptied is told as an answer, not as an error.
+                if lite and connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)")).scalar():
+                    raise DatabaseDown("the database cannot be cleaned: another process reads it")
         except DBAPIError as error:
             raise DatabaseDown(f"the database cannot be cleaned: {_short(error)}") from error
 
