@@ -266,7 +266,7 @@ class NodeDirectory:
         return tuple(self._live.values())
 
     @property
-    def ended(self) -> Sequence[Call]:
+    def lately_ended(self) -> Sequence[Call]:
         """Calls that have ended, as far as they are still known here."""
         return tuple(self._ended.values())
 
