@@ -20,7 +20,7 @@ from sqlalchemy import select
 from voiceagent.app.audio_files import files_of, remove_audio
 from voiceagent.app.retention import JOURNAL, Shelves
 from voiceagent.errors import Fault, RequestRefused, VoiceAgentError
-from voiceagent.records.numbers import mentions_in_json, other_side, persons_of, plain_number
+from voiceagent.records.numbers import may_mention, mentions_in_json, other_side, persons_of, plain_number
 from voiceagent.records.objects import StoreError
 from voiceagent.records.opus import sha256_of
 from voiceagent.records.reading import journals_in
@@ -127,7 +127,7 @@ def find_calls(shelves: Shelves, number: str) -> tuple[list[Found], list[str]]:
             body = path.read_bytes()
         except OSError:
             continue
-        if not mentions_in_json(body.decode("utf-8", "replace"), number):
+        if not may_mention(body, number) or not mentions_in_json(body.decode("utf-8", "replace"), number):
             continue
         call_id = path.name.removesuffix(JOURNAL)
         if number in _persons(body):

@@ -46,7 +46,7 @@ class ErasureDesk:
                 (call.id, other_side(call.info.direction, call.info.caller, call.info.called))
                 for call in service.directory.live
             ]
-            over = frozenset(call.id for call in service.directory.ended)
+            over = frozenset(call.id for call in service.directory.lately_ended)
             report = await asyncio.to_thread(
                 erase,
                 replace(shelves_of(service), live=lambda: _known(service) - over),
@@ -65,4 +65,4 @@ class ErasureDesk:
 def _known(service: Service) -> frozenset[str]:
     """Return the calls that go on, and those that have ended not long ago: their rows may be on their way."""
     directory = service.directory
-    return frozenset(call.id for call in (*directory.live, *directory.ended))
+    return frozenset(call.id for call in (*directory.live, *directory.lately_ended))
