@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from voiceagent.app.alarms import Alarms
 from voiceagent.app.events import EventHub
 from voiceagent.app.journal_figures import JournalFigures
+from voiceagent.app.late_tags import LateTags
 from voiceagent.app.reload import FlowDesk
 from voiceagent.app.timelines import Timelines
 from voiceagent.call.call import Call, CallState
@@ -78,6 +79,7 @@ class NodeDirectory:
         self._flows = flows
         self._alarms = alarms
         self._timelines = Timelines(journal_dir)
+        self._late_tags = LateTags(journal_dir)
         self._timelines.answered = self._turn_answered
         self._queued: set[tuple[str, str]] = set()
         """(call, request) of every request that waits."""
@@ -222,10 +224,13 @@ class NodeDirectory:
         try:
             call = self.find(call_id)
         except KeyError:
+            self._late_tags.put(call_id, tags, operator)
             return
         self._tags[call_id] = tuple(tags)
         if call.state is not CallState.ENDED:
             call.journal.write("operator.tag", operator=operator, tags=list(tags))
+        else:
+            self._late_tags.put(call_id, tags, operator)
         self._publish("call.changed", call)
 
     def listen(self, call_id: str, *, operator: str) -> Listener:
