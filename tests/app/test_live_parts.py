@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -13,7 +15,9 @@ from tests.kit.story import Story
 from tests.kit.virtual_loop import settle, virtual
 from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.events import QUEUE, EventHub
-from voiceagent.console.ports import LiveEvent, Trigger
+from voiceagent.app.fleet_orders import obey
+from voiceagent.cluster.ports import Command
+from voiceagent.console.ports import Act, LiveEvent, Trigger
 from voiceagent.errors import CallEnded, RequestRefused
 from voiceagent.ids import counted_tokens
 from voiceagent.ivr import Call, flow
@@ -127,6 +131,37 @@ async def test_the_same_key_is_the_same_request_also_when_its_end_is_long_forgot
     assert ended.value.outcome == "success: operator_hung_up"
     with pytest.raises(CallEnded):
         await directory.hang_up("call_1", operator="op")
+
+
+@virtual
+async def test_a_key_that_came_with_another_wish_is_refused_whichever_node_was_asked() -> None:
+    directory, _ = node()
+    story = observed_story(directory)
+    await asyncio.sleep(1)
+
+    async def ordered(op: str, wish: Trigger | Act) -> Mapping[str, Any]:
+        args = json.loads(json.dumps(asdict(wish)))
+        return await obey(
+            directory, Command(id="i", op=op, call_id="call_1", args=args, actor="op", idempotency_key="k")
+        )
+
+    wish, note = Trigger("Say hello.", {"desk": "1"}), Act("note", text="A regular.")
+    first = directory.trigger("call_1", wish, idempotency_key="k", operator="op").id
+    await directory.act("call_1", note, idempotency_key="k", operator="op")
+    again = await ordered("trigger", wish)
+    assert again["done"]["id"] == first
+    assert "done" in await ordered("act", note)
+    others = (replace(wish, when="now"), replace(note, text="Another."))
+    for other in (await ordered("trigger", others[0]), await ordered("act", others[1])):
+        assert (other["error"], other["code"], other["field"]) == (
+            "refused",
+            "idempotency_mismatch",
+            "Idempotency-Key",
+        )
+    await asyncio.sleep(5)
+    assert len(story.provider.creates()) == 1
+    await directory.hang_up("call_1", operator="op")
+    await story.ends()
 
 
 @virtual

@@ -14,6 +14,7 @@ import pytest
 from tests.app.test_aftercare import Shelf
 from voiceagent.app.retention import Item, days_of, due, keep_house, purge
 from voiceagent.cli.records import run_purge
+from voiceagent.records.objects import StoreError
 from voiceagent.records.states import RecordingRecord
 from voiceagent.records.stub import is_stub
 from voiceagent.settings.retention import RetentionSettings
@@ -128,6 +129,25 @@ def test_what_cannot_be_removed_is_told_and_tried_again(tmp_path: Path) -> None:
             assert done.counts["recordings"] == 0
         [kept] = where.database.run_now(lambda c: recordings.of_call(c, "call_old"))
         assert kept.state == "stored"
+
+
+def test_a_store_that_is_away_is_asked_once(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Away(Shelf):
+        def delete(self, name: str) -> bool:
+            asked.append(name)
+            raise StoreError("away")
+
+    store = Away()
+    with shelves(tmp_path, store) as where:
+        for n in range(3):
+            keep(where, f"call_{n}", NOW - 41 * DAY)
+            [known] = where.database.run_now(lambda c, n=n: recordings.of_call(c, f"call_{n}"))
+            stored = replace(known, state="stored", location=f"{store.url}/call_{n}.opus")
+            where.database.run_now(lambda c, one=stored: recordings.put(c, one))
+        done = purge(where, KEEP_ALL | {"recordings": 40}, now=NOW)
+        assert (len(asked), len(done.failed), done.counts["recordings"]) == (1, 3, 0)
 
 
 def test_another_node_s_files_are_its_own_to_remove(tmp_path: Path) -> None:

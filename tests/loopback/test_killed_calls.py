@@ -14,17 +14,21 @@ from typing import Any
 import pytest
 
 from tests.kit.service import until
+from tests.loopback import test_process
 from tests.loopback.test_process import arguments, clean_environment, serving
 from tests.loopback.test_webhooks import TAKEN, a_webhook, verified
 from tests.notify.server import receiver
+from voiceagent.media.wav import read_wav
 from voiceagent.phone.phone import Phone
+from voiceagent.records.opus import opus_available
 from voiceagent.records.reading import entries_of, has_end
 from voiceagent.store import Database
 from voiceagent.store.rebuild import look_through
 
 pytestmark = [pytest.mark.loopback, pytest.mark.fleet]
 
-CALLS = 3
+CALLS = 2
+RECORDED = test_process.FLOW.replace("    await call.say(", "    await call.record()\n    await call.say(")
 
 
 def journals(folder: Path) -> list[Path]:
@@ -49,11 +53,15 @@ async def a_second_one(folder: Path, *settings: str) -> tuple[int, str]:
     return process.returncode or 0, output.decode()
 
 
-async def test_every_call_of_a_killed_process_ends_once(tmp_path: Path) -> None:
+async def test_every_call_of_a_killed_process_ends_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(test_process, "FLOW", RECORDED)
+    audio = f"recordings_dir={tmp_path}/recordings"
     taken: list[bytes] = []
     async with receiver(TAKEN, taken) as port:
         hook = f"webhooks={json.dumps(a_webhook(port, events=['call.ended']))}"
-        async with serving(tmp_path, hook) as child, AsyncExitStack() as stack:
+        async with serving(tmp_path, hook, audio, "recording.format=wav") as child, AsyncExitStack() as stack:
             for _ in range(CALLS):
                 phone = await stack.enter_async_context(Phone())
                 call = phone.dial(child.target)
@@ -73,11 +81,20 @@ async def test_every_call_of_a_killed_process_ends_once(tmp_path: Path) -> None:
         assert not any(has_end(path) for path in journals(tmp_path))
         assert rows(tmp_path, "SELECT id FROM calls") == []
 
+        live = rows(tmp_path, "SELECT state FROM recordings")
+        assert live == [("live",)] * CALLS
+        heard_s = [len(read_wav(path).data) / 32_000 for path in (tmp_path / "recordings").glob("*.wav")]
+        assert min(heard_s) > 1.0, "they play as they were left"
+        wanted = "encoded" if opus_available() else "finished"
         for _ in range(2):
-            async with serving(tmp_path, hook) as child:
+            async with serving(tmp_path, hook, audio) as child:
                 await until(lambda: len(taken) == CALLS)
+                await until(lambda: rows(tmp_path, "SELECT state FROM recordings") == [(wanted,)] * CALLS)
                 child.process.send_signal(signal.SIGTERM)
                 assert await child.status() == 0
+    for seconds, error in rows(tmp_path, "SELECT seconds, error FROM recordings"):
+        assert seconds >= min(heard_s)
+        assert error == "the process ended before the recording did"
     found = rows(tmp_path, "SELECT id, outcome, reason, ended_at FROM calls ORDER BY id")
     assert [row[0] for row in found] == [path.stem for path in journals(tmp_path)]
     assert {row[1:3] for row in found} == {("ours", "crashed")}

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from voiceagent.records.journal import Journal, JournalWriter, plain, read_journal
+import pytest
+
+from voiceagent.records.journal import Journal, JournalWriter, encode, plain, read_journal
 
 
 class Colour(StrEnum):
@@ -102,6 +104,21 @@ def test_a_killed_process_leaves_a_readable_journal(tmp_path: Path) -> None:
 
 def test_everything_becomes_json() -> None:
     assert json.loads(json.dumps({"x": object()}, default=plain))["x"].startswith("<object")
+
+
+def test_the_encoder_that_is_made_once_writes_what_the_ordinary_one_does() -> None:
+    entry = {
+        "text": 'quotes " and \\, ünïcode, half a pair \ud83d, \x00\u2028',
+        "numbers": [0, -1, 10**20, 0.1, 1e-7, 1e22, float("inf"), True, None],
+        "body": Body(Colour.RED, None, frozenset({"b", "a"}), b"abc"),
+        "others": (Path("a/b"), b"abc", frozenset({"b", "a"}), Colour.RED, {1: {"deep": [[]]}}),
+    }
+    ordinary = json.JSONEncoder(default=plain, ensure_ascii=False, separators=(",", ":"))
+    assert encode(entry) == ordinary.encode(entry)
+    endless: list[object] = []
+    endless.append(endless)
+    with pytest.raises(RecursionError):
+        encode({"endless": endless})
 
 
 def test_after_its_end_nothing_is_written_and_the_file_stays_closed(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 from voiceagent.app.alarms import Alarms
 from voiceagent.app.events import EventHub
 from voiceagent.app.journal_figures import JournalFigures
+from voiceagent.app.late_tags import LateTags
 from voiceagent.app.reload import FlowDesk
 from voiceagent.app.timelines import Timelines
 from voiceagent.call.call import Call, CallState
@@ -43,6 +45,7 @@ from voiceagent.replay.turns import Turn
 ENDED_KEPT = 200
 IDEMPOTENCY_KEPT = 10_000
 Key = TypeVar("Key")
+Value = TypeVar("Value")
 _ALIVE = frozenset({"response_active", "create_in_flight"})
 """Reasons of a request that waits because another response is alive."""
 
@@ -76,12 +79,14 @@ class NodeDirectory:
         self._flows = flows
         self._alarms = alarms
         self._timelines = Timelines(journal_dir)
+        self._late_tags = LateTags(journal_dir)
         self._timelines.answered = self._turn_answered
         self._queued: set[tuple[str, str]] = set()
         """(call, request) of every request that waits."""
         self._live: dict[str, Call] = {}
         self._ended: OrderedDict[str, Call] = OrderedDict()
-        self._keys: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._keys: OrderedDict[tuple[str, str], tuple[str, bytes]] = OrderedDict()
+        """What an idempotency key led to, and :func:`printed` of what it came with."""
         self._ended_waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._dialled: OrderedDict[str, str] = OrderedDict()
         self._tags: dict[str, Sequence[str]] = {}
@@ -115,15 +120,16 @@ class NodeDirectory:
         if idempotency_key is not None:
             known = self._keys.get((call_id, idempotency_key))
             if known is not None:
-                entry = call.ledger.get(known)
-                return forgotten_view(call, known) if entry is None else response_view(call, entry)
+                request_id = _same(known, trigger)
+                entry = call.ledger.get(request_id)
+                return forgotten_view(call, request_id) if entry is None else response_view(call, entry)
         if call.state is CallState.ENDED:
             raise CallEnded("the call has ended", outcome=_outcome_word(call.outcome))
         request_id = f"req_{self._tokens()}"
         if trigger.note_only:
             noted = take_note(call, trigger.instructions or "", operator, request_id, trigger.metadata)
             if idempotency_key is not None:
-                remember(self._keys, (call_id, idempotency_key), request_id)
+                remember(self._keys, (call_id, idempotency_key), (request_id, printed(trigger)))
             return response_view(call, noted)
         deadline_s = None if trigger.deadline_ms is None else trigger.deadline_ms / 1000
         try:
@@ -144,16 +150,16 @@ class NodeDirectory:
                 self._metrics.queue_full()
             raise
         if idempotency_key is not None:
-            remember(self._keys, (call_id, idempotency_key), request_id)
+            remember(self._keys, (call_id, idempotency_key), (request_id, printed(trigger)))
         call.journal.write(
             "operator.trigger", operator=operator, request_id=request_id, instructions=trigger.instructions
         )
         return response_view(call, entry)
 
     def dial(self, wish: DialWish, *, idempotency_key: str | None, operator: str) -> CallView:
-        known = self._dialled.get(idempotency_key or "")
+        known = self.dialled_for(idempotency_key or "")
         if known is not None:
-            return self._view(self.find(known), brief=True)
+            return known
         if self.place is None:
             raise RequestRefused("to", "the service is not up yet", code="not_listening")
         call = self.place(wish)
@@ -161,6 +167,11 @@ class NodeDirectory:
         if idempotency_key is not None:
             remember(self._dialled, idempotency_key, call.id)
         return self._view(call, brief=True)
+
+    def dialled_for(self, key: str) -> CallView | None:
+        """Return the call that was placed for a key. Raises KeyError when it was too long ago."""
+        known = self._dialled.get(key)
+        return None if known is None else self._view(self.find(known), brief=True)
 
     def response(self, call_id: str, response_id: str) -> ResponseView:
         call = self.find(call_id)
@@ -193,13 +204,15 @@ class NodeDirectory:
     async def act(self, call_id: str, act: Act, *, idempotency_key: str | None, operator: str) -> CallView:
         call = self.find(call_id)
         place = (f"{call_id} {act.what}", idempotency_key or "")
-        if place not in self._keys:
+        known = self._keys.get(place)
+        if known is not None:
+            _same(known, act)
+        else:
             if call.state is CallState.ENDED:
                 raise CallEnded("the call has ended", outcome=_outcome_word(call.outcome))
             if idempotency_key is not None:
-                remember(
-                    self._keys, place, act.what
-                )  # before it is done: who repeats it now must not do it twice
+                # Before it is done: who repeats it now must not do it twice.
+                remember(self._keys, place, (act.what, printed(act)))
             try:
                 await _act(call, act, operator, self._tokens)
             except BaseException:
@@ -211,10 +224,13 @@ class NodeDirectory:
         try:
             call = self.find(call_id)
         except KeyError:
+            self._late_tags.put(call_id, tags, operator)
             return
         self._tags[call_id] = tuple(tags)
         if call.state is not CallState.ENDED:
             call.journal.write("operator.tag", operator=operator, tags=list(tags))
+        else:
+            self._late_tags.put(call_id, tags, operator)
         self._publish("call.changed", call)
 
     def listen(self, call_id: str, *, operator: str) -> Listener:
@@ -248,6 +264,11 @@ class NodeDirectory:
     def live(self) -> Sequence[Call]:
         """Calls that have not ended."""
         return tuple(self._live.values())
+
+    @property
+    def lately_ended(self) -> Sequence[Call]:
+        """Calls that have ended, as far as they are still known here."""
+        return tuple(self._ended.values())
 
     def without_secrets(self, text: str) -> str:
         """Return ``text`` without what callers have typed in secret."""
@@ -445,7 +466,19 @@ async def _act(call: Call, act: Act, operator: str, tokens: Tokens) -> None:
             hand.resume_recording(operator)
 
 
-def remember(known: OrderedDict[Key, str], key: Key, value: str) -> None:
+def printed(wish: Trigger | Act) -> bytes:
+    """Return what tells two wishes apart."""
+    return hashlib.sha256(repr(wish).encode("utf-8", "backslashreplace")).digest()
+
+
+def _same(known: tuple[str, bytes], wish: Trigger | Act) -> str:
+    """Return what a key led to: only here is it known what it came with, whichever node was asked."""
+    if known[1] != printed(wish):
+        raise RequestRefused("Idempotency-Key", "came before with another body", code="idempotency_mismatch")
+    return known[0]
+
+
+def remember(known: OrderedDict[Key, Value], key: Key, value: Value) -> None:
     """Keep what an idempotency key led to, for the newest keys."""
     known[key] = value
     while len(known) > IDEMPOTENCY_KEPT:

@@ -185,8 +185,19 @@ def purge(shelves: Shelves, days: Mapping[str, int], *, now: float, dry_run: boo
     }
     if dry_run:
         return done
+    away = False
     for record in doomed:
-        _remove_recording(shelves, record, done)
+        stored = "://" in record.location
+        if stored and away:  # it has just not answered: asking for each might take hours
+            done.failed.append(record.file)
+            done.counts["recordings"] -= 1
+        else:
+            away = not _remove_recording(shelves, record, done) and stored
+    # What a row is gone of is looked for no more: a call stays whole until its recordings are gone.
+    stay = {audio[file].call_id for file in done.failed}
+    calls = [one for one in calls if one not in stay]
+    journals -= {f"{one}{JOURNAL}" for one in stay} - set(found.get("journals", ()))
+    done.counts |= {"calls": len(calls), "journals": len(journals)}
     for name in wordy:
         _try(done, name, lambda name=name: _stub(shelves.journals / name, now))
     for name in sorted(journals):
@@ -235,7 +246,7 @@ def _stub(path: Path, now: float) -> None:
     replace_journal(path, why="retention", at=now, numbers=True)
 
 
-def _remove_recording(shelves: Shelves, record: RecordingRecord, done: Purged) -> None:
+def _remove_recording(shelves: Shelves, record: RecordingRecord, done: Purged) -> bool:
     def remove() -> None:
         remove_audio(shelves.recordings, record, shelves.store)
         erased = replace(
@@ -244,8 +255,10 @@ def _remove_recording(shelves: Shelves, record: RecordingRecord, done: Purged) -
         StateLog(shelves.recordings).append(erased)
         shelves.database.run_waiting(lambda c: recordings.put(c, erased))
 
-    if not _try(done, record.file, remove):
+    removed = _try(done, record.file, remove)
+    if not removed:
         done.counts["recordings"] -= 1
+    return removed
 
 
 def _try(done: Purged, name: str, work: Callable[[], object]) -> bool:

@@ -31,6 +31,7 @@ def run_doctor(config: Path | None, overrides: list[str], *, as_json: bool) -> N
     findings = [Finding("settings", True, f"provider {settings.provider}")]
     findings += [_flows(settings), *listener_findings(settings), *_ports(settings)]
     findings += [*folder_findings(settings), *room_findings(settings)]
+    findings += _records(settings)
     findings += [_codecs(), _srtp(settings), *_hold_music(settings), _browser_phone(settings), _loop()]
     if settings.trunks:
         findings += run_loop(lambda: _trunks(settings))
@@ -53,6 +54,14 @@ def _flows(settings: Any) -> Finding:
     except ConfigError as error:
         return Finding("flows", False, str(error))
     return Finding("flows", True, ", ".join(names))
+
+
+def _records(settings: Any) -> list[Finding]:
+    from voiceagent.cli.doctor_records import database_facts, holder_facts
+
+    holder = holder_facts(settings)
+    held = [] if holder is None else [Finding("journals", *holder)]
+    return [Finding("database", *database_facts(settings)), *held]
 
 
 def _ports(settings: Any) -> list[Finding]:

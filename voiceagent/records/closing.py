@@ -24,7 +24,7 @@ def end_entry(made: Derivation, call_id: str, at: float) -> dict[str, Any]:
     """PURE. Return the entry that ends a journal. ``at``: when it was written last, should it not say."""
     ended_at = round(made.at or at, 3)
     started_at = made.started_at or ended_at
-    entry = {
+    entry: dict[str, Any] = {
         "v": FORMAT_VERSION,
         "seq": made.seq + 1,
         "t": made.t,

@@ -190,7 +190,8 @@ class Derivation:
         """Older journals: what the sequencer was given."""
         if not self._old or entry.get("event") != "Submitted":
             return
-        asked = cast("Mapping[str, Any]", (entry.get("body") or {}).get("request") or {})
+        body = cast("Mapping[str, Any]", entry.get("body") or {})
+        asked = cast("Mapping[str, Any]", body.get("request") or {})
         key = str(asked.get("id", ""))
         if key and key not in self._requests:
             metadata = dict(cast("Mapping[str, str]", asked.get("metadata") or {}))

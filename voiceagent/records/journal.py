@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import json.encoder
 import queue
 import threading
 import time
@@ -317,7 +318,20 @@ def plain(value: object) -> object:
     return str(value)
 
 
-encode = json.JSONEncoder(default=plain, ensure_ascii=False, separators=(",", ":")).encode
+def _encoder() -> Callable[[object], str]:
+    """Return the standard library's encoder, made once: ``JSONEncoder.encode`` makes one for every entry."""
+    ordinary = json.JSONEncoder(default=plain, ensure_ascii=False, separators=(",", ":")).encode
+    # Both are C, have been there since Python 3.3, and are absent where the module is Python's alone.
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
+    text: Any = getattr(json.encoder, "c_encode_basestring", None)
+    try:
+        walk = make(None, plain, text, None, ":", ",", False, False, True)
+        return lambda entry: "".join(walk(entry, 0))
+    except TypeError:
+        return ordinary
+
+
+encode = _encoder()
 """Returns an entry as its line in the file, without the line's end."""
 
 
