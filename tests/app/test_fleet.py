@@ -57,6 +57,33 @@ async def test_a_trigger_through_another_node_is_spoken_once_whoever_repeats_it(
     assert late.json()["request_id"] == first.json()["request_id"], "what became of it is told after the end"
 
 
+async def test_a_call_of_ours_is_placed_once_for_a_key_whichever_node_is_asked_again(
+    fleet: FakeFleet,
+) -> None:
+    a, b = await members(fleet, "a", "b")
+    body = {"to": "sip:200@example.com", "flow": "front-desk"}
+
+    async def placed(member: Member, key: str) -> tuple[int, str]:
+        answer = await asked(member, "POST", "/v1/calls", body, Idempotency_Key=key)
+        return answer.status_code, answer.json().get(
+            "call_id", answer.json()["code" if answer.is_error else "id"]
+        )
+
+    first = await placed(a, "k1")
+    assert first[0] == 202
+    assert await placed(b, "k1") == await placed(a, "k1") == first
+    assert (len(a.local.dialled), len(b.local.dialled)) == (1, 0), "nobody is called twice"
+    del a.local._calls[first[1]]
+    assert await placed(b, "k1") == (404, "unknown_call"), "it was placed, however long ago"
+    assert (await placed(b, "k2"))[0] == 202
+    assert len(b.local.dialled) == 1
+    fleet.late.add("a")
+    assert await placed(b, "k3") == (504, "command_late"), "a may have placed it"
+    fleet.late.clear()
+    fleet.go_down()
+    assert (await placed(b, "k3"))[0] == 202, "calls go on without the registry"
+
+
 async def test_orders_and_looks_cross(fleet: FakeFleet) -> None:
     a, b = await members(fleet, "a", "b")
     b.call("c1", recording={"state": "running", "files": []})

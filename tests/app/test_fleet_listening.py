@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -109,6 +110,23 @@ async def test_nothing_of_it_stays_when_nobody_listens_any_more(pair: Pair) -> N
         pair.b.local.listened[-1].end("call_ended")
         assert await one.closed() == (1000, "call_ended")
     await until(lambda: not tasks())
+
+
+async def test_two_who_begin_at_the_same_moment_share_the_socket(pair: Pair) -> None:
+    listen, nodes = pair.a.directory.listen, pair.a.cluster.nodes
+
+    async def asked_over_a_network() -> Any:
+        await asyncio.sleep(0)
+        return await nodes()
+
+    pair.a.cluster.nodes = asked_over_a_network  # type: ignore[method-assign]
+    both = await asyncio.gather(listen("c1", operator="ann"), listen("c1", operator="bob"))
+    assert sorted(pair.heard_by()) == ["ann", "bob"]
+    hearing = [task for task in asyncio.all_tasks() if task.get_name() == "fleet/ear/hear"]
+    assert len(hearing) == 1
+    for one in both:
+        one.leave()
+    await until(lambda: pair.heard_by() == [])
 
 
 async def test_an_owner_that_goes_is_told(pair: Pair) -> None:

@@ -120,3 +120,22 @@ def test_a_reload_goes_to_those_that_live() -> None:
     one = working()
     one.ended(0, 1, 5.0)
     assert one.reload() == [Signal(1, "SIGHUP")]
+
+
+def test_a_reload_waits_for_one_that_is_being_started_which_the_signal_would_kill() -> None:
+    one = Workforce(2, SILENT_S)
+    one.begin(0.0)
+    one.heard(0, 1.0, ready=True)
+    assert one.reload() == [Signal(0, "SIGHUP")]
+    assert one.reload() == [Signal(0, "SIGHUP")]
+    assert one.heard(1, 2.0) == []
+    assert one.heard(1, 3.0, ready=True) == [Signal(1, "SIGHUP"), AllReady()], "it may have read the old ones"
+    assert one.heard(1, 4.0, ready=True) == []
+    one.ended(1, 1, 5.0)
+    one.wake(5.5)
+    one.reload()
+    one.ended(1, 1, 6.0)
+    again = one.wake_at()
+    assert again is not None
+    assert one.wake(again) == [Start(1)]
+    assert one.heard(1, again + 1, ready=True) == [], "whoever starts after it reads the new ones"

@@ -139,6 +139,11 @@ def test_the_page_has_every_target_and_hides_no_invalid_run(report: dict[str, An
         assert f"| {target.label} |" in page
     assert "| CPU per call | ≤ 0.12 % of a core | 0.11 | yes | 3 of 3 |" in page
     assert "| set-up p95 at 300 calls a second | ≤ 2 ms | 9 | **no** | 3 of 3 |" in page
+    for run in report["pieces"]["setup"]["runs"]:
+        run.update(valid=False, invalid_because=["disturbed"])
+    assert "| set-ups failed | ≤ 0 | 0 † | – | 0 of 3 |" in render(report), (
+        "nothing is kept without a valid run"
+    )
     assert "| soak: calls, legs, ports left | ≤ 0 | not measured | – | – |" in page
     assert "| 200 | 0.11 † |" in page
     assert page.count("| calls 200 | ") == 3

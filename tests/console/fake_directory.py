@@ -161,6 +161,10 @@ class FakeDirectory:
             self._dial_keys[idempotency_key] = call_id
         return view
 
+    def dialled_for(self, key: str) -> CallView | None:
+        known = self._dial_keys.get(key)
+        return None if known is None else self._calls[known]
+
     def response(self, call_id: str, response_id: str) -> ResponseView:
         for view in self._calls[call_id].responses:
             if view.id == response_id:

@@ -27,7 +27,7 @@ from voiceagent.store.rebuild import look_through
 
 pytestmark = [pytest.mark.loopback, pytest.mark.fleet]
 
-CALLS = 3
+CALLS = 2
 RECORDED = test_process.FLOW.replace("    await call.say(", "    await call.record()\n    await call.say(")
 
 

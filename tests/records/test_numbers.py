@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voiceagent.records.numbers import mentions, persons_of, plain_number
+from voiceagent.records.numbers import may_mention, mentions, persons_of, plain_number
 
 
 @pytest.mark.parametrize(
@@ -40,10 +40,18 @@ def test_other_numbers_and_names() -> None:
 )
 def test_mentions_of_a_number(text: str, found: bool) -> None:
     assert mentions(text, "442079460958") is found
+    assert may_mention(text.encode(), "442079460958") or not found
 
 
 def test_mentions_of_a_name() -> None:
-    assert mentions('"caller":"Alice"', "alice")
+    for name in ("Alice", "Ægir"):
+        assert mentions(f'"caller":"{name}"', name.casefold())
+        assert may_mention(f'"caller":"{name}"'.encode(), name.casefold())
+    for escaped in (r'"\u0061lice"', r'"\\alice"'):
+        assert may_mention(escaped.encode(), "alice")
+    assert may_mention(rb'"\u0034\u0034\u0032"', "442"), "digits may stand as escapes, too"
+    assert not may_mention(b"nobody", "alice")
+    assert not may_mention(b"1 2 3", "442079460958")
     assert not mentions("malice", "alice")
 
 

@@ -12,9 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.store.journals import journal_lines, write_journal
+from voiceagent.app.late_tags import LateTags
 from voiceagent.cli.main import app
 from voiceagent.records.lock import FolderLock
-from voiceagent.records.reading import read_whole
+from voiceagent.records.reading import entries_of, has_end, read_whole
 from voiceagent.store import Database, audit, history, outbox, presets, users
 from voiceagent.store.audit import Deed
 from voiceagent.store.rebuild import look_through
@@ -93,6 +94,30 @@ def test_tags_come_from_the_journal_where_the_database_has_none(tmp_path: Path, 
     assert database.run_now(lambda c: history.tags_of(c, "call_0")) == ["vip"]
     found = database.run_now(lambda c: history.find(c, history.CallQuery(tag="vip"))).calls
     assert [one.call.id for one in found] == ["call_0"]
+
+
+def test_tags_that_were_put_after_the_end_stand_in_the_journal(tmp_path: Path, database: Database) -> None:
+    path = write_journal(tmp_path, "call_0")
+    write_journal(tmp_path, "call_1", lines=20)
+    written = path.stat().st_mtime_ns
+    late = LateTags(tmp_path)
+    for tags in (["vip"], ["vip", "late"]):
+        done = late.put("call_0", tags, "ada")
+        assert done is not None
+        done.result(10)
+    assert path.stat().st_mtime_ns == written, "the time of a journal is its call's"
+    for other in ("call_1", "call_2"):
+        ignored = late.put(other, ["x"], "ada")
+        assert ignored is not None
+        ignored.result(10)
+    assert not (tmp_path / "call_2.jsonl").exists()
+    assert len(list(entries_of(tmp_path / "call_1.jsonl"))) == 20, "what has no end may still be written"
+    assert late.put("../call_0", ["x"], "ada") is None
+    look_through(database, tmp_path, write=True)
+    assert database.run_now(lambda c: history.tags_of(c, "call_0")) == ["vip", "late"]
+    seqs = [entry["seq"] for entry in entries_of(path)]
+    assert seqs == sorted(set(seqs))
+    assert has_end(path)
 
 
 def test_what_cannot_be_read_is_told_and_stops_nothing(tmp_path: Path, database: Database) -> None:

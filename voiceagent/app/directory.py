@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from voiceagent.app.alarms import Alarms
 from voiceagent.app.events import EventHub
 from voiceagent.app.journal_figures import JournalFigures
+from voiceagent.app.late_tags import LateTags
 from voiceagent.app.reload import FlowDesk
 from voiceagent.app.timelines import Timelines
 from voiceagent.call.call import Call, CallState
@@ -78,6 +79,7 @@ class NodeDirectory:
         self._flows = flows
         self._alarms = alarms
         self._timelines = Timelines(journal_dir)
+        self._late_tags = LateTags(journal_dir)
         self._timelines.answered = self._turn_answered
         self._queued: set[tuple[str, str]] = set()
         """(call, request) of every request that waits."""
@@ -155,9 +157,9 @@ class NodeDirectory:
         return response_view(call, entry)
 
     def dial(self, wish: DialWish, *, idempotency_key: str | None, operator: str) -> CallView:
-        known = self._dialled.get(idempotency_key or "")
+        known = self.dialled_for(idempotency_key or "")
         if known is not None:
-            return self._view(self.find(known), brief=True)
+            return known
         if self.place is None:
             raise RequestRefused("to", "the service is not up yet", code="not_listening")
         call = self.place(wish)
@@ -165,6 +167,11 @@ class NodeDirectory:
         if idempotency_key is not None:
             remember(self._dialled, idempotency_key, call.id)
         return self._view(call, brief=True)
+
+    def dialled_for(self, key: str) -> CallView | None:
+        """Return the call that was placed for a key. Raises KeyError when it was too long ago."""
+        known = self._dialled.get(key)
+        return None if known is None else self._view(self.find(known), brief=True)
 
     def response(self, call_id: str, response_id: str) -> ResponseView:
         call = self.find(call_id)
@@ -217,10 +224,13 @@ class NodeDirectory:
         try:
             call = self.find(call_id)
         except KeyError:
+            self._late_tags.put(call_id, tags, operator)
             return
         self._tags[call_id] = tuple(tags)
         if call.state is not CallState.ENDED:
             call.journal.write("operator.tag", operator=operator, tags=list(tags))
+        else:
+            self._late_tags.put(call_id, tags, operator)
         self._publish("call.changed", call)
 
     def listen(self, call_id: str, *, operator: str) -> Listener:
@@ -254,6 +264,11 @@ class NodeDirectory:
     def live(self) -> Sequence[Call]:
         """Calls that have not ended."""
         return tuple(self._live.values())
+
+    @property
+    def lately_ended(self) -> Sequence[Call]:
+        """Calls that have ended, as far as they are still known here."""
+        return tuple(self._ended.values())
 
     def without_secrets(self, text: str) -> str:
         """Return ``text`` without what callers have typed in secret."""

@@ -20,7 +20,7 @@ from sqlalchemy import select
 from voiceagent.app.audio_files import files_of, remove_audio
 from voiceagent.app.retention import JOURNAL, Shelves
 from voiceagent.errors import Fault, RequestRefused, VoiceAgentError
-from voiceagent.records.numbers import mentions, other_side, persons_of, plain_number
+from voiceagent.records.numbers import may_mention, mentions_in_json, other_side, persons_of, plain_number
 from voiceagent.records.objects import StoreError
 from voiceagent.records.opus import sha256_of
 from voiceagent.records.reading import journals_in
@@ -41,6 +41,9 @@ SHORTEST = 3
 """Characters of a number or name that somebody may be erased by."""
 NOBODY = frozenset({"anonymous", "unknown", "unavailable", "restricted", "private", "caller"})
 """Names that many callers bear."""
+
+
+GOES_ON = "the call has begun meanwhile: its end must be waited for"
 
 
 class CallIsLive(VoiceAgentError):
@@ -124,7 +127,7 @@ def find_calls(shelves: Shelves, number: str) -> tuple[list[Found], list[str]]:
             body = path.read_bytes()
         except OSError:
             continue
-        if not mentions(body.decode("utf-8", "replace"), number):
+        if not may_mention(body, number) or not mentions_in_json(body.decode("utf-8", "replace"), number):
             continue
         call_id = path.name.removesuffix(JOURNAL)
         if number in _persons(body):
@@ -170,7 +173,8 @@ def erase(
 ) -> Erasure:
     """Erase all of a person's calls that have ended. Waits for disk, store and database; may be done again.
 
-    ``live`` has id and person of each call that goes on; ``by`` says who wants it; ``forget`` is told ids and
+    ``live`` has id and person of each call that goes on; those that ``shelves.live`` names once the calls are
+    found have begun since, and are told as failed. ``by`` says who wants it; ``forget`` is told ids and
     recordings before they are removed. Raises :class:`CallIsLive`, RequestRefused for what is nobody's
     number, and DatabaseDown: do it again then.
     """
@@ -182,6 +186,9 @@ def erase(
         raise CallIsLive(f"that person is on the line ({', '.join(busy)}): end the call, or wait for its end")
     report = Erasure(round(now, 3), masked(number), dry_run)
     found, report.mentioned_in = find_calls(shelves, number)
+    going = shelves.live()  # as it is now: reading the journals took its time
+    report.calls = [Proof(one.call_id, failed=GOES_ON) for one in found if one.call_id in going]
+    found = [one for one in found if one.call_id not in going]
     ids = [one.call_id for one in found]
     audio = _recordings_of(shelves, set(ids))
     if not dry_run:
@@ -197,7 +204,7 @@ def erase(
     def work(connection: Connection) -> int:
         erasing.overwrite_deleted(connection)
         report.rows = erasing.empty_calls(connection, done)
-        report.audit = erasing.empty_audit(connection, done, lambda detail: mentions(detail, number))
+        report.audit = erasing.empty_audit(connection, done, lambda detail: mentions_in_json(detail, number))
         erasing.forget_words(connection)
         told = report.as_data()
         result = "done" if report.complete else "incomplete"

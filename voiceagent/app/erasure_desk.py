@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from voiceagent.app.erasure import erase
@@ -45,9 +46,10 @@ class ErasureDesk:
                 (call.id, other_side(call.info.direction, call.info.caller, call.info.called))
                 for call in service.directory.live
             ]
+            over = frozenset(call.id for call in service.directory.lately_ended)
             report = await asyncio.to_thread(
                 erase,
-                shelves_of(service),
+                replace(shelves_of(service), live=lambda: _known(service) - over),
                 caller,
                 by=by,
                 now=time.time(),
@@ -58,3 +60,9 @@ class ErasureDesk:
             if not dry_run:
                 service.directory.forget([one.call_id for one in report.calls])
         return report.as_data()
+
+
+def _known(service: Service) -> frozenset[str]:
+    """Return the calls that go on, and those that have ended not long ago: their rows may be on their way."""
+    directory = service.directory
+    return frozenset(call.id for call in (*directory.live, *directory.lately_ended))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -115,7 +116,13 @@ class FleetDirectory:
             )
         return self._local.trigger(call_id, trigger, idempotency_key=idempotency_key, operator=operator)
 
-    def dial(self, wish: DialWish, *, idempotency_key: str | None, operator: str) -> CallView:
+    async def dial(self, wish: DialWish, *, idempotency_key: str | None, operator: str) -> CallView:
+        if idempotency_key is not None and self._orders is not None:
+            with suppress(ClusterDown):
+                for node, told in await self._orders.ask_all("dialled", "", key=idempotency_key):
+                    if "forgotten" in told:
+                        raise KeyError(told["forgotten"])
+                    return call_view(told, node=node)
         return self._local.dial(wish, idempotency_key=idempotency_key, operator=operator)
 
     async def withdraw(self, call_id: str, response_id: str, *, operator: str) -> ResponseView:

@@ -61,11 +61,16 @@ class Ears:
         Raises what the owner refuses with, NodeGone, and RequestRefused ``not_here`` where the nodes are not
         set up to hear each other.
         """
+        if self._heard(call_id) is None:
+            way = await self._way_to(call_id, node)
+            if self._heard(call_id) is None:  # nobody else was faster
+                ear = self._open[call_id] = Ear(node, *way)
+                ear.over = lambda ear=ear: self._over(call_id, ear)
+        return await self._open[call_id].join(operator)
+
+    def _heard(self, call_id: str) -> Ear | None:
         ear = self._open.get(call_id)
-        if ear is None or ear.closed:
-            ear = self._open[call_id] = Ear(node, *await self._way_to(call_id, node))
-            ear.over = lambda ear=ear: self._over(call_id, ear)
-        return await ear.join(operator)
+        return None if ear is None or ear.closed else ear
 
     def _over(self, call_id: str, ear: Ear) -> None:
         if self._open.get(call_id) is ear:

@@ -17,7 +17,7 @@ from voiceagent.app.fleet_wire import made
 from voiceagent.cluster.ports import AnswerLost, Cluster, Command, CommandLate, NodeGone
 from voiceagent.cluster.refusals import CARRIED, error_data, error_of
 from voiceagent.console.ports import Act, Trigger
-from voiceagent.console.views import call_detail, plain, response_data
+from voiceagent.console.views import call_data, call_detail, plain, response_data
 from voiceagent.errors import RequestRefused
 from voiceagent.ids import Tokens
 
@@ -38,6 +38,12 @@ async def _done(local: NodeDirectory, command: Command) -> Any:
     match command.op:
         case "has":
             return local.has(call_id)
+        case "dialled":
+            try:
+                placed = local.dialled_for(key or "")
+            except KeyError as forgotten:  # but not that it was placed
+                return {"forgotten": str(forgotten.args[0])}
+            return False if placed is None else call_data(placed)
         case "call":
             return call_detail(local.call(call_id))
         case "timeline":
@@ -96,13 +102,14 @@ class Orders:
                 return node
         raise KeyError(call_id)
 
-    async def ask_all(self, op: str, call_id: str) -> Sequence[tuple[str, Any]]:
+    async def ask_all(self, op: str, call_id: str, *, key: str | None = None) -> Sequence[tuple[str, Any]]:
         """Have every other node do it; returns the answers of those that did not refuse, with their names.
 
         Raises CommandLate or AnswerLost when nobody did, and somebody might have.
         """
         names = [one.name for one in await self._cluster.nodes() if one.name != self._cluster.name]
-        sent = (self._send(name, Command(id="", op=op, call_id=call_id)) for name in names)
+        command = Command(id="", op=op, call_id=call_id, idempotency_key=key)
+        sent = (self._send(name, command) for name in names)
         answers = await asyncio.gather(*sent, return_exceptions=True)
         done = [
             (name, answer)

@@ -58,6 +58,8 @@ class _Worker:
     died_young: int = 0
     restart_at: float | None = None
     heard_at: float = 0.0
+    reload_due: bool = False
+    """A reload was asked for during its start."""
 
 
 class Workforce:
@@ -89,12 +91,16 @@ class Workforce:
         """A worker lives; ``ready``: it takes calls from now on."""
         worker = self._workers[index]
         worker.heard_at = now
+        orders: list[Order] = []
         if ready:
             worker.ready = worker.ever_ready = True
+            if worker.reload_due:
+                worker.reload_due = False
+                orders.append(Signal(index, "SIGHUP"))
             if not self._told_ready and all(one.ready for one in self._workers):
                 self._told_ready = True
-                return [AllReady()]
-        return []
+                orders.append(AllReady())
+        return orders
 
     def ended(self, index: int, status: int, now: float) -> list[Order]:
         """A worker has ended; ``status`` below 0: by that signal."""
@@ -127,8 +133,10 @@ class Workforce:
         )
 
     def reload(self) -> list[Order]:
-        """All read their flows again."""
-        return [Signal(index, "SIGHUP") for index, one in enumerate(self._workers) if one.running]
+        """All read their flows again. One that is being started would die of the signal: it gets it later."""
+        for one in self._workers:
+            one.reload_due = one.running and not one.ready
+        return [Signal(index, "SIGHUP") for index, one in enumerate(self._workers) if one.ready]
 
     def wake_at(self) -> float | None:
         """When :meth:`wake` is to be called."""
@@ -150,6 +158,7 @@ class Workforce:
     def _start(self, index: int, now: float) -> Start:
         worker = self._workers[index]
         worker.running, worker.ready, worker.restart_at = True, False, None
+        worker.reload_due = False
         worker.started_at = worker.heard_at = now
         return Start(index)
 

@@ -108,7 +108,8 @@ def _head(report: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"**{valid} of {len(runs)} runs are valid**; load average before the first one: "
             f"{machine['load_1m']}. A run is not valid when other programs or the load process rather than "
-            "the code under test set its figures. Such runs are shown and marked, never left out."
+            "the code under test set its figures. Such runs are shown and marked, never left out; without a "
+            "valid run a target is neither kept nor missed."
         )
         yield ""
     yield "| machine | |"
@@ -153,12 +154,9 @@ def _targets(pieces: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _kept(target: Target, one: Measured | None) -> str:
-    if one is None:
-        return "–"
-    word = "yes" if target.kept(one.median) else "no"
-    if not one.valid_runs:
-        return f"{word} †"
-    return word if word == "yes" else "**no**"
+    if one is None or not one.valid_runs:
+        return "–"  # a disturbed run, or one that did half its work, keeps nothing and misses nothing
+    return "yes" if target.kept(one.median) else "**no**"
 
 
 def _calls(pieces: Mapping[str, Mapping[str, Any]], plots: Sequence[str]) -> Iterator[str]:

@@ -38,7 +38,7 @@ _PLACE = "POST /v1/calls"
 @router.post(
     "/v1/calls",
     status_code=202,
-    responses={202: {"model": Dialling}, **problems(401, 403, 404, 409, 422, 429, 503)},
+    responses={202: {"model": Dialling}, **problems(401, 403, 404, 409, 422, 429, 503, 504)},
 )
 async def dial(
     body: DialBody,
@@ -57,7 +57,7 @@ async def dial(
     memory.check(_PLACE, key, printed)
     try:
         _check(body.metadata or {})
-        view = parts.directory.dial(_wish(body), idempotency_key=key, operator=visitor.name)
+        view = await parts.directory.dial(_wish(body), idempotency_key=key, operator=visitor.name)
     except RequestRefused as error:
         if error.code in FORBIDDEN:
             audit(request, "call.dial", result=error.code, to=body.to)

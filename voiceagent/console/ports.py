@@ -283,8 +283,9 @@ class Directory(Protocol):
         """
         ...
 
-    def dial(self, wish: DialWish, *, idempotency_key: str | None, operator: str) -> CallView:
-        """Place a call from this node, once for a key; :meth:`call` and the events tell what became of it.
+    async def dial(self, wish: DialWish, *, idempotency_key: str | None, operator: str) -> CallView:
+        """Place a call from this node, unless some node has placed one for the key; :meth:`call` and the
+        events tell what became of it.
 
         Raises RequestRefused, by ``code``: ``denied_target`` and ``target_not_allowed`` (policy),
         ``unknown_flow``, ``draining`` and ``capacity`` and ``outbound_capacity`` (no place),

@@ -32,6 +32,35 @@ def mentions(text: str, number: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(number)}(?!\w)", text.casefold()) is not None
 
 
+def mentions_in_json(text: str, number: str) -> bool:
+    """… in JSON, where characters may stand as escapes."""
+    if mentions(text, number):
+        return True
+    if "\\" not in text or (number.isdigit() and "\\u" not in text):
+        return False
+    return mentions(_ESCAPE.sub(_meant, text), number)
+
+
+_ESCAPE = re.compile(r"((?:\\u[0-9a-fA-F]{4})+)|\\(.)")
+
+
+def _meant(found: re.Match[str]) -> str:
+    if found[1]:
+        units = bytes.fromhex(found[1].replace("\\u", ""))
+        return units.decode("utf-16-be", "replace")
+    return {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}.get(found[2], found[2])
+
+
+def may_mention(body: bytes, number: str) -> bool:
+    """Return False where :func:`mentions_in_json` would, too, for sure: a fast look into a long file."""
+    if b"\\u" in body or (b"\\" in body and not number.isdigit()):
+        return True  # characters may stand as escapes
+    if number.isdigit():
+        return number.encode() in body.translate(None, _NO_DIGITS)
+    return not (number.isascii() and body.isascii()) or number.encode() in body.lower()
+
+
+_NO_DIGITS = bytes(code for code in range(256) if not 0x30 <= code <= 0x39)
 _BETWEEN_DIGITS = re.compile(r"(?<=[0-9)])[ .\-/()]{1,3}(?=[0-9(])")
 
 

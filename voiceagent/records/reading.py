@@ -107,6 +107,24 @@ def append(path: Path, entries: list[Mapping[str, Any]]) -> None:
         os.fsync(file.fileno())
 
 
+def append_after_end(path: Path, kind: str, at: float, **fields: Any) -> bool:
+    """Append what became known after a call's end; False where there is no ended journal.
+
+    The file keeps its time: it is that of the call. Raises OSError.
+    """
+    if not path.is_file() or not has_end(path):
+        return False
+    about = path.stat()
+    with path.open("rb") as file:
+        file.seek(max(0, about.st_size - TAIL))
+        entries = [entry for line in file.read().split(b"\n") if (entry := _entry(line)) is not None]
+    last = entries[-1]
+    head = {"v": last.get("v", 1), "seq": int(last.get("seq", 0)) + 1, "t": last.get("t", 0.0)}
+    append(path, [{**head, "at": round(at, 6), "type": kind, **fields}])
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+    return True
+
+
 def _last_line(file: BinaryIO) -> bytes:
     """Return what follows the last end of a line; the file stands at its end then."""
     end = file.seek(0, os.SEEK_END)

@@ -13,6 +13,8 @@ from voiceagent.records.objects import HOW_TO_INSTALL, check_store_url, store_av
 from voiceagent.records.opus import opus_available
 from voiceagent.settings.base import Section
 
+_CREDENTIALS = ("secret", "key", "token", "password", "credential")
+
 
 class RecordingSettings(Section):
     """What flows record."""
@@ -79,5 +81,9 @@ def check_recording(settings: RecordingSettings, prompts_dir: str | None) -> Non
             raise ConfigError("recording.announce", f"{told}: {reason}")
     if settings.format == "opus" and not opus_available():
         raise ConfigError("recording.format", "opus needs PyAV: pip install 'voiceagent[codecs]'")
+    for name in settings.store_options:
+        if any(word in name.lower() for word in _CREDENTIALS):
+            words = f"may hold no credentials ({name}): those come from the environment"
+            raise ConfigError("recording.store_options", words)
     if settings.store and not store_available():
         raise ConfigError("recording.store", HOW_TO_INSTALL)
