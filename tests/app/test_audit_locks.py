@@ -1,4 +1,4 @@
-"""Two nodes with one PostgreSQL: an erasure makes the audit log's hashes anew while the other writes a line."""
+"""Two nodes with one PostgreSQL: an erasure makes hashes anew while the other node writes a line."""
 
 from __future__ import annotations
 
