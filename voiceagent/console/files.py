@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import ParamSpec, Protocol, TypeVar
 from urllib.parse import quote
 
 from starlette.responses import StreamingResponse
@@ -18,6 +20,15 @@ from voiceagent.console.problems import Problem
 from voiceagent.console.ranges import NotSatisfiable, piece_of
 
 CHUNK = 1 << 16
+_threads = ThreadPoolExecutor(8, thread_name_prefix="voiceagent-files")
+"""Of their own: a store that does not answer must not take those that names of providers are looked up on."""
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
+
+
+async def beside(work: Callable[Given, Answer], *args: Given.args, **kwargs: Given.kwargs) -> Answer:
+    """Do what may wait for a disk or a store; the event loop, and calls, go on."""
+    return await asyncio.get_running_loop().run_in_executor(_threads, partial(work, *args, **kwargs))
 
 
 class Readable(Protocol):
@@ -122,7 +133,7 @@ class FileAnswer(StreamingResponse):
 
     async def _read(self, start: int, end: int) -> AsyncIterator[bytes]:
         while start < end:
-            data = await asyncio.to_thread(self._opened.read, start, min(start + self._opened.piece, end))
+            data = await beside(self._opened.read, start, min(start + self._opened.piece, end))
             if not data:
                 raise OSError("the file became shorter while it was sent")
             start += len(data)
@@ -135,4 +146,4 @@ class FileAnswer(StreamingResponse):
             self._opened.close()
 
 
-__all__ = ["FileAnswer", "Opened", "Readable", "disposition", "open_below"]
+__all__ = ["FileAnswer", "Opened", "Readable", "beside", "disposition", "open_below"]

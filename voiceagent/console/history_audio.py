@@ -6,12 +6,11 @@ store.
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
-from voiceagent.console.files import Readable, open_below
+from voiceagent.console.files import Readable, beside, open_below
 from voiceagent.console.problems import Problem
 from voiceagent.console.views import Json, plain
 from voiceagent.records.objects import NoSuchObject, ObjectStore, StoreError, name_of
@@ -85,7 +84,7 @@ async def open_audio(
             words = f"The recording {file!r} lies at {known.location}, which is not the store of this node."
             raise Problem(503, "object_store", words, remedy="Set recording.store to where it lies.")
         try:
-            head = await asyncio.to_thread(store.head, name)
+            head = await beside(store.head, name)
         except NoSuchObject:
             raise Problem(404, "no_recording", f"The recording {file!r} is not kept any more.") from None
         except StoreError as error:
