@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from voiceagent.records import objects
 from voiceagent.records.objects import (
     NoSuchObject,
     ObjectStore,
@@ -129,3 +130,20 @@ def test_names_of_objects(tmp_path: Path) -> None:
     assert name_of(f"file://{tmp_path}/calls/a.opus", store) == "a.opus"
     assert name_of(f"file://{tmp_path}/calls-2/a.opus", store) is None
     assert name_of("a.opus", store) is None
+
+
+def test_no_credentials_stand_in_what_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "REQUEST_S", 0.2)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    store = open_store("s3://bucket/calls", {"endpoint": "http://ann:canary@127.0.0.1:1", "region": "x"})
+    for work in (lambda: store.put("a.wav", path), lambda: store.head("a.wav")):
+        with pytest.raises(StoreError) as told:
+            work()
+        assert "127.0.0.1" in str(told.value)
+        assert "canary" not in str(told.value)
+
+
+def test_no_signature_stands_in_what_is_told() -> None:
+    told = objects._short(OSError("HEAD https://x.blob.example/c/n?sv=1&sig=canary in 1 s: refused"))
+    assert told == "HEAD https://x.blob.example/c/n?… in 1 s: refused"

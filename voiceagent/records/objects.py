@@ -25,6 +25,8 @@ SCHEMES = ("s3", "gs", "az", "file", "memory")
 HOW_TO_INSTALL = "an object store needs obstore: pip install 'voiceagent[objects]'"
 REQUEST_S = 60.0
 """How long one request to the store may take, tries and all; the next attempt comes later."""
+_USER = re.compile(r"(\w://)[^/\s@]*@")
+_QUERY = re.compile(r"(\w://[^\s?]*)\?\S+")
 _MD5 = re.compile(r'"?([0-9a-f]{32})"?')
 
 
@@ -219,6 +221,9 @@ def name_of(location: str, store: ObjectStore) -> str | None:
 
 
 def _short(error: BaseException) -> str:
-    """Return what a person can use of an error: its first line, without the debug output that follows it."""
+    """Return what a person can use of an error: its first line, without the debug output that follows it.
+
+    Vendors' errors name the whole URL of the request: who asks, and a signature, may stand in it.
+    """
     first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return first[:300]
+    return _QUERY.sub(r"\1?…", _USER.sub(r"\1…@", first))[:300]
