@@ -67,9 +67,9 @@ class Front:
 
 @asynccontextmanager
 async def front(
-    folder: Path, nodes: Sequence[str], callers: Sequence[str] = (CALLERS,)
+    folder: Path, nodes: Sequence[str], callers: Sequence[str] = (CALLERS,), *, silence_ms: int = 1500
 ) -> AsyncGenerator[Front]:
-    """Run it before ``nodes`` (host:port)."""
+    """Run it before ``nodes`` (host:port); one that says nothing for ``silence_ms`` is dead to it."""
     run = folder / "run"
     run.mkdir(parents=True)
     port = kit.free_port()
@@ -80,6 +80,7 @@ async def front(
             *("kamailio", "-DD", "-E", "-m", "32", "-M", "8", "-f", str(SHIPPED / "kamailio.cfg")),
             *("-Y", str(run), "-P", str(run / "pid")),
             *("-A", f"LISTEN_UDP=udp:127.0.0.1:{port}", "-A", f"LISTEN_TCP=tcp:127.0.0.1:{port}"),
+            *("-A", f"NODE_SILENCE_MS={silence_ms}"),
             *("-A", f'DISPATCHER_LIST="{folder}/dispatcher.list"'),
             *("-A", f'ADDRESS_LIST="{folder}/address.list"'),
             stdout=log,

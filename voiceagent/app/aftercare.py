@@ -42,6 +42,8 @@ RETRY_S = (5.0, 30.0, 120.0, 600.0, 1800.0)
 """Waits after a store has failed: once, twice, …"""
 ENCODE_TRIES = 3
 """So often one recording is tried; then it stays a WAV file until the next start."""
+AT_ONCE = 200
+"""So many of those that were found are taken before the event loop has its turn."""
 SHORTEST_S = 0.1
 """What is shorter stays a WAV file."""
 
@@ -124,26 +126,34 @@ class Aftercare:
     async def take_up(self, known: Mapping[str, RecordingRecord]) -> int:
         """Mend and tidy what earlier processes left; returns how many recordings still need something."""
         try:
-            found = await asyncio.to_thread(
-                sweep,
-                self.folder,
-                known,
-                now=self._wall(),
-                keep_local=self.plan.keep_local,
-                ours=self._live.__contains__,
-            )
-        except OSError as error:
+            found = await asyncio.to_thread(self._look_through, known)
+        except Exception as error:  # what comes is cared for all the same
             _log.warning("earlier recordings cannot be looked through", error=str(error))
             return 0
-        for record in found:
+        for count, record in enumerate(found, 1):
             if record != known.get(record.file):
                 self._keep(record)
             self.take(record)
+            if not count % AT_ONCE:
+                await asyncio.sleep(0)
         return len(self)
 
+    def _look_through(self, known: Mapping[str, RecordingRecord]) -> list[RecordingRecord]:
+        found = sweep(
+            self.folder,
+            known,
+            now=self._wall(),
+            keep_local=self.plan.keep_local,
+            ours=self._live.__contains__,
+        )
+        return [one for one in found if one != known.get(one.file) or next_step(one, self.plan) is not None]
+
     def left(self) -> list[str]:
-        """Return the files that :meth:`take_up` will look at."""
-        return wav_files(self.folder)
+        """Return the files that :meth:`take_up` will look at, and of which it may have news."""
+        found = set(wav_files(self.folder))
+        with suppress(OSError):
+            found.update(self.log.newest())
+        return sorted(found)
 
     async def run(self) -> None:
         """Do whatever there is to do, until cancelled."""
@@ -167,7 +177,8 @@ class Aftercare:
             if not queue:
                 if self._more and not len(self):
                     self._more = False
-                    await self.take_up(await asyncio.to_thread(self.log.newest))
+                    with suppress(OSError):
+                        await self.take_up(await asyncio.to_thread(self.log.newest))
                     continue
                 self._news.clear()
                 await self._news.wait()
@@ -218,7 +229,7 @@ class Aftercare:
                 changed_at=round(self._wall(), 3),
             )
             async with self._changing:
-                if record.file in self.erased:
+                if record.file in self.erased or not wav.is_file():  # it was removed meanwhile
                     part.unlink(missing_ok=True)
                     return None
                 await asyncio.to_thread(self._swap, part, opus, encoded, wav)
@@ -279,17 +290,20 @@ def open_aftercare(settings: Settings, archive: Archive, metrics: Metrics) -> Af
 
 async def look_after(aftercare: Aftercare, database: Database) -> None:
     """Take up what earlier runs left, then care for what comes."""
+    await aftercare.take_up(await known_of(aftercare, database))
+    await aftercare.run()
+
+
+async def known_of(aftercare: Aftercare, database: Database) -> dict[str, RecordingRecord]:
+    """Return what the database tells of the recordings that are, or were, in the folder."""
     files = await asyncio.to_thread(aftercare.left)
-    known: dict[str, RecordingRecord] = {}
     for wait_s in (*DATABASE_S, None):
         try:
-            known = await database.run(lambda c: recordings.of_files(c, files))
-            break
+            return await database.run(lambda c: recordings.of_files(c, files))
         except DatabaseDown:
             if wait_s is not None:  # without it, file names and times have to do
                 await asyncio.sleep(wait_s)
-    await aftercare.take_up(known)
-    await aftercare.run()
+    return {}
 
 
 def _put(store: ObjectStore, path: Path, sha256: str) -> None:

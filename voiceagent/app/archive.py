@@ -18,7 +18,7 @@ from voiceagent.app.recordings import record_of
 from voiceagent.call.call import Call
 from voiceagent.notify.message import Message
 from voiceagent.records.journal import Journal
-from voiceagent.store import Database, DatabaseDown, outbox, recordings
+from voiceagent.store import Database, DatabaseDown, WorkRefused, outbox, recordings
 from voiceagent.store.history import CallRecord, LineRecord, ResponseRecord, write
 from voiceagent.store.recordings import RecordingRecord
 
@@ -213,9 +213,9 @@ class Archive:
     async def _write(self, waiting: Waiting) -> None:
         try:
             await self._database.run(lambda c: keep(c, waiting))
-        except DatabaseDown:
-            raise
-        except Exception:
+        except Exception as error:
+            if isinstance(error, DatabaseDown) and not isinstance(error, WorkRefused):
+                raise
             # One call that cannot be written must not keep the others out, nor its own end untold.
             _log.exception("this could not be kept", what=waiting.name)
             if waiting.entry is not None and waiting.message is not None:

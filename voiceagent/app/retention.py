@@ -193,6 +193,11 @@ def purge(shelves: Shelves, days: Mapping[str, int], *, now: float, dry_run: boo
             done.counts["recordings"] -= 1
         else:
             away = not _remove_recording(shelves, record, done) and stored
+    # What a row is gone of is looked for no more: a call stays whole until its recordings are gone.
+    stay = {audio[file].call_id for file in done.failed}
+    calls = [one for one in calls if one not in stay]
+    journals -= {f"{one}{JOURNAL}" for one in stay} - set(found.get("journals", ()))
+    done.counts |= {"calls": len(calls), "journals": len(journals)}
     for name in wordy:
         _try(done, name, lambda name=name: _stub(shelves.journals / name, now))
     for name in sorted(journals):

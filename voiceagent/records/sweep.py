@@ -73,22 +73,30 @@ def sweep(
 ) -> list[RecordingRecord]:
     """Mend, tidy, and return every recording whose file is here, as it is now.
 
-    ``known`` has what journals and database tell of them, by file; ``recordings.jsonl`` goes before it.
+    ``known`` has what journals and database tell of them, by file; ``recordings.jsonl`` goes before it, and
+    what ``known`` lacks of it is returned, too.
     Recordings that are still being written are left alone, and so is what ``ours`` says of this process.
     """
     log = StateLog(folder)
-    known = {**known, **{file: one for file, one in log.newest().items() if one.newer_than(known.get(file))}}
+    told = known
+    known = {**told, **{file: one for file, one in log.newest().items() if one.newer_than(told.get(file))}}
     found: list[RecordingRecord] = []
     for file in wav_files(folder):
         with taken(folder / file) as free:
             if free and not ours(file):
                 found.extend(_wav(folder, file, known.get(file), log, now=now, keep_local=keep_local))
+    looked_at = {one.file for one in found}
     for file, record in known.items():
-        path = folder / record.location
-        if record.state == "encoded" and file not in {one.file for one in found} and path.is_file():
-            found.append(record)
-        elif record.state == "erased" or (record.state == "stored" and not keep_local):
+        if record.state == "encoded":
+            if file not in looked_at and (folder / record.location).is_file():
+                found.append(record)
+            continue
+        if record.state == "erased" or (record.state == "stored" and not keep_local):
             (folder / opus_name(file)).unlink(missing_ok=True)
+        # Of a call that is not kept any more, nobody needs to know that its recording is gone.
+        worth = record.state == "stored" or (record.state == "erased" and file in told)
+        if worth and record != told.get(file):
+            found.append(record)
     return found
 
 

@@ -6,6 +6,6 @@ on the way of a call waits for the database.
 
 from __future__ import annotations
 
-from voiceagent.store.database import Database, DatabaseDown
+from voiceagent.store.database import Database, DatabaseDown, WorkRefused
 
-__all__ = ["Database", "DatabaseDown"]
+__all__ = ["Database", "DatabaseDown", "WorkRefused"]

@@ -64,10 +64,18 @@ class AuditLine:
     hash: str
 
 
-def append(connection: Connection, deeds: Sequence[Deed], *, at: float | None = None) -> Sequence[AuditLine]:
-    """Write lines at the end. Nodes with one database do so one after the other."""
+def take_turn(connection: Connection) -> None:
+    """Wait until no other node is writing to the log, and keep them waiting until the transaction's end.
+
+    Whatever locks the table as well takes its turn before: in the other order two nodes lock each other out.
+    """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+
+
+def append(connection: Connection, deeds: Sequence[Deed], *, at: float | None = None) -> Sequence[AuditLine]:
+    """Write lines at the end. Nodes with one database do so one after the other."""
+    take_turn(connection)
     last = connection.execute(select(audit.c.n, audit.c.hash).order_by(audit.c.n.desc()).limit(1)).first()
     n, previous = (0, GENESIS) if last is None else (last.n, last.hash)
     now = round(time.time() if at is None else at, 6)

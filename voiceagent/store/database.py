@@ -21,6 +21,8 @@ Work = Callable[["Connection"], Result]
 """Runs in one transaction on the database's thread: committed when it returns, undone when it raises."""
 
 SQLITE = "sqlite:///"
+TOO_LARGE = frozenset({"54000"})
+"""PostgreSQL's ``program_limit_exceeded``, of a full text that is too long: psycopg has it as operational."""
 BUSY_MS = 5000
 """How long SQLite waits for another process's lock before it says that the database is locked."""
 
@@ -30,6 +32,10 @@ class DatabaseDown(VoiceAgentError):
 
     fault = Fault.OURS
     code = "database_down"
+
+
+class WorkRefused(DatabaseDown):
+    """The database is there, and will never take this: a value that it cannot hold."""
 
 
 class Database:
@@ -109,7 +115,7 @@ class Database:
 
     def run_now(self, work: Work[Result]) -> Result:
         """… on this thread."""
-        from sqlalchemy.exc import DBAPIError, IntegrityError
+        from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
         engine = self._engine
         if engine is None:
@@ -122,6 +128,8 @@ class Database:
         except IntegrityError:
             raise
         except DBAPIError as error:
+            if isinstance(error, DataError) or getattr(error.orig, "sqlstate", None) in TOO_LARGE:
+                raise WorkRefused(f"the database does not take this: {_short(error)}") from error
             self.down = _short(error)
             self.failures += 1
             raise DatabaseDown(f"the database cannot be used: {self.down}") from error

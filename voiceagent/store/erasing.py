@@ -151,6 +151,7 @@ def empty_audit(
     Every hash from the first such line on is made anew; what is returned holds the last hash before and
     after, for whoever keeps the former elsewhere.
     """
+    log.take_turn(connection)
     if connection.dialect.name == "postgresql":
         connection.execute(text("LOCK TABLE audit IN EXCLUSIVE MODE"))
     wanted = set(targets)
