@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any, cast
@@ -164,6 +165,22 @@ async def test_while_the_registry_is_away_own_events_go_on_and_it_heals(fleet: F
             (event,) = await heard(reader, 1)
         assert event.id is not None
         assert event.id.startswith("f.")
+
+
+async def test_who_watched_before_and_ends_late_leaves_the_next_one_watching(fleet: FakeFleet) -> None:
+    a, b = await members(fleet, "a", "b")
+    first, second = await a.directory.follow(), await a.directory.follow()
+    waiting = [asyncio.ensure_future(anext(one)) for one in (first, second)]
+    b.call("c2")
+    assert [(await one).type for one in waiting] == ["call.started"] * 2
+    b.local.end_call("c2", "caller_hung_up")
+    assert (await anext(second)).type == "call.ended"
+    await cast("Any", first).aclose()
+    assert [view.state for view in a.directory.seen()] == ["ended"]
+    fleet.go_down()
+    async with asyncio.timeout(5):
+        assert (await anext(second)).type == "gap", "it hears that the registry is away"
+    await cast("Any", second).aclose()
 
 
 async def test_a_part_of_a_call_that_had_ended_before_we_looked_is_not_told(fleet: FakeFleet) -> None:

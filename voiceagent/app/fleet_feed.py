@@ -86,7 +86,7 @@ class FleetFeed:
         nest = TaskNest("fleet/feed")
         nest.start("fleet", _pass_on(events, queue))
         own: asyncio.Task[None] | None = None
-        self._tell = queue.put_nowait
+        tell = self._tell = queue.put_nowait
         queue.put_nowait(bool(self._cluster.stale))
         try:
             while (item := await queue.get()) is not None:
@@ -107,8 +107,9 @@ class FleetFeed:
                 elif self._note(item):
                     yield self._event(item.type, item.call_id, item.data, item.cursor, item.node)
         finally:
-            self._tell = None
-            self._ended.clear()
+            if self._tell is tell:  # who watches next may have begun
+                self._tell = None
+                self._ended.clear()
             await nest.close()
 
     async def _afresh(self, cursor: str) -> LiveEvent:
