@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +28,10 @@ def test_a_call_that_began_while_the_journals_were_read_keeps_its_journal(tmp_pa
         forgotten: list[str] = []
         where = replace(where, live=lambda: frozenset({"call_live"}))
 
-        done = run(where, live=[], forget=lambda calls, files: forgotten.extend([*calls, *files]))
+        def forget(calls: Sequence[str], files: Sequence[str]) -> None:
+            forgotten.extend([*calls, *files])
+
+        done = run(where, live=[], forget=forget)
 
         assert path.read_bytes() == before, "its process writes on in this file"
         assert (where.recordings / "call_live-xylophone-canary.wav").exists()

@@ -145,5 +145,7 @@ def test_no_credentials_stand_in_what_is_told(path: Path, monkeypatch: pytest.Mo
 
 
 def test_no_signature_stands_in_what_is_told() -> None:
-    told = objects._short(OSError("HEAD https://x.blob.example/c/n?sv=1&sig=canary in 1 s: refused"))
+    told = objects._short(  # pyright: ignore[reportPrivateUsage]
+        OSError("HEAD https://x.blob.example/c/n?sv=1&sig=canary in 1 s: refused")
+    )
     assert told == "HEAD https://x.blob.example/c/n?… in 1 s: refused"
