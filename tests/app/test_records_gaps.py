@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, IntegrityError
 
 from tests.app.test_aftercare import FILE, Encoder, Shelf, names, wav, write
 from tests.kit.postgres_server import PostgresServer
@@ -150,6 +150,29 @@ async def test_a_row_that_the_database_never_takes_keeps_no_other_out(
     assert await archive.flush(10.0)
     assert tries == ["bad.wav", "good.wav"]
     assert database.down == "", "it is there"
+    work.cancel()
+    await database.close()
+
+
+async def test_a_row_that_another_node_writes_at_the_same_moment_is_written_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put, tries = archive_module.recordings.put, list[str]()
+
+    def raced(connection: Connection, record: RecordingRecord) -> bool:
+        tries.append(record.file)
+        if len(tries) == 1:
+            raise IntegrityError("INSERT", {}, ValueError("duplicate key"))
+        return put(connection, record)
+
+    monkeypatch.setattr(archive_module.recordings, "put", raced)
+    database = Database("sqlite://")
+    await database.open()
+    archive = Archive(database, provider="embedded", node="a")
+    work = asyncio.create_task(archive.run())
+    archive.keep_state(RecordingRecord(file="a.wav", call_id="call_1", name="a", started_at=1.0))
+    assert await archive.flush(10.0)
+    assert await database.run(lambda c: recordings.get(c, "a.wav")) is not None
     work.cancel()
     await database.close()
 

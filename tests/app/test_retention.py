@@ -209,6 +209,33 @@ def test_old_lines_of_the_audit_log_go_and_the_rest_still_proves_itself(tmp_path
         assert where.database.run_now(audit.verify)[1] == "lines 1 to 4 are missing"
 
 
+async def test_a_clock_that_jumps_has_an_hour_to_be_put_right(tmp_path: Path) -> None:
+    clock, waits = [NOW], list[float]()
+
+    async def pause(seconds: float) -> None:
+        waits.append(seconds)
+        clock[0] += seconds
+        if len(waits) == 1:
+            clock[0] += 3650 * DAY
+        elif len(waits) == 2:
+            clock[0] -= 3650 * DAY
+        else:
+            raise asyncio.CancelledError
+
+    @asynccontextmanager
+    async def held() -> Any:
+        yield
+
+    with shelves(tmp_path) as where:
+        keep(where, "call_1", NOW - DAY)
+        with pytest.raises(asyncio.CancelledError):
+            await keep_house(
+                where, KEEP_ALL | {"recordings": 40}, held=held, wall=lambda: clock[0], pause=pause
+            )
+        assert state(where)["wavs"] == ["call_1-hello.wav"]
+        assert waits == [DAY, 3600.0, DAY]
+
+
 async def test_every_day_by_the_clock(tmp_path: Path) -> None:
     clock, waits = [NOW], list[float]()
 

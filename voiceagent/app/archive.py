@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
+from sqlalchemy.exc import IntegrityError
 
 from voiceagent.app.directory import outcome_data
 from voiceagent.app.recordings import record_of
@@ -212,7 +213,12 @@ class Archive:
 
     async def _write(self, waiting: Waiting) -> None:
         try:
-            await self._database.run(lambda c: keep(c, waiting))
+            try:
+                await self._database.run(lambda c: keep(c, waiting))
+            except (
+                IntegrityError
+            ):  # another node has just written the same row: which stands, can be seen now
+                await self._database.run(lambda c: keep(c, waiting))
         except Exception as error:
             if isinstance(error, DatabaseDown) and not isinstance(error, WorkRefused):
                 raise

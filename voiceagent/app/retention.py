@@ -34,6 +34,8 @@ _log = logging.getLogger("voiceagent.retention")
 
 Kind = Literal["recordings", "transcripts", "journals", "calls"]
 DAY_S = 86_400.0
+JUMP_S = 3600.0
+"""A clock that is so far ahead of the time that has passed is not believed for as long."""
 JOURNAL = ".jsonl"
 
 
@@ -281,7 +283,10 @@ async def keep_house(
     wall: Callable[[], float] = time.time,
     pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> None:
-    """Purge now, and once a day, until cancelled. ``held`` gives a context in which no recording changes."""
+    """Purge now, and once a day, until cancelled. ``held`` gives a context in which no recording changes.
+
+    A clock that jumps ahead makes everything old: it has an hour to be put right.
+    """
     if not any(days.values()):
         return
     while True:
@@ -298,7 +303,11 @@ async def keep_house(
             continue
         if done.detail:
             _log.info("kept long enough, removed: %s", {kind: n for kind, n in done.counts.items() if n})
+        due_at = wall() + DAY_S
         await pause(DAY_S)
+        if wall() > due_at + JUMP_S:
+            _log.warning("the clock has jumped by %.0f s: nothing is removed for an hour", wall() - due_at)
+            await pause(JUMP_S)
 
 
 def shelves_of(service: Service) -> Shelves:
