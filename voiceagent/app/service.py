@@ -270,6 +270,7 @@ class Service:
                 admission=self.admission,
                 metrics=self.metrics,
                 engine_url=engine_url,
+                claim=self.fleet.cluster.claim if self.fleet.cluster.shared else None,
             )
         console_url, token = None, None
         started = await start_console(self)
