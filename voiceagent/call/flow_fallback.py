@@ -14,12 +14,10 @@ from typing import TYPE_CHECKING, Any
 from voiceagent.call.apology import play_apology
 from voiceagent.call.config import FALLBACK_SENTENCE, CallConfig
 from voiceagent.call.flow_port import FlowPort
-from voiceagent.call.heard_whole import heard_whole
+from voiceagent.call.heard_whole import said_word_for_word
 from voiceagent.call.outcome import CallOutcome, OutcomeClass
 from voiceagent.ivr.flow import Flow
-from voiceagent.ivr.ports import Line
-from voiceagent.ivr.verbs.wording import verbatim
-from voiceagent.realtime.requests import BargePolicy, Origin
+from voiceagent.realtime.requests import Origin
 
 if TYPE_CHECKING:
     from voiceagent.call.call import Call
@@ -100,12 +98,9 @@ class FlowFallback:
 
     async def _say(self) -> bool:
         """Have the model say the sentence; True when it was heard whole."""
-        speech = self._call.speech
-        assert speech is not None
-        line = Line(verbatim(self._sentence), interruptible=False, barge_policy=BargePolicy.REQUEUE)
-        return await heard_whole(
+        return await said_word_for_word(
             self._call,
-            lambda audible: speech.speak(line, audible),
+            self._sentence,
             begin_limit_s=BEGIN_LIMIT_S,
             limit_s=LIMIT_S,
             run=self._run,

@@ -12,7 +12,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from voiceagent.errors import CallEnded
-from voiceagent.realtime.requests import Outcome
+from voiceagent.ivr.ports import Line
+from voiceagent.ivr.verbs.wording import verbatim
+from voiceagent.realtime.requests import BargePolicy, Outcome
 
 if TYPE_CHECKING:
     from voiceagent.call.call import Call
@@ -57,6 +59,29 @@ async def heard_whole(
         return outcome is not None and outcome.completed
     finally:
         saying.cancel()
+
+
+async def said_word_for_word(
+    call: Call,
+    sentence: str,
+    *,
+    begin_limit_s: float,
+    limit_s: float,
+    run: Run,
+    stop: asyncio.Future[None],
+) -> bool:
+    """Have the model say ``sentence`` as it stands; True when it was heard whole."""
+    speech = call.speech
+    assert speech is not None
+    line = Line(verbatim(sentence), interruptible=False, barge_policy=BargePolicy.REQUEUE)
+    return await heard_whole(
+        call,
+        lambda audible: speech.speak(line, audible),
+        begin_limit_s=begin_limit_s,
+        limit_s=limit_s,
+        run=run,
+        stop=stop,
+    )
 
 
 async def _said(

@@ -66,9 +66,7 @@ def _index_without_words(connection: Connection, ids: Sequence[str]) -> None:
         )
 
 
-def remove_calls(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
-    """Remove calls and all that hangs on them; the audit log's lines about them stay."""
-    gone: dict[str, int] = {}
+def _delete_what_hangs_on(connection: Connection, ids: Sequence[str], gone: dict[str, int]) -> None:
     tables = {
         "lines": lines,
         "responses": responses,
@@ -76,10 +74,16 @@ def remove_calls(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
         "recordings": recordings,
         "outbox": outbox,
     }
+    for name, table in tables.items():
+        found = connection.execute(delete(table).where(table.c.call_id.in_(ids))).rowcount
+        gone[name] = gone.get(name, 0) + found
+
+
+def remove_calls(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
+    """Remove calls and all that hangs on them; the audit log's lines about them stay."""
+    gone: dict[str, int] = {}
     for some in _parts(ids):
-        for name, table in tables.items():
-            found = connection.execute(delete(table).where(table.c.call_id.in_(some))).rowcount
-            gone[name] = gone.get(name, 0) + found
+        _delete_what_hangs_on(connection, some, gone)
         for call_id in some:
             connection.execute(text("DELETE FROM call_text WHERE call_id = :id"), {"id": call_id})
         found = connection.execute(delete(calls).where(calls.c.id.in_(some))).rowcount
@@ -90,17 +94,8 @@ def remove_calls(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
 def empty_calls(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
     """Leave of calls what the stub of a journal leaves: that they were, when, and how they ended."""
     gone: dict[str, int] = {}
-    tables = {
-        "lines": lines,
-        "responses": responses,
-        "tags": tags,
-        "recordings": recordings,
-        "outbox": outbox,
-    }
     for some in _parts(ids):
-        for name, table in tables.items():
-            found = connection.execute(delete(table).where(table.c.call_id.in_(some))).rowcount
-            gone[name] = gone.get(name, 0) + found
+        _delete_what_hangs_on(connection, some, gone)
         for row in connection.execute(select(calls).where(calls.c.id.in_(some))).all():
             figures: dict[str, Any] = {
                 **figures_of(json.loads(row.figures)),
