@@ -6,6 +6,7 @@ import pytest
 
 from tests.cluster.fleet import Fleet, Watched, crash, until
 from voiceagent.cluster.ports import Command, NodeGone
+from voiceagent.cluster.scripts import KEPT_S
 
 pytestmark = pytest.mark.fleet
 LEASE_S = 1.0
@@ -84,3 +85,17 @@ async def test_the_loss_is_told_by_another_when_its_teller_dies_before_he_could(
     del heir._place._beats.may_bury
     await until(lambda: len(told.lost) == 2)
     assert sorted(told.lost) == [("a", []), ("d", ["c1"])]
+
+
+async def test_words_stay_in_redis_no_longer_than_a_reader_may_be_away(fleet: Fleet) -> None:
+    node = await fleet.join("a", lease_s=LEASE_S)
+    seconds, _ = await node._line.ask("TIME")
+    stream = f"{fleet.prefix}:ev"
+    kept = [f"{(int(seconds) - age) * 1000}-1" for age in (KEPT_S + 60, KEPT_S - 60)]
+    for cursor in kept:
+        await node._line.ask("XADD", stream, cursor, "n", "b", "t", "transcript.line", "c", "c1", "d", "{}")
+
+    async def ids() -> list[str]:
+        return [entry[0].decode() for entry in await node._line.ask("XRANGE", stream, "-", "+")]
+
+    await fleet.eventually(ids, lambda found: found == kept[1:])

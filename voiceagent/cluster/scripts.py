@@ -23,6 +23,9 @@ from voiceagent.cluster.events import KEPT
 FORGOTTEN_S = 86_400
 """Everything of a fleet that nobody belongs to any more is gone after a day."""
 
+KEPT_S = 900
+"""Events, words of callers among them, stay no longer than a reader may be away."""
+
 _BEGIN = """
 local prefix, me = ARGV[1], ARGV[2]
 local function key(name) return prefix .. ':' .. name end
@@ -79,6 +82,7 @@ local late = tonumber(lease_end) <= now and 1 or 0
 for _, name in ipairs({{'nodes', 'facts', 'owner', 'graves', 'diggers', 'ev', 'calls:' .. epoch(me)}}) do
   redis.call('EXPIRE', key(name), {FORGOTTEN_S})
 end
+redis.call('XTRIM', key('ev'), 'MINID', string.format('%d', now - {1000 * KEPT_S}))
 if ARGV[5] == '1' and late == 0 then
   for _, dead in ipairs(redis.call('ZRANGEBYSCORE', key('nodes'), '-inf', now)) do
     local calls = redis.call('HGETALL', key('calls:' .. epoch(dead)))
