@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import sys
 import time
 from typing import Any
 
@@ -25,6 +24,7 @@ from voiceagent.bench.console_readers import Asker, Place, Stalled, Watcher
 from voiceagent.bench.load_frames import spread
 from voiceagent.bench.load_phones import Phone, PhoneFigures
 from voiceagent.bench.load_provider import ProviderFigures
+from voiceagent.bench.orders import serve_orders
 from voiceagent.bench.stats import cpu_seconds
 from voiceagent.media.wheel import MediaWheel
 
@@ -161,14 +161,7 @@ class Load:
 
 async def serve() -> None:
     """Take orders until the input ends."""
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=2**20)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    load = Load()
-    while line := await reader.readline():
-        answer = await load.order(json.loads(line))
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+    await serve_orders(Load())
 
 
 def main() -> None:

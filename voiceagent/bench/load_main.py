@@ -9,10 +9,7 @@ End of input ends the process.
 
 from __future__ import annotations
 
-import asyncio
 import gc
-import json
-import sys
 import time
 from typing import Any
 
@@ -20,6 +17,7 @@ from voiceagent.bench.load_frames import spread
 from voiceagent.bench.load_phones import Phone, PhoneFigures
 from voiceagent.bench.load_provider import ProviderFigures
 from voiceagent.bench.load_server import LoadProvider
+from voiceagent.bench.orders import serve_orders
 from voiceagent.bench.stats import cpu_seconds
 from voiceagent.media.wheel import MediaWheel
 
@@ -113,14 +111,7 @@ class Load:
 
 async def serve() -> None:
     """Take orders until the input ends."""
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=2**20)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    load = Load()
-    while line := await reader.readline():
-        answer = await load.order(json.loads(line))
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+    await serve_orders(Load())
 
 
 def main() -> None:

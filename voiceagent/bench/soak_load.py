@@ -8,8 +8,6 @@ End of input ends the process.
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 from voiceagent.bench.load_phones import Phone, PhoneFigures
 from voiceagent.bench.load_provider import ANSWER_FRAMES, DELTA_FRAMES, ProviderFigures, ScriptedSession
 from voiceagent.bench.load_server import LoadProvider
+from voiceagent.bench.orders import serve_orders
 from voiceagent.bench.stats import cpu_seconds, percentile
 from voiceagent.loops import quiet_collector, run_loop
 from voiceagent.media.sdp import Abilities, make_offer, parse_sdp
@@ -203,14 +202,7 @@ class Load:
 
 async def serve() -> None:
     """Take orders until the input ends."""
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=2**20)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    load = Load()
-    while line := await reader.readline():
-        answer = await load.order(json.loads(line))
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+    await serve_orders(Load())
 
 
 if __name__ == "__main__":
