@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.interop import kit
+from tests.interop import kamailio, kit
 from voiceagent.media.sdp.offer_answer import Abilities, make_offer
 from voiceagent.sip.address import Address
 from voiceagent.sip.config import EndpointConfig
@@ -89,7 +89,7 @@ async def front(
         )
     one = Front(port, folder)
     try:
-        await _listens(process, one)
+        await kamailio.listens(process, one)
         yield one
     finally:
         if process.returncode is None:
@@ -98,17 +98,6 @@ async def front(
             await kit.ended(process, 4)
         except TimeoutError:
             os.killpg(process.pid, signal.SIGKILL)
-
-
-async def _listens(process: asyncio.subprocess.Process, one: Front) -> None:
-    listening = asyncio.ensure_future(kit.reached(one.port))
-    ended = asyncio.ensure_future(process.wait())
-    await asyncio.wait({listening, ended}, return_when=asyncio.FIRST_COMPLETED)
-    ended.cancel()
-    if not listening.done():
-        listening.cancel()
-        raise AssertionError(one.log()[-3000:])
-    listening.result()[1].close()
 
 
 class Node:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from tests.interop import kit
 
@@ -168,7 +169,7 @@ async def kamailio(
         )
     proxy = Proxy(port, port + 1, folder)
     try:
-        await _listens(process, proxy)
+        await listens(process, proxy)
         yield proxy
     finally:
         if process.returncode is None:
@@ -179,7 +180,16 @@ async def kamailio(
             os.killpg(process.pid, signal.SIGKILL)
 
 
-async def _listens(process: asyncio.subprocess.Process, proxy: Proxy) -> None:
+class Listening(Protocol):
+    """A Kamailio that was started."""
+
+    @property
+    def port(self) -> int: ...
+
+    def log(self) -> str: ...
+
+
+async def listens(process: asyncio.subprocess.Process, proxy: Listening) -> None:
     """Wait until its TCP port answers; fail with its log when it has ended instead."""
     listening = asyncio.ensure_future(kit.reached(proxy.port))
     ended = asyncio.ensure_future(process.wait())

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, cast
@@ -17,6 +16,7 @@ import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
+from voiceagent.call.listening import Hearing
 from voiceagent.cluster.ports import Cluster, NodeGone
 from voiceagent.cluster.refusals import error_of
 from voiceagent.cluster.tickets import HEADER, Ticket, issue
@@ -26,8 +26,6 @@ from voiceagent.tasks import TaskNest
 
 _log = structlog.get_logger("voiceagent.fleet")
 
-QUEUE = 100
-"""Frames kept for one listener, as for those of the node's own calls."""
 VOICES = 100
 """Frames of microphones on their way; more than two seconds of them are nobody's voice any more."""
 OPEN_S = 4.0
@@ -253,47 +251,24 @@ class Ear:
         await self._nest.close()
 
 
-class RemoteListener:
+class RemoteListener(Hearing):
     """One who listens here. Fulfils :class:`voiceagent.console.ports_listen.Listener`."""
 
     def __init__(self, ear: Ear, n: int) -> None:
+        super().__init__()
         self.id = ""
-        self.dropped = 0
-        self.ended = ""
         self._ear = ear
         self._n = n
-        self._frames: deque[bytes] = deque(maxlen=QUEUE)
         self._state: Mapping[str, Any] | None = None
-        self._wake = asyncio.Event()
-
-    def put(self, frame: bytes) -> None:
-        """Queue a frame; never waits."""
-        if len(self._frames) == QUEUE:
-            self.dropped += 1
-        self._frames.append(frame)
-        self._wake.set()
 
     def tell(self, state: Mapping[str, Any]) -> None:
         """The state has changed; the newest counts."""
         self._state = state
         self._wake.set()
 
-    def end(self, reason: str) -> None:
-        """There is nothing more to hear."""
-        self.ended = self.ended or reason
-        self._wake.set()
-
-    async def next(self) -> bytes | Mapping[str, Any] | None:
-        while True:
-            if self.ended:
-                return None
-            if self._state is not None:
-                state, self._state = self._state, None
-                return {**state, "dropped": self.dropped}
-            if self._frames:
-                return self._frames.popleft()
-            self._wake.clear()
-            await self._wake.wait()
+    def _take_state(self) -> Mapping[str, Any] | None:
+        state, self._state = self._state, None
+        return None if state is None else {**state, "dropped": self.dropped}
 
     def voice(self, frame: bytes) -> None:
         self._ear.voice(self._n, frame)

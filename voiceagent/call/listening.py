@@ -159,34 +159,23 @@ class Listening:
                 one.put(frame)
 
 
-class Listener:
-    """One who listens. Fulfils :class:`voiceagent.console.ports_listen.Listener`."""
+class Hearing:
+    """What waits for one who listens: the newest frames, and the state when it has changed.
 
-    def __init__(self, house: Listening, listener_id: str, name: str, since: float, began: float) -> None:
-        self.id = listener_id
-        self.name = name
-        self.since = since
-        """Unix time."""
-        self.began = began
-        """The same on the loop's clock."""
+    A whole :class:`voiceagent.console.ports_listen.Listener` says besides who it is and where it leaves.
+    """
+
+    def __init__(self) -> None:
         self.dropped = 0
         self.ended = ""
-        self._house = house
         self._frames: deque[bytes] = deque(maxlen=QUEUE)
-        self._news = True
         self._wake = asyncio.Event()
-        self._wake.set()
 
     def put(self, frame: bytes) -> None:
         """Queue a frame; never waits."""
         if len(self._frames) == QUEUE:
             self.dropped += 1
         self._frames.append(frame)
-        self._wake.set()
-
-    def tell(self) -> None:
-        """Have the state told, once, however often it changes until then."""
-        self._news = True
         self._wake.set()
 
     def end(self, reason: str) -> None:
@@ -199,14 +188,44 @@ class Listener:
         while True:
             if self.ended:
                 return None
-            if self._news:
-                self._news = False
-                own = {"you": self.id, "name": self.name, "dropped": self.dropped}
-                return {**self._house.state(), **own}
+            state = self._take_state()
+            if state is not None:
+                return state
             if self._frames:
                 return self._frames.popleft()
             self._wake.clear()
             await self._wake.wait()
+
+    def _take_state(self) -> Mapping[str, Any] | None:
+        """Return the state that is still to be told, once."""
+        raise NotImplementedError
+
+
+class Listener(Hearing):
+    """One who listens. Fulfils :class:`voiceagent.console.ports_listen.Listener`."""
+
+    def __init__(self, house: Listening, listener_id: str, name: str, since: float, began: float) -> None:
+        super().__init__()
+        self.id = listener_id
+        self.name = name
+        self.since = since
+        """Unix time."""
+        self.began = began
+        """The same on the loop's clock."""
+        self._house = house
+        self._news = True
+
+    def tell(self) -> None:
+        """Have the state told, once, however often it changes until then."""
+        self._news = True
+        self._wake.set()
+
+    def _take_state(self) -> Mapping[str, Any] | None:
+        if not self._news:
+            return None
+        self._news = False
+        own = {"you": self.id, "name": self.name, "dropped": self.dropped}
+        return {**self._house.state(), **own}
 
     def voice(self, frame: bytes) -> None:
         """20 ms of µ-law from this one's microphone: heard by the caller while this one has the call."""
