@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 from hypothesis import given
@@ -75,6 +76,19 @@ def test_their_clock_is_always_within_the_bounds_and_these_only_narrow(seed: int
         assert clock.earliest() - 1e-6 <= here[0] + offset <= clock.latest() + 1e-6
         assert clock.latest() - clock.earliest() <= width + 1e-6
         width = clock.latest() - clock.earliest()
+
+
+@given(st.integers(), st.floats(0, 1e6))
+def test_a_clock_told_in_whole_milliseconds_is_still_within_the_bounds(seed: int, offset: float) -> None:
+    chance, here = random.Random(seed), [0.0]
+    clock = FleetClock(lambda: here[0], step_s=0.001)
+    for _ in range(20):
+        sent = here[0]
+        here[0] += chance.random() / 10_000
+        theirs = math.floor((here[0] + offset) * 1000) / 1000
+        here[0] += chance.random() / 10_000
+        clock.learned(theirs, sent, here[0])
+        assert clock.earliest() - 1e-6 <= here[0] + offset <= clock.latest() + 1e-6
 
 
 def test_a_clock_that_was_set_is_believed_at_once() -> None:

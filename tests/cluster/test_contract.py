@@ -28,6 +28,17 @@ async def test_a_node_sees_itself_first_with_what_it_tells(fleet: Fleet) -> None
     assert here.stale == ""
 
 
+async def test_facts_that_change_are_told_without_waiting_for_a_beat(fleet: Fleet) -> None:
+    told = [NodeFacts()]
+    lease = {} if fleet.url is None else {"lease_s": 600.0}
+    here = await fleet.join("a", facts=lambda: told[0], **lease)
+    asker = await fleet.join("b", **lease) if here.shared else here
+    told[0] = NodeFacts(state="draining")
+    here.facts_changed()
+    seen = await fleet.eventually(asker.nodes, lambda nodes: "draining" in {one.facts.state for one in nodes})
+    assert {one.name: one.facts.state for one in seen}[here.name] == "draining"
+
+
 async def test_a_call_is_found_until_it_ends_and_the_newest_word_on_it_wins(fleet: Fleet) -> None:
     owner, asker = await fleet.pair()
     assert await asker.owner("c1") is None

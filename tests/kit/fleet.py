@@ -98,6 +98,9 @@ class FakeNode:
         self._facts, self._handle = facts, handle
         self.fleet.members[self.name] = self
 
+    def facts_changed(self) -> None:
+        """There is nobody to tell."""
+
     async def leave(self) -> None:
         self.fleet.members.pop(self.name, None)
 

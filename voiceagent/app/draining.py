@@ -129,6 +129,7 @@ class Drainer:
         service = self._service
         service.admission.draining = True
         service.metrics.draining(True)
+        service.fleet.cluster.facts_changed()
         service.queues.close()
         if service.trunks is not None:
             self._leaving = service.nest.start("registrations back", service.trunks.retreat())
@@ -137,6 +138,7 @@ class Drainer:
         service = self._service
         service.admission.draining = False
         service.metrics.draining(False)
+        service.fleet.cluster.facts_changed()
         service.queues.open()
         if self._leaving is not None:
             self._leaving.add_done_callback(self._register_again)

@@ -95,10 +95,10 @@ class FleetNode:
 
     def _console(self) -> str:
         advertised = self._service.settings.cluster.advertised_console
-        addresses = self._service.addresses
-        if advertised or addresses is None or addresses.console is None:
+        console = self._service.console_url
+        if advertised or console is None:
             return advertised.rstrip("/")
-        return "" if urlsplit(addresses.console).hostname in ANYWHERE else addresses.console
+        return "" if urlsplit(console).hostname in ANYWHERE else console
 
     async def _obey(self, command: Command) -> Mapping[str, Any]:
         return await obey(self._service.directory, command)

@@ -201,6 +201,8 @@ class Service:
         self.routes: Routes | None = None
         self.music = HoldMusic()
         self.addresses: Addresses | None = None
+        self.console_url: str | None = None
+        """Base URL of the console, once it listens: before the fleet hears of this node, and before SIP."""
 
     async def __aenter__(self) -> Service:
         await self.start()
@@ -272,10 +274,10 @@ class Service:
                 engine_url=engine_url,
                 claim=self.fleet.cluster.claim if self.fleet.cluster.shared else None,
             )
-        console_url, token = None, None
+        token = None
         started = await start_console(self)
         if started is not None:
-            self._console, console_url, token = started
+            self._console, self.console_url, token = started
         self._reception = Reception(
             dial=self._dial,
             flows=lambda: self.flows,
@@ -301,7 +303,7 @@ class Service:
         self._open_dialling(self._reception)
         if self.hosted is not None:
             self.hosted.open(self._reception)
-            self.embedded.offer_calls_to(f"{console_url}/webhooks/realtime")
+            self.embedded.offer_calls_to(f"{self.console_url}/webhooks/realtime")
         self.nest.start("figures", keep_figures(self))
         self.alarms.disks = self._disks
         self.nest.start("alerts", self.alarms.run(lambda: self.directory.live, self.admission, self._trunks))
@@ -311,14 +313,15 @@ class Service:
         listeners = tuple(f"{one.transport}:{host_text(one.host, one.port)}" for one in bound)
         self.addresses = Addresses(
             host_text(first.host, first.port),
-            console_url,
+            self.console_url,
             token,
             settings.provider,
             engine_url,
             self.embedded.sip,
             listeners,
         )
-        _log.info("listening", sip=listeners, console=console_url, provider=settings.provider)
+        self.fleet.cluster.facts_changed()
+        _log.info("listening", sip=listeners, console=self.console_url, provider=settings.provider)
         return self.addresses
 
     def _open_dialling(self, reception: Reception) -> None:

@@ -69,14 +69,16 @@ class FleetClock:
     makes a late command look timely.
     """
 
-    def __init__(self, local: Callable[[], float]) -> None:
+    def __init__(self, local: Callable[[], float], step_s: float = 0.0) -> None:
+        """``step_s``: how coarsely the registry tells its time, always rounded down."""
         self._local = local
+        self._step_s = step_s
         self._low = self._high = 0.0
         self._known = False
 
     def learned(self, theirs: float, sent: float, received: float) -> None:
         """Their clock showed ``theirs`` at some moment from ``sent`` to ``received`` on ours."""
-        low, high = theirs - received, theirs - sent
+        low, high = theirs - received, theirs + self._step_s - sent
         if self._known and low <= self._high and self._low <= high:
             self._low, self._high = max(low, self._low), min(high, self._high)
         else:  # the first, or a clock has been set or has drifted

@@ -65,6 +65,9 @@ class LocalCluster:
         self._desk = CommandDesk(handle, self._clock)
         self.stood(True, 1)
 
+    def facts_changed(self) -> None:
+        """There is nobody to tell."""
+
     async def leave(self) -> None:
         """End readers and commands."""
         self._left = True

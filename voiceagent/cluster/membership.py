@@ -49,7 +49,7 @@ class Membership:
     ) -> None:
         self.facts: Callable[[], NodeFacts] = NodeFacts
         self.outbox = Outbox()
-        self.clock = FleetClock(local)
+        self.clock = FleetClock(local, step_s=0.001)
         self.epochs: Mapping[str, str] = {}
         """Of the nodes that lived at the newest beat."""
         self.up = asyncio.Event()
@@ -133,6 +133,10 @@ class Membership:
     def look_now(self) -> None:
         """Somebody met with trouble: let a beat judge at once."""
         self.up.clear()
+        self.beat_now()
+
+    def beat_now(self) -> None:
+        """Let the next beat be due; while the registry is away its tries keep their pace."""
         if not self.away:
             self._beats.hurry(self._local())
             self._hurry.set()

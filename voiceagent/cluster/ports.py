@@ -149,6 +149,10 @@ class Cluster(Protocol):
         """
         ...
 
+    def facts_changed(self) -> None:
+        """Tell the facts at once, not only with the next beat; never waits."""
+        ...
+
     async def leave(self) -> None:
         """Give the place back: no more beats, commands or events. Harmless when repeated."""
         ...
