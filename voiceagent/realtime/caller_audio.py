@@ -6,18 +6,26 @@ from collections import deque
 
 KEPT_SILENCE_MS = 200
 """Audio that reached the provider just before it ended a turn may belong to the next one."""
+SLACK_MS = 1000
+"""So much more than the limit may lie there: frames are thrown away many at once, not one by one."""
 
 
 class CallerAudio:
-    """A ring of the caller's audio, ``limit_ms`` at most. ``per_ms`` is bytes per millisecond."""
+    """A ring of the caller's audio, ``limit_ms`` at most. ``per_ms`` is bytes per millisecond.
+
+    What is kept is exact to the byte, however the audio was cut into frames.
+    """
 
     def __init__(self, per_ms: int, limit_ms: int) -> None:
         self._per_ms = per_ms
         self._limit = limit_ms * per_ms
+        self._most = (limit_ms + SLACK_MS) * per_ms
         self._frames: deque[bytes] = deque()
-        self._size = 0
+        # Positions in the caller's whole audio, in bytes: where the first frame begins, where what is still
+        # needed begins, and where the last frame ends.
+        self._first = 0
+        self._needed = 0
         self._end = 0
-        """Position in the caller's whole audio, in bytes."""
         self._marks: dict[str, int] = {}
 
     @property
@@ -25,13 +33,16 @@ class CallerAudio:
         """How much is kept."""
         return self._size // self._per_ms
 
+    @property
+    def _size(self) -> int:
+        return min(self._end - self._needed, self._limit)
+
     def add(self, audio: bytes) -> None:
         """Keep ``audio``; the oldest goes past the limit."""
         self._frames.append(audio)
-        self._size += len(audio)
         self._end += len(audio)
-        while self._size > self._limit:
-            self._size -= len(self._frames.popleft())
+        if self._end - self._first > self._most:
+            self._drop_until(self._end - self._limit)
 
     def committed(self, item_id: str) -> None:
         """The provider made a turn of what it has got so far."""
@@ -54,7 +65,7 @@ class CallerAudio:
 
     def last(self, ms: int) -> bytes:
         """Return the newest ``ms`` at most."""
-        wanted = ms * self._per_ms
+        wanted = min(ms * self._per_ms, self._size)
         parts: list[bytes] = []
         have = 0
         for frame in reversed(self._frames):
@@ -62,8 +73,10 @@ class CallerAudio:
                 break
             parts.append(frame)
             have += len(frame)
-        return b"".join(reversed(parts))[-wanted:] if wanted else b""
+        return b"".join(reversed(parts))[have - wanted :]
 
     def _drop_until(self, mark: int) -> None:
-        while self._frames and self._end - self._size + len(self._frames[0]) <= mark:
-            self._size -= len(self._frames.popleft())
+        self._needed = max(self._needed, mark)
+        frames = self._frames
+        while frames and self._first + len(frames[0]) <= self._needed:
+            self._first += len(frames.popleft())

@@ -181,6 +181,7 @@ class RealtimeLink:
         """
         self.setup = None
         self.up = True
+        self.outbound.configured()
         held, self._held = self._held, None
         for data in held or ():
             self.write(data)
