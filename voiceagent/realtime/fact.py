@@ -1,7 +1,7 @@
 """PURE. The decorator of the room's events: dataclasses that nobody changes, made as cheaply as others are.
 
 A frozen dataclass sets each of its fields by a call of ``object.__setattr__``, which doubles the price of
-making one, and several are made for every frame of a provider. So type checkers see these types as frozen, and
+making one, and several are made for each frame of a provider. So type checkers see these types as frozen, and
 nothing guards them at run time: whoever gets a fact shares it with others and must not write to it.
 """
 
