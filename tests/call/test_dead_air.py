@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import struct
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -55,6 +56,32 @@ def test_what_need_not_be_added_up_is_judged_as_if_it_were(
 def test_runs() -> None:
     audio = tone(-20, 0.04) + b"\xff" * 480 + tone(-20) + b"\xff" * 10
     assert runs_of_sound(audio, "audio/pcmu") == ((320, True), (480, False), (160, True), (10, False))
+
+
+@given(
+    st.sampled_from(["audio/pcmu", "audio/pcma"]),
+    st.lists(st.tuples(st.sampled_from("lmqx"), st.sampled_from([0.0, 0.03, 0.5, 1.0])), max_size=6),
+    st.sampled_from([0, 0, 1, 80]),
+    st.integers(0, 2**32),
+)
+def test_runs_are_what_its_frames_are_one_by_one(
+    audio_format: str, parts: list[tuple[str, float]], more: int, seed: int
+) -> None:
+    dice = random.Random(seed)
+    quiet = QUIET_CODES[audio_format]
+    kinds = {"l": (0x00, 0x80), "m": (0xE0, 0x62), "q": quiet, "x": tuple(range(256))}
+    audio = b"".join(
+        bytes(dice.choice(kinds[kind] if dice.random() < share else quiet) for _ in range(160))
+        for kind, share in parts
+    )
+    audio += bytes(dice.choice(kinds["x"]) for _ in range(more))
+    frames = [audio[at : at + 160] for at in range(0, len(audio), 160)]
+    runs = runs_of_sound(audio, audio_format)
+    assert [sound for size, sound in runs for _ in range(-(-size // 160))] == [
+        is_sound(frame, audio_format) for frame in frames
+    ]
+    assert sum(size for size, _ in runs) == len(audio)
+    assert all(one[1] is not other[1] for one, other in pairwise(runs))
 
 
 def test_silence_before_and_between() -> None:

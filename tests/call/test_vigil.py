@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from voiceagent.call.vigil import (
@@ -323,26 +323,49 @@ def test_whatever_happens(steps: list[tuple[Event, float]]) -> None:
         assert given_up <= 1
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.lists(st.tuples(EVENTS, st.floats(0, 6)), max_size=20), st.floats(0, 20))
-def test_the_short_way_of_a_sign_of_life_is_the_long_one(
-    steps: list[tuple[Event, float]], later_s: float
-) -> None:
-    """``alive`` does what ``handle(Alive())`` does, and says when a deadline may have come earlier."""
-    vigils = [Vigil(VigilConfig()), Vigil(VigilConfig())]
-    now = 0.0
+class LazyBench(Bench):
+    """Looks for the next deadline only when the vigil says that it may be earlier, or has passed."""
+
+    due: float | None = None
+
+    def wait(self, seconds: float) -> None:
+        end = self.now + seconds
+        for _ in range(200):
+            if self.vigil.nearer:
+                due = self.vigil.wake_at()
+                self.due = due if self.due is None or (due is not None and due < self.due) else self.due
+            if self.due is None or self.due > end:
+                break
+            self.now = max(self.now, self.due)
+            self.due = None
+            self._take(self.vigil.wake(self.now))
+            self.vigil.nearer = True
+        else:
+            raise AssertionError("the vigil never rests")
+        self.now = end
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.tuples(EVENTS, st.floats(0, 6)), max_size=40))
+@example([(Asked("a"), 5.0), (Alive(), 6.0)])
+@example([(Asked("a"), 2.0), (Audio("x", 100), 6.0)])
+def test_looking_only_when_it_says_so_misses_nothing(steps: list[tuple[Event, float]]) -> None:
+    eager, lazy = Bench(), LazyBench()
     for event, seconds in steps:
-        for vigil in vigils:
-            vigil.handle(event, now)
-            vigil.wake(now + seconds / 2)
-        now += seconds
-    short, long = vigils
-    before = short.wake_at()
-    earlier = short.alive(now + later_s)
-    assert long.handle(Alive(), now + later_s) == []
-    for name in Vigil.__slots__:
-        assert getattr(short, name) == getattr(long, name)
-    after = short.wake_at()
-    if not earlier:
-        assert (before is None) == (after is None)
-        assert before is None or after is None or after >= before
+        for bench in (eager, lazy):
+            bench.tell(event)
+            bench.wait(seconds)
+        assert lazy.orders == eager.orders
+
+
+def test_most_events_ask_for_no_look() -> None:
+    vigil = Vigil()
+    vigil.handle(Asked("r1"), 0.0)
+    assert vigil.nearer
+    assert vigil.wake_at() == 1.2
+    assert not vigil.nearer
+    for event in (Alive(), Audio("resp", 200), Answered("r1"), Alive(), Finished("resp")):
+        vigil.handle(event, 0.5)
+        assert not vigil.nearer
+    vigil.handle(Begun("resp"), 1.0)
+    assert vigil.nearer

@@ -44,7 +44,7 @@ class Pair:
 
     def __init__(self, *, rtcp: bool = False, timeout_s: float = 10.0) -> None:
         self.now = 50.0
-        self.wheel = MediaWheel(timer="none", clock=lambda: self.now)
+        self.wheel = MediaWheel(tick_ms=2, timer="none", clock=lambda: self.now)
         self.events = Events(), Events()
         self.here = MediaPort(self.wheel, self.events[0], media_timeout_s=timeout_s, rtcp=rtcp)
         self.there = MediaPort(self.wheel, self.events[1], media_timeout_s=timeout_s, rtcp=rtcp)

@@ -75,7 +75,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.now = 50.0
-        self.wheel = MediaWheel(timer="none", clock=lambda: self.now)
+        self.wheel = MediaWheel(tick_ms=2, timer="none", clock=lambda: self.now)
         self.events = Events()
         self.port = MediaPort(self.wheel, self.events, media_timeout_s=10)
         self.phone = Phone()
@@ -450,7 +450,7 @@ def test_closing_inside_a_callback_is_fine(bench: Bench):
 def test_no_foreign_frame_on_ports_that_are_used_again():
     """Calls come and go over few ports while the phones of the old calls keep sending."""
     now = 0.0
-    wheel = MediaWheel(timer="none", clock=lambda: now)
+    wheel = MediaWheel(tick_ms=2, timer="none", clock=lambda: now)
     ports = PortRange(43000, 43079)
     stale: list[tuple[Phone, tuple[str, int]]] = []
     for call in range(300):

@@ -47,7 +47,7 @@ class Bench:
 
     def __init__(self, **options: float) -> None:
         self.now = 50.0
-        self.wheel = MediaWheel(timer="none", clock=lambda: self.now)
+        self.wheel = MediaWheel(tick_ms=2, timer="none", clock=lambda: self.now)
         self.events = Events()
         self.sent: list[tuple[float, bytes, int]] = []
         self.port = WebrtcPort(self.wheel, self.events, self._sent, **options)

@@ -174,7 +174,7 @@ async def measure_calls(
     *,
     compose: ComposeCall = media_and_session,
     warm_up_s: float | None = None,
-    tick_ms: int = 2,
+    tick_ms: int = 5,
     freeze: bool = True,
 ) -> dict[str, Any]:
     """Run the bench on the running loop; see :func:`run_calls_bench`.
@@ -303,7 +303,7 @@ def run_calls_bench(
     *,
     compose: ComposeCall = media_and_session,
     warm_up_s: float | None = None,
-    tick_ms: int = 2,
+    tick_ms: int = 5,
     uvloop: bool = True,
 ) -> dict[str, Any]:
     """Run ``calls`` calls, measure for ``seconds`` and return the figures.

@@ -36,7 +36,7 @@ class Load:
     """Phones, provider, readers and their figures."""
 
     def __init__(self) -> None:
-        self._wheel = MediaWheel()
+        self._wheel = MediaWheel(tick_ms=2)
         self._figures = PhoneFigures()
         self._phones: list[Phone] = []
         self._quiet = 0

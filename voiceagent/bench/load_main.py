@@ -26,7 +26,7 @@ class Load:
     """Phones, provider and their figures."""
 
     def __init__(self) -> None:
-        self._wheel = MediaWheel()
+        self._wheel = MediaWheel(tick_ms=2)
         self._phones: list[Phone] = []
         self._phone_figures = PhoneFigures()
         self._provider_figures = ProviderFigures()

@@ -186,7 +186,7 @@ class Load:
     """Callers, phones and provider."""
 
     def __init__(self) -> None:
-        self._wheel = MediaWheel()
+        self._wheel = MediaWheel(tick_ms=2)
         self._provider = BriefProvider(Phone(0, self._wheel, PhoneFigures()))
 
     async def order(self, order: dict[str, Any]) -> dict[str, Any]:

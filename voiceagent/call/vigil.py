@@ -5,8 +5,8 @@ caller does not speak, the call is not on hold, and nothing is heard. Then a sho
 one asks for patience, and at last the session is given up. A voice that runs dry in mid-response, a socket
 without any event, and audio that is silence are given up sooner.
 
-``handle(event, now)`` and ``wake(now)`` return orders; ``wake_at()`` says when to wake. Times are seconds of
-one monotonic clock.
+``handle(event, now)`` and ``wake(now)`` return orders; ``wake_at()`` says when to wake, and need not be asked
+again before ``nearer`` is set: waking too early does no harm. Times are seconds of one monotonic clock.
 """
 
 from __future__ import annotations
@@ -172,6 +172,9 @@ SESSIONS_IN_VAIN = 2
 
 Order = PlayLine | StopLine | Recover | Notice
 
+_PUT_OFF = frozenset({Alive, Answered, Audio, Finished})
+"""Events that by themselves only put off what is due: most events by far."""
+
 
 class Vigil:
     """The watch over one call, from its answer to its end."""
@@ -195,6 +198,7 @@ class Vigil:
         "_vain",
         "_voice_until",
         "config",
+        "nearer",
     )
 
     def __init__(self, config: VigilConfig | None = None) -> None:
@@ -219,6 +223,8 @@ class Vigil:
         """Sessions given up since something was heard."""
         self._loud: str | None = None
         """The last response that was louder than silence."""
+        self.nearer = False
+        """Something has come since :meth:`wake_at` was asked that may make it earlier."""
 
     # ── what is known ───────────────────────────────────────────────────────────────────────────
     @property
@@ -274,11 +280,12 @@ class Vigil:
 
     def wake_at(self) -> float | None:
         """Return when to call :meth:`wake`, or None."""
+        self.nearer = False
         return min((at for at, _ in self._deadlines()), default=None)
 
     # ── time ────────────────────────────────────────────────────────────────────────────────────
     def wake(self, now: float) -> list[Order]:
-        """Do what is due."""
+        """Do what is due; ask for :meth:`wake_at` afterwards."""
         orders: list[Order] = []
         due = sorted(one for one in self._deadlines() if one[0] <= now)
         since = self._since()
@@ -311,11 +318,13 @@ class Vigil:
     def handle(self, event: Event, now: float) -> list[Order]:
         """Take one event."""
         orders: list[Order] = []
+        if type(event) not in _PUT_OFF:
+            self.nearer = True
         match event:
             case Alive():
-                self._lives(now)
+                self.alive(now)
             case Audio():
-                orders = self._heard(event, now)
+                orders = self.audio(event.response_id, event.ms, event.quiet_ms, now)
             case Asked():
                 self._asked.setdefault(event.request_id, now)
             case Answered():
@@ -359,39 +368,40 @@ class Vigil:
             self._lines, self._told = 0, False
         return orders
 
-    def alive(self, now: float) -> bool:
-        """Take :class:`Alive`, the most frequent event; it gives no orders.
-
-        Return whether :meth:`wake_at` may be earlier now: else it is where it was, or later.
-        """
-        suspected = self._suspected
+    def alive(self, now: float) -> None:
+        """Take :class:`Alive`, which gives no orders and is the most frequent event but one."""
         self._lives(now)
         if not self.waiting:
             self._lines, self._told = 0, False
-        return suspected
+
+    def audio(self, response_id: str, ms: float, quiet_ms: float, now: float) -> list[Order]:
+        """Take what :class:`Audio` tells: the most frequent event of all."""
+        self._lives(now)
+        orders: list[Order] = []
+        if self._lines or self._told or self._line_until:
+            self._lines, self._told = 0, False
+            self.nearer = True
+            if self.line_playing(now):
+                orders.append(StopLine())
+            self._line_until = 0.0
+        self._voice_until = max(self._voice_until, now) + ms / 1000
+        if quiet_ms < ms:
+            self._loud = response_id
+            self._vain = 0
+            self._quiet_ms = 0.0
+        self._quiet_ms += quiet_ms
+        if self._quiet_ms:
+            cfg = self.config
+            limit = cfg.pause_s if self._loud == response_id else cfg.quiet_audio_s
+            if cfg.quiet_audio_s and self._quiet_ms > 1000 * limit and not self._given_up:
+                orders.extend(self._give_up("silent_audio", {"quiet_s": round(self._quiet_ms / 1000, 3)}))
+        return orders
 
     def _lives(self, now: float) -> None:
         self._alive_at = now
-        self._suspected = False
-
-    def _heard(self, event: Audio, now: float) -> list[Order]:
-        self._lives(now)
-        orders: list[Order] = []
-        if self.line_playing(now):
-            orders.append(StopLine())
-            self._line_until = self._line_time(now)
-        self._voice_until = max(self._voice_until, now) + event.ms / 1000
-        self._lines, self._told = 0, False
-        if event.quiet_ms < event.ms:
-            self._loud = event.response_id
-            self._vain = 0
-            self._quiet_ms = 0.0
-        self._quiet_ms += event.quiet_ms
-        cfg = self.config
-        limit = cfg.pause_s if self._loud == event.response_id else cfg.quiet_audio_s
-        if cfg.quiet_audio_s and self._quiet_ms > 1000 * limit and not self._given_up:
-            orders.extend(self._give_up("silent_audio", {"quiet_s": round(self._quiet_ms / 1000, 3)}))
-        return orders
+        if self._suspected:
+            self._suspected = False
+            self.nearer = True
 
     def _hold(self, on: bool, now: float) -> None:
         if on and self._held_at is None:

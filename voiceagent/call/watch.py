@@ -14,7 +14,6 @@ from voiceagent.call.outcome import CallOutcome, OutcomeClass
 from voiceagent.call.vigil import (
     Answered,
     Asked,
-    Audio,
     Begun,
     Caller,
     Event,
@@ -62,7 +61,6 @@ _OVER = frozenset({"response_lost", "done_missing", "response_stalled", "cancel_
 """Notices of the sequencer that a response is no longer believed in."""
 _WORDS = "the caller's words"
 """Stands for the transcript of the caller's turn among what is due: flows wait for it."""
-_HEARD_THEM = Answered(_WORDS)
 _OUR_OWN = frozenset(
     {
         RealtimeModelNoticeEvent,
@@ -112,6 +110,8 @@ class Watch:
         self._speaking = False
         self._owed = False
         """The caller was just answered and has not heard anybody yet."""
+        self._words_due = False
+        """The transcript of the caller's turn has been asked for, and has not come."""
         self._open: set[str] = set()
         """Requests that are neither audible nor over."""
         self._items: set[str] = set()
@@ -178,9 +178,8 @@ class Watch:
         if kind in _TELLING:
             self._told(event)
         if kind not in _OUR_OWN:
-            now = self._loop.time()
-            if self._vigil.alive(now):
-                self._rearm()
+            self._vigil.alive(self._loop.time())
+            self._rearm()
 
     def _told(self, event: RealtimeModelEvent) -> None:
         match event:
@@ -192,15 +191,16 @@ class Watch:
                     self._feed(ToldToWait())
             case RealtimeModelInputSpeechStartedEvent():
                 self._speaking = True
-                self._feed(Answered(_WORDS))
+                self._words_came()
                 self._feed(Caller(True))
             case RealtimeModelInputSpeechStoppedEvent():
                 self._speaking = False
                 self._feed(Caller(False))
                 if self._transcribes:
+                    self._words_due = True
                     self._feed(Asked(_WORDS))
             case RealtimeModelInputAudioTranscriptionCompletedEvent():
-                self._feed(Answered(_WORDS))
+                self._words_came()
             case RealtimeModelToolCallEvent():
                 self._feed(Tool(True))
             case RealtimeModelResponseOutcomeEvent():
@@ -217,14 +217,19 @@ class Watch:
                 pass
 
     def _audio(self, response_id: str, audio: bytes) -> None:
-        self._owed = False
         now = self._loop.time()
-        self._vigil.handle(_HEARD_THEM, now)  # whoever answers has heard
+        self._owed = False
+        self._words_came()  # whoever answers has heard
         runs = runs_of_sound(audio, self._call.leg.audio_format)
         quiet = runs[-1][0] if runs and not runs[-1][1] else 0
-        self._feed(Audio(response_id, len(audio) / 8, quiet / 8), now)
+        self._did(self._vigil.audio(response_id, len(audio) / 8, quiet / 8, now), now)
         for size, sound in runs:
             self._meter.queue(now, size / 8000, sound)
+
+    def _words_came(self) -> None:
+        if self._words_due:
+            self._words_due = False
+            self._feed(Answered(_WORDS))
 
     def request_changed(self, entry: LedgerEntry) -> None:
         """A request has come further, or ended."""
@@ -296,7 +301,9 @@ class Watch:
             return
         if now is None:
             now = self._loop.time()
-        orders = self._vigil.handle(event, now)
+        self._did(self._vigil.handle(event, now), now)
+
+    def _did(self, orders: list[Order], now: float) -> None:
         if orders:
             self._do(orders)
         self._meter.our_turn(now, self.our_turn)
@@ -309,19 +316,20 @@ class Watch:
         self._timer = None
         if self._on:
             self._do(self._vigil.wake(self._loop.time()))
+            self._vigil.nearer = True
             self._rearm()
 
     def _rearm(self) -> None:
-        due = self._vigil.wake_at() if self._on else None
+        """Set the timer, if it may be too late; one that fires early is harmless, and stays."""
+        if not self._vigil.nearer or not self._on:
+            return
+        due = self._vigil.wake_at()
+        if due is None or (self._timer is not None and self._timer_at <= due):
+            return
         if self._timer is not None:
-            # A timer that fires early is harmless, so one that is set earlier may stay.
-            if due is not None and self._timer_at <= due:
-                return
             self._timer.cancel()
-            self._timer = None
-        if due is not None:
-            self._timer_at = due
-            self._timer = self._loop.call_at(due, self._wake)
+        self._timer_at = due
+        self._timer = self._loop.call_at(due, self._wake)
 
     def _do(self, orders: list[Order]) -> None:
         call = self._call

@@ -2,47 +2,39 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 KEPT_SILENCE_MS = 200
 """Audio that reached the provider just before it ended a turn may belong to the next one."""
-SLACK_MS = 1000
-"""So much more than the limit may lie there: frames are thrown away many at once, not one by one."""
 
 
 class CallerAudio:
-    """A ring of the caller's audio, ``limit_ms`` at most. ``per_ms`` is bytes per millisecond.
+    """The caller's newest audio, ``limit_ms`` at most. ``per_ms`` is bytes per millisecond.
 
-    What is kept is exact to the byte, however the audio was cut into frames.
+    One piece of memory: as frames, each 20 ms of G.711 would take a quarter more.
     """
+
+    __slots__ = ("_audio", "_end", "_limit", "_marks", "_per_ms")
 
     def __init__(self, per_ms: int, limit_ms: int) -> None:
         self._per_ms = per_ms
         self._limit = limit_ms * per_ms
-        self._most = (limit_ms + SLACK_MS) * per_ms
-        self._frames: deque[bytes] = deque()
-        # Positions in the caller's whole audio, in bytes: where the first frame begins, where what is still
-        # needed begins, and where the last frame ends.
-        self._first = 0
-        self._needed = 0
+        self._audio = bytearray()
         self._end = 0
+        """Position in the caller's whole audio, in bytes."""
         self._marks: dict[str, int] = {}
 
     @property
     def ms(self) -> int:
         """How much is kept."""
-        return self._size // self._per_ms
-
-    @property
-    def _size(self) -> int:
-        return min(self._end - self._needed, self._limit)
+        return len(self._audio) // self._per_ms
 
     def add(self, audio: bytes) -> None:
         """Keep ``audio``; the oldest goes past the limit."""
-        self._frames.append(audio)
+        kept = self._audio
+        kept += audio
         self._end += len(audio)
-        if self._end - self._first > self._most:
-            self._drop_until(self._end - self._limit)
+        over = len(kept) - self._limit
+        if over > 0:
+            del kept[:over]
 
     def committed(self, item_id: str) -> None:
         """The provider made a turn of what it has got so far."""
@@ -52,7 +44,10 @@ class CallerAudio:
         """The turn is known as text (or as unintelligible): its audio is not needed any more."""
         mark = self._marks.pop(item_id, None)
         if mark is not None:
-            self._drop_until(mark)
+            over = mark - (self._end - len(self._audio))
+            if over > 0:
+                # A new piece, for what is deleted from the front of the old one is not given back at once.
+                self._audio = self._audio[over:]
 
     def answered(self) -> None:
         """All committed turns were answered (where nobody transcribes)."""
@@ -65,18 +60,5 @@ class CallerAudio:
 
     def last(self, ms: int) -> bytes:
         """Return the newest ``ms`` at most."""
-        wanted = min(ms * self._per_ms, self._size)
-        parts: list[bytes] = []
-        have = 0
-        for frame in reversed(self._frames):
-            if have >= wanted:
-                break
-            parts.append(frame)
-            have += len(frame)
-        return b"".join(reversed(parts))[have - wanted :]
-
-    def _drop_until(self, mark: int) -> None:
-        self._needed = max(self._needed, mark)
-        frames = self._frames
-        while frames and self._first + len(frames[0]) <= self._needed:
-            self._first += len(frames.popleft())
+        wanted = ms * self._per_ms
+        return bytes(self._audio[-wanted:]) if wanted else b""

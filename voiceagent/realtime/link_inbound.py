@@ -22,7 +22,6 @@ from voiceagent.realtime.model_events import (
     RealtimeModelSessionUpdatedEvent,
     RealtimeModelSessionUpdateRefusedEvent,
     RealtimeModelToolCallEvent,
-    RealtimeModelTranscriptDeltaEvent,
     RealtimeModelTurnEndedEvent,
     RealtimeModelTurnStartedEvent,
     RealtimeModelUsageEvent,
@@ -182,11 +181,7 @@ class Inbound:
         )
         if not event.spoken:
             self._sign_of_life(event.response_id, audible=False)
-        self._link.emit(
-            RealtimeModelTranscriptDeltaEvent(
-                event.response_id, event.item_id, event.content_index, event.delta, event.spoken
-            )
-        )
+        self._link.emit(event)
 
     def _text_done(self, event: TextDone) -> None:
         self._link.conversation.text_done(

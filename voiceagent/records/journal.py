@@ -28,8 +28,11 @@ QUEUE_LIMIT = 20_000
 _INNER = ("in.", "link.")
 AGAIN_S = 0.5
 """How often a disk that takes nothing is tried again."""
-BATCH_S = 0.02
-"""Entries of so long are written together: waking the thread for each costs more than writing it."""
+BATCH_S = 0.25
+"""Entries of so long are written together: a write for each file costs more than making its lines. So much
+of a killed process may be lost. A journal's end is written at once."""
+SLICE = 16
+"""After so many entries the thread lets the event loop run: packets must not wait for a batch."""
 
 
 class Gathered(Protocol):
@@ -170,7 +173,8 @@ class JournalWriter:
         self._queue: queue.SimpleQueue[tuple[Path, dict[str, Any] | threading.Event] | None] = (
             queue.SimpleQueue()
         )
-        self._closing = threading.Event()
+        self._hurry = threading.Event()
+        """Nobody gathers a batch: a journal has ended, or the process does."""
         self._files: dict[Path, JournalFile] = {}
         self._ended: dict[Path, threading.Event] = {}
         """Journals that are closed as soon as the disk has taken them."""
@@ -205,11 +209,13 @@ class JournalWriter:
             self.dropped += 1
         else:
             self._queue.put((path, entry))
+            if isinstance(entry, threading.Event):
+                self._hurry.set()
 
     def close(self) -> None:
         """Write what is queued, close all files and end the thread."""
-        self._closing.set()
         self._queue.put(None)
+        self._hurry.set()
         self._thread.join()
 
     # ── the thread ──────────────────────────────────────────────────────────────────────────────
@@ -221,10 +227,15 @@ class JournalWriter:
             except queue.Empty:
                 self._settle()
                 continue
-            self._closing.wait(BATCH_S)
+            self._hurry.wait(BATCH_S)
+            self._hurry.clear()
+            taken = 0
             while entry is not None:
                 path, line = entry
                 self._take(path, line)
+                taken += 1
+                if taken % SLICE == 0:
+                    time.sleep(0)
                 try:
                     entry = self._queue.get_nowait()
                 except queue.Empty:
