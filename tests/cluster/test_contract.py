@@ -194,6 +194,20 @@ async def test_a_claim_comes_free_when_its_time_is_over(fleet: Fleet) -> None:
     assert await fleet.eventually(lambda: here.claim("k", 60), bool)
 
 
+async def test_who_holds_a_claim_is_known_and_only_its_holder_gives_it_back(fleet: Fleet) -> None:
+    here, there = await fleet.pair()
+    assert await there.holder("k") is None
+    assert await here.claim("k", 60)
+    assert await there.holder("k") == await here.holder("k") == (here.name, here.epoch)
+    if there.shared:
+        await there.release("k")
+        assert not await there.claim("k", 60), "it is not theirs"
+    await here.release("k")
+    await here.release("k")
+    assert await there.holder("k") is None
+    assert await there.claim("k", 60)
+
+
 async def test_leaving_ends_the_readers_and_may_be_repeated(fleet: Fleet) -> None:
     here = await fleet.join("a")
     reader = here.events()

@@ -42,7 +42,7 @@ class FakeFleet:
         """Nodes that take nothing in time."""
         self.mute: set[str] = set()
         """Nodes that do what they are told, and do not answer."""
-        self.claims: set[str] = set()
+        self.claims: dict[str, tuple[str, str]] = {}
 
     def node(self, name: str) -> FakeNode:
         """Return a node that has not joined."""
@@ -172,5 +172,12 @@ class FakeNode:
     async def claim(self, key: str, for_s: float) -> bool:
         if key in self._up().claims:
             return False
-        self.fleet.claims.add(key)
+        self.fleet.claims[key] = (self.name, self.epoch)
         return True
+
+    async def holder(self, key: str) -> tuple[str, str] | None:
+        return self._up().claims.get(key)
+
+    async def release(self, key: str) -> None:
+        if self._up().claims.get(key) == (self.name, self.epoch):
+            del self.fleet.claims[key]

@@ -11,7 +11,6 @@ from tests.console.kit import an_app
 from tests.kit.fleet import FakeFleet, FakeNode
 from voiceagent.app.fleet import FleetDirectory
 from voiceagent.app.fleet_news import FleetNews
-from voiceagent.app.fleet_orders import obey
 from voiceagent.cluster.ports import NodeFacts
 from voiceagent.cluster.tickets import TicketDesk
 from voiceagent.console.ports import CallView
@@ -68,7 +67,7 @@ class Member:
         self._news = FleetNews(self.cluster, self.clock)
 
     async def join(self) -> None:
-        await self.cluster.join(self.facts, lambda command: obey(cast("Any", self.local), command))
+        await self.cluster.join(self.facts, self.directory.obey)
         self.local.listeners.append(self._news.on_event)
 
     def facts(self) -> NodeFacts:

@@ -26,7 +26,7 @@ from tests.loopback.test_live_listening import (
 )
 from voiceagent.app.service import Service
 from voiceagent.media import live_track
-from voiceagent.phone.phone import Phone
+from voiceagent.phone.phone import Phone, PhoneCall
 
 pytestmark = [pytest.mark.loopback, pytest.mark.fleet]
 
@@ -57,7 +57,7 @@ class Pair:
 
 
 @asynccontextmanager
-async def two_nodes(folder: Path, redis: RedisServer) -> AsyncIterator[Pair]:
+async def two_nodes(folder: Path, redis: RedisServer, **settings: Any) -> AsyncIterator[Pair]:
     """Two nodes of one fleet."""
     flows = folder / "flows.py"
     flows.write_text(FLOW, encoding="utf-8")
@@ -75,6 +75,7 @@ async def two_nodes(folder: Path, redis: RedisServer) -> AsyncIterator[Pair]:
                     console__token=TOKEN,
                     media__port_low=32000 + 1000 * number,
                     media__port_high=32999 + 1000 * number,
+                    **settings,
                 )
             )
             nodes.append((running, await stack.enter_async_context(operator(running))))
@@ -178,3 +179,34 @@ async def test_while_redis_is_away_each_node_goes_on_by_itself_and_it_heals(
             while (last := await pair.at_a.post(path, json=wish)).status_code != 202:
                 assert last.json()["code"] == "node_gone", last.text
                 await asyncio.sleep(0.1)
+
+
+async def test_one_key_at_both_nodes_in_the_same_moment_calls_once(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    taken: list[PhoneCall] = []
+
+    def answer(call: PhoneCall) -> None:
+        taken.append(call)
+        call.pick_up()
+
+    async with (
+        Phone(user="callee", answer=answer) as phone,
+        two_nodes(tmp_path, redis, outbound__allowed=("sip:*@127.0.0.1:*",)) as pair,
+    ):
+        to = f"sip:callee@127.0.0.1:{phone.address.port}"
+        body = {"to": to, "flow": "talker"}
+        for key in ("k1", "k2", "k3"):
+            answers = await asyncio.gather(
+                *(
+                    client.post("/v1/calls", json=body, headers={"Idempotency-Key": key})
+                    for client in (pair.at_a, pair.at_b, pair.at_a, pair.at_b)
+                )
+            )
+            assert [one.status_code for one in answers] == [202] * 4, [one.text for one in answers]
+            (call_id,) = {one.json()["call_id"] for one in answers}
+            hung_up = await pair.at_b.post(f"/v1/calls/{call_id}/actions/hangup")
+            assert hung_up.status_code == 200, hung_up.text
+        assert len(taken) <= 3, "a call that is hung up at once may never have rung"
+        ended = [*pair.a.directory.lately_ended, *pair.b.directory.lately_ended]
+        assert len(ended) == 3

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
 from voiceagent.app.directory import NodeDirectory
+from voiceagent.app.fleet_dialling import FleetDialling
 from voiceagent.app.fleet_ears import Ears
 from voiceagent.app.fleet_feed import FleetFeed
-from voiceagent.app.fleet_orders import Orders
+from voiceagent.app.fleet_orders import Orders, obey
 from voiceagent.app.fleet_wire import call_view, response_view
-from voiceagent.cluster.ports import CallEntry, Cluster, ClusterDown
+from voiceagent.cluster.ports import CallEntry, Cluster, ClusterDown, Command
 from voiceagent.console.ports import Act, CallView, DialWish, LiveEvent, ResponseView, Trigger
 from voiceagent.console.ports_listen import Listener
 from voiceagent.ids import Tokens, random_token
@@ -40,6 +40,11 @@ class FleetDirectory:
         self._cluster = cluster
         self._others = cluster if cluster is not None and cluster.shared else None
         self._orders = None if self._others is None else Orders(self._others, tokens, within_s=within_s)
+        self._dialling = (
+            None
+            if self._others is None or self._orders is None
+            else FleetDialling(local, self._others, self._orders, within_s=within_s)
+        )
         self._ears = None if self._others is None else Ears(self._others, secret, tokens)
         self._wall = wall
         self._feed = None if self._others is None else FleetFeed(local, self._others)
@@ -117,12 +122,8 @@ class FleetDirectory:
         return self._local.trigger(call_id, trigger, idempotency_key=idempotency_key, operator=operator)
 
     async def dial(self, wish: DialWish, *, idempotency_key: str | None, operator: str) -> CallView:
-        if idempotency_key is not None and self._orders is not None:
-            with suppress(ClusterDown):
-                for node, told in await self._orders.ask_all("dialled", "", key=idempotency_key):
-                    if "forgotten" in told:
-                        raise KeyError(told["forgotten"])
-                    return call_view(told, node=node)
+        if idempotency_key is not None and self._dialling is not None:
+            return await self._dialling.dial(wish, idempotency_key, operator)
         return self._local.dial(wish, idempotency_key=idempotency_key, operator=operator)
 
     async def withdraw(self, call_id: str, response_id: str, *, operator: str) -> ResponseView:
@@ -154,6 +155,12 @@ class FleetDirectory:
         if not here and self._ears is not None and self._orders is not None and self._remote(call_id):
             return await self._ears.listen(call_id, await self._orders.node_of(call_id), operator)
         return self._local.listen(call_id, operator=operator)
+
+    async def obey(self, command: Command) -> Mapping[str, Any]:
+        """Do an order of another node, or of this one, here."""
+        if command.op == "dialled" and command.args.get("wait") and self._dialling is not None:
+            await self._dialling.over(command.idempotency_key or "")
+        return await obey(self._local, command)
 
     # ── following ───────────────────────────────────────────────────────────────────────────────
     async def follow(self, after: int | str | None = None) -> AsyncIterator[LiveEvent]:
@@ -189,7 +196,9 @@ class FleetDirectory:
         return ready, {**parts, "cluster": self._others.stale or "ok"}
 
     async def close(self) -> None:
-        """Hear other nodes' calls no more."""
+        """Hear other nodes' calls no more, place none for a key that they may have."""
+        if self._dialling is not None:
+            await self._dialling.close()
         if self._ears is not None:
             await self._ears.close()
 

@@ -12,7 +12,6 @@ import structlog
 import voiceagent
 from voiceagent.app.fleet import FleetDirectory
 from voiceagent.app.fleet_news import FleetNews
-from voiceagent.app.fleet_orders import obey
 from voiceagent.cluster.making import make_cluster
 from voiceagent.cluster.ports import CallEntry, Cluster, Command, NodeFacts, NodeView
 from voiceagent.cluster.tickets import TicketDesk
@@ -101,7 +100,7 @@ class FleetNode:
         return "" if urlsplit(console).hostname in ANYWHERE else console
 
     async def _obey(self, command: Command) -> Mapping[str, Any]:
-        return await obey(self._service.directory, command)
+        return await self.directory.obey(command)
 
     def _stood(self, up: bool, nodes: int) -> None:
         self._service.metrics.cluster_stood(up, nodes)

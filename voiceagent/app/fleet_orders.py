@@ -121,6 +121,10 @@ class Orders:
             raise unsure
         return done
 
+    async def ask(self, node: str, op: str, args: Mapping[str, Any], *, key: str | None = None) -> Any:
+        """Have one node do it. Raises as :meth:`give`."""
+        return await self._send(node, Command(id="", op=op, args=args, idempotency_key=key))
+
     async def give(
         self,
         op: str,

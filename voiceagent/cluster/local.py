@@ -137,3 +137,11 @@ class LocalCluster:
             self._look_at = 2 * len(self._claims) + FEW
         self._claims[key] = now + for_s
         return True
+
+    async def holder(self, key: str) -> tuple[str, str] | None:
+        """Return this node, while the claim stands."""
+        return (self.name, self.epoch) if self._claims.get(key, 0.0) > self._clock() else None
+
+    async def release(self, key: str) -> None:
+        """Forget the claim."""
+        self._claims.pop(key, None)

@@ -205,6 +205,14 @@ class Cluster(Protocol):
         """Return True to exactly one asker of the fleet within ``for_s``. Raises ClusterDown."""
         ...
 
+    async def holder(self, key: str) -> tuple[str, str] | None:
+        """Return name and epoch of the node whose claim stands. Raises ClusterDown."""
+        ...
+
+    async def release(self, key: str) -> None:
+        """Give a claim of ours back; one of another node stays. Raises ClusterDown."""
+        ...
+
     # ── losses ──────────────────────────────────────────────────────────────────────────────────
     lost: Callable[[NodeView, Sequence[CallEntry]], None]
     """Called on exactly one surviving node when another one has vanished, with the calls it had."""

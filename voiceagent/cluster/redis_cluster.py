@@ -261,3 +261,13 @@ class RedisCluster:
         """Be the first of the fleet to ask."""
         self._ask_up()
         return await self._registry.claim(key, for_s)
+
+    async def holder(self, key: str) -> tuple[str, str] | None:
+        """Return who was."""
+        self._ask_up()
+        return await self._registry.holder(key)
+
+    async def release(self, key: str) -> None:
+        """Let another one be the first."""
+        self._ask_up()
+        await self._registry.release(key)

@@ -128,6 +128,17 @@ class Registry:
             asked = await self._line.ask("SET", self.key(f"claim:{key}"), self._me, "NX", "PX", _ms(for_s))
         return asked is not None
 
+    async def holder(self, key: str) -> tuple[str, str] | None:
+        """Return who was."""
+        async with self._line.queue():
+            found = await self._line.ask("GET", self.key(f"claim:{key}"))
+        return None if found is None else _split(text(found))
+
+    async def release(self, key: str) -> None:
+        """Let another one be the first, if it was us."""
+        async with self._line.queue():
+            await self._run(scripts.RELEASE, key)
+
     async def publish(self, channel: str, message: str) -> int:
         """Send to a channel; return how many took it."""
         async with self._line.queue():

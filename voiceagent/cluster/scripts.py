@@ -161,6 +161,15 @@ return 'ok'
 """
 )
 
+RELEASE = (
+    _BEGIN
+    + """
+-- ARGV 3 key of a claim: another run's stays
+if redis.call('GET', key('claim:' .. ARGV[3])) == me then redis.call('DEL', key('claim:' .. ARGV[3])) end
+return 'ok'
+"""
+)
+
 NODES = (
     _BEGIN
     + """

@@ -289,7 +289,8 @@ class Directory(Protocol):
 
         Raises RequestRefused, by ``code``: ``denied_target`` and ``target_not_allowed`` (policy),
         ``unknown_flow``, ``draining`` and ``capacity`` and ``outbound_capacity`` (no place),
-        ``destination_busy`` and ``destination_calls`` (caps), any other for a field that is wrong.
+        ``destination_busy`` and ``destination_calls`` (caps), any other for a field that is wrong; KeyError
+        when the call of the key is too long ago; AnswerLost when another node may have placed it.
         """
         ...
 

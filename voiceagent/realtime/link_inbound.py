@@ -22,7 +22,6 @@ from voiceagent.realtime.model_events import (
     RealtimeModelSessionUpdatedEvent,
     RealtimeModelSessionUpdateRefusedEvent,
     RealtimeModelToolCallEvent,
-    RealtimeModelTranscriptDeltaEvent,
     RealtimeModelTurnEndedEvent,
     RealtimeModelTurnStartedEvent,
     RealtimeModelUsageEvent,
@@ -184,11 +183,7 @@ class Inbound:
         )
         if not event.spoken:
             self._sign_of_life(event.response_id, audible=False)
-        self._link.emit(
-            RealtimeModelTranscriptDeltaEvent(
-                event.response_id, event.item_id, event.content_index, event.delta, event.spoken
-            )
-        )
+        self._link.emit(event)
 
     def _text_done(self, event: TextDone) -> None:
         self._link.conversation.text_done(
@@ -202,6 +197,7 @@ class Inbound:
         response.out_of_band = event.out_of_band
         if REQUEST_KEY in (event.metadata or {}) or not link.conversation.mirror.auto_create:
             link.created_after(event.metadata)
+        link.outbound.appends.response_began(event.response_id)
         link.feed(ResponseCreated(event.response_id, event.metadata, event.out_of_band))
         request_id = response.request_id or (event.metadata or {}).get(REQUEST_KEY)
         link.emit(
@@ -215,6 +211,7 @@ class Inbound:
         if response_id is None:
             self._feed_done(event, "", None)
             return
+        link.outbound.appends.response_ended(response_id)
         failed = event.status in ("cancelled", "failed")
         for item in event.output:
             self._output(response_id, item, done=True, failed=failed)
@@ -374,6 +371,7 @@ class Inbound:
     # ── the caller ──────────────────────────────────────────────────────────────────────────────
     def _speech(self, event: InputSpeech) -> None:
         link = self._link
+        link.outbound.appends.turn_open = event.started
         if event.started:
             link.feed(SpeechStarted(event.item_id))
             link.emit(RealtimeModelInputSpeechStartedEvent(event.item_id, event.audio_ms))

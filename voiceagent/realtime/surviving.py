@@ -125,6 +125,7 @@ class SurvivingModel(RealtimeModel):
         self._closed = False
         self._minted = 0
         self._inner = first
+        self._append: Callable[[bytes], None] = first.link.outbound.send_audio
         self._remove = self._listen_to(first)
 
     # ── the port ────────────────────────────────────────────────────────────────────────────────
@@ -179,10 +180,12 @@ class SurvivingModel(RealtimeModel):
     # ── sending ─────────────────────────────────────────────────────────────────────────────────
     def send_audio(self, audio: bytes, *, commit: bool = False) -> None:
         """Send caller audio, and keep it until it is understood."""
-        if audio:
-            self.caller_audio.add(audio)
+        self.caller_audio.add(audio)
         if self.up:
-            self._inner.send_audio(audio, commit=commit)
+            if commit:
+                self._inner.send_audio(audio, commit=True)
+            else:
+                self._append(audio)
 
     def send(self, event: RealtimeModelSendEvent) -> None:
         """Send one event, or keep what matters of it until there is a link again."""
@@ -549,6 +552,7 @@ class SurvivingModel(RealtimeModel):
             self.history.fold(past)
         self._remove()
         self._inner = model
+        self._append = link.outbound.send_audio
         self._remove = self._listen_to(model)
         self.config_layout = model.config_layout
         self.up = True
