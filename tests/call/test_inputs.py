@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from voiceagent.call.inputs import Inputs
-from voiceagent.realtime.model_events import RealtimeModelAudioEvent
-from voiceagent.realtime.wire_events import TextDelta
+from voiceagent.realtime.model_events import RealtimeModelAudioEvent, RealtimeModelTranscriptDeltaEvent
 from voiceagent.records.journal import Journal
 
 
@@ -22,8 +21,8 @@ def sound(item: str = "item") -> RealtimeModelAudioEvent:
     return RealtimeModelAudioEvent("resp", item, 0, b"\x00" * 320 + b"\xff" * 160)
 
 
-def words(text: str) -> TextDelta:
-    return TextDelta("resp", "item", 0, text, True, {})
+def words(text: str) -> RealtimeModelTranscriptDeltaEvent:
+    return RealtimeModelTranscriptDeltaEvent("resp", "item", 0, text, True)
 
 
 def pieces(entry: Mapping[str, Any]) -> list[Any]:

@@ -26,8 +26,7 @@ from voiceagent.call.loop_timers import OWNER, beyond, owning
 from voiceagent.call.loop_turns import FOLLOWED, LateListener, turns_of
 from voiceagent.errors import SipError, VoiceAgentError
 from voiceagent.ids import Tokens, seeded_chance, seeded_tokens
-from voiceagent.realtime.model_events import RealtimeModelAudioEvent
-from voiceagent.realtime.wire_events import TextDelta
+from voiceagent.realtime.model_events import RealtimeModelAudioEvent, RealtimeModelTranscriptDeltaEvent
 from voiceagent.records.journal import Journal
 
 T = TypeVar("T")
@@ -323,7 +322,7 @@ class Inputs:
         of = (socket, event.response_id, event.item_id, event.content_index)
         self._gather(of, amounts or [0])
 
-    def words(self, socket: int, event: TextDelta, data: bytes | str) -> None:
+    def words(self, socket: int, event: RealtimeModelTranscriptDeltaEvent, data: bytes | str) -> None:
         if self._early:
             self.frame(socket, data)
         else:

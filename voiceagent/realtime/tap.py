@@ -11,8 +11,7 @@ from typing import Any, Protocol
 
 from voiceagent.errors import VoiceAgentError
 from voiceagent.realtime.frames import FrameListener, FrameTransport
-from voiceagent.realtime.model_events import RealtimeModelAudioEvent
-from voiceagent.realtime.wire_events import TextDelta
+from voiceagent.realtime.model_events import RealtimeModelAudioEvent, RealtimeModelTranscriptDeltaEvent
 
 
 class LinkTap(Protocol):
@@ -50,7 +49,7 @@ class LinkTap(Protocol):
         """A frame of the provider with agent audio, decoded."""
         ...
 
-    def words(self, socket: int, event: TextDelta, data: bytes | str) -> None:
+    def words(self, socket: int, event: RealtimeModelTranscriptDeltaEvent, data: bytes | str) -> None:
         """A frame of the provider (``data``) with a piece of what the agent speaks, decoded."""
         ...
 
