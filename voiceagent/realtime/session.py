@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from voiceagent.errors import ProviderError
 from voiceagent.ids import Tokens, random_token
@@ -90,17 +90,6 @@ class RealtimeSession:
         self._alive: set[str] = set()
         self._per_ms = BYTES_PER_MS[self.config.input_audio_format]
         self._frame_bytes = self._per_ms * LISTENING_FRAME_MS
-        self._acts: dict[type, Callable[[Any], None]] = {
-            RealtimeModelResponseProgressEvent: self._on_progress,
-            RealtimeModelResponseOutcomeEvent: self._on_outcome,
-            RealtimeModelInterruptDoneEvent: self._on_interrupt_done,
-            RealtimeModelSessionUpdatedEvent: self._on_updated,
-            RealtimeModelSessionUpdateRefusedEvent: self._on_update_refused,
-            RealtimeModelToolCallEvent: self._on_tool_call,
-            RealtimeModelTurnStartedEvent: self._on_turn_started,
-            RealtimeModelTurnEndedEvent: self._on_turn_ended,
-            RealtimeModelConnectionStatusEvent: self._on_status,
-        }
 
     # ── life ────────────────────────────────────────────────────────────────────────────────────
     async def __aenter__(self) -> RealtimeSession:
@@ -428,9 +417,9 @@ class RealtimeSession:
     def _on_event(self, event: RealtimeModelEvent) -> None:
         for stream in self._streams:
             stream.put(event)
-        act = self._acts.get(type(event))
+        act = self._ACTS.get(type(event))
         if act is not None:
-            act(event)
+            act(self, event)
 
     def _on_progress(self, event: RealtimeModelResponseProgressEvent) -> None:
         handle = self._handles.get(event.request_id)
@@ -491,3 +480,15 @@ class RealtimeSession:
         streams, self._streams = self._streams, []
         for stream in streams:
             stream.end()
+
+    _ACTS: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+        RealtimeModelResponseProgressEvent: _on_progress,
+        RealtimeModelResponseOutcomeEvent: _on_outcome,
+        RealtimeModelInterruptDoneEvent: _on_interrupt_done,
+        RealtimeModelSessionUpdatedEvent: _on_updated,
+        RealtimeModelSessionUpdateRefusedEvent: _on_update_refused,
+        RealtimeModelToolCallEvent: _on_tool_call,
+        RealtimeModelTurnStartedEvent: _on_turn_started,
+        RealtimeModelTurnEndedEvent: _on_turn_ended,
+        RealtimeModelConnectionStatusEvent: _on_status,
+    }
