@@ -127,6 +127,8 @@ class Inbound:
         if tap is not None:
             if isinstance(event, AudioDelta):
                 tap.audio(self.socket, event, self._link.conversation.mirror.output_format)
+            elif isinstance(event, TextDelta) and event.spoken:
+                tap.words(self.socket, event, data)
             else:
                 tap.frame(self.socket, data)
         self._ways[type(event)](event)
