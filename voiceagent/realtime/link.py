@@ -144,8 +144,8 @@ class RealtimeLink:
         self._transport: FrameTransport | None = None
         self.listeners = listeners or Listeners()
         self.emit = self.listeners.emit
-        self._inbox: deque[SequencerEvent] = deque()
-        self._afterwards: deque[bytes] = deque()
+        self._inbox: list[SequencerEvent] = []
+        self._afterwards: list[bytes] = []
         self._draining = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -170,6 +170,7 @@ class RealtimeLink:
         """
         self.setup = None
         self.up = True
+        self.outbound.configured()
         held, self._held = self._held, None
         for data in held or ():
             self.write(data)
@@ -252,7 +253,7 @@ class RealtimeLink:
                 now = self.now()
                 self._do(self.sequencer.wake(now), now)
             while self._inbox:
-                event = self._inbox.popleft()
+                event = self._inbox.pop(0)
                 now = self.now()
                 if self._trace is not None:
                     self._trace(event, now)
@@ -260,7 +261,7 @@ class RealtimeLink:
         finally:
             self._draining = False
         while self._afterwards:
-            self.write(self._afterwards.popleft())
+            self.write(self._afterwards.pop(0))
         self._rearm()
 
     def _do(self, effects: list[SequencerEffect], now: float) -> None:
@@ -420,7 +421,7 @@ class RealtimeLink:
                     )
         if not self._draining:
             while self._afterwards:
-                self.write(self._afterwards.popleft())
+                self.write(self._afterwards.pop(0))
 
     def ear_ended(self, response_id: str, *, cut: bool) -> None:
         """Conclude what was heard of a response, once."""

@@ -107,8 +107,11 @@ class Inbound:
         event = decode(data, max_bytes=self._max_bytes)
         tap = self._tap
         if tap is not None:
-            if type(event) is AudioDelta:
+            kind = type(event)
+            if kind is AudioDelta:
                 tap.audio(self.socket, event, self._conversation.mirror.output_format)
+            elif kind is TextDelta and event.spoken:
+                tap.words(self.socket, event, data)
             else:
                 tap.frame(self.socket, data)
         self._WAYS[type(event)](self, event)
@@ -177,6 +180,7 @@ class Inbound:
         response.out_of_band = event.out_of_band
         if REQUEST_KEY in (event.metadata or {}) or not link.conversation.mirror.auto_create:
             link.created_after(event.metadata)
+        link.outbound.appends.response_began(event.response_id)
         link.feed(ResponseCreated(event.response_id, event.metadata, event.out_of_band))
         request_id = response.request_id or (event.metadata or {}).get(REQUEST_KEY)
         link.emit(
@@ -190,6 +194,7 @@ class Inbound:
         if response_id is None:
             self._feed_done(event, "", None)
             return
+        link.outbound.appends.response_ended(response_id)
         failed = event.status in ("cancelled", "failed")
         for item in event.output:
             self._output(response_id, item, done=True, failed=failed)
@@ -349,6 +354,7 @@ class Inbound:
     # ── the caller ──────────────────────────────────────────────────────────────────────────────
     def _speech(self, event: InputSpeech) -> None:
         link = self._link
+        link.outbound.appends.turn_open = event.started
         if event.started:
             link.feed(SpeechStarted(event.item_id))
             link.emit(RealtimeModelInputSpeechStartedEvent(event.item_id, event.audio_ms))

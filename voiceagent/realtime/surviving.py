@@ -129,6 +129,7 @@ class SurvivingModel(RealtimeModel):
         self._closed = False
         self._minted = 0
         self._inner = first
+        self._append: Callable[[bytes], None] = first.link.outbound.send_audio
         self._remove = self._listen_to(first)
 
     # ── the port ────────────────────────────────────────────────────────────────────────────────
@@ -184,10 +185,12 @@ class SurvivingModel(RealtimeModel):
     # ── sending ─────────────────────────────────────────────────────────────────────────────────
     def send_audio(self, audio: bytes, *, commit: bool = False) -> None:
         """Send caller audio, and keep it until it is understood."""
-        if audio:
-            self.caller_audio.add(audio)
+        self.caller_audio.add(audio)
         if self.up:
-            self._inner.send_audio(audio, commit=commit)
+            if commit:
+                self._inner.send_audio(audio, commit=True)
+            else:
+                self._append(audio)
 
     def send(self, event: RealtimeModelSendEvent) -> None:
         """Send one event, or keep what matters of it until there is a link again."""
@@ -345,10 +348,7 @@ class SurvivingModel(RealtimeModel):
     def _listen_to(self, inner: OpenAIRealtimeWebSocketModel) -> Callable[[], None]:
         def hear(event: RealtimeModelEvent) -> None:
             if inner is self._inner:
-                if type(event) in _AS_IT_IS:
-                    self._emit(event)
-                else:
-                    self._hear(event)
+                (self._emit if type(event) in _AS_IT_IS else self._hear)(event)
 
         return inner.add_listener(hear)
 
@@ -386,8 +386,6 @@ class SurvivingModel(RealtimeModel):
                 if event.status == "disconnected":
                     self._disconnected(event)
                 return
-            case _:
-                pass
         self._emit(event)
 
     def _outcome(self, event: RealtimeModelResponseOutcomeEvent) -> None:
@@ -551,6 +549,7 @@ class SurvivingModel(RealtimeModel):
             self.history.fold(past)
         self._remove()
         self._inner = model
+        self._append = link.outbound.send_audio
         self._remove = self._listen_to(model)
         self.config_layout = model.config_layout
         self.up = True

@@ -21,7 +21,11 @@ from picows import (
 )
 
 from voiceagent.errors import ConfigError, ProviderError
+from voiceagent.flags import Flag
 from voiceagent.realtime.frames import AUDIO_LANE_BYTES, WRITE_LIMIT_BYTES, FrameListener, WriteLanes
+
+READ_BUFFER_BYTES = 4096
+"""Of a new socket; it doubles whenever it is found full. Holds a usual delta (200 ms of G.711)."""
 
 
 async def open_picows(
@@ -47,6 +51,7 @@ async def open_picows(
                 max_frame_size=max_bytes + 1024,
                 extra_headers=dict(headers),
                 max_redirects=0,
+                read_buffer_init_size=READ_BUFFER_BYTES,
             )
     except WSInvalidURL as error:
         raise ConfigError("url", str(error)) from error
@@ -112,7 +117,7 @@ class PicowsTransport(WSListener):
         self._told = False
         self._code: int | None = None
         self._reason = ""
-        self._gone = asyncio.Event()
+        self._gone = Flag()
 
     # ── picows calls ────────────────────────────────────────────────────────────────────────────
     def on_ws_connected(self, transport: WSTransport) -> None:
