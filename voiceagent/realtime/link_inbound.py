@@ -107,10 +107,9 @@ class Inbound:
         event = decode(data, max_bytes=self._max_bytes)
         tap = self._tap
         if tap is not None:
-            kind = type(event)
-            if kind is AudioDelta:
+            if isinstance(event, AudioDelta):
                 tap.audio(self.socket, event, self._conversation.mirror.output_format)
-            elif kind is TextDelta and event.spoken:
+            elif isinstance(event, TextDelta) and event.spoken:
                 tap.words(self.socket, event, data)
             else:
                 tap.frame(self.socket, data)

@@ -386,6 +386,8 @@ class SurvivingModel(RealtimeModel):
                 if event.status == "disconnected":
                     self._disconnected(event)
                 return
+            case _:
+                pass
         self._emit(event)
 
     def _outcome(self, event: RealtimeModelResponseOutcomeEvent) -> None:
