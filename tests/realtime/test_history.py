@@ -105,6 +105,24 @@ def test_the_callers_audio_is_kept_until_it_is_text() -> None:
     assert ring.ms == 10_000
 
 
+def test_what_is_kept_of_the_callers_audio_does_not_depend_on_its_frames() -> None:
+    whole = bytes(index % 251 for index in range(8 * 2600))
+    kept: set[tuple[int, bytes, bytes, bytes]] = set()
+    for size in (80, 160, 320, 800, 8 * 1300):
+        ring = CallerAudio(8, 1000)
+        for start in range(0, len(whole), size):
+            if start == 8 * 1300:
+                ring.committed("t")
+            ring.add(whole[start : start + size])
+        full = ring.last(5000)
+        assert ring.ms == 1000
+        ring.understood("t")
+        ring.committed("u")
+        ring.understood("u")
+        kept.add((ring.ms, full, ring.last(5000), ring.last(100)))
+    assert kept == {(200, whole[-8000:], whole[-1600:], whole[-800:])}
+
+
 def test_a_wish_has_an_id_of_its_own_on_every_link_and_a_deadline_of_its_own() -> None:
     wishes = Wishes()
     wishes.add(ResponseRequest(id="r", deadline_s=5.0, needs=frozenset({"i"})), 100.0, asked=True)

@@ -32,27 +32,131 @@ EXPECTED = we.AudioDelta("resp_1", "item_1", 0, b"\x01\x02\x03")
 
 def parsed_in_full(monkeypatch: pytest.MonkeyPatch, data: bytes) -> bool:
     seen: list[bytes] = []
-    loads = json.loads
-    monkeypatch.setattr(wire.json, "loads", lambda text: (seen.append(text), loads(text))[1])
+    parse = wire._json  # pyright: ignore[reportPrivateUsage]
+
+    def watched(frame: bytes) -> object:
+        seen.append(frame)
+        return parse(frame)
+
+    monkeypatch.setattr(wire, "_json", watched)
     wire.decode(data)
     return bool(seen)
 
 
+WORDS = {**DELTA, "type": "response.output_audio_transcript.delta", "delta": " schöne Grüße 👋 "}
+
+
+def spoken(text: str) -> we.TextDelta:
+    return we.TextDelta("resp_1", "item_1", 0, text, True)
+
+
 @pytest.mark.parametrize(
-    "data",
-    [
-        json.dumps(DELTA, separators=(",", ":")).encode(),
-        json.dumps(DELTA).encode(),
-        json.dumps({"event_id": "x", **DELTA}).encode(),
-        json.dumps(
-            {k: DELTA[k] for k in ("item_id", "response_id", "type", "content_index", "delta")}
-        ).encode(),
-    ],
-    ids=["compact", "spaced", "id first", "another order"],
+    ("event", "expected"), [(DELTA, EXPECTED), (WORDS, spoken(str(WORDS["delta"])))], ids=["audio", "text"]
 )
-def test_plain_deltas_are_not_parsed(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
-    assert wire.decode(data) == EXPECTED
+@pytest.mark.parametrize("spaced", [False, True], ids=["compact", "spaced"])
+@pytest.mark.parametrize(
+    "order",
+    [
+        list(DELTA),
+        ["event_id", *(key for key in DELTA if key != "event_id")],
+        ["item_id", "response_id", "type", "content_index", "delta"],
+    ],
+    ids=["usual", "id first", "another order"],
+)
+def test_plain_deltas_are_not_parsed(
+    monkeypatch: pytest.MonkeyPatch,
+    order: list[str],
+    spaced: bool,
+    event: dict[str, Any],
+    expected: we.ServerEvent,
+) -> None:
+    separators = None if spaced else (",", ":")
+    data = json.dumps({key: event[key] for key in order}, separators=separators, ensure_ascii=False).encode()
+    assert wire.decode(data) == expected == wire.decode_object(json.loads(data))
     assert not parsed_in_full(monkeypatch, data)
+
+
+def test_the_padding_of_a_text_delta_is_no_reason_to_parse_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = raw(**{**WORDS, "delta": "so", "obfuscation": "aB3xYz"})
+    assert wire.decode(data) == spoken("so")
+    assert not parsed_in_full(monkeypatch, data)
+
+
+def test_text_without_a_voice() -> None:
+    event = {**WORDS, "type": "response.output_text.delta", "delta": "so"}
+    assert wire.decode(raw(**event)) == we.TextDelta("resp_1", "item_1", 0, "so", False)
+
+
+def test_content_parts_are_told_apart_whatever_was_decoded_before() -> None:
+    for number in range(3):
+        for index in range(2):
+            event = {**DELTA, "event_id": f"event_{number}", "content_index": index, "item_id": f"i{number}"}
+            assert wire.decode(raw(**event)) == we.AudioDelta("resp_1", f"i{number}", index, b"\x01\x02\x03")
+            assert wire.decode(raw(**{**event, "type": WORDS["type"], "delta": "so"})) == we.TextDelta(
+                "resp_1", f"i{number}", index, "so", True
+            )
+
+
+HEAD = '{"type":"response.output_audio_transcript.delta","response_id":"r","item_id":"i"'
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (HEAD + ',"delta":"a\\nb"}', "a\nb"),
+        (HEAD + ',"delta":"a","delta":"b"}', "b"),
+        (HEAD + ',"delta":"a","item_id":"i"}', "a"),
+        (HEAD + ',"event_id":"x\\"","delta":"a"}', "a"),
+        (HEAD + ',"event_id":"","event_id":"y","delta":"a"}', "a"),
+        (HEAD.replace('"i"', '"o","item_id":"i"') + ',"delta":"a"}', "a"),
+        (HEAD + ',"event_id":7,"x":"y","delta":"a"}', "a"),
+        (HEAD + ',"delta":"\\ud83d"}', "\ud83d"),
+        (HEAD + ',"delta":7}', ""),
+        (HEAD + "}", ""),
+    ],
+)
+def test_text_deltas_that_are_not_plain(data: str, expected: str) -> None:
+    decoded = wire.decode(data)
+    assert decoded == we.TextDelta("r", "i", 0, expected, True) == wire.decode_object(json.loads(data))
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b',"delta":"a\nb"}',
+        b',"delta":"a\x00"}',
+        b',"delta":"a"}}',
+        b',"delta":"a"',
+        b',"delta":"a\xff"}',
+        b',"content_index":01,"delta":"a"}',
+        b',"event_id":"a\tb","delta":"a"}',
+        b',"event_id":"a\xff","delta":"a"}',
+        b',"item_id":"a\nb","delta":"a"}',
+    ],
+)
+def test_the_short_road_takes_no_more_than_json_does(tail: bytes) -> None:
+    with pytest.raises(ValueError):
+        json.loads(HEAD.encode() + tail)
+    result = wire.decode(HEAD.encode() + tail)
+    assert isinstance(result, we.BadFrame)
+    assert result.code == "not_json"
+
+
+@pytest.mark.parametrize(
+    "data", [' {"type":"x"} ', '\ufeff{"type":"x"}', '{"type":"x","n":NaN}', "[1] 2", "{} x"]
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-32-be"])
+def test_parsing_is_that_of_the_standard_library(data: str, encoding: str) -> None:
+    frame = data.encode(encoding)
+    try:
+        wanted = repr(json.loads(frame))
+    except ValueError as error:
+        wanted = str(error)
+    try:
+        got = repr(wire._json(frame))  # pyright: ignore[reportPrivateUsage]
+    except ValueError as error:
+        got = str(error)
+    assert got == wanted
 
 
 @pytest.mark.parametrize(
@@ -85,7 +189,7 @@ def test_text_that_looks_like_a_delta_is_text() -> None:
         content_index=0,
         delta=text,
     )
-    assert wire.decode(event) == we.TextDelta("r", "i", 0, text, True, json.loads(event))
+    assert wire.decode(event) == we.TextDelta("r", "i", 0, text, True)
 
 
 @pytest.mark.parametrize(
@@ -259,3 +363,11 @@ def test_both_roads_agree(audio: bytes, index: int, cut: int) -> None:
     assert wire.decode(data) == wire.decode_object(event)
     broken = data[: min(cut, len(data) - 1)]
     assert isinstance(wire.decode(broken), we.BadFrame)
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(max_size=20), event_id=st.text(max_size=5), ascii_only=st.booleans())
+def test_both_roads_agree_on_text(text: str, event_id: str, ascii_only: bool) -> None:
+    event = {**WORDS, "event_id": event_id, "delta": text}
+    data = json.dumps(event, separators=(",", ":"), ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+    assert wire.decode(data) == wire.decode_object(event)

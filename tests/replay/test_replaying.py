@@ -210,6 +210,47 @@ def test_missing_entries_are_told(recorded: Path, tmp_path: Path) -> None:
     assert any("1 entries are missing" in note for note in report.notes)
 
 
+def test_a_journal_whose_transcript_came_in_frames_of_its_own_is_lived_again(
+    recorded: Path, tmp_path: Path
+) -> None:
+    """Version 3 of the inputs."""
+    old = tmp_path / "version3.jsonl"
+    lines: list[str] = []
+    for entry in map(json.loads, lines_of(recorded)):
+        for one in _apart(entry) if entry["type"] == "in.audio" else [entry]:
+            made = {**one, "inputs": 3} if one["type"] == "in.call" else one
+            lines.append(json.dumps({**made, "seq": len(lines) + 1}))
+    old.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert sum("output_audio_transcript.delta" in line for line in lines) > 5
+    report = replay_journal(old)
+
+    assert report.same, in_words(report)
+    assert report.verdict.compared == replay_journal(recorded).verdict.compared
+
+
+def _apart(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return an ``in.audio`` as one entry for each of its pieces, those of the transcript as frames."""
+    turns = entry.pop("turns", [0] * len(entry["deltas"]))
+    apart: list[dict[str, Any]] = []
+    for turn, delta in zip(turns, entry["deltas"], strict=True):
+        ms, what = delta[0], delta[1]
+        if isinstance(what, str):
+            frame = {
+                "type": "response.output_audio_transcript.delta",
+                "response_id": entry["response"],
+                "item_id": entry["item"],
+                "output_index": 0,
+                "content_index": entry["index"],
+                "delta": what,
+            }
+            head = {name: entry[name] for name in ("v", "at", "socket")}
+            t = round(entry["since"] + ms / 1000, 6)
+            apart.append({**head, "t": t, "type": "in.frame", "g": turn, "frame": json.dumps(frame)})
+        else:
+            apart.append({**entry, "turns": [turn], "deltas": [delta]})
+    return apart
+
+
 def test_journals_without_inputs_or_of_another_version_are_refused(recorded: Path, tmp_path: Path) -> None:
     entries = [json.loads(line) for line in lines_of(recorded)]
     old = tmp_path / "old.jsonl"

@@ -30,6 +30,7 @@ from voiceagent.call.leg import (
     TransferResult,
 )
 from voiceagent.errors import MediaError
+from voiceagent.flags import Flag
 from voiceagent.media.path import MediaPath
 from voiceagent.media.rtp import RtpPacket
 from voiceagent.media.telephone_event import DIGITS
@@ -71,8 +72,8 @@ class BrowserLeg:
         self._peer = make_peer(self)
         self._listener: LegListener | None = None
         self._tap: LegTap | None = None
-        self._connected = asyncio.Event()
-        self._left = asyncio.Event()
+        self._connected = Flag()
+        self._left = Flag()
         """The page has gone by itself, or can no longer be reached."""
         self._end: tuple[LegEnd, int | None, str] | None = None
         self._open = False

@@ -8,7 +8,6 @@ timer.
 from __future__ import annotations
 
 import math
-from collections import deque
 from functools import lru_cache
 
 from voiceagent.media.g711 import ALAW_TO_LINEAR, ULAW_TO_LINEAR
@@ -88,7 +87,7 @@ class DeadAir:
     def __init__(self) -> None:
         self.longest_s = 0.0
         """Longest silence so far, of those that have ended."""
-        self._queue: deque[tuple[float, float, bool]] = deque()
+        self._queue: list[tuple[float, float, bool]] = []
         """(begins, ends, sound?) of what is queued and has not begun."""
         self._queued_until = 0.0
         self._ours = False
@@ -137,7 +136,7 @@ class DeadAir:
 
     def _advance(self, now: float) -> None:
         while self._queue and self._queue[0][0] <= now + ROUNDING_S:
-            begins, ends, sound = self._queue.popleft()
+            begins, ends, sound = self._queue.pop(0)
             if sound:
                 if self._ours:
                     self.longest_s = max(self.longest_s, begins - self._silent_from)

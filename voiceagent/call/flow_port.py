@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from voiceagent.call.recording import Recorder
 from voiceagent.call.sounds import PER_MS, words_between
 from voiceagent.call.speech import CallSpeech
 from voiceagent.errors import CallEnded, RequestRefused
+from voiceagent.flags import Flag
 from voiceagent.ivr.caller_text import CallerText
 from voiceagent.ivr.ports import Answering, CallerInput, CallFacts, Line, QueueOutcome, TransferOutcome
 from voiceagent.realtime.requests import InterruptedBy, Outcome
@@ -75,9 +75,9 @@ class FlowPort:
         self._transcription = transcription
         self._greeting = greeting
         self.outside = outside
-        self._inputs: deque[tuple[float, CallerInput]] = deque(maxlen=INPUT_LIMIT)
-        self._arrived = asyncio.Event()
-        self._came = asyncio.Event()
+        self._inputs: list[tuple[float, CallerInput]] = []
+        self._arrived = Flag()
+        self._came = Flag()
         """Set at the next input, by whoever has it then; another one takes its place."""
         self._hint: str | None = None
         self._silent_since: float | None = 0.0
@@ -102,9 +102,10 @@ class FlowPort:
         if self._call.take_over.on:
             return
         self._inputs.append((asyncio.get_running_loop().time(), item))
+        del self._inputs[:-INPUT_LIMIT]
         self._arrived.set()
         self._came.set()
-        self._came = asyncio.Event()
+        self._came = Flag()
 
     def hush_for(self, digit: str) -> None:
         """The caller pressed a key: it ends what may be dropped, unless a question is to judge it first."""
@@ -191,10 +192,11 @@ class FlowPort:
             return None
         finally:
             self._listeners -= 1
-        return self._inputs.popleft()[1]
+        return self._inputs.pop(0)[1]
 
     def unread(self, item: CallerInput) -> None:
-        self._inputs.appendleft((asyncio.get_running_loop().time(), item))
+        self._inputs.insert(0, (asyncio.get_running_loop().time(), item))
+        del self._inputs[INPUT_LIMIT:]
         self._arrived.set()
 
     @property
@@ -281,7 +283,7 @@ class FlowPort:
         await self._check_call()
         self._hang_up(reason)
         while True:
-            await asyncio.Event().wait()  # the call's end cancels the flow here
+            await Flag().wait()  # the call's end cancels the flow here
 
     async def transfer(
         self, target: str, timeout_s: float, *, attended: bool = False, whisper: Line | None = None
@@ -294,7 +296,7 @@ class FlowPort:
         else:
             result = await transfers.blind(target, timeout_s)
         if result.accepted:
-            await asyncio.Event().wait()  # the call's end cancels the flow here
+            await Flag().wait()  # the call's end cancels the flow here
         # Reasons are what somebody's SIP says: with a blind transfer, the caller's own.
         steps = tuple((status, CallerText(reason)) for status, reason in result.steps)
         return TransferOutcome(result.accepted, result.status, CallerText(result.reason), steps)

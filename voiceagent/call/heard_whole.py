@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from voiceagent.errors import CallEnded
+from voiceagent.flags import Flag
 from voiceagent.ivr.ports import Line
 from voiceagent.ivr.verbs.wording import verbatim
 from voiceagent.realtime.requests import BargePolicy, Outcome
@@ -42,7 +43,7 @@ async def heard_whole(
     may keep everybody waiting; ``limit_s``: all of it. ``stop`` is done when nobody is to wait any more.
     """
     now = asyncio.get_running_loop().time
-    audible = asyncio.Event()
+    audible = Flag()
     saying = run("last sentence", _said(speak, audible))
     waits: set[asyncio.Future[Any]] = {saying} if stop is None else {saying, stop}
     end, wanted_s = now() + limit_s, 0.0
@@ -84,9 +85,7 @@ async def said_word_for_word(
     )
 
 
-async def _said(
-    speak: Callable[[Callable[[], None]], Awaitable[Outcome]], audible: asyncio.Event
-) -> Outcome | None:
+async def _said(speak: Callable[[Callable[[], None]], Awaitable[Outcome]], audible: Flag) -> Outcome | None:
     outcome = None
     try:
         for _ in range(TRIES):

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from voiceagent.call.observer import CallObserver
+from voiceagent.flags import Flag
 
 if TYPE_CHECKING:
     from voiceagent.call.call import Call
@@ -19,7 +20,7 @@ class Holding:
         self._observer = observer
         self._turn = asyncio.Lock()
         """One change at a time: each is an offer that must be answered first."""
-        self._changed = asyncio.Event()
+        self._changed = Flag()
         self.by_caller = False
         """The caller's side holds us."""
         self.by_us = False
@@ -62,7 +63,7 @@ class Holding:
         if not (quiet or call.take_over.on):
             self.back_at = asyncio.get_running_loop().time()
         self._changed.set()
-        self._changed = asyncio.Event()
+        self._changed = Flag()
         self._observer.call_changed(call)
 
     def _count(self) -> None:

@@ -26,17 +26,17 @@ from voiceagent.call.loop_timers import OWNER, beyond, owning
 from voiceagent.call.loop_turns import FOLLOWED, LateListener, turns_of
 from voiceagent.errors import SipError, VoiceAgentError
 from voiceagent.ids import Tokens, seeded_chance, seeded_tokens
-from voiceagent.realtime.model_events import RealtimeModelAudioEvent
+from voiceagent.realtime.model_events import RealtimeModelAudioEvent, RealtimeModelTranscriptDeltaEvent
 from voiceagent.records.journal import Journal
 
 T = TypeVar("T")
 
-INPUTS_VERSION = 3
-"""Version of the ``in.*`` entries, in ``in.call``."""
+INPUTS_VERSION = 4
+"""Version of the ``in.*`` entries, in ``in.call``. Since 4, ``in.audio`` holds the words as well."""
 CALLER_AUDIO_S = 2.0
 """The caller's frames are gathered for so long into one entry."""
 AUDIO_ENTRY_LIMIT = 200
-"""Frames of agent audio that one entry holds at most."""
+"""Pieces of the agent's audio and of its transcript that one entry holds at most."""
 TIMER_ENTRY_LIMIT = 100
 """Timers that one entry holds at most."""
 CLOCK_LIMIT = 200
@@ -96,7 +96,8 @@ class Inputs:
         self._legs = 0
         self._sockets = 0
         self._sessions = 0
-        self._audio: list[float | list[float]] = []
+        self._audio: list[list[float | str]] = []
+        """When each piece came (ms), and its amounts or its words."""
         self._audio_turns: list[int] = []
         self._audio_of: tuple[int, str, str, int] | None = None
         self._audio_from = 0.0
@@ -314,6 +315,22 @@ class Inputs:
         self.write("frame", socket=socket, frame=text, **({"at_once": True} if self._early else {}))
 
     def audio(self, socket: int, event: RealtimeModelAudioEvent, audio_format: str) -> None:
+        if audio_format == "audio/pcm":
+            amounts = [len(event.data)]
+        else:
+            amounts = [size if sound else -size for size, sound in runs_of_sound(event.data, audio_format)]
+        of = (socket, event.response_id, event.item_id, event.content_index)
+        self._gather(of, amounts or [0])
+
+    def words(self, socket: int, event: RealtimeModelTranscriptDeltaEvent, data: bytes | str) -> None:
+        if self._early:
+            self.frame(socket, data)
+        else:
+            of = (socket, event.response_id, event.item_id, event.content_index)
+            self._gather(of, [event.delta])
+
+    def _gather(self, of: tuple[int, str, str, int], piece: Sequence[float | str]) -> None:
+        """A piece of what the agent says has come. It wakes nobody."""
         self._wished = turn = 0
         if self._turns is not None:
             turn = self._turns.current()
@@ -321,17 +338,12 @@ class Inputs:
         now = self._look()
         if self._timers:
             self.flush()
-        of = (socket, event.response_id, event.item_id, event.content_index)
         if self._audio_of != of or len(self._audio) >= AUDIO_ENTRY_LIMIT:
             self.flush()
             self._audio_of, self._audio_from = of, now
             self.pending = True
-        if audio_format == "audio/pcm":
-            amounts = [len(event.data)]
-        else:
-            amounts = [size if sound else -size for size, sound in runs_of_sound(event.data, audio_format)]
         self._audio_turns.append(turn)
-        self._audio.append([_ms(now - self._audio_from), *(amounts or [0])])
+        self._audio.append([_ms(now - self._audio_from), *piece])
 
     def sent(self, socket: int, data: bytes) -> None:
         found = _TYPE.search(data)
@@ -345,7 +357,7 @@ class Inputs:
 
     # ── Gathered ────────────────────────────────────────────────────────────────────────────────
     def flush(self) -> None:
-        """Write the agent's audio, or the timers, that were gathered: what follows may be about it."""
+        """Write what the agent said, or the timers, that were gathered: what follows may be about it."""
         self.pending = False
         wished, self._wished = self._wished, 0
         if wished and self._turns is not None and wished == self._turns.current():

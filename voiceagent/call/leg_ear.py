@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from voiceagent.call.apology import RESPONSE_ID as APOLOGY
@@ -13,6 +12,7 @@ from voiceagent.call.leg import Heard, Leg, LegEnd, ReferAsked
 from voiceagent.call.local_lines import is_local
 from voiceagent.call.outcome import CallOutcome, outcome_of_leg
 from voiceagent.call.sounds import SOUND
+from voiceagent.flags import Flag
 
 if TYPE_CHECKING:
     from voiceagent.call.call import Call
@@ -29,7 +29,7 @@ class LegEar:
         """The agent's voice, or a line of our own, is heard."""
         self.end: CallOutcome | None = None
         """How the leg ended, whoever ended it."""
-        self.apology_played = asyncio.Event()
+        self.apology_played = Flag()
 
     @property
     def flow_listens(self) -> bool:

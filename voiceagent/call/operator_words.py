@@ -9,7 +9,6 @@ taken out once it is text, and the model is told who said it.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import TYPE_CHECKING
 
 from voiceagent.call.inputs import of_the_call, write_operator
@@ -28,6 +27,7 @@ EXPECTED_S = 2.0
 """So long an utterance may take until the provider tells that somebody speaks; then nobody waits any more."""
 MOST_MS = 60_000
 """So much waits at most while the caller does not stop speaking."""
+SPANS_KEPT = 64
 SAID = "Your human colleague said to the caller: {text}"
 
 
@@ -38,8 +38,8 @@ class OperatorWords:
         self._call = call
         self._loop = asyncio.get_running_loop()
         self._cutter = Utterances("ulaw")
-        self._ready: deque[bytes] = deque()
-        self._spans: deque[tuple[float, float]] = deque(maxlen=64)
+        self._ready: list[bytes] = []
+        self._spans: list[tuple[float, float]] = []
         """From and to, in ms of the session's audio."""
         self._expected_until = 0.0
         self._items: dict[str, bool] = {}
@@ -61,7 +61,7 @@ class OperatorWords:
     def _keep(self, said: bytes) -> None:
         self._ready.append(said)
         while sum(map(len, self._ready)) > MOST_MS * PER_MS:
-            self._ready.popleft()
+            self._ready.pop(0)
 
     @property
     def speaking(self) -> bool:
@@ -81,7 +81,7 @@ class OperatorWords:
         awaited = self._loop.time() < self._expected_until
         if not self._ready or session is None or awaited or self._call.watch.caller_speaks:
             return
-        at, audio = round(session.audio_ms), self._ready.popleft()
+        at, audio = round(session.audio_ms), self._ready.pop(0)
         write_operator(self._call.journal, "words", at=at, ms=len(audio) // PER_MS)
         with of_the_call(self._call.journal):
             alaw = self._call.leg.audio_format == "audio/pcma"
@@ -94,6 +94,7 @@ class OperatorWords:
             return
         session.send_audio(audio + self._call.secrecy.silence(bytes(TAIL_MS * PER_MS)))
         self._spans.append((at - EARLY_MS, at + len(audio) / PER_MS))
+        del self._spans[:-SPANS_KEPT]
         self._expected_until = self._loop.time() + EXPECTED_S
 
     def put_silence(self, at: int, ms: int) -> None:

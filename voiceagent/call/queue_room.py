@@ -9,6 +9,7 @@ from typing import Any
 
 from voiceagent.call.queueing import QueueBook, QueueConfig, QueueView
 from voiceagent.errors import RequestRefused
+from voiceagent.flags import Flag
 
 
 class AnyQueue(Mapping[str, QueueConfig]):
@@ -29,7 +30,7 @@ class QueueRoom:
 
     def __init__(self, configs: Mapping[str, QueueConfig]) -> None:
         self._book = QueueBook(configs)
-        self._changed = asyncio.Event()
+        self._changed = Flag()
         self._timer: asyncio.TimerHandle | None = None
 
     def waiting(self, queue: str) -> int:
@@ -77,7 +78,7 @@ class QueueRoom:
 
     def _tell(self) -> None:
         self._changed.set()
-        self._changed = asyncio.Event()
+        self._changed = Flag()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

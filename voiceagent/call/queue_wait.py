@@ -16,6 +16,7 @@ from voiceagent.call.observer import CallObserver
 from voiceagent.call.queue_room import AnyQueue, QueueRoom
 from voiceagent.call.queueing import QueueView
 from voiceagent.errors import RequestRefused
+from voiceagent.flags import Flag
 from voiceagent.ivr.ports import DigitPressed, Line, QueueOutcome
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Queueing:
             "queue.offered", queue=queue, target=target, accepted=result.accepted, status=result.status
         )
         if result.accepted:
-            await asyncio.Event().wait()  # the call's end cancels the flow here
+            await Flag().wait()  # the call's end cancels the flow here
         self._room.tried(call.id)
         return result
 

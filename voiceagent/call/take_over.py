@@ -18,6 +18,7 @@ from voiceagent.call.leg import Leg
 from voiceagent.call.operator_words import OperatorWords
 from voiceagent.call.triggers import submit_wish
 from voiceagent.errors import RequestRefused
+from voiceagent.flags import Flag
 from voiceagent.media.g711 import ulaw_to_alaw
 from voiceagent.media.microphone import Microphone
 from voiceagent.media.music import MusicLoop
@@ -53,7 +54,7 @@ class TakeOver:
         self.last = ""
         """Who did so last."""
         self.words = OperatorWords(call)
-        self._back = asyncio.Event()
+        self._back = Flag()
         self._back.set()
         self._began = 0.0
         self._leave_by = 0.0

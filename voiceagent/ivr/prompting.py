@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from voiceagent.flags import Flag
 from voiceagent.ivr.ports import CallPort, Line
 from voiceagent.ivr.resuming import RESUMED, RESUMPTIONS, SpokenOn
 from voiceagent.realtime.requests import Outcome
@@ -17,7 +18,7 @@ class Prompt:
         self._spoken = SpokenOn(line, limit=RESUMPTIONS if resume else 0)
         self._forgiving = resume
         self._noted = False
-        self.audible = asyncio.Event()
+        self.audible = Flag()
         """Set once the caller begins to hear it."""
         self.excused = False
         """What the caller did over it meant nothing."""

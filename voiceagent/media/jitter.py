@@ -16,8 +16,6 @@ All lengths and counts are samples at 8 kHz, whatever the codec and its RTP cloc
 
 from __future__ import annotations
 
-from collections import deque
-
 from voiceagent.media import g711
 from voiceagent.media.codecs import Decoder
 from voiceagent.media.comfort_noise import ComfortNoise
@@ -106,7 +104,7 @@ class JitterBuffer:
         self._tail: list[int] | None = None
         """What a made-up voice would go on with, to be blended into the next packet."""
         self._flowed = 0.0
-        self._given_up: deque[int] = deque(maxlen=WINDOW)
+        self._given_up: list[int] = []
         self.received = 0
         """Packets taken in, audio or not."""
         self.lost = 0
@@ -407,6 +405,7 @@ class JitterBuffer:
         timestamp, payload, _, decoder = self._held[first]
         self.lost += missing
         self._given_up.extend([(self._next_seq + index) & 0xFFFF for index in range(missing)])
+        del self._given_up[:-WINDOW]
         out = b""
         scale = 1 if decoder is None else decoder.scale
         gap = 0

@@ -6,8 +6,6 @@ piled up is thrown away again, the oldest first, so that nobody talks with a gro
 
 from __future__ import annotations
 
-from collections import deque
-
 LEAD = 3
 """Frames that wait before the first is played, and after each gap."""
 MOST = 15
@@ -22,7 +20,7 @@ class Microphone:
     __slots__ = ("_least", "_playing", "_slots", "_waiting", "dropped", "starved")
 
     def __init__(self) -> None:
-        self._waiting: deque[bytes] = deque()
+        self._waiting: list[bytes] = []
         self._playing = False
         self._least = MOST
         self._slots = 0
@@ -47,7 +45,7 @@ class Microphone:
             self.starved += 1
             return None
         self.starved = 0
-        frame = waiting.popleft()
+        frame = waiting.pop(0)
         self._least = min(self._least, len(waiting))
         self._slots += 1
         if self._slots >= WINDOW:
@@ -57,6 +55,5 @@ class Microphone:
         return frame
 
     def _drop(self, count: int) -> None:
-        for _ in range(count):
-            self._waiting.popleft()
+        del self._waiting[:count]
         self.dropped += count

@@ -8,7 +8,6 @@ gap. Silence padded onto a last short frame is never counted.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 FRAME = 160
@@ -68,15 +67,15 @@ class Playout:
     def __init__(self, silence: int = 0xFF) -> None:
         self.silence = silence
         self.facts: list[Fact] = []
-        self._items: deque[_Item] = deque()
-        self._chunks: deque[tuple[bytes, _Item]] = deque()
+        self._items: list[_Item] = []
+        self._chunks: list[tuple[bytes, _Item]] = []
         self._current = b""
         self._offset = 0
         self._owner: _Item | None = None
         """The item that ``_current`` belongs to."""
         self._waiting = 0
         """Samples in ``_chunks``."""
-        self._cut: deque[str] = deque(maxlen=_REMEMBERED)
+        self._cut: list[str] = []
 
     @property
     def waiting(self) -> int:
@@ -148,7 +147,7 @@ class Playout:
             if have == 0:
                 if not self._chunks:
                     break
-                self._current, self._owner = self._chunks.popleft()
+                self._current, self._owner = self._chunks.pop(0)
                 self._waiting -= len(self._current)
                 self._offset = 0
                 have = len(self._current)
@@ -174,7 +173,7 @@ class Playout:
         """
         items = self._items
         while items and items[0].closed and items[0].heard == items[0].queued:
-            self.facts.append(items.popleft().account(False))
+            self.facts.append(items.pop(0).account(False))
 
     def flush(self) -> list[Heard]:
         """Drop all that waits; return the account of every unfinished item, oldest first.
@@ -187,6 +186,7 @@ class Playout:
             accounts.append(item.account(not done))
             if not done and item.response_id not in self._cut:
                 self._cut.append(item.response_id)
+                del self._cut[:-_REMEMBERED]
         self._items.clear()
         self._chunks.clear()
         self._current = b""

@@ -7,7 +7,6 @@ exactly once whatever is lost, doubled or reordered. The sender gives one packet
 from __future__ import annotations
 
 import struct
-from collections import deque
 from typing import NamedTuple
 
 from voiceagent.media.rtp import seq_delta, ts_delta
@@ -181,7 +180,7 @@ class DigitSender:
         self._slots = (tone_ms + 19) // 20
         self._gap_slots = (gap_ms + 19) // 20
         self._volume = volume
-        self._queue: deque[int] = deque()
+        self._queue: list[int] = []
         self._digit = -1
         self._slot = 0
         self._end_count = 0
@@ -215,7 +214,7 @@ class DigitSender:
         if self._digit < 0:
             if not self._queue:
                 return None
-            self._digit = self._queue.popleft()
+            self._digit = self._queue.pop(0)
             self._slot = 0
             self._end_count = 0
             self._start = timestamp

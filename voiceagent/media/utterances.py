@@ -6,8 +6,6 @@ lost, and ends where the pause began.
 
 from __future__ import annotations
 
-from collections import deque
-
 from voiceagent.media.g711 import Law
 from voiceagent.media.levels import g711_dbfs
 
@@ -19,7 +17,8 @@ RISE_DB = 0.05
 BEFORE = 10
 """Frames kept from before the first loud one: 200 ms."""
 BEGIN = 3
-"""Loud frames, of the last five, with which an utterance begins."""
+AMONG = 5
+"""So many loud frames among the last so many begin an utterance."""
 PAUSE = 30
 """Soft frames with which it ends: 600 ms."""
 LONGEST = 750
@@ -33,8 +32,8 @@ class Utterances:
 
     def __init__(self, law: Law) -> None:
         self._law: Law = law
-        self._before: deque[bytes] = deque(maxlen=BEFORE)
-        self._loud: deque[bool] = deque(maxlen=5)
+        self._before: list[bytes] = []
+        self._loud: list[bool] = []
         self._noise = LEAST_DBFS
         self._said: list[bytes] = []
         self._soft = 0
@@ -50,8 +49,8 @@ class Utterances:
         loud = level > max(LEAST_DBFS, self._noise + ABOVE_NOISE_DB)
         self._noise = min(level, self._noise + RISE_DB) if not self._said else self._noise
         if not self._said:
-            self._before.append(frame)
-            self._loud.append(loud)
+            self._before = [*self._before, frame][-BEFORE:]
+            self._loud = [*self._loud, loud][-AMONG:]
             if sum(self._loud) >= BEGIN:
                 self._said, self._soft = list(self._before), 0
             return None

@@ -6,7 +6,6 @@ when the socket cannot keep up. Control overtakes waiting audio, never the other
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Protocol
 
 AUDIO_LANE_BYTES = 24 * 1024
@@ -67,8 +66,8 @@ class WriteLanes:
     __slots__ = ("_audio", "_audio_bytes", "_control", "_limit", "dropped")
 
     def __init__(self, audio_limit: int = AUDIO_LANE_BYTES) -> None:
-        self._control: deque[bytes] = deque()
-        self._audio: deque[tuple[bytes, bool]] = deque()
+        self._control: list[bytes] = []
+        self._audio: list[tuple[bytes, bool]] = []
         self._audio_bytes = 0
         self._limit = audio_limit
         self.dropped = 0
@@ -98,20 +97,20 @@ class WriteLanes:
     def _shrink(self) -> None:
         kept: list[tuple[bytes, bool]] = []
         while self._audio_bytes > self._limit and self._audio:
-            data, keep = self._audio.popleft()
+            data, keep = self._audio.pop(0)
             if keep:
                 kept.append((data, True))
                 continue
             self._audio_bytes -= len(data)
             self.dropped += 1
-        self._audio.extendleft(reversed(kept))
+        self._audio[:0] = kept
 
     def take(self) -> bytes | None:
         """Return the next frame to write, or None."""
         if self._control:
-            return self._control.popleft()
+            return self._control.pop(0)
         if self._audio:
-            data, _ = self._audio.popleft()
+            data, _ = self._audio.pop(0)
             self._audio_bytes -= len(data)
             return data
         return None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 
+from voiceagent.flags import Flag
 from voiceagent.realtime.requests import Outcome, Progress, ResponseRequest
 
 _log = logging.getLogger("voiceagent.realtime.handles")
@@ -19,7 +19,7 @@ class ResponseHandle:
         self.response_id: str | None = None
         self._history: list[tuple[Progress, float]] = []
         self._outcome: Outcome | None = None
-        self._settled: asyncio.Event | None = None
+        self._settled: Flag | None = None
         self._watchers: list[Callable[[ResponseHandle], None]] = []
 
     def __repr__(self) -> str:
@@ -61,7 +61,7 @@ class ResponseHandle:
         """Wait for the one outcome and return it."""
         if self._outcome is None:
             if self._settled is None:
-                self._settled = asyncio.Event()
+                self._settled = Flag()
             await self._settled.wait()
         assert self._outcome is not None
         return self._outcome

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ClassVar
 
 from voiceagent.ids import Tokens, random_token
 from voiceagent.realtime.conversation import Conversation
@@ -144,8 +144,8 @@ class RealtimeLink:
         self._transport: FrameTransport | None = None
         self.listeners = listeners or Listeners()
         self.emit = self.listeners.emit
-        self._inbox: deque[SequencerEvent] = deque()
-        self._afterwards: deque[bytes] = deque()
+        self._inbox: list[SequencerEvent] = []
+        self._afterwards: list[bytes] = []
         self._draining = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -154,17 +154,6 @@ class RealtimeLink:
         self._stopping: str | None = None
         self.inbound = Inbound(self)
         self.outbound = Outbound(self)
-        self._perform: Mapping[type, Callable[[Any], None]] = {
-            SendCreate: self._send_create,
-            SendCancel: self._send_cancel,
-            SendBufferClear: self._send_buffer_clear,
-            StopPlayback: self._stop_playback,
-            SwallowOutput: self._swallow,
-            Progressed: self._progressed,
-            Settled: self._settled,
-            InterruptDone: self._interrupt_done,
-            Notice: self._notice,
-        }
 
     # ── life ────────────────────────────────────────────────────────────────────────────────────
     def attach(self, transport: FrameTransport) -> None:
@@ -181,6 +170,7 @@ class RealtimeLink:
         """
         self.setup = None
         self.up = True
+        self.outbound.configured()
         held, self._held = self._held, None
         for data in held or ():
             self.write(data)
@@ -263,7 +253,7 @@ class RealtimeLink:
                 now = self.now()
                 self._do(self.sequencer.wake(now), now)
             while self._inbox:
-                event = self._inbox.popleft()
+                event = self._inbox.pop(0)
                 now = self.now()
                 if self._trace is not None:
                     self._trace(event, now)
@@ -271,7 +261,7 @@ class RealtimeLink:
         finally:
             self._draining = False
         while self._afterwards:
-            self.write(self._afterwards.popleft())
+            self.write(self._afterwards.pop(0))
         self._rearm()
 
     def _do(self, effects: list[SequencerEffect], now: float) -> None:
@@ -279,7 +269,7 @@ class RealtimeLink:
             if self._trace is not None:
                 self._trace(effect, now)
             try:
-                self._perform[type(effect)](effect)
+                self._PERFORM[type(effect)](self, effect)
             except Exception:
                 # One failing order must not take the following ones with it.
                 _log.exception("could not perform %s", type(effect).__name__)
@@ -431,7 +421,7 @@ class RealtimeLink:
                     )
         if not self._draining:
             while self._afterwards:
-                self.write(self._afterwards.popleft())
+                self.write(self._afterwards.pop(0))
 
     def ear_ended(self, response_id: str, *, cut: bool) -> None:
         """Conclude what was heard of a response, once."""
@@ -473,6 +463,18 @@ class RealtimeLink:
             "bad_frames": self.inbound.bad_frames,
             "unknown_events": dict(self.inbound.unknown),
         }
+
+    _PERFORM: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+        SendCreate: _send_create,
+        SendCancel: _send_cancel,
+        SendBufferClear: _send_buffer_clear,
+        StopPlayback: _stop_playback,
+        SwallowOutput: _swallow,
+        Progressed: _progressed,
+        Settled: _settled,
+        InterruptDone: _interrupt_done,
+        Notice: _notice,
+    }
 
 
 def sequencer_config(profile: ProviderProfile) -> SequencerConfig:

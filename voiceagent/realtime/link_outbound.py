@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from voiceagent.errors import ConfigError, RequestRefused
+from voiceagent.realtime.appends import Appends
 from voiceagent.realtime.model_events import RealtimeModelResponseOutcomeEvent
 from voiceagent.realtime.model_inputs import (
     RealtimeModelSendAudio,
@@ -64,8 +65,9 @@ class Outbound:
 
     def __init__(self, link: RealtimeLink) -> None:
         self._link = link
+        self.appends = Appends(link.conversation.mirror.input_format)
         self.audio_bytes = 0
-        """How much audio was given to the provider."""
+        """How much audio was taken for the provider, what waits for its append included."""
         self.expected: dict[str, Expected] = {}
         """By our event id; the oldest are forgotten."""
         self.items: dict[str, float] = {}
@@ -100,15 +102,26 @@ class Outbound:
         return event_id
 
     # ── audio ───────────────────────────────────────────────────────────────────────────────────
+    def configured(self) -> None:
+        """The audio format is agreed on, and audio may go out."""
+        self.appends = Appends(self._link.conversation.mirror.input_format)
+
     def send_audio(self, audio: bytes, *, commit: bool = False) -> None:
-        """Send caller audio; ``commit`` ends the caller's turn after it."""
-        if not self._link.profile.accepts_audio:
+        """Send caller audio as :mod:`.appends` says; ``commit`` ends the caller's turn after it."""
+        link = self._link
+        if not link.profile.accepts_audio:
             raise ConfigError("audio", "the provider hears this call itself: no audio can be sent")
-        if audio:
-            self.audio_bytes += len(audio)
-            self._link.write_audio(append_frame(audio))
+        self.audio_bytes += len(audio)
+        if link.up and (due := self.appends.add(audio)):
+            link.write_audio(append_frame(due))
         if commit:
-            self._link.write_audio(commit_frame(self.expect("other", "commit")), keep=True)
+            self.flush_audio()
+            link.write_audio(commit_frame(self.expect("other", "commit")), keep=True)
+
+    def flush_audio(self) -> None:
+        """Send what waits for its append: what follows is about it."""
+        if held := self.appends.flush():
+            self._link.write_audio(append_frame(held))
 
     def _audio(self, event: RealtimeModelSendAudio) -> None:
         self.send_audio(event.audio, commit=event.commit)
@@ -227,8 +240,11 @@ class Outbound:
         elif kind == "input_audio_buffer.append":
             if not self._link.profile.accepts_audio:
                 raise ConfigError("audio", "the provider hears this call itself: no audio can be sent")
+            self.flush_audio()
             self._link.write_audio(frame(message))
         else:
+            if kind.startswith("input_audio_buffer."):
+                self.flush_audio()
             if not isinstance(message.get("event_id"), str):
                 message["event_id"] = self.expect("other", kind)
             self._link.write(frame(message))

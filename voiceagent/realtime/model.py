@@ -42,12 +42,12 @@ class RealtimeModel(ABC):
         self.send(event)
 
     def send_audio(self, audio: bytes, *, commit: bool = False) -> None:
-        """Send caller audio in the session's input format; the short road of :meth:`send`."""
+        """Send caller audio in the session's input format, as it comes; the short road of :meth:`send`."""
         self.send(RealtimeModelSendAudio(audio, commit))
 
     @property
     def audio_ms(self) -> float:
-        """How much audio the provider was given on the present link; 0 where that is not counted."""
+        """How much audio the present link has taken for the provider; 0 where that is not counted."""
         return 0.0
 
     @abstractmethod

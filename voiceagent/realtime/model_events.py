@@ -7,13 +7,14 @@ Times are milliseconds of audio.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
+from voiceagent.realtime.fact import fact
 from voiceagent.realtime.requests import Outcome, Progress
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelConnectionStatusEvent:
     """The link to the provider came up or went away; ``disconnected`` is final."""
 
@@ -21,7 +22,7 @@ class RealtimeModelConnectionStatusEvent:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelAudioEvent:
     """Agent audio to play, in the session's output format."""
 
@@ -31,7 +32,7 @@ class RealtimeModelAudioEvent:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelAudioDoneEvent:
     """No more audio of this item will come."""
 
@@ -39,7 +40,7 @@ class RealtimeModelAudioDoneEvent:
     item_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelAudioInterruptedEvent:
     """Order: stop playing this response now.
 
@@ -52,7 +53,7 @@ class RealtimeModelAudioInterruptedEvent:
     item_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelTranscriptDeltaEvent:
     """A piece of what the agent says (or writes, when ``spoken`` is False)."""
 
@@ -63,7 +64,7 @@ class RealtimeModelTranscriptDeltaEvent:
     spoken: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelInputAudioTranscriptionCompletedEvent:
     """What the caller said in one turn, or ``failed`` with an empty transcript."""
 
@@ -73,7 +74,7 @@ class RealtimeModelInputAudioTranscriptionCompletedEvent:
     code: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelInputSpeechStartedEvent:
     """The caller has begun to speak, ``audio_ms`` into the audio sent so far."""
 
@@ -81,7 +82,7 @@ class RealtimeModelInputSpeechStartedEvent:
     audio_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelInputSpeechStoppedEvent:
     """The caller has stopped speaking."""
 
@@ -89,21 +90,21 @@ class RealtimeModelInputSpeechStoppedEvent:
     audio_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelInputCommittedEvent:
     """The caller's turn is an item of the conversation now."""
 
     item_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelInputTimeoutEvent:
     """The server's idle timeout fired: the caller has said nothing for a while."""
 
     item_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelToolCallEvent:
     """The model wants a tool; answer once with ``send_tool_output``. ``arguments`` is JSON text."""
 
@@ -116,7 +117,7 @@ class RealtimeModelToolCallEvent:
     """Its response was cancelled, has failed, or was over already: nobody wants the tool any more."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelItemEvent:
     """An item entered the conversation, or was completed (``done``)."""
 
@@ -126,7 +127,7 @@ class RealtimeModelItemEvent:
     done: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelItemTruncatedEvent:
     """The provider has forgotten what was not heard of this item."""
 
@@ -134,7 +135,7 @@ class RealtimeModelItemTruncatedEvent:
     audio_end_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelTurnStartedEvent:
     """A response has begun. ``request_id`` is ours when we asked for it."""
 
@@ -144,7 +145,7 @@ class RealtimeModelTurnStartedEvent:
     out_of_band: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelTurnEndedEvent:
     """Generation of a response has ended; playing may go on.
 
@@ -161,7 +162,7 @@ class RealtimeModelTurnEndedEvent:
     out_of_band: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelResponseProgressEvent:
     """One of our requests has come further."""
 
@@ -171,7 +172,7 @@ class RealtimeModelResponseProgressEvent:
     attempt: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelResponseOutcomeEvent:
     """One of our requests has ended; told exactly once per request."""
 
@@ -179,7 +180,7 @@ class RealtimeModelResponseOutcomeEvent:
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelInterruptDoneEvent:
     """The voice has stopped after the interrupt ``token``; ``stopped`` names the response that was cut."""
 
@@ -187,7 +188,7 @@ class RealtimeModelInterruptDoneEvent:
     stopped: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelSessionUpdatedEvent:
     """The provider's session as it stands now; ``event_id`` is our update that this answers, if any."""
 
@@ -195,7 +196,7 @@ class RealtimeModelSessionUpdatedEvent:
     event_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelSessionUpdateRefusedEvent:
     """Our session update ``event_id`` was refused; nothing changed."""
 
@@ -204,7 +205,7 @@ class RealtimeModelSessionUpdateRefusedEvent:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelNoticeEvent:
     """Why something is as it is: a decision of the sequencer or the link, with its reason code."""
 
@@ -214,7 +215,7 @@ class RealtimeModelNoticeEvent:
     details: Mapping[str, str | int | float] = field(default_factory=dict[str, "str | int | float"])
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelErrorEvent:
     """The provider reported an error. Most are recoverable; a lost link is a connection status instead."""
 
@@ -224,14 +225,14 @@ class RealtimeModelErrorEvent:
     param: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelDtmfEvent:
     """The provider heard a digit (hosted calls only): 0-9, ``*``, ``#``, A-D."""
 
     digit: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelPlaybackEvent:
     """The provider plays a response to the caller, or has stopped (hosted calls only, where it plays).
 
@@ -245,7 +246,7 @@ class RealtimeModelPlaybackEvent:
     cut: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelUsageEvent:
     """Tokens of one response, as ``response.done`` tells them."""
 
@@ -253,7 +254,7 @@ class RealtimeModelUsageEvent:
     usage: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RealtimeModelRawServerEvent:
     """A server event that nothing else here stands for. ``type`` is its wire name; unknown ones are data."""
 

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from voiceagent.realtime.fact import fact
 from voiceagent.realtime.requests import InterruptedBy, Outcome, Progress, ResponseRequest
 
 
 # ── events: wishes of our own side ──────────────────────────────────────────────────────────────
-@dataclass(frozen=True, slots=True)
+@fact
 class Submitted:
     """A request has been accepted at the call site and wants a place in the queue."""
 
     request: ResponseRequest
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Withdrawn:
     """The asker no longer wants ``request_id``; ends it at once if it is not yet audible, else cancels it."""
 
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class InterruptAsked:
     """Someone wants silence. ``token`` comes back in :class:`InterruptDone` when the voice has stopped."""
 
@@ -34,14 +35,14 @@ class InterruptAsked:
 
 
 # ── events: the link ────────────────────────────────────────────────────────────────────────────
-@dataclass(frozen=True, slots=True)
+@fact
 class LinkUp:
     """The provider's session is configured. ``quiet`` asks for 1.5 s of listening first (re-attach)."""
 
     quiet: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class LinkDown:
     """The socket is gone; ``terminal`` when it will not come back (then every request ends ``lost``)."""
 
@@ -49,35 +50,35 @@ class LinkDown:
     terminal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Closing:
     """The session is being closed by us: no frame leaves any more, every request ends ``lost``."""
 
     reason: str = "closed"
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RoundTripMeasured:
     """A frame of ours was answered after ``seconds``."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class SessionExpiring:
     """The provider will end this connection ``in_s`` seconds from now (``expires_at``)."""
 
     in_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Paused:
     """The call is on hold (``on``) or back: while on hold, only safety requests are sent."""
 
     on: bool
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class TakenOver:
     """A human speaks with the caller in the agent's place (``on``), or has handed back.
 
@@ -88,7 +89,7 @@ class TakenOver:
     on: bool
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class DigitReceived:
     """The caller pressed a key: ends droppable prompts, waiting or speaking, and nothing else."""
 
@@ -96,7 +97,7 @@ class DigitReceived:
 
 
 # ── events: the provider (decoded by wire.py; unknown ones never get here) ──────────────────────
-@dataclass(frozen=True, slots=True)
+@fact
 class SessionMirrored:
     """``session.created|updated``: whether the server answers turns by itself and interrupts by itself."""
 
@@ -108,7 +109,7 @@ class SessionMirrored:
     """False when turn detection is off: then no end of speech will ever be announced."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ResponseCreated:
     """``response.created``."""
 
@@ -117,7 +118,7 @@ class ResponseCreated:
     out_of_band: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ResponseDone:
     """``response.done``. ``status``: completed, cancelled, failed, incomplete."""
 
@@ -136,7 +137,7 @@ class ResponseDone:
     """How much audio it produced, where the driver counted it; sharpens the cap on its playback."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ServerError:
     """``error``. ``event_id`` is ours when the provider says which frame it refuses."""
 
@@ -146,7 +147,7 @@ class ServerError:
     param: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class OutputStarted:
     """First audio (or text, when ``audible`` is False) of a response has arrived; repeats are harmless."""
 
@@ -154,40 +155,40 @@ class OutputStarted:
     audible: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class SpeechStarted:
     """``input_audio_buffer.speech_started``: the caller has begun to speak."""
 
     item_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class SpeechStopped:
     """``input_audio_buffer.speech_stopped``."""
 
     item_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class InputCommitted:
     """``input_audio_buffer.committed``: the caller's turn has become an item."""
 
     item_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class TimeoutTriggered:
     """``input_audio_buffer.timeout_triggered``: the server commits silence and will answer it."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ItemAcked:
     """``conversation.item.added|created|done`` for our item (or ``session.updated`` for our update)."""
 
     item_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ItemRefused:
     """An item or update that we sent was refused; requests that need it cannot be sent."""
 
@@ -197,14 +198,14 @@ class ItemRefused:
 
 
 # ── events: the ear (our own playout, or output_audio_buffer.* where the provider plays) ───────
-@dataclass(frozen=True, slots=True)
+@fact
 class PlaybackStarted:
     """The first sample of a response goes to the caller."""
 
     response_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class PlaybackEnded:
     """Nothing more of this response will be heard. ``cut`` when it was stopped before its end."""
 
@@ -243,7 +244,7 @@ SequencerEvent = (
 
 
 # ── effects ─────────────────────────────────────────────────────────────────────────────────────
-@dataclass(frozen=True, slots=True)
+@fact
 class SendCreate:
     """Send ``response.create`` for ``request`` (see :func:`voiceagent.realtime.wire.create_frame`)."""
 
@@ -252,7 +253,7 @@ class SendCreate:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class SendCancel:
     """Send ``response.cancel``. Only the probe (rule 12) goes without a ``response_id``."""
 
@@ -260,14 +261,14 @@ class SendCancel:
     event_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class SendBufferClear:
     """Send ``output_audio_buffer.clear`` (only where the provider owns the output buffer)."""
 
     event_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class StopPlayback:
     """Silence our own playout of ``response_id`` now; the driver answers with :class:`PlaybackEnded`.
 
@@ -277,14 +278,14 @@ class StopPlayback:
     response_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class SwallowOutput:
     """Do not play what arrives for ``response_id``: nobody wants it any more."""
 
     response_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Progressed:
     """A request has come further."""
 
@@ -294,7 +295,7 @@ class Progressed:
     attempt: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Settled:
     """A request has ended, once and for all."""
 
@@ -302,7 +303,7 @@ class Settled:
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class InterruptDone:
     """The voice has stopped (or there was none). ``stopped`` names the response that was cut, if any."""
 
@@ -310,7 +311,7 @@ class InterruptDone:
     stopped: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Notice:
     """Why something is as it is: a decision with its reason code, for console, journal and metrics."""
 

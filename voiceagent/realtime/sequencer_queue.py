@@ -7,11 +7,10 @@ A request that comes back (refused, cut unheard) keeps its number and is therefo
 
 from __future__ import annotations
 
-from collections import deque
-
 from voiceagent.realtime.sequencer_state import OPERATOR, Entry
 
 OrderKey = tuple[int, bool, int]
+_LEARNT_FROM = 100
 _ENOUGH = 8
 """Measured gaps from which an estimate is worth more than the ceiling."""
 
@@ -43,7 +42,7 @@ class GapEstimator:
     __slots__ = ("_factor", "_gaps", "_max", "_min", "hold_s")
 
     def __init__(self, factor: float, low: float, high: float) -> None:
-        self._gaps: deque[float] = deque(maxlen=100)
+        self._gaps: list[float] = []
         self._factor = factor
         self._min = low
         self._max = high
@@ -56,6 +55,7 @@ class GapEstimator:
     def add(self, gap_s: float) -> None:
         """Learn one measured gap; the hold is the 99th percentile of the last hundred times the factor."""
         self._gaps.append(gap_s)
+        del self._gaps[:-_LEARNT_FROM]
         if len(self._gaps) < _ENOUGH:
             return
         ordered = sorted(self._gaps)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from voiceagent.errors import ProviderError
 from voiceagent.ids import Tokens, random_token
-from voiceagent.realtime.config import BYTES_PER_MS, RealtimeSessionConfig, session_changes
+from voiceagent.realtime.config import RealtimeSessionConfig, session_changes
 from voiceagent.realtime.event_stream import EventStream
 from voiceagent.realtime.handles import ResponseHandle
 from voiceagent.realtime.model import RealtimeModel
@@ -23,8 +23,6 @@ from voiceagent.realtime.model_events import (
     RealtimeModelSessionUpdatedEvent,
     RealtimeModelSessionUpdateRefusedEvent,
     RealtimeModelToolCallEvent,
-    RealtimeModelTurnEndedEvent,
-    RealtimeModelTurnStartedEvent,
 )
 from voiceagent.realtime.model_inputs import (
     RealtimeModelSendDigit,
@@ -46,10 +44,6 @@ from voiceagent.realtime.requests import (
     ResponseRequest,
 )
 
-LISTENING_FRAME_MS = 40
-"""Caller audio goes out in frames of this length while the agent is silent …"""
-SPEAKING_FRAME_MS = 20
-"""… and of this length while it speaks, so that a barge-in is heard sooner."""
 UPDATE_TIMEOUT_S = 10.0
 INTERRUPT_CAP_S = 5.0
 KEPT_HANDLES = 256
@@ -86,21 +80,6 @@ class RealtimeSession:
         self._standing = self.config.instructions or ""
         self._closed_reason: str | None = None
         self._remove_listener: Callable[[], None] | None = None
-        self._held = b""
-        self._alive: set[str] = set()
-        self._per_ms = BYTES_PER_MS[self.config.input_audio_format]
-        self._frame_bytes = self._per_ms * LISTENING_FRAME_MS
-        self._acts: dict[type, Callable[[Any], None]] = {
-            RealtimeModelResponseProgressEvent: self._on_progress,
-            RealtimeModelResponseOutcomeEvent: self._on_outcome,
-            RealtimeModelInterruptDoneEvent: self._on_interrupt_done,
-            RealtimeModelSessionUpdatedEvent: self._on_updated,
-            RealtimeModelSessionUpdateRefusedEvent: self._on_update_refused,
-            RealtimeModelToolCallEvent: self._on_tool_call,
-            RealtimeModelTurnStartedEvent: self._on_turn_started,
-            RealtimeModelTurnEndedEvent: self._on_turn_ended,
-            RealtimeModelConnectionStatusEvent: self._on_status,
-        }
 
     # ── life ────────────────────────────────────────────────────────────────────────────────────
     async def __aenter__(self) -> RealtimeSession:
@@ -127,7 +106,6 @@ class RealtimeSession:
         """End the conversation. Every open request ends ``lost``; harmless when already closed."""
         if self._closed_reason is None:
             self._closed_reason = reason
-            self._held = b""
         await self.model.close(reason)
         self._end_all(reason)
         if self._remove_listener is not None:
@@ -299,27 +277,19 @@ class RealtimeSession:
 
     # ── audio ───────────────────────────────────────────────────────────────────────────────────
     def send_audio(self, audio: bytes) -> None:
-        """Send caller audio in the input format, joined to 40 ms (20 ms while the agent speaks)."""
-        held = self._held
-        if held:
-            audio = held + audio
-        if len(audio) >= self._frame_bytes:
-            self._held = b""
-            if self._closed_reason is None:
-                self.model.send_audio(audio)
-        else:
-            self._held = audio
+        """Send caller audio in the input format; the link joins it to appends (:mod:`.appends`)."""
+        if self._closed_reason is None:
+            self.model.send_audio(audio)
 
     @property
     def audio_ms(self) -> float:
         """Where in the provider's audio the next of :meth:`send_audio` will stand, in ms."""
-        return self.model.audio_ms + len(self._held) / self._per_ms
+        return self.model.audio_ms
 
     def commit_audio(self) -> None:
         """End the caller's turn by hand (for sessions without turn detection)."""
-        audio, self._held = self._held, b""
         if self._closed_reason is None:
-            self.model.send_audio(audio, commit=True)
+            self.model.send_audio(b"", commit=True)
 
     def playback_started(self, response_id: str, item_id: str) -> None:
         """The playout sends the first sample of this item."""
@@ -428,9 +398,9 @@ class RealtimeSession:
     def _on_event(self, event: RealtimeModelEvent) -> None:
         for stream in self._streams:
             stream.put(event)
-        act = self._acts.get(type(event))
+        act = self._ACTS.get(type(event))
         if act is not None:
-            act(event)
+            act(self, event)
 
     def _on_progress(self, event: RealtimeModelResponseProgressEvent) -> None:
         handle = self._handles.get(event.request_id)
@@ -463,15 +433,6 @@ class RealtimeSession:
     def _on_tool_call(self, event: RealtimeModelToolCallEvent) -> None:
         self._calls[event.call_id] = event.response_id
 
-    def _on_turn_started(self, event: RealtimeModelTurnStartedEvent) -> None:
-        self._alive.add(event.response_id)
-        self._frame_bytes = self._per_ms * SPEAKING_FRAME_MS
-
-    def _on_turn_ended(self, event: RealtimeModelTurnEndedEvent) -> None:
-        self._alive.discard(event.response_id)
-        if not self._alive:
-            self._frame_bytes = self._per_ms * LISTENING_FRAME_MS
-
     def _on_status(self, event: RealtimeModelConnectionStatusEvent) -> None:
         if event.status == "disconnected":
             if self._closed_reason is None:
@@ -491,3 +452,13 @@ class RealtimeSession:
         streams, self._streams = self._streams, []
         for stream in streams:
             stream.end()
+
+    _ACTS: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+        RealtimeModelResponseProgressEvent: _on_progress,
+        RealtimeModelResponseOutcomeEvent: _on_outcome,
+        RealtimeModelInterruptDoneEvent: _on_interrupt_done,
+        RealtimeModelSessionUpdatedEvent: _on_updated,
+        RealtimeModelSessionUpdateRefusedEvent: _on_update_refused,
+        RealtimeModelToolCallEvent: _on_tool_call,
+        RealtimeModelConnectionStatusEvent: _on_status,
+    }

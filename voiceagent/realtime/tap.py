@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from voiceagent.errors import VoiceAgentError
 from voiceagent.realtime.frames import FrameListener, FrameTransport
-from voiceagent.realtime.model_events import RealtimeModelAudioEvent
+from voiceagent.realtime.model_events import RealtimeModelAudioEvent, RealtimeModelTranscriptDeltaEvent
 
 
 class LinkTap(Protocol):
@@ -42,11 +42,15 @@ class LinkTap(Protocol):
         ...
 
     def frame(self, socket: int, data: bytes | str) -> None:
-        """A frame of the provider, but for audio."""
+        """A frame of the provider, but for audio and pieces of its transcript."""
         ...
 
     def audio(self, socket: int, event: RealtimeModelAudioEvent, audio_format: str) -> None:
         """A frame of the provider with agent audio, decoded."""
+        ...
+
+    def words(self, socket: int, event: RealtimeModelTranscriptDeltaEvent, data: bytes | str) -> None:
+        """A frame of the provider (``data``) with a piece of what the agent speaks, decoded."""
         ...
 
     def closed(self, socket: int, code: int | None, reason: str, *, ours: bool) -> None:
@@ -94,8 +98,9 @@ class TappedTransport:
 
     def transport_closed(self, code: int | None, reason: str) -> None:
         self._tap.closed(self.socket, code, reason, ours=self._closing)
-        if self._listener is not None:
-            self._owned(self._listener.transport_closed, code, reason)
+        listener, self._listener, self._frame = self._listener, None, _nobody
+        if listener is not None:
+            self._owned(listener.transport_closed, code, reason)
 
     def send(self, data: bytes) -> None:
         self._tap.sent(self.socket, data)

@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from websockets.version import version as websockets_version
 
 from voiceagent.errors import ConfigError, ProviderError
+from voiceagent.flags import Flag
 from voiceagent.realtime.frames import AUDIO_LANE_BYTES, WRITE_LIMIT_BYTES, FrameListener, WriteLanes
 from voiceagent.tasks import TaskNest
 
@@ -60,12 +61,12 @@ class WebSocketsTransport:
     def __init__(self, connection: ClientConnection, audio_limit: int = AUDIO_LANE_BYTES) -> None:
         self._connection = connection
         self._lanes = WriteLanes(audio_limit)
-        self._something = asyncio.Event()
+        self._something = Flag()
         self._listener: FrameListener | None = None
         self._closing = False
         self._told = False
         self._tasks = TaskNest("realtime-link")
-        self._gone = asyncio.Event()
+        self._gone = Flag()
 
     def listen(self, listener: FrameListener) -> None:
         """Name the one listener and start reading."""

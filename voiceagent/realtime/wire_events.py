@@ -7,18 +7,22 @@ data and no error. ``raw`` is the decoded JSON object, for those who need more. 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
-from voiceagent.realtime.model_events import RealtimeModelAudioEvent
+from voiceagent.realtime.fact import fact
+from voiceagent.realtime.model_events import RealtimeModelAudioEvent, RealtimeModelTranscriptDeltaEvent
 
 Raw = Mapping[str, Any]
 
 AudioDelta = RealtimeModelAudioEvent
 """``response.output_audio.delta``, decoded; it goes to the listeners as it is, without a second object."""
 
+TextDelta = RealtimeModelTranscriptDeltaEvent
+"""``response.output_audio_transcript.delta`` (``spoken``) and ``response.output_text.delta``; as above."""
 
-@dataclass(frozen=True, slots=True)
+
+@fact
 class BadFrame:
     """A frame that is no event: no JSON, no object, no type, bad audio, or too large."""
 
@@ -29,7 +33,7 @@ class BadFrame:
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class UnknownEvent:
     """An event without a type of its own here."""
 
@@ -37,7 +41,7 @@ class UnknownEvent:
     raw: Raw = field(default_factory=dict[str, Any], repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ErrorEvent:
     """``error``. ``event_id`` names the frame of ours that is at fault, where the server knows it."""
 
@@ -49,7 +53,7 @@ class ErrorEvent:
     raw: Raw = field(default_factory=dict[str, Any], repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class SessionEvent:
     """``session.created`` and ``session.updated`` (``updated`` is True)."""
 
@@ -58,7 +62,7 @@ class SessionEvent:
     raw: Raw = field(default_factory=dict[str, Any], repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ItemEvent:
     """``conversation.item.added``, ``.created`` (older servers) and ``.done`` (``done`` is True)."""
 
@@ -69,7 +73,7 @@ class ItemEvent:
     raw: Raw = field(default_factory=dict[str, Any], repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ItemTruncated:
     """``conversation.item.truncated``."""
 
@@ -79,7 +83,7 @@ class ItemTruncated:
     raw: Raw = field(default_factory=dict[str, Any], repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ItemDeleted:
     """``conversation.item.deleted``."""
 
@@ -87,7 +91,7 @@ class ItemDeleted:
     raw: Raw = field(default_factory=dict[str, Any], repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class TranscriptionCompleted:
     """``conversation.item.input_audio_transcription.completed``, or ``.failed`` (``failed`` is True)."""
 
@@ -98,7 +102,7 @@ class TranscriptionCompleted:
     raw: Raw = field(default_factory=dict[str, Any], repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class InputSpeech:
     """``input_audio_buffer.speech_started`` and ``.speech_stopped``; ``audio_ms`` into the audio sent."""
 
@@ -108,7 +112,7 @@ class InputSpeech:
     raw: Raw = field(default_factory=dict[str, Any], repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class InputCommittedEvent:
     """``input_audio_buffer.committed``."""
 
@@ -117,7 +121,7 @@ class InputCommittedEvent:
     raw: Raw = field(default_factory=dict[str, Any], repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class InputTimeout:
     """``input_audio_buffer.timeout_triggered``."""
 
@@ -125,7 +129,7 @@ class InputTimeout:
     raw: Raw = field(default_factory=dict[str, Any], repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class DtmfReceived:
     """``input_audio_buffer.dtmf_event_received`` (hosted calls): one digit."""
 
@@ -133,7 +137,7 @@ class DtmfReceived:
     raw: Raw = field(default_factory=dict[str, Any], repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class OutputBuffer:
     """``output_audio_buffer.started``, ``.stopped``, ``.cleared``: what the provider's playout does."""
 
@@ -143,7 +147,7 @@ class OutputBuffer:
     raw: Raw = field(default_factory=dict[str, Any], repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ResponseCreatedEvent:
     """``response.created``."""
 
@@ -153,7 +157,7 @@ class ResponseCreatedEvent:
     raw: Raw = field(default_factory=dict[str, Any], repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ResponseDoneEvent:
     """``response.done``: generation has ended, whatever the ``status``."""
 
@@ -170,7 +174,7 @@ class ResponseDoneEvent:
     raw: Raw = field(default_factory=dict[str, Any], repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class OutputItem:
     """``response.output_item.added`` and ``.done`` (``done`` is True)."""
 
@@ -181,7 +185,7 @@ class OutputItem:
     raw: Raw = field(default_factory=dict[str, Any], repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class AudioDone:
     """``response.output_audio.done``."""
 
@@ -191,19 +195,7 @@ class AudioDone:
     raw: Raw = field(default_factory=dict[str, Any], repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class TextDelta:
-    """``response.output_audio_transcript.delta`` (``spoken``) and ``response.output_text.delta``."""
-
-    response_id: str
-    item_id: str
-    content_index: int
-    delta: str
-    spoken: bool
-    raw: Raw = field(default_factory=dict[str, Any], repr=False)
-
-
-@dataclass(frozen=True, slots=True)
+@fact
 class TextDone:
     """``response.output_audio_transcript.done`` (``spoken``) and ``response.output_text.done``."""
 

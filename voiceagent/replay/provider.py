@@ -105,7 +105,8 @@ class ReplayProvider:
         self._format = audio_format
         self._opened = 0
         self._sockets: dict[int, ReplaySocket] = {}
-        script.takers |= {"link": self._link, "frame": self._frame, "audio": self._audio}
+        script.takers |= {"link": self._link, "frame": self._frame}
+        script.takers |= {"audio": self._audio, "words": self._words}
 
     async def open(
         self, url: str, headers: Mapping[str, str], *, timeout_s: float, max_bytes: int, audio_limit: int
@@ -134,22 +135,23 @@ class ReplayProvider:
         return self._socket(entry["socket"]).frame(_data(entry))
 
     def _audio(self, entry: Mapping[str, Any]) -> bool:
-        frame = _AUDIO % (
-            json.dumps(entry["response"]),
-            json.dumps(entry["item"]),
-            entry["index"],
-            _sound(self._format, tuple(entry["amounts"])),
-        )
-        return self._socket(entry["socket"]).frame(frame.encode())
+        return self._delta(entry, "audio", f'"{_sound(self._format, tuple(entry["amounts"]))}"')
+
+    def _words(self, entry: Mapping[str, Any]) -> bool:
+        return self._delta(entry, "audio_transcript", json.dumps(entry["words"]))
+
+    def _delta(self, entry: Mapping[str, Any], what: str, delta: str) -> bool:
+        item = (json.dumps(entry["response"]), json.dumps(entry["item"]), entry["index"])
+        return self._socket(entry["socket"]).frame((_DELTA % (what, *item, delta)).encode())
 
 
 def _data(entry: Mapping[str, Any]) -> bytes:
     return entry["frame"].encode("utf-8", "surrogatepass")
 
 
-_AUDIO = (
-    '{"type":"response.output_audio.delta","event_id":"event_replayed","response_id":%s,"item_id":%s,'
-    '"output_index":0,"content_index":%d,"delta":"%s"}'
+_DELTA = (
+    '{"type":"response.output_%s.delta","event_id":"event_replayed","response_id":%s,"item_id":%s,'
+    '"output_index":0,"content_index":%d,"delta":%s}'
 )
 
 

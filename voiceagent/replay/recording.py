@@ -35,6 +35,10 @@ NOT_COMPARED = frozenset(
 provider tells of its work: no decision, and older journals do not have it."""
 
 
+REPLAYED = (3, INPUTS_VERSION)
+"""Versions of inputs that are understood: in 3, pieces of transcript were frames like all others."""
+
+
 class NotReplayable(VoiceAgentError):
     """The journal can be read, but holds too little to live its call again."""
 
@@ -160,7 +164,7 @@ def _is_sip(path: Path, line: int, entry: Entry, sip: SipRecording) -> bool:
 
 def _check_version(path: Path, entry: Entry) -> None:
     version = entry.get("inputs")
-    if version != INPUTS_VERSION:
+    if version not in REPLAYED:
         raise NotReplayable(
             f"{path}: its inputs are of version {version}, this one replays version {INPUTS_VERSION}"
         )
@@ -199,7 +203,11 @@ def _take(found: Recording, line: int, entry: Entry, t: float, before: int) -> N
         turns: list[int] = entry.get("turns") or [0] * len(entry["deltas"])
         for turn, delta in zip(turns, entry["deltas"], strict=True):
             at = round(since + delta[0] / 1000, 6)
-            found.inputs.append(Input(at, {**entry, "amounts": delta[1:]}, before, turn, line))
+            if isinstance(delta[1], str):
+                piece = {**entry, "type": "in.words", "words": delta[1]}
+            else:
+                piece = {**entry, "amounts": delta[1:]}
+            found.inputs.append(Input(at, piece, before, turn, line))
     elif kind == "in.timers":
         for fired in entry["fired"]:
             turn, ms, due, name = fired

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -66,7 +65,8 @@ class Turns:
     """The turns of the caller that were replied to. ``keep`` is how many, the newest ones; None keeps all."""
 
     def __init__(self, keep: int | None = None) -> None:
-        self.ended: deque[Turn] = deque(maxlen=keep)
+        self.ended: list[Turn] = []
+        self._keep = keep
         self._open: Turn | None = None
         self._said: float | None = None
         self._committed: float | None = None
@@ -113,6 +113,8 @@ class Turns:
             turn.parts[part] = max(at - reached, 0.0)
             reached = max(at, reached)
         self.ended.append(turn)
+        if self._keep is not None:
+            del self.ended[: -self._keep]
         return turn
 
 
@@ -134,7 +136,7 @@ class Line:
         self._held = 0
 
     @property
-    def turns(self) -> deque[Turn]:
+    def turns(self) -> list[Turn]:
         """The turns that were replied to, in order."""
         return self._turns.ended
 

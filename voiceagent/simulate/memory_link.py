@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from voiceagent.flags import Flag
 from voiceagent.realtime.frames import FrameListener
 
 LATENCY_S = 0.01
@@ -68,7 +69,7 @@ class MemoryLink:
         self._up = _Lane(self._sent)
         self._closed = False
         self._told = False
-        self._gone = asyncio.Event()
+        self._gone = Flag()
 
     def listen(self, listener: FrameListener) -> None:
         self._listener = listener

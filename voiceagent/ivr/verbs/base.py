@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections import deque
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -53,7 +52,7 @@ class Verbs:
         self._named_step = ""
         """The step that the flow itself has named; verbs do not change it."""
         self._suspects = suspects(_claimed(port.facts))
-        self._spoken: deque[str] = deque(maxlen=SPOKEN_KEPT)
+        self._spoken: tuple[str, ...] = ()
         self._listening: tuple[str, asyncio.Task[Any] | None] | None = None
         """The verb that listens to the caller, and the task that it runs in."""
 
@@ -93,7 +92,7 @@ class Verbs:
     def _heard(self, text: str) -> CallerText:
         """Return what the caller has said (or the model made of it) as the caller's, and look out for it."""
         if len(text) >= SPOKEN_LEAST:
-            self._spoken.extend(suspects([text]))
+            self._spoken = (*self._spoken, *suspects([text]))[-SPOKEN_KEPT:]
         return CallerText(text)
 
     async def _speak(self, line: Line, exact: str | None = None, *, resume: bool | None = None) -> Outcome:
