@@ -8,15 +8,18 @@ from voiceagent.bench.inputs import run_inputs_bench
 from voiceagent.bench.load_frames import percentile, read_stamp, spread, stamped
 from voiceagent.bench.load_server import call_number
 from voiceagent.bench.report import GOALS, median_of, render, verdicts
+from voiceagent.call.dead_air import is_sound
 
 
-def test_stamps_go_round_and_other_audio_has_none():
-    frame = stamped(300, 7, 123456789)
+@pytest.mark.parametrize("loud", [True, False])
+def test_stamps_go_round_and_other_audio_has_none(loud: bool):
+    frame = stamped(300, 7, 123456789, loud=loud)
     assert len(frame) == 160
-    assert read_stamp(frame) == (300, 7, 123456789)
+    assert is_sound(frame, "audio/pcmu") is loud
+    assert read_stamp(frame) == (300, 7, 123456789, loud)
     assert read_stamp(b"\xff" * 160) is None
     assert read_stamp(b"") is None
-    assert read_stamp(b"xx" + frame, 2) == (300, 7, 123456789)
+    assert read_stamp(b"xx" + frame, 2) == (300, 7, 123456789, loud)
 
 
 def test_percentiles_are_of_the_values_themselves():

@@ -149,6 +149,34 @@ def test_what_waits_is_bounded_and_the_loss_is_counted(
     writer.close()
 
 
+def test_what_waits_of_all_journals_is_bounded_together_and_the_bound_counts_what_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "PENDING_ALL", 4000)
+    disk = full(monkeypatch, 0)
+    writer = JournalWriter(tmp_path)
+    journals = [writer.open(f"call_{n}") for n in range(10)]
+    for number in range(50):
+        for journal in journals:
+            journal.write("tick", number=number)
+    until(lambda: writer.dropped > 300)
+    disk.room = 10**9
+    for journal in journals:
+        journal.close()
+    until(lambda: all(journal.complete for journal in journals))
+    kept, lost = [len(seqs(tmp_path / f"call_{n}.jsonl")) for n in range(10)], writer.dropped
+    assert sum(kept) == 500 - lost
+    # All has left, so nothing is refused any more.
+    again = writer.open("call_again")
+    for number in range(40):
+        again.write("tick", number=number)
+    again.close()
+    until(lambda: again.complete)
+    assert len(seqs(tmp_path / "call_again.jsonl")) == 40
+    assert writer.dropped == lost
+    writer.close()
+
+
 def test_a_folder_that_becomes_read_only_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

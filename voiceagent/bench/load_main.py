@@ -90,6 +90,8 @@ class Load:
             "downlink_ms": spread(phones.first_audio, 50, 99),
             "uplink_ms": spread(provider.uplink, 50, 99),
             "uplink_oldest_ms": spread(provider.uplink_oldest, 50, 99),
+            "uplink_onset_ms": spread(provider.uplink_onset, 50, 99),
+            "uplink_silence_ms": spread(provider.uplink_silence, 50, 99),
             "barge_in_stop_ms": spread(provider.barge_in_stop, 50, 99, 100),
             "truncate_ms": spread(provider.truncate, 50, 99),
             "truncate_error_ms": spread(provider.truncate_error, 50, 99, 100),

@@ -49,6 +49,8 @@ class Phone:
         self.turning = False
         self.number = number
         self.measuring = False
+        self.speaking = True
+        """What is sent is sound; else silence, which is stamped, too."""
         self._wheel = wheel
         self._figures = figures
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -88,7 +90,8 @@ class Phone:
     def frame(self, now: float, skipped: int) -> int:
         writer = self._writer
         writer.skip(skipped)
-        payload = stamped(self.number, self._sent & 0xFFFFFFFF, time.monotonic_ns())
+        now_ns = time.monotonic_ns()
+        payload = stamped(self.number, self._sent & 0xFFFFFFFF, now_ns, loud=self.speaking)
         self._sent += 1
         try:
             self._socket.send(writer.audio(payload))
@@ -129,7 +132,7 @@ class Phone:
         self._last_talk = talk
         if stamp is None:
             return
-        answer, index, sent_ns = stamp
+        answer, index, sent_ns, _ = stamp
         expected = self.heard.get(answer, 0)
         if index == 0:
             if measuring:

@@ -1,9 +1,9 @@
 """The provider of the load bench: a Realtime server that plays a fixed script to every call.
 
-Every 6 s the caller "says" something; the bridge under test then asks for a response, and 4 s of audio come
-down five times faster than real time, in deltas of 200 ms with a transcript delta each. Every second answer
-is interrupted after 2 s: ``speech_started`` goes out, and the bridge must silence its phone and send
-``conversation.item.truncate``.
+Every 6 s the caller says something for 1 s, and is silent else; the bridge under test then asks for a
+response, and 4 s of audio come down five times faster than real time, in deltas of 200 ms with a transcript
+delta each. Every second answer is interrupted after 2 s: the caller speaks, ``speech_started`` goes out, and
+the bridge must silence its phone and send ``conversation.item.truncate``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ except ImportError:
     from base64 import b64decode, b64encode
 
 PERIOD_S = 6.0
-SPEECH_S = 0.4
+SPEECH_S = 1.0
+ONSET_FRAMES = 75
+"""Sound after so much silence is the beginning of a say."""
 ANSWER_FRAMES = 200
 DELTA_FRAMES = 10
 SPEED = 5
@@ -64,6 +66,11 @@ class ProviderFigures:
     uplink: array.array[float] = field(default_factory=_no_figures)
     """Age of the newest frame of each append on its arrival."""
     uplink_oldest: array.array[float] = field(default_factory=_no_figures)
+    """Age of the oldest sound of each append that holds sound: so long the caller's speech is on its way."""
+    uplink_onset: array.array[float] = field(default_factory=_no_figures)
+    """The same of the first sound after a silence: so late a turn, or a barge-in, can be seen to begin."""
+    uplink_silence: array.array[float] = field(default_factory=_no_figures)
+    """Age of the oldest silence of each append that holds no sound."""
     barge_in_stop: array.array[float] = field(default_factory=_no_figures)
     """From ``speech_started`` to the arrival of the last frame of the cut answer at the phone."""
     truncate: array.array[float] = field(default_factory=_no_figures)
@@ -100,6 +107,8 @@ class ScriptedSession:
         self._turn = 0
         self._answer = 0
         self._next_frame = -1
+        self._silent_frames = 0
+        phone.speaking = False
         self._barge: tuple[int, int] | None = None
         """The interrupted answer and the time of ``speech_started``."""
         self._truncated = False
@@ -192,7 +201,7 @@ class ScriptedSession:
         except (binascii.Error, ValueError):
             return
         figures = self._figures
-        newest = oldest = 0
+        newest = oldest = oldest_sound = 0
         for at in range(0, len(audio) - FRAME + 1, FRAME):
             stamp = read_stamp(audio, at)
             if stamp is None:
@@ -204,22 +213,32 @@ class ScriptedSession:
             self._next_frame = number + 1
             newest = stamp[2]
             oldest = oldest or newest
+            if stamp[3]:
+                oldest_sound = oldest_sound or newest
+                if self._silent_frames >= ONSET_FRAMES and self.measuring:
+                    figures.uplink_onset.append((now - newest) / 1e6)
+                self._silent_frames = 0
+            else:
+                self._silent_frames += 1
         if self.measuring:
             figures.appends += 1
             figures.appended_s += len(audio) / 8000
             if newest:
                 figures.uplink.append((now - newest) / 1e6)
-                figures.uplink_oldest.append((now - oldest) / 1e6)
+                ages = figures.uplink_oldest if oldest_sound else figures.uplink_silence
+                ages.append((now - (oldest_sound or oldest)) / 1e6)
 
     # ── the caller's side of the script ─────────────────────────────────────────────────────────
     def _caller_speaks(self) -> None:
         self._turn += 1
         self._after(PERIOD_S, self._caller_speaks)
         item = f"item_caller_{self._turn}"
+        self._phone.speaking = True
         self._say("input_audio_buffer.speech_started", audio_start_ms=0, item_id=item)
         self._after(SPEECH_S, self._caller_stops, item, True)
 
     def _caller_stops(self, item: str, wants_answer: bool) -> None:
+        self._phone.speaking = False
         self._say("input_audio_buffer.speech_stopped", audio_end_ms=0, item_id=item)
         if wants_answer:
             self._say("input_audio_buffer.committed", item_id=item, previous_item_id=None)
@@ -310,6 +329,7 @@ class ScriptedSession:
 
     def _barge_in(self, answer: int) -> None:
         item = f"item_barge_{answer}"
+        self._phone.speaking = True
         self._barge = (answer, time.monotonic_ns())
         self._truncated = False
         self._say("input_audio_buffer.speech_started", audio_start_ms=0, item_id=item)

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ClassVar
 
 from voiceagent.ids import Tokens, random_token
 from voiceagent.realtime.conversation import Conversation
@@ -154,17 +154,6 @@ class RealtimeLink:
         self._stopping: str | None = None
         self.inbound = Inbound(self)
         self.outbound = Outbound(self)
-        self._perform: Mapping[type, Callable[[Any], None]] = {
-            SendCreate: self._send_create,
-            SendCancel: self._send_cancel,
-            SendBufferClear: self._send_buffer_clear,
-            StopPlayback: self._stop_playback,
-            SwallowOutput: self._swallow,
-            Progressed: self._progressed,
-            Settled: self._settled,
-            InterruptDone: self._interrupt_done,
-            Notice: self._notice,
-        }
 
     # ── life ────────────────────────────────────────────────────────────────────────────────────
     def attach(self, transport: FrameTransport) -> None:
@@ -280,7 +269,7 @@ class RealtimeLink:
             if self._trace is not None:
                 self._trace(effect, now)
             try:
-                self._perform[type(effect)](effect)
+                self._PERFORM[type(effect)](self, effect)
             except Exception:
                 # One failing order must not take the following ones with it.
                 _log.exception("could not perform %s", type(effect).__name__)
@@ -474,6 +463,18 @@ class RealtimeLink:
             "bad_frames": self.inbound.bad_frames,
             "unknown_events": dict(self.inbound.unknown),
         }
+
+    _PERFORM: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+        SendCreate: _send_create,
+        SendCancel: _send_cancel,
+        SendBufferClear: _send_buffer_clear,
+        StopPlayback: _stop_playback,
+        SwallowOutput: _swallow,
+        Progressed: _progressed,
+        Settled: _settled,
+        InterruptDone: _interrupt_done,
+        Notice: _notice,
+    }
 
 
 def sequencer_config(profile: ProviderProfile) -> SequencerConfig:

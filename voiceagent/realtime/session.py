@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from voiceagent.errors import ProviderError
 from voiceagent.ids import Tokens, random_token
@@ -80,15 +80,6 @@ class RealtimeSession:
         self._standing = self.config.instructions or ""
         self._closed_reason: str | None = None
         self._remove_listener: Callable[[], None] | None = None
-        self._acts: dict[type, Callable[[Any], None]] = {
-            RealtimeModelResponseProgressEvent: self._on_progress,
-            RealtimeModelResponseOutcomeEvent: self._on_outcome,
-            RealtimeModelInterruptDoneEvent: self._on_interrupt_done,
-            RealtimeModelSessionUpdatedEvent: self._on_updated,
-            RealtimeModelSessionUpdateRefusedEvent: self._on_update_refused,
-            RealtimeModelToolCallEvent: self._on_tool_call,
-            RealtimeModelConnectionStatusEvent: self._on_status,
-        }
 
     # ── life ────────────────────────────────────────────────────────────────────────────────────
     async def __aenter__(self) -> RealtimeSession:
@@ -407,9 +398,9 @@ class RealtimeSession:
     def _on_event(self, event: RealtimeModelEvent) -> None:
         for stream in self._streams:
             stream.put(event)
-        act = self._acts.get(type(event))
+        act = self._ACTS.get(type(event))
         if act is not None:
-            act(event)
+            act(self, event)
 
     def _on_progress(self, event: RealtimeModelResponseProgressEvent) -> None:
         handle = self._handles.get(event.request_id)
@@ -461,3 +452,13 @@ class RealtimeSession:
         streams, self._streams = self._streams, []
         for stream in streams:
             stream.end()
+
+    _ACTS: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+        RealtimeModelResponseProgressEvent: _on_progress,
+        RealtimeModelResponseOutcomeEvent: _on_outcome,
+        RealtimeModelInterruptDoneEvent: _on_interrupt_done,
+        RealtimeModelSessionUpdatedEvent: _on_updated,
+        RealtimeModelSessionUpdateRefusedEvent: _on_update_refused,
+        RealtimeModelToolCallEvent: _on_tool_call,
+        RealtimeModelConnectionStatusEvent: _on_status,
+    }

@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from voiceagent.records.journal_files import FULL, PENDING_ALL, PENDING_MOST, JournalFile, Reserve
+from voiceagent.records.journal_files import FULL, PENDING_ALL, JournalFile, Reserve
 
 FORMAT_VERSION = 1
 QUEUE_LIMIT = 20_000
@@ -180,6 +180,8 @@ class JournalWriter:
         """Journals that are closed as soon as the disk has taken them."""
         self._behind: set[Path] = set()
         """Journals of which something waits for the disk."""
+        self._waits = 0
+        """Bytes that wait, of all files."""
         self.failed: str | None = None
         """The last error of the disk, for readiness and alarms; calls go on regardless. None: all is well."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -262,15 +264,15 @@ class JournalWriter:
         if file is None:
             file = self._files[path] = JournalFile(path)
         self._behind.add(path)
-        if len(self._behind) * PENDING_MOST > PENDING_ALL and self._too_much(text):
+        if self._waits + len(text) > PENDING_ALL:
             self.dropped += 1
-        elif not file.add(text):
+            return
+        if not file.add(text):
             self._flush(file)  # it may be much at once, and no trouble of the disk
-            self.dropped += not file.add(text)
-
-    def _too_much(self, text: bytes) -> bool:
-        waits = sum(len(self._files[path].pending) for path in self._behind if path in self._files)
-        return waits + len(text) > PENDING_ALL
+            if not file.add(text):
+                self.dropped += 1
+                return
+        self._waits += len(text)
 
     def _settle(self) -> None:
         """Have the disk take what waits; close what is complete."""
@@ -288,6 +290,13 @@ class JournalWriter:
             self._reserve.make()
 
     def _flush(self, file: JournalFile) -> bool:
+        before = len(file.pending)
+        try:
+            return self._flushed(file)
+        finally:
+            self._waits -= before - len(file.pending)
+
+    def _flushed(self, file: JournalFile) -> bool:
         for last in (False, True):
             try:
                 file.flush()
@@ -301,7 +310,9 @@ class JournalWriter:
 
     def _close(self, path: Path) -> None:
         file = self._files.pop(path, None)
-        self.dropped += 0 if file is None else file.give_up()
+        if file is not None:
+            self._waits -= len(file.pending)
+            self.dropped += file.give_up()
         ended = self._ended.pop(path, None)
         if ended is not None:
             ended.set()
