@@ -119,7 +119,7 @@ _PLAIN_HEAD = re.compile(
 ).fullmatch
 """A flat object of exactly the known keys in any order, ``delta`` last: what providers really send."""
 _PLAIN_TEXT = re.compile(rb'([^"\\\0-\x1f]*)"(?:, ?"obfuscation": ?"[^"\\\0-\x1f]*")?\}').fullmatch
-_ODD_IN_ID = re.compile(rb"[\\\0-\x1f\x80-\xff]").search
+_EVENT_ID = re.compile(rb'"event_id": ?"[!#-\[\]-~]*", ?').search
 
 
 def _delta(data: bytes) -> AudioDelta | TextDelta | None:
@@ -129,15 +129,9 @@ def _delta(data: bytes) -> AudioDelta | TextDelta | None:
         return None
     start = data.find(b'"', at + 7) + 1
     # But for its event id, the head is the same in every delta of a content part.
-    event_id = data.find(b'"event_id"', 0, at)
-    if event_id < 0:
-        place = _place(data[:start], b"")
-    else:
-        opened = data.find(b'"', event_id + 10) + 1
-        closed = data.find(b'"', opened)
-        if _ODD_IN_ID(data, opened, closed):
-            return None
-        place = _place(data[:opened], data[closed:start])
+    event_id = _EVENT_ID(data, 0, at)
+    end, again = (1, 1) if event_id is None else event_id.span()
+    place = _place(data[:end], data[again:start])
     if place is None:
         return None
     kind, response_id, item_id, index = place
@@ -154,8 +148,8 @@ def _delta(data: bytes) -> AudioDelta | TextDelta | None:
 
 @lru_cache(_HEADS)
 def _place(before: bytes, after: bytes) -> tuple[str, str, str, int] | None:
-    """Return kind, response id, item id and content index of a head, given without its event id."""
-    match = _PLAIN_HEAD(before + after)
+    """Return kind, response id, item id and content index of a head; both sides of its event id are given."""
+    match = _PLAIN_HEAD(before + b'"event_id":"",' + after)
     if match is None or not (match[1] and match[2] and match[3]):
         return None
     try:
