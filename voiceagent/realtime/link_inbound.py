@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -74,6 +75,7 @@ from voiceagent.realtime.wire_events import (
 if TYPE_CHECKING:
     from voiceagent.realtime.link import RealtimeLink
 
+_log = logging.getLogger("voiceagent.realtime.link")
 SIGN_OF_LIFE_S = 1.0
 """How often a response that produces output is reported alive to the sequencer."""
 TYPICAL_CHARS_PER_S = 15
@@ -82,7 +84,7 @@ _UNKNOWN_KINDS = 64
 
 
 class Inbound:
-    """Takes frames of the provider."""
+    """Takes frames of the provider: a :class:`~voiceagent.realtime.frames.FrameListener`."""
 
     def __init__(self, link: RealtimeLink) -> None:
         self._link = link
@@ -102,18 +104,28 @@ class Inbound:
         self._conversation = link.conversation
         self._swallowed = link.swallowed
 
-    def take(self, data: bytes | str) -> None:
-        """Decode one frame and act on it."""
-        event = decode(data, max_bytes=self._max_bytes)
-        tap = self._tap
-        if tap is not None:
-            if isinstance(event, AudioDelta):
-                tap.audio(self.socket, event, self._conversation.mirror.output_format)
-            elif isinstance(event, TextDelta) and event.spoken:
-                tap.words(self.socket, event, data)
-            else:
-                tap.frame(self.socket, data)
-        self._WAYS[type(event)](self, event)
+    def frame_received(self, data: bytes | str) -> None:
+        """Take one frame of the provider; whatever it does to us, the reader goes on."""
+        if self._link.closed is not None:
+            return
+        try:
+            event = decode(data, max_bytes=self._max_bytes)
+            tap = self._tap
+            if tap is not None:
+                if isinstance(event, AudioDelta):
+                    tap.audio(self.socket, event, self._conversation.mirror.output_format)
+                elif isinstance(event, TextDelta) and event.spoken:
+                    tap.words(self.socket, event, data)
+                else:
+                    tap.frame(self.socket, data)
+            self._WAYS[type(event)](self, event)
+        except Exception:
+            _log.exception("a frame of the provider could not be taken")
+            self._link.notice("frame_failed")
+
+    def transport_closed(self, code: int | None, reason: str) -> None:
+        """The socket is gone."""
+        self._link.transport_closed(code, reason)
 
     # ── audio and text ──────────────────────────────────────────────────────────────────────────
     def _audio_delta(self, event: RealtimeModelAudioEvent) -> None:
