@@ -1,4 +1,4 @@
-"""Frames of the caller pass through the call; what the call does about one of them is the call's own doing."""
+"""A caller's frame passes through the call; what the call does about one of them is its own doing."""
 
 from __future__ import annotations
 
