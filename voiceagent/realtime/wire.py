@@ -237,13 +237,11 @@ def _session(kind: str, raw: Raw) -> SessionEvent:
 def _item(kind: str, raw: Raw) -> ItemEvent:
     item = _object(raw, "item")
     done = kind == "conversation.item.done"
-    return ItemEvent(_need(item, "id"), item, _maybe(raw, "previous_item_id"), done, raw)
+    return ItemEvent(_need(item, "id"), item, _maybe(raw, "previous_item_id"), done)
 
 
 def _item_truncated(_kind: str, raw: Raw) -> ItemTruncated:
-    return ItemTruncated(
-        _need(raw, "item_id"), _count(raw, "content_index"), _count(raw, "audio_end_ms"), raw
-    )
+    return ItemTruncated(_need(raw, "item_id"), _count(raw, "audio_end_ms"))
 
 
 def _item_deleted(_kind: str, raw: Raw) -> ItemDeleted:
@@ -253,7 +251,7 @@ def _item_deleted(_kind: str, raw: Raw) -> ItemDeleted:
 def _transcription(kind: str, raw: Raw) -> TranscriptionCompleted:
     failed = kind.endswith(".failed")
     code = _maybe(_inner(raw, "error"), "code") if failed else None
-    return TranscriptionCompleted(_need(raw, "item_id"), _text(raw, "transcript"), failed, code, raw)
+    return TranscriptionCompleted(_need(raw, "item_id"), _text(raw, "transcript"), failed, code)
 
 
 def _speech(kind: str, raw: Raw) -> InputSpeech:
@@ -267,14 +265,14 @@ def _committed(_kind: str, raw: Raw) -> InputCommittedEvent:
 
 
 def _timeout(_kind: str, raw: Raw) -> InputTimeout:
-    return InputTimeout(_maybe(raw, "item_id"), raw)
+    return InputTimeout(_maybe(raw, "item_id"))
 
 
 def _dtmf(_kind: str, raw: Raw) -> DtmfReceived:
     digit = _maybe(raw, "event") or _maybe(raw, "digit")
     if digit is None or digit.upper() not in "0123456789*#ABCD" or len(digit) != 1:
         raise _Malformed(f"event must be one digit, not {digit!r}"[:100])
-    return DtmfReceived(digit.upper(), raw)
+    return DtmfReceived(digit.upper())
 
 
 def _output_buffer(kind: str, raw: Raw) -> OutputBuffer:
@@ -333,7 +331,7 @@ def _slow_audio_delta(_kind: str, raw: Raw) -> AudioDelta:
 
 
 def _audio_done(_kind: str, raw: Raw) -> AudioDone:
-    return AudioDone(_need(raw, "response_id"), _need(raw, "item_id"), _count(raw, "content_index"), raw)
+    return AudioDone(_need(raw, "response_id"), _need(raw, "item_id"))
 
 
 def _text_delta(kind: str, raw: Raw) -> TextDelta:
