@@ -21,7 +21,7 @@ _RECOVERIES = {
 
 
 class JournalFigures:
-    """Of one call. Feed it every entry, in order."""
+    """Of one call. Feed it every entry of its ``kinds``, in order."""
 
     def __init__(self, metrics: Metrics, direction: str) -> None:
         self._metrics = metrics
@@ -42,6 +42,7 @@ class JournalFigures:
             "queue.refused": self._refused,
             **dict.fromkeys(_RECOVERIES, self._recovery),
         }
+        self.kinds = self._on.keys()
 
     def take(self, entry: Mapping[str, Any]) -> None:
         """Take one entry of a live call."""

@@ -41,6 +41,8 @@ class LoopTurns:
         self.clock = watch_timers(loop, self._made_ready)
         """The loop's own clock, whoever asks."""
         self._sees = self._watch_ready()
+        self.current = 0
+        """The number of this turn while turns are counted, else 0."""
         self._number = 0
         self._left = 0
         self._listeners: WeakSet[LateListener] = WeakSet()
@@ -65,12 +67,9 @@ class LoopTurns:
         if self._left:
             self._left = FOLLOWED
 
-    def current(self) -> int:
-        """Return the number of this turn while turns are counted, else 0."""
-        return self._number if self._left else 0
-
     def _begin(self) -> None:
         self._number += REST
+        self.current = self._number
         self._more = False
         self._call_soon(self._next)
 
@@ -78,6 +77,7 @@ class LoopTurns:
         self._number += 1
         # What was made ready before this turn has run, or does so after this: if nothing was, all is at rest.
         self._left = self._left - 1 if self._more or not self._sees else 0
+        self.current = self._number if self._left else 0
         if self._left:
             self._more = False
             self._call_soon(self._next)
