@@ -128,7 +128,7 @@ class Journal:
             self._append(kind, self._clock(), fields, None)
 
     def append(self, kind: str, now: float, fields: Mapping[str, Any]) -> None:
-        """Append an entry of the moment ``now`` (by the clock of ``t``), whatever waits to stand before it."""
+        """Append an entry of the moment ``now`` (by the clock of ``t``), whatever waits to stand first."""
         if not self._closed:
             self._append(kind, now, fields, None)
 
