@@ -139,7 +139,7 @@ class Inputs:
         turns = self._turns
         if turns is None:
             return asyncio.get_running_loop().time()
-        turn = turns.current
+        turn = turns.turn
         if not turn:
             return turns.clock()
         if turn != self._clock_turn:
@@ -165,7 +165,7 @@ class Inputs:
             now = self._journal.now
             self._clock = self._journal.start + now
             return now
-        self._clock_turn = turns.current
+        self._clock_turn = turns.turn
         now = self._clock = turns.clock()
         for leg, marks in self._caller.items():
             if marks[-3] >= now:
@@ -213,7 +213,7 @@ class Inputs:
     def wished(self) -> None:
         """An operator's wish is done: what the call decides in the rest of this turn comes after it."""
         if self._turns is not None:
-            self._wished = self._turns.current
+            self._wished = self._turns.turn
             self.pending = self.pending or bool(self._wished)
 
     def _late(self, since: float, until: float) -> None:
@@ -243,10 +243,10 @@ class Inputs:
         if self._audio_of is not None or len(self._timers) >= TIMER_ENTRY_LIMIT:
             self.flush()
         # Counting keeps a loop busy, and a virtual clock moves only at rest: not anew at the same moment.
-        if (at := self._turns.clock()) != self._fired_at or not self._turns.current:
+        if (at := self._turns.clock()) != self._fired_at or not self._turns.turn:
             self._turns.enter()
         self._fired_at = at
-        turn, now = self._turns.current, self._look()
+        turn, now = self._turns.turn, self._look()
         if not self._timers:
             self._timers_from = now
             self.pending = True
@@ -262,11 +262,12 @@ class Inputs:
         turns = self._turns
         if turns is None:
             return
-        now, turn = turns.clock(), turns.current
+        now, turn = turns.clock(), turns.turn
         if turn and turn - self._clock_turn > FOLLOWED:
             turn = 0
-        marks = self._caller.get(leg)
-        if marks is None:
+        try:
+            marks = self._caller[leg]
+        except KeyError:
             self._caller[leg] = [now, frames, turn]
             return
         marks += (now, frames, turn)
@@ -338,7 +339,7 @@ class Inputs:
         """A piece of what the agent says has come. It wakes nobody."""
         self._wished = turn = 0
         if self._turns is not None:
-            turn = self._turns.current
+            turn = self._turns.turn
             self._turns.touch()
         now = self._look()
         if self._timers:
@@ -368,7 +369,7 @@ class Inputs:
         self.pending = False
         at = self._written()
         wished, self._wished = self._wished, 0
-        if wished and self._turns is not None and wished == self._turns.current:
+        if wished and self._turns is not None and wished == self._turns.turn:
             self._journal.append("in.amid", at, {})
         if self._timers:
             timers: dict[str, Any] = {"since": round(self._timers_from, 6), "fired": self._timers}

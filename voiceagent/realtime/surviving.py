@@ -75,7 +75,7 @@ from voiceagent.realtime.requests import (
     When,
 )
 from voiceagent.realtime.websocket import OpenAIRealtimeWebSocketModel
-from voiceagent.realtime.wire_frames import append_frame, item_delete_frame, message_item
+from voiceagent.realtime.wire_frames import item_delete_frame, message_item
 from voiceagent.realtime.wishes import Wish, Wishes
 
 AUDIO_CHUNK_MS = 200
@@ -563,8 +563,7 @@ class SurvivingModel(RealtimeModel):
         audio = self.caller_audio.last(HANDOVER_AUDIO_MS if planned else self.caller_audio.ms)
         per_ms = BYTES_PER_MS[link.conversation.mirror.input_format]
         for start in range(0, len(audio), AUDIO_CHUNK_MS * per_ms):
-            link.write_audio(append_frame(audio[start : start + AUDIO_CHUNK_MS * per_ms]), keep=True)
-        link.outbound.audio_bytes += len(audio)
+            link.outbound.keep_audio(audio[start : start + AUDIO_CHUNK_MS * per_ms])
         waiting = [wish.request.id for wish in self._waiting()]
         for response in link.conversation.responses.values():
             if response.follow_up is not None:
