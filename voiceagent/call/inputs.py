@@ -63,14 +63,14 @@ class Inputs:
         self.seed = seed
         self.began_at = time.time()
         """Unix time at which the call's clock stood at 0."""
-        self.wall = wall or self._wall
+        self._told_wall = wall
         self.replayed = wall is not None
         """The call is lived again: what comes from outside is told by the recording."""
-        self.secret: Callable[[], bool] = lambda: False
+        self.secret: Callable[[], bool] = _never
         """Whether what the caller keys in now is nobody's business."""
         self.masked: Callable[[str], str] = str
         """Hides what was keyed in secret in a text."""
-        self.told_by: Callable[[str], bool] = lambda _: False
+        self.told_by: Callable[[str], bool] = _never
         """Whether data hold it."""
         self.pending = False
         self._waiting: list[tuple[str, float, dict[str, Any]]] | None = []
@@ -83,7 +83,7 @@ class Inputs:
         self._chances: dict[str, Callable[[], float]] = {}
         # A replay steers its loop by the turns: counting them there would keep it busy.
         self._turns = turns_of(asyncio.get_running_loop()) if wall is None else None
-        self._lateness = LateListener(self._late)
+        self._lateness: LateListener | None = None
         self._clock = journal.start
         self._clock_turn = 0
         self._wished = 0
@@ -91,6 +91,7 @@ class Inputs:
         self._moments: list[tuple[int, float]] = []
         """What time it was in which turn of the loop."""
         if self._turns is not None:
+            self._lateness = LateListener(self._late)
             self._turns.listen(self._lateness)
             journal.keep_time(self._written)
         self._legs = 0
@@ -129,9 +130,9 @@ class Inputs:
         self._sessions += 1
         return self._sessions
 
-    def _wall(self) -> float:
-        """Return Unix time by the call's clock: a replay can know no other."""
-        return self.began_at + self._journal.now
+    def wall(self) -> float:
+        """Return Unix time by the call's clock, or as it is told: a replay can know no other."""
+        return self.began_at + self._journal.now if self._told_wall is None else self._told_wall()
 
     # ── the clock ───────────────────────────────────────────────────────────────────────────────
     def time(self) -> float:
@@ -394,8 +395,9 @@ class Inputs:
 
     def end(self) -> None:
         """The call is over: write what was gathered."""
-        if self._turns is not None:
+        if self._turns is not None and self._lateness is not None:
             self._turns.forget(self._lateness)
+            self._lateness = None
         self.flush()
         if self._moments:
             self._write_clock()
@@ -406,6 +408,12 @@ class Inputs:
         told, self.at_end = self.at_end, []
         for tell in told:
             tell()
+        # Each leads back to the call.
+        self.secret, self.masked, self.told_by = _never, str, _never
+
+
+def _never(*_: str) -> bool:
+    return False
 
 
 def inputs_of(journal: Journal) -> Inputs | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import proxy
 
 from voiceagent.realtime.model_events import (
     RealtimeModelErrorEvent,
@@ -79,7 +80,7 @@ class Inbound:
     """Takes frames of the provider: a :class:`~voiceagent.realtime.frames.FrameListener`."""
 
     def __init__(self, link: RealtimeLink) -> None:
-        self._link = link
+        self._link: RealtimeLink = proxy(link)  # it owns this: the two are freed together, at once
         self._time = link.now
         self._max_bytes = link.max_frame_bytes
         self.socket = 0

@@ -158,6 +158,8 @@ class Journal:
             return
         if self.inputs is not None:
             self.inputs.end()
+            self.inputs = None  # which leads back here, as its clock does
+        self._monotonic = self._clock
         self._closed = True
         self._taps.clear()
         self._taps_of.clear()
