@@ -288,8 +288,9 @@ class NodeDirectory:
         self._live[call.id] = call
         self._timelines.begin(call.id, call.journal)
         if self._alarms is not None:
-            call.journal.tap(self._alarms.journal_entry, inner=False)
-        call.journal.tap(JournalFigures(self._metrics, call.info.direction).take, inner=False)
+            call.journal.tap(self._alarms.journal_entry, kinds=Alarms.kinds)
+        figures = JournalFigures(self._metrics, call.info.direction)
+        call.journal.tap(figures.take, kinds=figures.kinds)
         self._metrics.call_started(call.info.direction)
         self._publish("call.started", call)
 

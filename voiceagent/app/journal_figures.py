@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar
 
 from voiceagent.observe.limits import LIMIT_OF
@@ -21,7 +21,7 @@ _RECOVERIES = {
 
 
 class JournalFigures:
-    """Of one call. Feed it every entry, in order."""
+    """Of one call. Feed it every entry of its ``kinds``, in order."""
 
     __slots__ = ("_direction", "_metrics", "_spoke")
 
@@ -94,3 +94,5 @@ class JournalFigures:
         "queue.refused": _refused,
         **dict.fromkeys(_RECOVERIES, _recovery),
     }
+    kinds: ClassVar[Collection[str]] = _ON.keys()
+    """Types of entries that :meth:`take` does something about."""

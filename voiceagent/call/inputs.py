@@ -163,13 +163,16 @@ class Inputs:
         """Something enters, with the time in its entry: return that."""
         turns = self._turns
         if turns is None:
-            return self._journal.now
+            now = self._journal.now
+            self._clock = self._journal.start + now
+            return now
         self._clock_turn = turns.turn
-        self._clock = turns.clock()
-        for leg, marks in list(self._caller.items()):
-            if marks[-3] >= self._clock:
+        now = self._clock = turns.clock()
+        for leg, marks in self._caller.items():
+            if marks[-3] >= now:
                 self._write_caller(leg)  # the clock does not tell who was first: the order of entries does
-        return self._clock - self._journal.start
+                return self._look()
+        return now - self._journal.start
 
     def _write_clock(self) -> None:
         moments, self._moments = self._moments, []
@@ -183,7 +186,9 @@ class Inputs:
         self._look()
         if self._moments:
             fields["clock"], self._moments = self._moments, []
-        self._journal.write(f"in.{kind}", g=turn, **fields)
+        if self.pending:
+            self.flush()
+        self._journal.append(f"in.{kind}", self._clock, {"g": turn, **fields})
 
     def write_beside(self, kind: str, when: float, /, **fields: Any) -> None:
         """Write an entry that is no input of the call itself: it counts no turn. ``when``: loop's clock."""
@@ -360,30 +365,33 @@ class Inputs:
     # ── Gathered ────────────────────────────────────────────────────────────────────────────────
     def flush(self) -> None:
         """Write what the agent said, or the timers, that were gathered: what follows may be about it."""
+        if not self.pending:
+            return
         self.pending = False
+        at = self._written()
         wished, self._wished = self._wished, 0
         if wished and self._turns is not None and wished == self._turns.turn:
-            self._journal.write("in.amid")
+            self._journal.append("in.amid", at, {})
         if self._timers:
-            fired, self._timers = self._timers, []
-            clock: dict[str, Any] = {"clock": self._moments} if self._moments else {}
-            self._moments = []
-            self._journal.write("in.timers", since=round(self._timers_from, 6), fired=fired, **clock)
+            timers: dict[str, Any] = {"since": round(self._timers_from, 6), "fired": self._timers}
+            self._timers = []
+            if self._moments:
+                timers["clock"], self._moments = self._moments, []
+            self._journal.append("in.timers", at, timers)
         if self._audio_of is None:
             return
         socket, response, item, index = self._audio_of
-        turns, self._audio_turns = self._audio_turns, []
-        audio, self._audio, self._audio_of = self._audio, [], None
-        self._journal.write(
-            "in.audio",
-            **({"turns": turns} if any(turns) else {}),
-            socket=socket,
-            response=response,
-            item=item,
-            index=index,
-            since=round(self._audio_from, 6),
-            deltas=audio,
-        )
+        entry = {
+            **({"turns": self._audio_turns} if any(self._audio_turns) else {}),
+            "socket": socket,
+            "response": response,
+            "item": item,
+            "index": index,
+            "since": round(self._audio_from, 6),
+            "deltas": self._audio,
+        }
+        self._audio_turns, self._audio, self._audio_of = [], [], None
+        self._journal.append("in.audio", at, entry)
 
     def end(self) -> None:
         """The call is over: write what was gathered."""
@@ -462,5 +470,5 @@ def without_credentials(headers: Sequence[tuple[str, str]]) -> list[tuple[str, s
 
 def _ms(seconds: float) -> float:
     """Return milliseconds, to the microsecond; whole ones as whole numbers, which are shorter."""
-    ms = round(seconds * 1000, 3)
-    return int(ms) if ms == int(ms) else ms
+    us = round(seconds * 1e6)
+    return us / 1000 if us % 1000 else us // 1000
