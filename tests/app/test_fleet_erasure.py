@@ -45,9 +45,9 @@ class Nodes:
 
     async def obey(self, name: str, command: Command) -> Mapping[str, Any]:
         self.taken.append((name, command))
-        answer = self.answers[name]
         if command.op == "forget":
             return {"done": {}}
+        answer: Any = self.answers[name]
         return await answer() if callable(answer) else answer
 
     async def erase(self, **how: Any) -> list[Report]:
