@@ -7,18 +7,19 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from voiceagent.app.alarms import Alarms
 from voiceagent.app.events import EventHub
+from voiceagent.app.growing_lines import GrowingLines
 from voiceagent.app.journal_figures import JournalFigures
 from voiceagent.app.late_tags import LateTags
 from voiceagent.app.reload import FlowDesk
 from voiceagent.app.timelines import Timelines
 from voiceagent.call.call import Call, CallState
 from voiceagent.call.ledger import NOTED, LedgerEntry
+from voiceagent.call.letting_go import let_go
 from voiceagent.call.listening import Listener
 from voiceagent.call.notes import take_note
 from voiceagent.call.outcome import CallOutcome, OutcomeClass
@@ -42,6 +43,7 @@ from voiceagent.realtime.model_events import RealtimeModelNoticeEvent
 from voiceagent.realtime.requests import InterruptedBy, Origin, Outcome, Progress, When
 from voiceagent.replay.turns import Turn
 
+LINE = "transcript.line"
 ENDED_KEPT = 200
 IDEMPOTENCY_KEPT = 10_000
 Key = TypeVar("Key")
@@ -81,6 +83,7 @@ class NodeDirectory:
         self._timelines = Timelines(journal_dir)
         self._late_tags = LateTags(journal_dir)
         self._timelines.answered = self._turn_answered
+        self._growing = GrowingLines(self._tell_line)
         self._queued: set[tuple[str, str]] = set()
         """(call, request) of every request that waits."""
         self._live: dict[str, Call] = {}
@@ -285,8 +288,9 @@ class NodeDirectory:
         self._live[call.id] = call
         self._timelines.begin(call.id, call.journal)
         if self._alarms is not None:
-            call.journal.tap(self._alarms.journal_entry, inner=False)
-        call.journal.tap(JournalFigures(self._metrics, call.info.direction).take, inner=False)
+            call.journal.tap(self._alarms.journal_entry, kinds=Alarms.kinds)
+        figures = JournalFigures(self._metrics, call.info.direction)
+        call.journal.tap(figures.take, kinds=figures.kinds)
         self._metrics.call_started(call.info.direction)
         self._publish("call.started", call)
 
@@ -305,7 +309,7 @@ class NodeDirectory:
             self._publish("call.changed", call)
 
     def response_changed(self, call: Call, entry: LedgerEntry) -> None:
-        self._hub.publish("response.state", call.id, response_data(response_view(call, entry)))
+        self._hub.publish("response.state", call.id, lambda: response_data(response_view(call, entry)))
         if entry.state == NOTED:
             return
         self._count_waiting(call, entry)
@@ -318,7 +322,14 @@ class NodeDirectory:
                 self._metrics.barged_in()
 
     def utterance_changed(self, call: Call, line: Utterance) -> None:
-        self._hub.publish("transcript.line", call.id, partial(line_data, transcript_line(line)))
+        if not line.growing:
+            self._growing.told(call, line)
+            self._tell_line(call, line)
+        elif self._hub.wanted(LINE, call.id):
+            self._growing.grew(call, line)
+
+    def _tell_line(self, call: Call, line: Utterance) -> None:
+        self._hub.publish(LINE, call.id, lambda: line_data(transcript_line(line)))
 
     def noticed(self, call: Call, notice: RealtimeModelNoticeEvent) -> None:
         self._metrics.notice(notice.code)
@@ -344,10 +355,12 @@ class NodeDirectory:
             self.call_changed(call)
 
     def call_ended(self, call: Call) -> None:
+        self._growing.end(call)
         self._live.pop(call.id, None)
         self._ended[call.id] = call
         while len(self._ended) > ENDED_KEPT:
-            forgotten, _ = self._ended.popitem(last=False)
+            forgotten, old = self._ended.popitem(last=False)
+            let_go(old)
             self._tags.pop(forgotten, None)
             self._timelines.forget(forgotten)
         self._metrics.call_ended(call.outcome.kind.value if call.outcome else "unknown", call.seconds)
@@ -377,7 +390,8 @@ class NodeDirectory:
         """Know nothing of these calls any more, as far as they have ended."""
         for call_id in calls:
             if call_id not in self._live:
-                self._ended.pop(call_id, None)
+                if (old := self._ended.pop(call_id, None)) is not None:
+                    let_go(old)
                 self._tags.pop(call_id, None)
                 self._timelines.forget(call_id)
         self._hub.forget(frozenset(calls))
@@ -398,7 +412,7 @@ class NodeDirectory:
             self._alarms.turn_answered(turn.latency_s)
 
     def _publish(self, kind: str, call: Call) -> None:
-        self._hub.publish(kind, call.id, partial(call_data, self._view(call, brief=True)))
+        self._hub.publish(kind, call.id, lambda: call_data(self._view(call, brief=True)))
 
     def _view(self, call: Call, *, brief: bool) -> CallView:
         figures = call.leg.figures()

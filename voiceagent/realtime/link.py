@@ -71,6 +71,10 @@ HELD_FRAMES = 64
 """Frames (items, session updates) that wait for a socket that is being opened again; more are dropped."""
 
 
+def _nobody(event: RealtimeModelEvent) -> None:
+    """Hears nothing."""
+
+
 class Listeners:
     """Who hears the model's events."""
 
@@ -84,9 +88,15 @@ class Listeners:
         self._listeners = (*self._listeners, listener)
 
         def remove() -> None:
+            nonlocal listener
             self._listeners = tuple(each for each in self._listeners if each is not listener)
+            listener = _nobody  # who keeps this function, keeps nothing alive by it
 
         return remove
+
+    def close(self) -> None:
+        """Nobody hears any more, and nobody is held."""
+        self._listeners = ()
 
     def emit(self, event: RealtimeModelEvent) -> None:
         """Tell all listeners. One that fails is logged and does not harm the others."""
@@ -161,7 +171,7 @@ class RealtimeLink:
         self._transport = transport
         if isinstance(transport, TappedTransport):
             self.inbound.socket = transport.socket
-        transport.listen(self)
+        transport.listen(self.inbound)
 
     def configured(self) -> None:
         """The provider's session is as we want it: requests may go out.
@@ -189,15 +199,6 @@ class RealtimeLink:
         """Wait until the socket is gone."""
         if self._transport is not None:
             await self._transport.wait_closed()
-
-    def frame_received(self, data: bytes | str) -> None:
-        """Take one frame of the provider; whatever it does to us, the reader goes on."""
-        if self.closed is None:
-            try:
-                self.inbound.take(data)
-            except Exception:
-                _log.exception("a frame of the provider could not be taken")
-                self.notice("frame_failed")
 
     def transport_closed(self, code: int | None, reason: str) -> None:
         """The socket is gone: without a way back, every request ends ``lost``."""

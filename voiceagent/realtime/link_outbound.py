@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import proxy
 
 from voiceagent.errors import ConfigError, RequestRefused
 from voiceagent.realtime.appends import Appends
@@ -64,34 +65,21 @@ class Outbound:
     """Everything that our side sends, and what answers are awaited."""
 
     def __init__(self, link: RealtimeLink) -> None:
-        self._link = link
+        self._link: RealtimeLink = proxy(link)  # it owns this: the two are freed together, at once
         self.appends = Appends(link.conversation.mirror.input_format)
-        self.audio_bytes = 0
-        """How much audio was taken for the provider, what waits for its append included."""
+        self._hears = link.profile.accepts_audio
+        self._given = 0
+        """Bytes of audio that were appended."""
         self.expected: dict[str, Expected] = {}
         """By our event id; the oldest are forgotten."""
         self.items: dict[str, float] = {}
         """Items of ours that are not acknowledged yet, with the time of sending."""
         self.call_items: dict[str, str] = {}
         """Tool call id to the item id of our output, for servers that mint item ids of their own."""
-        self._ways: Mapping[type, Callable[[Any], None]] = {
-            RealtimeModelSendRawMessage: self._raw,
-            RealtimeModelSendUserInput: self._user_input,
-            RealtimeModelSendAudio: self._audio,
-            RealtimeModelSendToolOutput: self._tool_output,
-            RealtimeModelSendInterrupt: self._interrupt,
-            RealtimeModelSendSessionUpdate: self._update,
-            RealtimeModelSendResponseCreate: self._create,
-            RealtimeModelSendWithdraw: self._withdraw,
-            RealtimeModelSendPaused: self._paused,
-            RealtimeModelSendTakenOver: self._taken_over,
-            RealtimeModelSendItemDelete: self._item_delete,
-            RealtimeModelSendDigit: self._digit,
-        }
 
     def send(self, event: RealtimeModelSendEvent) -> None:
         """Send one event."""
-        self._ways[type(event)](event)
+        self._WAYS[type(event)](self, event)
 
     def expect(self, kind: str, about: str, event_id: str = "") -> str:
         """Note a frame that is about to be sent; returns its event id."""
@@ -108,20 +96,31 @@ class Outbound:
 
     def send_audio(self, audio: bytes, *, commit: bool = False) -> None:
         """Send caller audio as :mod:`.appends` says; ``commit`` ends the caller's turn after it."""
-        link = self._link
-        if not link.profile.accepts_audio:
+        if not self._hears:
             raise ConfigError("audio", "the provider hears this call itself: no audio can be sent")
-        self.audio_bytes += len(audio)
-        if link.up and (due := self.appends.add(audio)):
-            link.write_audio(append_frame(due))
+        if self._link.up and (due := self.appends.add(audio)):
+            self._append(due)
         if commit:
             self.flush_audio()
-            link.write_audio(commit_frame(self.expect("other", "commit")), keep=True)
+            self._link.write_audio(commit_frame(self.expect("other", "commit")), keep=True)
 
     def flush_audio(self) -> None:
         """Send what waits for its append: what follows is about it."""
         if held := self.appends.flush():
-            self._link.write_audio(append_frame(held))
+            self._append(held)
+
+    def keep_audio(self, audio: bytes) -> None:
+        """Append ``audio`` as it is; it waits rather than being dropped when the socket cannot keep up."""
+        self._append(audio, keep=True)
+
+    def _append(self, audio: bytes, *, keep: bool = False) -> None:
+        self._given += len(audio)
+        self._link.write_audio(append_frame(audio), keep=keep)
+
+    @property
+    def audio_bytes(self) -> int:
+        """How much audio was taken for the provider, what waits for its append included."""
+        return self._given + len(self.appends.held)
 
     def _audio(self, event: RealtimeModelSendAudio) -> None:
         self.send_audio(event.audio, commit=event.commit)
@@ -238,7 +237,7 @@ class Outbound:
                 RealtimeModelSendSessionUpdate(message["session"], given if isinstance(given, str) else "")
             )
         elif kind == "input_audio_buffer.append":
-            if not self._link.profile.accepts_audio:
+            if not self._hears:
                 raise ConfigError("audio", "the provider hears this call itself: no audio can be sent")
             self.flush_audio()
             self._link.write_audio(frame(message))
@@ -275,3 +274,18 @@ class Outbound:
                 self._link.feed(Withdrawn(response.request_id))
                 return
         self._link.feed(InterruptAsked(self._link.tokens()))
+
+    _WAYS: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+        RealtimeModelSendRawMessage: _raw,
+        RealtimeModelSendUserInput: _user_input,
+        RealtimeModelSendAudio: _audio,
+        RealtimeModelSendToolOutput: _tool_output,
+        RealtimeModelSendInterrupt: _interrupt,
+        RealtimeModelSendSessionUpdate: _update,
+        RealtimeModelSendResponseCreate: _create,
+        RealtimeModelSendWithdraw: _withdraw,
+        RealtimeModelSendPaused: _paused,
+        RealtimeModelSendTakenOver: _taken_over,
+        RealtimeModelSendItemDelete: _item_delete,
+        RealtimeModelSendDigit: _digit,
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
 from typing import Any, ClassVar, Literal
@@ -79,6 +80,7 @@ class RealtimeSession:
         self._streams: list[EventStream] = []
         self._standing = self.config.instructions or ""
         self._closed_reason: str | None = None
+        self._now: Callable[[], float] = time.monotonic  # the loop's, once open
         self._remove_listener: Callable[[], None] | None = None
 
     # ── life ────────────────────────────────────────────────────────────────────────────────────
@@ -95,6 +97,7 @@ class RealtimeSession:
         """Connect and configure; on :class:`~voiceagent.errors.ProviderError` the session is closed."""
         if self._remove_listener is not None or self._closed_reason is not None:
             raise ProviderError("a session is opened only once", code="already_open")
+        self._now = asyncio.get_running_loop().time
         self._remove_listener = self.model.add_listener(self._on_event)
         try:
             await self.model.connect(self.config)
@@ -405,7 +408,7 @@ class RealtimeSession:
     def _on_progress(self, event: RealtimeModelResponseProgressEvent) -> None:
         handle = self._handles.get(event.request_id)
         if handle is not None:
-            handle.advance(event.progress, asyncio.get_running_loop().time(), event.response_id)
+            handle.advance(event.progress, self._now(), event.response_id)
 
     def _on_outcome(self, event: RealtimeModelResponseOutcomeEvent) -> None:
         handle = self._handles.get(event.request_id)

@@ -75,7 +75,7 @@ from voiceagent.realtime.requests import (
     When,
 )
 from voiceagent.realtime.websocket import OpenAIRealtimeWebSocketModel
-from voiceagent.realtime.wire_frames import append_frame, item_delete_frame, message_item
+from voiceagent.realtime.wire_frames import item_delete_frame, message_item
 from voiceagent.realtime.wishes import Wish, Wishes
 
 AUDIO_CHUNK_MS = 200
@@ -84,6 +84,10 @@ HANDOVER_AUDIO_MS = 500
 """On a planned hand-over between turns, only the newest audio is sent again: a word may just begin."""
 _AS_IT_IS = (RealtimeModelAudioEvent, RealtimeModelTranscriptDeltaEvent)
 """What is nearly all that is heard of a link, and nothing here looks at."""
+
+
+def _nobody_mends(reason: str) -> None:
+    """The conversation has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +145,11 @@ class SurvivingModel(RealtimeModel):
         """End the conversation."""
         self._closed = True
         await self._inner.close(reason)
+        # Nobody is held any more: whoever listens has the session, and the session has this.
         self._remove()
+        self._remove = self._listeners.close
+        self._listeners.close()
+        self._lost = _nobody_mends
 
     def add_listener(self, listener: RealtimeModelListener) -> Callable[[], None]:
         """Call ``listener`` with every event from now on, whatever link it comes from."""
@@ -563,8 +571,7 @@ class SurvivingModel(RealtimeModel):
         audio = self.caller_audio.last(HANDOVER_AUDIO_MS if planned else self.caller_audio.ms)
         per_ms = BYTES_PER_MS[link.conversation.mirror.input_format]
         for start in range(0, len(audio), AUDIO_CHUNK_MS * per_ms):
-            link.write_audio(append_frame(audio[start : start + AUDIO_CHUNK_MS * per_ms]), keep=True)
-        link.outbound.audio_bytes += len(audio)
+            link.outbound.keep_audio(audio[start : start + AUDIO_CHUNK_MS * per_ms])
         waiting = [wish.request.id for wish in self._waiting()]
         for response in link.conversation.responses.values():
             if response.follow_up is not None:

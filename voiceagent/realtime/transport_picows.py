@@ -175,7 +175,7 @@ class PicowsTransport(WSListener):
             data = self._lanes.take()
             if data is None:
                 return
-            transport.send(WSMsgType.TEXT, data)
+            transport.send(_TEXT, data)
 
     # ── the port ────────────────────────────────────────────────────────────────────────────────
     def listen(self, listener: FrameListener) -> None:
@@ -194,7 +194,7 @@ class PicowsTransport(WSListener):
         if self._paused:
             self._lanes.put(data)
         else:
-            self._transport.send(WSMsgType.TEXT, data)
+            self._transport.send(_TEXT, data)
 
     def send_audio(self, data: bytes, *, keep: bool = False) -> None:
         """Send a frame of the audio lane."""
@@ -203,7 +203,7 @@ class PicowsTransport(WSListener):
         if self._paused:
             self._lanes.put_audio(data, keep)
         else:
-            self._transport.send(WSMsgType.TEXT, data)
+            self._transport.send(_TEXT, data)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close: our close frame goes out behind what is already written, then the socket ends."""
