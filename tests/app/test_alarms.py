@@ -23,7 +23,7 @@ class Node:
         self.now = 1000.0
         self.hub, self.metrics = EventHub(), Metrics()
         self.told: list[LiveEvent] = []
-        self.hub.listeners.append(self.told.append)
+        self.hub.listen(self.told.append)
         config = AlertConfig(calm_s=10.0, provider_errors_per_min=2)
         self.alarms = Alarms(
             config, self.hub, self.metrics, counted_tokens(), provider="embedded", clock=lambda: self.now

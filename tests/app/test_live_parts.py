@@ -14,8 +14,10 @@ from tests.kit.scripted_provider import Reply
 from tests.kit.story import Story
 from tests.kit.virtual_loop import settle, virtual
 from voiceagent.app.directory import NodeDirectory
+from voiceagent.app.events import KEPT as HUB_KEPT
 from voiceagent.app.events import QUEUE, EventHub
 from voiceagent.app.fleet_orders import obey
+from voiceagent.call.transcript import Utterance
 from voiceagent.cluster.ports import Command
 from voiceagent.console.ports import Act, LiveEvent, Trigger
 from voiceagent.errors import CallEnded, RequestRefused
@@ -71,13 +73,97 @@ async def test_events_are_numbered_replayed_and_ended() -> None:
     assert late == []
 
 
+@virtual
+async def test_events_that_nobody_takes_are_counted_and_not_made() -> None:
+    hub, made, heard = EventHub(), list[int](), list[int]()
+
+    def data() -> Mapping[str, Any]:
+        made.append(0)
+        return {}
+
+    for _ in range(HUB_KEPT):
+        hub.publish("tick", "c", data)
+    asked = len(made)
+    assert asked <= HUB_KEPT
+    assert not hub.wanted("tick", "c")
+    hub.publish("tick", "c", data)
+    assert len(made) == asked
+    hub.follow("d", lambda event: heard.append(event.id))
+    hub.listen(lambda event: heard.append(event.id), {"tock"})
+    hub.publish("tick", "d", data)
+    hub.publish("tock", "c", data)
+    assert heard == [HUB_KEPT + 2, HUB_KEPT + 3]
+    assert len(made) == asked + 2
+
+
+@virtual
+@pytest.mark.parametrize(
+    ("missed", "told"), [(HUB_KEPT - 1, [("tick", 2)]), (HUB_KEPT, [("gap", HUB_KEPT + 1)])]
+)
+async def test_who_comes_back_gets_all_that_was_missed_or_is_told_of_a_gap(
+    missed: int, told: list[tuple[str, int]]
+) -> None:
+    hub = EventHub()
+    seen: list[LiveEvent] = []
+    watching = asyncio.create_task(collect(hub, seen))
+    await settle()
+    hub.publish("tick", "c", {})
+    watching.cancel()
+    await settle()
+    for _ in range(missed):
+        hub.publish("tick", "c", {})
+    watcher = hub.watch(1)
+    first = await anext(watcher)
+    assert [(first.type, first.id)] == told
+    for number in range(first.id + 1, missed + 2):
+        assert (await anext(watcher)).id == number
+    hub.publish("tick", "c", {})
+    last = await anext(watcher)
+    assert (last.type, last.id) == ("tick", missed + 2)
+    await watcher.aclose()  # type: ignore[attr-defined]
+
+
+@virtual
+async def test_words_that_grow_are_told_together_and_the_last_at_once() -> None:
+    directory, hub = node()
+    seen: list[LiveEvent] = []
+    hub.listen(seen.append)
+    story = Story(waiter)
+    directory.add(story.call)
+    line = Utterance("r1", 0.0, "agent", "", growing=True)
+
+    def texts() -> list[str]:
+        return [one.data["text"] for one in seen if one.type == "transcript.line"]
+
+    for word in ("one", " two", " three"):
+        line.text += word
+        directory.utterance_changed(story.call, line)
+        await asyncio.sleep(0.01)
+    assert texts() == []
+    await asyncio.sleep(0.1)
+    assert texts() == ["one two three"]
+    line.text += " four"
+    directory.utterance_changed(story.call, line)
+    line.growing = False
+    directory.utterance_changed(story.call, line)
+    assert texts() == ["one two three", "one two three four"]
+    await asyncio.sleep(1)
+    assert len(texts()) == 2
+    line.growing, line.text = True, "one two three four five"
+    directory.utterance_changed(story.call, line)
+    directory.call_ended(story.call)
+    assert texts()[-1] == "one two three four five"
+    assert seen[-1].type == "call.ended"
+
+
 def test_a_listener_that_fails_keeps_nobody_from_hearing() -> None:
     hub, heard = EventHub(), list[int]()
 
     def fail(event: LiveEvent) -> None:
         raise ValueError(event.type)
 
-    hub.listeners += [fail, lambda event: heard.append(event.id)]
+    hub.listen(fail)
+    hub.listen(lambda event: heard.append(event.id))
     hub.publish("tick", "c", {})
     assert heard == [1]
 

@@ -81,7 +81,7 @@ async def node(
         send=receiver.send,
         clock=Clock(),
     )
-    hub.listeners.append(outgoing.on_event)
+    hub.listen(outgoing.on_event, outgoing.kinds)
     archive.announce = lambda call: outgoing.ended(call.id, {**CALL, "id": call.id, "outcome": {"kind": "x"}})
     nest = TaskNest("test")
     nest.start("archive", archive.run())

@@ -31,7 +31,7 @@ async def _hops(turns: LoopTurns, count: int) -> list[int]:
     over: asyncio.Future[None] = loop.create_future()
 
     def hop() -> None:
-        seen.append(turns.current())
+        seen.append(turns.turn)
         if len(seen) < count:
             loop.call_soon(hop)
         else:
@@ -49,7 +49,7 @@ def test_an_input_that_wakes_nobody_is_counted_for_one_turn(on_loop):
         await _rest()
         first = turns.enter()
         await _rest()
-        assert turns.current() == 0
+        assert turns.turn == 0
         return turns.enter() - first
 
     assert on_loop(run()) == REST + 1, "the turns after it, in which nothing ran, kept no loop from resting"
@@ -84,7 +84,7 @@ def test_a_timer_that_a_loop_takes_for_a_callback_goes_on_counting(on_loop):
         turns = turns_of(loop)
         await _rest()
         first, ran = turns.enter(), loop.create_future()
-        loop.call_later(0.0, lambda: ran.set_result(turns.current() or turns.enter()))
+        loop.call_later(0.0, lambda: ran.set_result(turns.turn or turns.enter()))
         return await ran - first in (1, REST + 1)  # asyncio's own loops fire it as a timer, which is an input
 
     assert on_loop(run())

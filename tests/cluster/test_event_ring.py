@@ -47,3 +47,57 @@ async def test_readers_are_woken_by_what_comes_and_end_with_the_feed_after_the_r
     assert await anext(reader) == event(1)
     with pytest.raises(StopAsyncIteration):
         await anext(reader)
+
+
+def told(*ms: int) -> list[FleetEvent]:
+    return [FleetEvent(f"{one}-0", "a", "step", "c1", {"n": one}) for one in ms]
+
+
+def test_the_first_event_since_a_time_is_found_unless_it_had_to_make_room() -> None:
+    ring = EventRing(3, begin="0-0")
+    assert ring.since(5) == 0, "whatever comes"
+    for one in told(10, 20, 30):
+        ring.add(one)
+    assert [ring.since(ms) for ms in (5, 10, 11, 30, 31)] == [0, 0, 1, 2, 3]
+    ring.add(told(40)[0])
+    assert [ring.since(ms) for ms in (10, 11, 20, 41)] == [None, 1, 1, 4]
+
+
+async def test_a_feed_that_slept_goes_on_for_each_reader_where_it_was() -> None:
+    now = [15]
+    feed = EventFeed(begin="0-0", now_ms=lambda: now[0])
+    fresh = feed.subscribe()
+    assert (feed.live, feed.wanted.is_set()) == (False, True)
+    waiting = asyncio.ensure_future(anext(fresh))
+    await asyncio.sleep(0)
+    for one in told(10, 20, 30):  # what is kept, of which the first was before that reader
+        feed.add(one)
+    await asyncio.sleep(0)
+    assert not waiting.done(), "more of what is kept may be to come"
+    feed.awake()
+    assert (await waiting).data == {"n": 20}
+    late, resumed, lost = feed.subscribe(), feed.subscribe("10-0"), feed.subscribe("9-0")
+    assert (await anext(resumed)).data == {"n": 20}
+    feed.sleep()
+    assert feed.ring.at(feed.ring.start) is None
+    for one in told(20, 30, 40):
+        feed.add(one)
+    feed.awake()
+    assert [(await anext(fresh)).data for _ in range(2)] == [{"n": 30}, {"n": 40}]
+    assert [(await anext(resumed)).data for _ in range(2)] == [{"n": 30}, {"n": 40}]
+    assert (await anext(late)).data == {"n": 40}
+    assert (await anext(lost)).type == GAP
+
+
+async def test_a_reader_whose_place_is_gone_when_the_feed_wakes_is_told() -> None:
+    feed = EventFeed(begin="0-0", now_ms=lambda: 0)
+    reader = feed.subscribe()
+    feed.add(told(10)[0])
+    feed.awake()
+    await anext(reader)
+    feed.sleep()
+    for one in told(30, 40):
+        feed.add(one)
+    feed.awake()
+    gap = await anext(reader)
+    assert (gap.type, gap.cursor) == (GAP, "40-0")

@@ -65,8 +65,8 @@ async def main() -> None:
         rows: list[tuple[str, Callable[[], object]]] = [
             ("json.loads of a 200 ms delta, for scale", lambda: json.loads(delta)),
             ("decode a 200 ms G.711 delta", lambda: decode(delta)),
-            ("the same through link, session and one listener", lambda: link.frame_received(delta)),
-            ("a transcript delta through the same", lambda: link.frame_received(words)),
+            ("the same through link, session and one listener", lambda: link.inbound.frame_received(delta)),
+            ("a transcript delta through the same", lambda: link.inbound.frame_received(words)),
             ("append frame of 40 ms", lambda: append_frame(big_frame)),
             ("send_audio of 40 ms", lambda: session.send_audio(big_frame)),
             ("send_audio of 20 ms, two make an append", lambda: session.send_audio(loop_frame)),

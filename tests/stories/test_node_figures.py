@@ -46,7 +46,7 @@ class Node:
             alarms=self.alarms,
         )
         self.told: list[LiveEvent] = []
-        self.hub.listeners.append(self.told.append)
+        self.hub.listen(self.told.append)
         self.story = Story(waiter)
         self.story.call._observer = self.directory  # pyright: ignore[reportPrivateUsage]
         self.directory.add(self.story.call)

@@ -7,12 +7,12 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from voiceagent.app.alarms import Alarms
 from voiceagent.app.events import EventHub
+from voiceagent.app.growing_lines import GrowingLines
 from voiceagent.app.journal_figures import JournalFigures
 from voiceagent.app.late_tags import LateTags
 from voiceagent.app.reload import FlowDesk
@@ -42,6 +42,7 @@ from voiceagent.realtime.model_events import RealtimeModelNoticeEvent
 from voiceagent.realtime.requests import InterruptedBy, Origin, Outcome, Progress, When
 from voiceagent.replay.turns import Turn
 
+LINE = "transcript.line"
 ENDED_KEPT = 200
 IDEMPOTENCY_KEPT = 10_000
 Key = TypeVar("Key")
@@ -81,6 +82,7 @@ class NodeDirectory:
         self._timelines = Timelines(journal_dir)
         self._late_tags = LateTags(journal_dir)
         self._timelines.answered = self._turn_answered
+        self._growing = GrowingLines(self._tell_line)
         self._queued: set[tuple[str, str]] = set()
         """(call, request) of every request that waits."""
         self._live: dict[str, Call] = {}
@@ -305,7 +307,7 @@ class NodeDirectory:
             self._publish("call.changed", call)
 
     def response_changed(self, call: Call, entry: LedgerEntry) -> None:
-        self._hub.publish("response.state", call.id, response_data(response_view(call, entry)))
+        self._hub.publish("response.state", call.id, lambda: response_data(response_view(call, entry)))
         if entry.state == NOTED:
             return
         self._count_waiting(call, entry)
@@ -318,7 +320,14 @@ class NodeDirectory:
                 self._metrics.barged_in()
 
     def utterance_changed(self, call: Call, line: Utterance) -> None:
-        self._hub.publish("transcript.line", call.id, partial(line_data, transcript_line(line)))
+        if not line.growing:
+            self._growing.told(call, line)
+            self._tell_line(call, line)
+        elif self._hub.wanted(LINE, call.id):
+            self._growing.grew(call, line)
+
+    def _tell_line(self, call: Call, line: Utterance) -> None:
+        self._hub.publish(LINE, call.id, lambda: line_data(transcript_line(line)))
 
     def noticed(self, call: Call, notice: RealtimeModelNoticeEvent) -> None:
         self._metrics.notice(notice.code)
@@ -344,6 +353,7 @@ class NodeDirectory:
             self.call_changed(call)
 
     def call_ended(self, call: Call) -> None:
+        self._growing.end(call)
         self._live.pop(call.id, None)
         self._ended[call.id] = call
         while len(self._ended) > ENDED_KEPT:
@@ -398,7 +408,7 @@ class NodeDirectory:
             self._alarms.turn_answered(turn.latency_s)
 
     def _publish(self, kind: str, call: Call) -> None:
-        self._hub.publish(kind, call.id, partial(call_data, self._view(call, brief=True)))
+        self._hub.publish(kind, call.id, lambda: call_data(self._view(call, brief=True)))
 
     def _view(self, call: Call, *, brief: bool) -> CallView:
         figures = call.leg.figures()

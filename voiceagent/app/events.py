@@ -13,8 +13,12 @@ from voiceagent.console.ports import LiveEvent
 _log = logging.getLogger("voiceagent.events")
 
 KEPT = 2000
+"""So many events are kept for watchers who come back. After as many without a watcher, none are even made."""
 QUEUE = 1000
 """Events a slow watcher may be behind; past that it is told to look afresh."""
+
+Tell = Callable[[LiveEvent], None]
+Data = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 
 
 class EventHub:
@@ -27,12 +31,19 @@ class EventHub:
         self._next = 1
         self._kept: deque[LiveEvent] = deque(maxlen=KEPT)
         self._watchers: set[asyncio.Queue[LiveEvent | None]] = set()
-        self._followers: dict[str, Callable[[LiveEvent], None]] = {}
+        self._followers: dict[str, Tell] = {}
+        self._listeners: dict[str, tuple[Tell, ...]] = {}
+        """By type of event; under the empty one, those of all types."""
+        self._unwatched = 0
+        """Events since anybody watched."""
         self._closed = False
-        self.listeners: list[Callable[[LiveEvent], None]] = []
-        """Called with every event, at once; must not wait."""
 
-    def follow(self, call_id: str, tell: Callable[[LiveEvent], None]) -> None:
+    def listen(self, tell: Tell, kinds: Collection[str] = ("",)) -> None:
+        """Have ``tell`` called at once with every event, or every one of these types; it must not wait."""
+        for kind in kinds:
+            self._listeners[kind] = (*self._listeners.get(kind, ()), tell)
+
+    def follow(self, call_id: str, tell: Tell) -> None:
         """Have ``tell`` called at once with every event of one call; it must neither wait nor raise."""
         self._followers[call_id] = tell
 
@@ -40,18 +51,34 @@ class EventHub:
         """Tell the follower of this call no more; harmless when there is none."""
         self._followers.pop(call_id, None)
 
-    def publish(
-        self, kind: str, call_id: str, data: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
-    ) -> None:
+    def wanted(self, kind: str, call_id: str) -> bool:
+        """Return whether anybody takes such an event, now or when they come back."""
+        return bool(
+            self._watchers
+            or self._unwatched < KEPT
+            or "" in self._listeners
+            or kind in self._listeners
+            or call_id in self._followers
+        )
+
+    def publish(self, kind: str, call_id: str, data: Data) -> None:
         """Number an event and give it to all; after :meth:`close` nobody is told any more.
 
-        ``data`` may be what makes them, once somebody reads the event: of most events, nobody does.
+        ``data`` may be what makes them: called at once, if the event is wanted.
         """
         if self._closed:
             return
-        event = LiveEvent(self._next, kind, call_id, data)
+        number = self._next
         self._next += 1
-        self._kept.append(event)
+        if not self._watchers:
+            self._unwatched += 1
+            if self._unwatched >= KEPT:
+                self._kept.clear()  # whoever has seen one before these cannot go on from it
+        if not self.wanted(kind, call_id):
+            return
+        event = LiveEvent(number, kind, call_id, data() if callable(data) else data)
+        if self._unwatched < KEPT:
+            self._kept.append(event)
         follower = self._followers.get(call_id)
         if follower is not None:
             follower(event)
@@ -60,7 +87,7 @@ class EventHub:
                 while not watcher.empty():
                     watcher.get_nowait()
             watcher.put_nowait(event)
-        for listener in self.listeners:
+        for listener in (*self._listeners.get("", ()), *self._listeners.get(kind, ())):
             try:
                 listener(event)
             except Exception:  # whoever tells others of a call must not be able to end it
@@ -71,15 +98,18 @@ class EventHub:
         self._kept = deque((one for one in self._kept if one.call_id not in calls), maxlen=KEPT)
 
     async def watch(self, after: int | None = None) -> AsyncIterator[LiveEvent]:
-        """Yield events from now on; with ``after``, first the kept ones since that id."""
+        """Yield events from now on; with ``after``, first those since that id, or a ``gap``."""
         queue: asyncio.Queue[LiveEvent | None] = asyncio.Queue()
         if after is not None:
-            for event in self._kept:
-                if event.id > after:
-                    queue.put_nowait(event)
+            missed = [event for event in self._kept if event.id > after]
+            if len(missed) < self._next - 1 - after:
+                missed = [LiveEvent(self._next - 1, "gap", "", {})]
+            for event in missed:
+                queue.put_nowait(event)
         if self._closed:
             queue.put_nowait(None)
         self._watchers.add(queue)
+        self._unwatched = 0
         try:
             while True:
                 event = await queue.get()

@@ -69,7 +69,7 @@ class FleetNode:
         """Take the place. Raises ConfigError naming ``cluster.…``."""
         await self.cluster.join(self.facts, self._obey)
         if self.cluster.shared:
-            self._service.hub.listeners.append(FleetNews(self.cluster, asyncio.get_running_loop()).on_event)
+            self._service.hub.listen(FleetNews(self.cluster, asyncio.get_running_loop()).on_event)
             if self._secret is None:
                 _log.warning("without cluster.secret this node's calls are heard here only")
             _log.info("joined", node=self.cluster.name, nodes=len(await self.cluster.nodes()))

@@ -34,6 +34,13 @@ NO_SETTING = "the endpoint is not in the settings any more"
 _CALL = ("id", "caller", "called", "direction", "kind", "flow", "trunk", "provider", "started_at")
 _ENDED = (*_CALL, "duration_s", "outcome", "transfer", "figures")
 _RESPONSE = ("id", "call_id", "origin", "metadata", "submitted_at", "outcome")
+_TOLD = {
+    "call.started": "call.started",
+    "response.state": "response.finished",
+    "alert.raised": "alert.raised",
+    "alert.cleared": "alert.cleared",
+}
+"""Types of live events, and as what endpoints are told of them."""
 _OPEN = frozenset({"id", "call_id", "caller", "called"})
 """Never masked: a few digits of a PIN in a telephone number say nothing."""
 
@@ -67,14 +74,22 @@ class Outgoing:
         }
 
     # ── events come ─────────────────────────────────────────────────────────────────────────────
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Types of live events of which some endpoint is told."""
+        wanted = {kind for courier in self.couriers.values() for kind in courier.endpoint.events}
+        return frozenset(kind for kind, told in _TOLD.items() if told in wanted)
+
     def on_event(self, event: LiveEvent) -> None:
         """Take a live event. The end of a call is told by :meth:`ended` instead, with the call's record."""
-        if event.type == "call.started":
-            self._keep(event.type, event.call_id, _some(event.data, _CALL))
-        elif event.type == "response.state" and event.data.get("outcome") is not None:
-            self._keep("response.finished", event.call_id, _some(event.data, _RESPONSE))
-        elif event.type in ("alert.raised", "alert.cleared"):
-            self._keep(event.type, event.call_id, event.data)
+        told = _TOLD.get(event.type)
+        if told == "call.started":
+            self._keep(told, event.call_id, _some(event.data, _CALL))
+        elif told == "response.finished":
+            if event.data.get("outcome") is not None:
+                self._keep(told, event.call_id, _some(event.data, _RESPONSE))
+        elif told is not None:
+            self._keep(told, event.call_id, event.data)
 
     def ended(self, call_id: str, data: Mapping[str, Any]) -> Message | None:
         """Return the event that tells the end of a call; None when nobody asked for it."""

@@ -176,7 +176,7 @@ class Service:
             masked=self.directory.masked,
             node=settings.cluster.name,
         )
-        self.hub.listeners.append(self.outgoing.on_event)
+        self.hub.listen(self.outgoing.on_event, self.outgoing.kinds)
         self.archive.announce = lambda call: self.outgoing.ended(call.id, self.directory.summary(call))
         self.intake = Intake(
             Path(settings.journal_dir),

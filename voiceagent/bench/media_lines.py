@@ -154,7 +154,7 @@ def jumps(cases: int, seed: int = 4) -> JumpRun:
             )
             audio += buffer.idle(now)
             burst = max(burst, len(audio))
-            held = max(held, buffer.waiting)
+            held = max(held, len(buffer.held))
             if first is None and number in ear.heard[heard:]:
                 first = step
         silence = max(silence, 5 if first is None else first)

@@ -139,7 +139,7 @@ class Inputs:
         turns = self._turns
         if turns is None:
             return asyncio.get_running_loop().time()
-        turn = turns.current()
+        turn = turns.turn
         if not turn:
             return turns.clock()
         if turn != self._clock_turn:
@@ -163,7 +163,7 @@ class Inputs:
         turns = self._turns
         if turns is None:
             return self._journal.now
-        self._clock_turn = turns.current()
+        self._clock_turn = turns.turn
         self._clock = turns.clock()
         for leg, marks in list(self._caller.items()):
             if marks[-3] >= self._clock:
@@ -208,7 +208,7 @@ class Inputs:
     def wished(self) -> None:
         """An operator's wish is done: what the call decides in the rest of this turn comes after it."""
         if self._turns is not None:
-            self._wished = self._turns.current()
+            self._wished = self._turns.turn
             self.pending = self.pending or bool(self._wished)
 
     def _late(self, since: float, until: float) -> None:
@@ -238,10 +238,10 @@ class Inputs:
         if self._audio_of is not None or len(self._timers) >= TIMER_ENTRY_LIMIT:
             self.flush()
         # Counting keeps a loop busy, and a virtual clock moves only at rest: not anew at the same moment.
-        if (at := self._turns.clock()) != self._fired_at or not self._turns.current():
+        if (at := self._turns.clock()) != self._fired_at or not self._turns.turn:
             self._turns.enter()
         self._fired_at = at
-        turn, now = self._turns.current(), self._look()
+        turn, now = self._turns.turn, self._look()
         if not self._timers:
             self._timers_from = now
             self.pending = True
@@ -257,11 +257,12 @@ class Inputs:
         turns = self._turns
         if turns is None:
             return
-        now, turn = turns.clock(), turns.current()
+        now, turn = turns.clock(), turns.turn
         if turn and turn - self._clock_turn > FOLLOWED:
             turn = 0
-        marks = self._caller.get(leg)
-        if marks is None:
+        try:
+            marks = self._caller[leg]
+        except KeyError:
             self._caller[leg] = [now, frames, turn]
             return
         marks += (now, frames, turn)
@@ -333,7 +334,7 @@ class Inputs:
         """A piece of what the agent says has come. It wakes nobody."""
         self._wished = turn = 0
         if self._turns is not None:
-            turn = self._turns.current()
+            turn = self._turns.turn
             self._turns.touch()
         now = self._look()
         if self._timers:
@@ -360,7 +361,7 @@ class Inputs:
         """Write what the agent said, or the timers, that were gathered: what follows may be about it."""
         self.pending = False
         wished, self._wished = self._wished, 0
-        if wished and self._turns is not None and wished == self._turns.current():
+        if wished and self._turns is not None and wished == self._turns.turn:
             self._journal.write("in.amid")
         if self._timers:
             fired, self._timers = self._timers, []

@@ -10,6 +10,7 @@ from voiceagent.call.comfort import COMFORT
 from voiceagent.call.flow_port import FlowPort
 from voiceagent.call.leg import Heard, Leg, LegEnd, ReferAsked
 from voiceagent.call.local_lines import is_local
+from voiceagent.call.loop_timers import owning
 from voiceagent.call.outcome import CallOutcome, outcome_of_leg
 from voiceagent.call.sounds import SOUND
 from voiceagent.flags import Flag
@@ -63,11 +64,13 @@ class LegEar:
         if (call.secrecy.deaf and not taken_over) or holding.in_queue:
             audio = call.secrecy.silence(audio)
         if call.placing is not None:
-            call.placing.greeting.hear(audio)
+            with owning(call.inputs):
+                call.placing.greeting.hear(audio)
         if bridge is not None and not holding.by_us:
             bridge.caller_audio(audio)
         if taken_over:
-            call.take_over.tick()
+            with owning(call.inputs):
+                call.take_over.tick()
 
     def leg_digit(self, digit: str) -> None:
         if self._call.closing:

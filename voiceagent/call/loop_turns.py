@@ -41,6 +41,8 @@ class LoopTurns:
         self.clock = watch_timers(loop, self._made_ready)
         """The loop's own clock, whoever asks."""
         self._sees = self._watch_ready()
+        self.turn = 0
+        """The number of this turn while turns are counted, else 0. Asked for at every frame."""
         self._number = 0
         self._left = 0
         self._listeners: WeakSet[LateListener] = WeakSet()
@@ -65,12 +67,9 @@ class LoopTurns:
         if self._left:
             self._left = FOLLOWED
 
-    def current(self) -> int:
-        """Return the number of this turn while turns are counted, else 0."""
-        return self._number if self._left else 0
-
     def _begin(self) -> None:
         self._number += REST
+        self.turn = self._number
         self._more = False
         self._call_soon(self._next)
 
@@ -79,8 +78,11 @@ class LoopTurns:
         # What was made ready before this turn has run, or does so after this: if nothing was, all is at rest.
         self._left = self._left - 1 if self._more or not self._sees else 0
         if self._left:
+            self.turn = self._number
             self._more = False
             self._call_soon(self._next)
+        else:
+            self.turn = 0
 
     # ── what is ready ───────────────────────────────────────────────────────────────────────────
     def _made_ready(self) -> None:

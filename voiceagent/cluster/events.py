@@ -1,12 +1,14 @@
 """The newest events in their one order, for any number of readers. A reader is a place in the ring, no more.
 
 So nobody has to unsubscribe, a slow reader costs nothing, and a cursor is good as long as its event is kept.
+Where events come from afar the feed sleeps while nobody reads: then the ring is empty.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from voiceagent.cluster.ports import GAP, FleetEvent
 
@@ -19,8 +21,11 @@ class EventRing:
 
     def __init__(self, size: int = KEPT, *, begin: str) -> None:
         self._size = size
+        self._begin = begin
         self._events: deque[FleetEvent] = deque()
         self._after = {begin: 0}
+        self._dropped_ms = -1
+        """Of the newest event that had to make room."""
         self.start = 0
         self.tail = begin
         """Cursor of the newest event; before the first one, ``begin``."""
@@ -33,7 +38,9 @@ class EventRing:
     def add(self, event: FleetEvent) -> None:
         """Take in the next event."""
         if len(self._events) >= self._size:
-            self._after.pop(self._events.popleft().cursor, None)
+            gone = self._events.popleft().cursor
+            self._after.pop(gone, None)
+            self._dropped_ms = _ms(gone)
             self.start += 1
         self._events.append(event)
         self._after[event.cursor] = self.end
@@ -48,19 +55,72 @@ class EventRing:
         """Return the place that follows a cursor, None when it is unknown."""
         return self._after.get(cursor)
 
+    def since(self, ms: int) -> int | None:
+        """Return the place of the first event of that time or later; None: such a one is no longer kept.
+
+        Of cursors that begin with the time, ms, as those of a stream in Redis do.
+        """
+        place = self.end
+        for event in reversed(self._events):
+            if _ms(event.cursor) < ms:
+                return place
+            place -= 1
+        return None if self._dropped_ms >= ms else place
+
+    def clear(self) -> None:
+        """Forget all of them: no place so far is good any more, but cursors may become known again."""
+        self.start = self.end + 1
+        self._events.clear()
+        self._after = {self._begin: self.start}
+        self._dropped_ms = -1
+        self.tail = self._begin
+
+
+def _ms(cursor: str) -> int:
+    ms, _, _ = cursor.partition("-")
+    return int(ms) if ms.isdecimal() else 0
+
 
 class EventFeed:
     """The ring, and the bell that wakes its readers."""
 
-    def __init__(self, size: int = KEPT, *, begin: str) -> None:
+    def __init__(self, size: int = KEPT, *, begin: str, now_ms: Callable[[], int] | None = None) -> None:
+        """``now_ms`` returns a time that no event of the future is before; with it the feed begins asleep,
+        until whoever fills it says :meth:`awake`.
+        """
         self.ring = EventRing(size, begin=begin)
         self.closed = False
+        self.live = now_ms is None
+        """The ring has all that is kept, and what comes is added at once."""
+        self.wanted = asyncio.Event()
+        """Set while there are readers, or were a moment ago."""
+        self.asked = 0
+        """Rises whenever somebody wants an event."""
+        self.waiting = 0
+        """Readers that wait for one now."""
+        self.now_ms: Callable[[], int] = now_ms or (lambda: 0)
         self._bell = asyncio.Event()
 
     def add(self, event: FleetEvent) -> None:
         """Hand an event to all readers."""
         self.ring.add(event)
         self._ring_bell()
+
+    def awake(self) -> None:
+        """All that is kept has been added."""
+        self.live = True
+        self._ring_bell()
+
+    def sleep(self) -> None:
+        """Nobody reads: what comes now is not added any more."""
+        self.live = False
+        self.wanted.clear()
+        self.ring.clear()
+
+    def want(self) -> None:
+        """Somebody reads, or is about to."""
+        self.asked += 1
+        self.wanted.set()
 
     def close(self) -> None:
         """End all readers, after what they have not read yet."""
@@ -73,33 +133,60 @@ class EventFeed:
 
     async def news(self) -> None:
         """Wait until anything changes."""
-        await self._bell.wait()
+        self.waiting += 1
+        try:
+            await self._bell.wait()
+        finally:
+            self.waiting -= 1
 
     def subscribe(self, after: str | None = None) -> FeedReader:
         """Return a reader from now on, or from what follows a cursor."""
-        return FeedReader(self, self.ring.end if after is None else self.ring.after(after))
+        self.want()
+        return FeedReader(self, after)
 
 
 class FeedReader:
-    """One reader; fulfils ``Subscription``."""
+    """One reader; fulfils ``Subscription``.
 
-    def __init__(self, feed: EventFeed, place: int | None) -> None:
+    Its place is found anew, by the last cursor or the time it began, when the feed has slept.
+    """
+
+    def __init__(self, feed: EventFeed, after: str | None) -> None:
         self._feed = feed
-        self._place = -1 if place is None else place
+        self._place = -1
+        self._after = after
+        self._since = 0
+        if after is not None:
+            return
+        if feed.live:
+            self._place, self._after = feed.ring.end, feed.ring.tail
+        else:
+            self._since = feed.now_ms()
 
     def __aiter__(self) -> FeedReader:
         return self
 
     async def __anext__(self) -> FleetEvent:
-        ring = self._feed.ring
+        feed, ring = self._feed, self._feed.ring
+        feed.want()
         while True:
-            if self._place < ring.start:
+            if feed.live:
+                event = self._next(ring)
+                if event is not None:
+                    self._after = event.cursor
+                    return event
+            if feed.closed:
+                raise StopAsyncIteration
+            await feed.news()
+
+    def _next(self, ring: EventRing) -> FleetEvent | None:
+        if self._place < ring.start:
+            place = ring.since(self._since) if self._after is None else ring.after(self._after)
+            if place is None or place < ring.start:
                 self._place = ring.end
                 return FleetEvent(ring.tail, "", GAP, "", {})
-            event = ring.at(self._place)
-            if event is not None:
-                self._place += 1
-                return event
-            if self._feed.closed:
-                raise StopAsyncIteration
-            await self._feed.news()
+            self._place = place
+        event = ring.at(self._place)
+        if event is not None:
+            self._place += 1
+        return event

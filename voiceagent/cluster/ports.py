@@ -195,6 +195,8 @@ class Cluster(Protocol):
     def events(self, *, after: str | None = None) -> Subscription:
         """Return the events from now (this call) on; with ``after``, first all since that cursor.
 
+        A node that has no reader follows nothing, and begins at once with the first; that one may be told
+        events of some milliseconds before, by which this node's clock may differ from the registry's.
         When they are not kept any more, or the cursor is unknown, the first event has the type ``gap``: look
         afresh. The same comes to a reader who is too slow, and when the registry has lost its memory.
         """

@@ -1,7 +1,7 @@
 """A fleet whose registry and bus is one Redis or Valkey. See docs/cluster.md for what that promises.
 
-Four tasks: one beats, one writes (calls and events, gathered), one reads events, one hears commands. Only a
-beat says that the registry is there; the others wait for that.
+Four tasks: one beats, one writes (calls and events, gathered), one reads events while somebody wants them,
+one hears commands. Only a beat says that the registry is there; the others wait for that.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from voiceagent.cluster.ports import (
 )
 from voiceagent.cluster.redis_line import LineDown, RedisLine
 from voiceagent.cluster.registry import Registry
-from voiceagent.cluster.stream import BEGIN, StreamReader
+from voiceagent.cluster.stream import BEGIN, LINGER_S, StreamReader
 from voiceagent.errors import ConfigError
 from voiceagent.ids import random_token
 from voiceagent.tasks import TaskNest
@@ -64,6 +64,7 @@ class RedisCluster:
         lease_s: float = 4.0,
         kept: int = KEPT,
         grace_s: float = GRACE_S,
+        linger_s: float = LINGER_S,
         clock: Callable[[], float] = steady_time,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -77,8 +78,10 @@ class RedisCluster:
         self._grace_s = grace_s
         self._wall = wall
         self._registry = Registry(line, prefix, name, self.epoch)
-        self._feed = EventFeed(kept, begin=BEGIN)
-        self._stream = StreamReader(line, self._registry.key("ev"), self._feed, self._trouble)
+        self._feed = EventFeed(kept, begin=BEGIN, now_ms=self._now_ms)
+        self._stream = StreamReader(
+            line, self._registry.key("ev"), self._feed, self._trouble, clock=clock, linger_s=linger_s
+        )
         self._place = Membership(
             self._registry, self, name=name, lease_s=lease_s, local=clock, doubt=self._stream.doubt
         )
@@ -102,7 +105,6 @@ class RedisCluster:
         try:
             await self._bus.open()
             await place.register()
-            await self._stream.load()
         except LineDown as down:
             await self._close()
             raise ConfigError("cluster.url", str(down)) from None
@@ -139,6 +141,10 @@ class RedisCluster:
             await self._bus.close()
         self._feed.close()
         await self._line.close()
+
+    def _now_ms(self) -> int:
+        """Return a time, by Redis' clock, before which no event of the future is; its parts are rounded."""
+        return int(self._place.clock.earliest() * 1000) - 1
 
     def _trouble(self, why: str) -> None:
         self._place.suspect(why)

@@ -5,7 +5,7 @@ Everything crosses this border as plain data; ids are opaque strings. ``app`` pl
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -187,21 +187,12 @@ class LiveEvent:
     id: int
     type: str
     call_id: str
-    made: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
-    """The data, or what makes them of what cannot change any more, once somebody asks."""
+    data: Mapping[str, Any]
+    """What the event says."""
     cursor: str = ""
     """Its place in the one order that all nodes of a fleet see; empty where there is none."""
     node: str = ""
     """Of which node, in a fleet."""
-
-    @property
-    def data(self) -> Mapping[str, Any]:
-        """What the event says."""
-        made = self.made
-        if callable(made):
-            made = made()
-            object.__setattr__(self, "made", made)
-        return made
 
 
 @dataclass(frozen=True, slots=True)

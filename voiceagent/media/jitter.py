@@ -61,7 +61,6 @@ class JitterBuffer:
         "_debt",
         "_flowed",
         "_given_up",
-        "_held",
         "_hold_s",
         "_hole_since",
         "_last",
@@ -79,6 +78,7 @@ class JitterBuffer:
         "discarded",
         "duplicates",
         "filled",
+        "held",
         "late",
         "lost",
         "received",
@@ -93,7 +93,8 @@ class JitterBuffer:
         self._next_ts = 0
         self._scale: int = 1
         """Timestamp units per sample of the packet before."""
-        self._held: dict[int, Held] = {}
+        self.held: dict[int, Held] = {}
+        """Packets behind a hole, by their sequence; others only look."""
         self._hole_since = 0.0
         self._hold_s = HOLD_MIN_S
         self._carry = b""
@@ -135,17 +136,12 @@ class JitterBuffer:
     def restart(self) -> None:
         """Begin anew with the next packet, whatever its numbers (the stream was off for a while)."""
         self._ssrc = -1
-        self._held.clear()
+        self.held.clear()
         self._carry = b""
         self._debt = 0
         self._bad = -1
         self._tail = None
         self._patience = STARVED_S
-
-    @property
-    def waiting(self) -> int:
-        """Packets held behind a hole."""
-        return len(self._held)
 
     @property
     def hold_s(self) -> float:
@@ -162,15 +158,19 @@ class JitterBuffer:
         decoder: Decoder | None = None,
     ) -> bytes:
         """Take an audio packet in. Without a decoder it is G.711 of the line's law."""
+        if decoder is None and len(payload) == FRAME:
+            return self.push_frame(sequence, timestamp, ssrc, payload, now)
+        return self._push(sequence, timestamp, ssrc, payload, now, decoder)
+
+    def push_frame(self, sequence: int, timestamp: int, ssrc: int, payload: bytes, now: float) -> bytes:
+        """The same for 20 ms of G.711 of the line's law: nearly all packets there are."""
         if (
             sequence == self._next_seq
             and timestamp == self._next_ts
             and ssrc == self._ssrc
-            and len(payload) == FRAME
-            and not self._held
+            and not self.held
             and self._debt < FRAME
             and not self._carry
-            and decoder is None
         ):
             self._next_seq = (sequence + 1) & 0xFFFF
             self._next_ts = (timestamp + FRAME) & 0xFFFFFFFF
@@ -179,7 +179,7 @@ class JitterBuffer:
             self._last = payload
             self.received += 1
             return payload
-        return self._push(sequence, timestamp, ssrc, payload, now, decoder)
+        return self._push(sequence, timestamp, ssrc, payload, now, None)
 
     def skip(self, sequence: int, timestamp: int, ssrc: int, now: float) -> bytes:
         """Take in that ``sequence`` carried something else than audio (telephone-event)."""
@@ -212,7 +212,7 @@ class JitterBuffer:
             self._bad = -1
             out = self._accept(timestamp, payload, decoder)
             self._next_seq = (sequence + 1) & 0xFFFF
-            if self._held:
+            if self.held:
                 since = self._hole_since
                 out += self._release()
                 # The hole closed by itself: waiting a little longer than this took is enough.
@@ -233,12 +233,12 @@ class JitterBuffer:
             else:
                 self.duplicates += 1
             return b""
-        if sequence in self._held:
+        if sequence in self.held:
             self.duplicates += 1
             return b""
-        if not self._held:
+        if not self.held:
             self._hole_since = now
-        self._held[sequence] = (timestamp, payload, now, decoder)
+        self.held[sequence] = (timestamp, payload, now, decoder)
         return self.idle(now)
 
     def _plausible(self, delta: int, timestamp: int, payload: bytes | None, scale: int) -> bool:
@@ -254,9 +254,9 @@ class JitterBuffer:
 
     def idle(self, now: float) -> bytes:
         """Call every 20 ms or so: fills holes that waited long enough, gives silence when nothing comes."""
-        if self._held:
+        if self.held:
             out = b""
-            while self._held and (now - self._hole_since >= self._hold_s or len(self._held) >= WINDOW):
+            while self.held and (now - self._hole_since >= self._hold_s or len(self.held) >= WINDOW):
                 out += self._fill_hole()
             return out
         last = self._last_packet
@@ -296,7 +296,7 @@ class JitterBuffer:
         """Start over at this packet; what was held behind a hole is of the old time line and dropped."""
         if not first:
             self.resyncs += 1
-        self._held.clear()
+        self.held.clear()
         self._carry = b""
         self._debt = 0
         self._bad = -1
@@ -387,7 +387,7 @@ class JitterBuffer:
     def _release(self) -> bytes:
         """Pass on the held packets that are in order now."""
         out: list[bytes] = []
-        held = self._held
+        held = self.held
         while held:
             entry = held.pop(self._next_seq, None)
             if entry is None:
@@ -400,9 +400,9 @@ class JitterBuffer:
 
     def _fill_hole(self) -> bytes:
         """Give up on the packets before the first held one."""
-        first = min(self._held, key=lambda sequence: seq_delta(sequence, self._next_seq))
+        first = min(self.held, key=lambda sequence: seq_delta(sequence, self._next_seq))
         missing = seq_delta(first, self._next_seq)
-        timestamp, payload, _, decoder = self._held[first]
+        timestamp, payload, _, decoder = self.held[first]
         self.lost += missing
         self._given_up.extend([(self._next_seq + index) & 0xFFFF for index in range(missing)])
         del self._given_up[:-WINDOW]

@@ -43,10 +43,15 @@ from voiceagent.media.wheel import MediaWheel
 __all__ = ["Direction", "MediaPath", "MediaPort", "PortEvents"]
 
 _BIND_TRIES = 8
-_PLAIN = rtp.HEADER + FRAME
-_SEQ_TS_SSRC = struct.Struct("!HII")
-_NEVER = b"\x00"
-"""The begin of no RTP packet."""
+_HEADER = rtp.HEADER
+_PLAIN = _HEADER + FRAME
+_MAX_PACKET = rtp.MAX_PACKET
+_HEAD = struct.Struct("!HHII")
+"""The begin of an RTP packet (version, flags and payload type), its sequence, timestamp and SSRC."""
+_NEVER = -1
+"""The begin of no RTP packet …"""
+_NO_HEAD = (-2, 0, 0, 0)
+"""… and what is no such packet begins with."""
 _READS = 16
 """Packets read from one socket in one tick at most, so that a flood cannot hold the wheel up."""
 _GUARDED_READS = 40
@@ -83,7 +88,7 @@ class MediaPort(PlaysOut):
         self._ports: PortRange | None = None
         self._local: Address | None = None
         self._path = MediaPath(None)
-        self._plain_start = b"\x80\x00"
+        self._plain_start = 0x8000
         self._lock = SourceLock(None, frozenset())
         self._connected = False
         """The system lets only one source through."""
@@ -192,7 +197,7 @@ class MediaPort(PlaysOut):
         sock = self._open_socket()
         self._in.follow(path)
         plain = self._in.plain_type
-        self._plain_start = _NEVER if plain is None else bytes((0x80, plain))
+        self._plain_start = _NEVER if plain is None else 0x8000 | plain
         self._last_heard = self._wheel.clock()
         self._losses_told = 0
         types = path.payload_types
@@ -338,7 +343,7 @@ class MediaPort(PlaysOut):
         for _ in range(_READS if guard is None else _GUARDED_READS):
             try:
                 if self._sifted:
-                    data = sock.recv(rtp.MAX_PACKET)
+                    data = sock.recv(_MAX_PACKET)
                     if guard is not None:
                         plain = guard.open(data, now)
                         if plain is None:
@@ -348,23 +353,24 @@ class MediaPort(PlaysOut):
                                     return
                             continue
                         data = plain
-                    if len(data) == _PLAIN and data.startswith(self._plain_start):
+                    head = _HEAD.unpack_from(data) if len(data) == _PLAIN else _NO_HEAD
+                    if head[0] == self._plain_start:
                         # Nearly all packets: 20 ms of the agreed codec with nothing extra in the header.
-                        sequence, timestamp, ssrc = _SEQ_TS_SSRC.unpack_from(data, 2)
+                        _, sequence, timestamp, ssrc = head
                         self._received += 1
                         stream.reception.note((sequence, timestamp, ssrc, now))
                         self._last_heard = stream.last_audio = now
                         self._losses_told = 0
                         if stream.hears:
-                            audio = jitter.push(sequence, timestamp, ssrc, data[rtp.HEADER :], now)
+                            audio = jitter.push_frame(sequence, timestamp, ssrc, data[_HEADER:], now)
                             if audio:
                                 stream.on_audio(audio)
-                        if not jitter.waiting:
+                        if not jitter.held:
                             return
                     elif self._packet(data, None, now):
                         return
                 else:
-                    data, source = sock.recvfrom(rtp.MAX_PACKET)
+                    data, source = sock.recvfrom(_MAX_PACKET)
                     self._from_anyone(data, source[:2], now)
             except BlockingIOError:
                 self._sifted = self._connected
@@ -412,7 +418,7 @@ class MediaPort(PlaysOut):
         self._last_heard = now
         self._losses_told = 0
         self._in.packet(packet, now)
-        return not self._in.jitter.waiting
+        return not self._in.jitter.held
 
     # --- inside ---
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from voiceagent.realtime.conversation import Conversation, Item
@@ -28,6 +29,12 @@ class Sounding:
     def items(self) -> list[Item]:
         """Its items with audio."""
         return self.conversation.audio_items(self.response_id)
+
+    @property
+    def playing(self) -> Item:
+        """The one that is heard now."""
+        items = self.items
+        return next((item for item in items if item.heard_ms is None), items[0])
 
     @property
     def cut(self) -> bool:
@@ -66,6 +73,16 @@ class Sounding:
             incomplete=response.status != "completed",
             generated=response.status == "completed",
         )
+
+
+def sounding_items(soundings: Iterable[Sounding], conversation: Conversation) -> set[str]:
+    """Return the ids of a conversation's items that are still heard, and belong to it to their end."""
+    return {
+        item.id
+        for sounding in soundings
+        if sounding.conversation is conversation and not sounding.scrap
+        for item in sounding.items
+    }
 
 
 def barely_begun(conversation: Conversation, response_id: str) -> bool:

@@ -39,13 +39,13 @@ class Appends:
 
     __slots__ = (
         "_barge_in",
-        "_held",
         "_listening",
         "_quiet",
         "_quiet_after",
         "_quiet_codes",
         "_responses",
         "_silence",
+        "held",
         "turn_open",
     )
 
@@ -56,7 +56,8 @@ class Appends:
         self._barge_in = BARGE_IN_MS * per_ms
         self._quiet = QUIET_MS * per_ms
         self._quiet_after = QUIET_AFTER_MS * per_ms
-        self._held = b""
+        self.held = b""
+        """What waits for more."""
         self._silence = 0
         """Bytes since the last sound."""
         self._responses: set[str] = set()
@@ -77,17 +78,17 @@ class Appends:
         else:
             self._silence = silence = silence + len(audio)
             least = self._listening if silence < self._quiet_after or self.turn_open else self._quiet
-        if self._held:
-            audio = self._held + audio
+        if self.held:
+            audio = self.held + audio
         if len(audio) < least:
-            self._held = audio
+            self.held = audio
             return b""
-        self._held = b""
+        self.held = b""
         return audio
 
     def flush(self) -> bytes:
         """Return what waits: something goes out that must come after it."""
-        held, self._held = self._held, b""
+        held, self.held = self.held, b""
         return held
 
     def response_began(self, response_id: str) -> None:

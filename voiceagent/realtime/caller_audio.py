@@ -12,14 +12,14 @@ class CallerAudio:
     One piece of memory: as frames, each 20 ms of G.711 would take a quarter more.
     """
 
-    __slots__ = ("_audio", "_end", "_limit", "_marks", "_per_ms")
+    __slots__ = ("_audio", "_begin", "_limit", "_marks", "_per_ms")
 
     def __init__(self, per_ms: int, limit_ms: int) -> None:
         self._per_ms = per_ms
         self._limit = limit_ms * per_ms
         self._audio = bytearray()
-        self._end = 0
-        """Position in the caller's whole audio, in bytes."""
+        self._begin = 0
+        """Where it begins in the caller's whole audio, in bytes."""
         self._marks: dict[str, int] = {}
 
     @property
@@ -31,23 +31,24 @@ class CallerAudio:
         """Keep ``audio``; the oldest goes past the limit."""
         kept = self._audio
         kept += audio
-        self._end += len(audio)
         over = len(kept) - self._limit
         if over > 0:
             del kept[:over]
+            self._begin += over
 
     def committed(self, item_id: str) -> None:
         """The provider made a turn of what it has got so far."""
-        self._marks[item_id] = self._end - KEPT_SILENCE_MS * self._per_ms
+        self._marks[item_id] = self._begin + len(self._audio) - KEPT_SILENCE_MS * self._per_ms
 
     def understood(self, item_id: str) -> None:
         """The turn is known as text (or as unintelligible): its audio is not needed any more."""
         mark = self._marks.pop(item_id, None)
         if mark is not None:
-            over = mark - (self._end - len(self._audio))
+            over = mark - self._begin
             if over > 0:
                 # A new piece, for what is deleted from the front of the old one is not given back at once.
                 self._audio = self._audio[over:]
+                self._begin = mark
 
     def answered(self) -> None:
         """All committed turns were answered (where nobody transcribes)."""

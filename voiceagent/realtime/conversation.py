@@ -168,10 +168,10 @@ class Conversation:
         if item is None or item.response_id != response_id:
             item = self.output_item(response_id, item_id)
         parts = item.parts
-        if content_index in parts:
-            parts[content_index] += size
+        before = parts.get(content_index)
+        parts[content_index] = size if before is None else before + size
+        if before is not None:
             return False
-        parts[content_index] = size
         return (
             not any(
                 self.items[other].parts
@@ -185,7 +185,9 @@ class Conversation:
         self, response_id: str, item_id: str, content_index: int, piece: str, *, spoken: bool
     ) -> None:
         """Add a piece of transcript, or of written text."""
-        item = self.output_item(response_id, item_id)
+        item = self.items.get(item_id)
+        if item is None or item.response_id != response_id:
+            item = self.output_item(response_id, item_id)
         if spoken:
             part = item.spoken.get(content_index)
             if part is None:

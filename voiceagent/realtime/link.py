@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ClassVar
 
 from voiceagent.ids import Tokens, random_token
 from voiceagent.realtime.conversation import Conversation
@@ -71,6 +71,10 @@ HELD_FRAMES = 64
 """Frames (items, session updates) that wait for a socket that is being opened again; more are dropped."""
 
 
+def _nobody(event: RealtimeModelEvent) -> None:
+    """Hears nothing."""
+
+
 class Listeners:
     """Who hears the model's events."""
 
@@ -84,7 +88,9 @@ class Listeners:
         self._listeners = (*self._listeners, listener)
 
         def remove() -> None:
+            nonlocal listener
             self._listeners = tuple(each for each in self._listeners if each is not listener)
+            listener = _nobody  # who keeps this function, keeps nothing alive by it
 
         return remove
 
@@ -154,17 +160,6 @@ class RealtimeLink:
         self._stopping: str | None = None
         self.inbound = Inbound(self)
         self.outbound = Outbound(self)
-        self._perform: Mapping[type, Callable[[Any], None]] = {
-            SendCreate: self._send_create,
-            SendCancel: self._send_cancel,
-            SendBufferClear: self._send_buffer_clear,
-            StopPlayback: self._stop_playback,
-            SwallowOutput: self._swallow,
-            Progressed: self._progressed,
-            Settled: self._settled,
-            InterruptDone: self._interrupt_done,
-            Notice: self._notice,
-        }
 
     # ── life ────────────────────────────────────────────────────────────────────────────────────
     def attach(self, transport: FrameTransport) -> None:
@@ -172,7 +167,7 @@ class RealtimeLink:
         self._transport = transport
         if isinstance(transport, TappedTransport):
             self.inbound.socket = transport.socket
-        transport.listen(self)
+        transport.listen(self.inbound)
 
     def configured(self) -> None:
         """The provider's session is as we want it: requests may go out.
@@ -200,15 +195,6 @@ class RealtimeLink:
         """Wait until the socket is gone."""
         if self._transport is not None:
             await self._transport.wait_closed()
-
-    def frame_received(self, data: bytes | str) -> None:
-        """Take one frame of the provider; whatever it does to us, the reader goes on."""
-        if self.closed is None:
-            try:
-                self.inbound.take(data)
-            except Exception:
-                _log.exception("a frame of the provider could not be taken")
-                self.notice("frame_failed")
 
     def transport_closed(self, code: int | None, reason: str) -> None:
         """The socket is gone: without a way back, every request ends ``lost``."""
@@ -280,7 +266,7 @@ class RealtimeLink:
             if self._trace is not None:
                 self._trace(effect, now)
             try:
-                self._perform[type(effect)](effect)
+                self._PERFORM[type(effect)](self, effect)
             except Exception:
                 # One failing order must not take the following ones with it.
                 _log.exception("could not perform %s", type(effect).__name__)
@@ -474,6 +460,18 @@ class RealtimeLink:
             "bad_frames": self.inbound.bad_frames,
             "unknown_events": dict(self.inbound.unknown),
         }
+
+    _PERFORM: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+        SendCreate: _send_create,
+        SendCancel: _send_cancel,
+        SendBufferClear: _send_buffer_clear,
+        StopPlayback: _stop_playback,
+        SwallowOutput: _swallow,
+        Progressed: _progressed,
+        Settled: _settled,
+        InterruptDone: _interrupt_done,
+        Notice: _notice,
+    }
 
 
 def sequencer_config(profile: ProviderProfile) -> SequencerConfig:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from voiceagent.realtime.model_events import (
     RealtimeModelAudioDoneEvent,
@@ -74,6 +75,7 @@ from voiceagent.realtime.wire_events import (
 if TYPE_CHECKING:
     from voiceagent.realtime.link import RealtimeLink
 
+_log = logging.getLogger("voiceagent.realtime.link")
 SIGN_OF_LIFE_S = 1.0
 """How often a response that produces output is reported alive to the sequencer."""
 TYPICAL_CHARS_PER_S = 15
@@ -82,7 +84,7 @@ _UNKNOWN_KINDS = 64
 
 
 class Inbound:
-    """Takes frames of the provider."""
+    """Takes frames of the provider: a :class:`~voiceagent.realtime.frames.FrameListener`."""
 
     def __init__(self, link: RealtimeLink) -> None:
         self._link = link
@@ -97,41 +99,33 @@ class Inbound:
         self._alive_at = 0.0
         self._odd: dict[str, bytes] = {}
         self._buffer_started: dict[str, float] = {}
-        self._ways: Mapping[type, Callable[[Any], None]] = {
-            BadFrame: self._bad_frame,
-            UnknownEvent: self._unknown_event,
-            ErrorEvent: self._error,
-            SessionEvent: self._session,
-            ItemEvent: self._item,
-            ItemTruncated: self._item_truncated,
-            ItemDeleted: self._item_deleted,
-            TranscriptionCompleted: self._transcription,
-            InputSpeech: self._speech,
-            InputCommittedEvent: self._committed,
-            InputTimeout: self._timeout,
-            DtmfReceived: self._dtmf,
-            OutputBuffer: self._output_buffer,
-            ResponseCreatedEvent: self._response_created,
-            ResponseDoneEvent: self._response_done,
-            OutputItem: self._output_item,
-            AudioDelta: self._audio_delta,
-            AudioDone: self._audio_done,
-            TextDelta: self._text_delta,
-            TextDone: self._text_done,
-        }
+        # What each frame needs, at hand: none of it is ever replaced.
+        self._tap = link.tap
+        self._conversation = link.conversation
+        self._swallowed = link.swallowed
 
-    def take(self, data: bytes | str) -> None:
-        """Decode one frame and act on it."""
-        event = decode(data, max_bytes=self._max_bytes)
-        tap = self._link.tap
-        if tap is not None:
-            if isinstance(event, AudioDelta):
-                tap.audio(self.socket, event, self._link.conversation.mirror.output_format)
-            elif isinstance(event, TextDelta) and event.spoken:
-                tap.words(self.socket, event, data)
-            else:
-                tap.frame(self.socket, data)
-        self._ways[type(event)](event)
+    def frame_received(self, data: bytes | str) -> None:
+        """Take one frame of the provider; whatever it does to us, the reader goes on."""
+        if self._link.closed is not None:
+            return
+        try:
+            event = decode(data, max_bytes=self._max_bytes)
+            tap = self._tap
+            if tap is not None:
+                if isinstance(event, AudioDelta):
+                    tap.audio(self.socket, event, self._conversation.mirror.output_format)
+                elif isinstance(event, TextDelta) and event.spoken:
+                    tap.words(self.socket, event, data)
+                else:
+                    tap.frame(self.socket, data)
+            self._WAYS[type(event)](self, event)
+        except Exception:
+            _log.exception("a frame of the provider could not be taken")
+            self._link.notice("frame_failed")
+
+    def transport_closed(self, code: int | None, reason: str) -> None:
+        """The socket is gone."""
+        self._link.transport_closed(code, reason)
 
     # ── audio and text ──────────────────────────────────────────────────────────────────────────
     def _audio_delta(self, event: RealtimeModelAudioEvent) -> None:
@@ -140,14 +134,14 @@ class Inbound:
         data = event.data
         if self._odd or len(data) & 1:
             data = self._whole_samples(event)
-        first = link.conversation.audio_received(response_id, event.item_id, event.content_index, len(data))
-        if response_id in link.swallowed:
+        first = self._conversation.audio_received(response_id, event.item_id, event.content_index, len(data))
+        if response_id in self._swallowed:
             return
         if response_id != self._alive_id or self._time() - self._alive_at >= SIGN_OF_LIFE_S:
             self._sign_of_life(response_id, audible=True)
         if first and not link.playout and not link.profile.owns_output_buffer:
             link.feed(PlaybackStarted(response_id))
-        if response_id in link.swallowed:
+        if response_id in self._swallowed:
             return  # the sequencer has just disowned it
         if data is not event.data:
             event = RealtimeModelAudioEvent(response_id, event.item_id, event.content_index, data)
@@ -178,7 +172,7 @@ class Inbound:
             self._link.emit(RealtimeModelAudioDoneEvent(event.response_id, event.item_id))
 
     def _text_delta(self, event: TextDelta) -> None:
-        self._link.conversation.text_received(
+        self._conversation.text_received(
             event.response_id, event.item_id, event.content_index, event.delta, spoken=event.spoken
         )
         if not event.spoken:
@@ -467,3 +461,26 @@ class Inbound:
         if kind in self.unknown or len(self.unknown) < _UNKNOWN_KINDS:
             self.unknown[kind] = self.unknown.get(kind, 0) + 1
         self._link.emit(RealtimeModelRawServerEvent(kind, raw))
+
+    _WAYS: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+        BadFrame: _bad_frame,
+        UnknownEvent: _unknown_event,
+        ErrorEvent: _error,
+        SessionEvent: _session,
+        ItemEvent: _item,
+        ItemTruncated: _item_truncated,
+        ItemDeleted: _item_deleted,
+        TranscriptionCompleted: _transcription,
+        InputSpeech: _speech,
+        InputCommittedEvent: _committed,
+        InputTimeout: _timeout,
+        DtmfReceived: _dtmf,
+        OutputBuffer: _output_buffer,
+        ResponseCreatedEvent: _response_created,
+        ResponseDoneEvent: _response_done,
+        OutputItem: _output_item,
+        AudioDelta: _audio_delta,
+        AudioDone: _audio_done,
+        TextDelta: _text_delta,
+        TextDone: _text_done,
+    }

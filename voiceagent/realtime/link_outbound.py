@@ -66,8 +66,9 @@ class Outbound:
     def __init__(self, link: RealtimeLink) -> None:
         self._link = link
         self.appends = Appends(link.conversation.mirror.input_format)
-        self.audio_bytes = 0
-        """How much audio was taken for the provider, what waits for its append included."""
+        self._hears = link.profile.accepts_audio
+        self._given = 0
+        """Bytes of audio that were appended."""
         self.expected: dict[str, Expected] = {}
         """By our event id; the oldest are forgotten."""
         self.items: dict[str, float] = {}
@@ -108,20 +109,31 @@ class Outbound:
 
     def send_audio(self, audio: bytes, *, commit: bool = False) -> None:
         """Send caller audio as :mod:`.appends` says; ``commit`` ends the caller's turn after it."""
-        link = self._link
-        if not link.profile.accepts_audio:
+        if not self._hears:
             raise ConfigError("audio", "the provider hears this call itself: no audio can be sent")
-        self.audio_bytes += len(audio)
-        if link.up and (due := self.appends.add(audio)):
-            link.write_audio(append_frame(due))
+        if self._link.up and (due := self.appends.add(audio)):
+            self._append(due)
         if commit:
             self.flush_audio()
-            link.write_audio(commit_frame(self.expect("other", "commit")), keep=True)
+            self._link.write_audio(commit_frame(self.expect("other", "commit")), keep=True)
 
     def flush_audio(self) -> None:
         """Send what waits for its append: what follows is about it."""
         if held := self.appends.flush():
-            self._link.write_audio(append_frame(held))
+            self._append(held)
+
+    def keep_audio(self, audio: bytes) -> None:
+        """Append ``audio`` as it is; it waits rather than being dropped when the socket cannot keep up."""
+        self._append(audio, keep=True)
+
+    def _append(self, audio: bytes, *, keep: bool = False) -> None:
+        self._given += len(audio)
+        self._link.write_audio(append_frame(audio), keep=keep)
+
+    @property
+    def audio_bytes(self) -> int:
+        """How much audio was taken for the provider, what waits for its append included."""
+        return self._given + len(self.appends.held)
 
     def _audio(self, event: RealtimeModelSendAudio) -> None:
         self.send_audio(event.audio, commit=event.commit)
@@ -238,7 +250,7 @@ class Outbound:
                 RealtimeModelSendSessionUpdate(message["session"], given if isinstance(given, str) else "")
             )
         elif kind == "input_audio_buffer.append":
-            if not self._link.profile.accepts_audio:
+            if not self._hears:
                 raise ConfigError("audio", "the provider hears this call itself: no audio can be sent")
             self.flush_audio()
             self._link.write_audio(frame(message))

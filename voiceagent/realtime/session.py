@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from voiceagent.errors import ProviderError
 from voiceagent.ids import Tokens, random_token
@@ -79,16 +80,8 @@ class RealtimeSession:
         self._streams: list[EventStream] = []
         self._standing = self.config.instructions or ""
         self._closed_reason: str | None = None
+        self._now: Callable[[], float] = time.monotonic  # the loop's, once open
         self._remove_listener: Callable[[], None] | None = None
-        self._acts: dict[type, Callable[[Any], None]] = {
-            RealtimeModelResponseProgressEvent: self._on_progress,
-            RealtimeModelResponseOutcomeEvent: self._on_outcome,
-            RealtimeModelInterruptDoneEvent: self._on_interrupt_done,
-            RealtimeModelSessionUpdatedEvent: self._on_updated,
-            RealtimeModelSessionUpdateRefusedEvent: self._on_update_refused,
-            RealtimeModelToolCallEvent: self._on_tool_call,
-            RealtimeModelConnectionStatusEvent: self._on_status,
-        }
 
     # ── life ────────────────────────────────────────────────────────────────────────────────────
     async def __aenter__(self) -> RealtimeSession:
@@ -104,6 +97,7 @@ class RealtimeSession:
         """Connect and configure; on :class:`~voiceagent.errors.ProviderError` the session is closed."""
         if self._remove_listener is not None or self._closed_reason is not None:
             raise ProviderError("a session is opened only once", code="already_open")
+        self._now = asyncio.get_running_loop().time
         self._remove_listener = self.model.add_listener(self._on_event)
         try:
             await self.model.connect(self.config)
@@ -407,14 +401,14 @@ class RealtimeSession:
     def _on_event(self, event: RealtimeModelEvent) -> None:
         for stream in self._streams:
             stream.put(event)
-        act = self._acts.get(type(event))
+        act = self._ACTS.get(type(event))
         if act is not None:
-            act(event)
+            act(self, event)
 
     def _on_progress(self, event: RealtimeModelResponseProgressEvent) -> None:
         handle = self._handles.get(event.request_id)
         if handle is not None:
-            handle.advance(event.progress, asyncio.get_running_loop().time(), event.response_id)
+            handle.advance(event.progress, self._now(), event.response_id)
 
     def _on_outcome(self, event: RealtimeModelResponseOutcomeEvent) -> None:
         handle = self._handles.get(event.request_id)
@@ -461,3 +455,13 @@ class RealtimeSession:
         streams, self._streams = self._streams, []
         for stream in streams:
             stream.end()
+
+    _ACTS: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+        RealtimeModelResponseProgressEvent: _on_progress,
+        RealtimeModelResponseOutcomeEvent: _on_outcome,
+        RealtimeModelInterruptDoneEvent: _on_interrupt_done,
+        RealtimeModelSessionUpdatedEvent: _on_updated,
+        RealtimeModelSessionUpdateRefusedEvent: _on_update_refused,
+        RealtimeModelToolCallEvent: _on_tool_call,
+        RealtimeModelConnectionStatusEvent: _on_status,
+    }

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from voiceagent.errors import ProviderError
-from voiceagent.realtime.afterwords import Sounding, barely_begun, cut_off
+from voiceagent.realtime.afterwords import Sounding, barely_begun, cut_off, sounding_items
 from voiceagent.realtime.caller_audio import CallerAudio
 from voiceagent.realtime.config import BYTES_PER_MS, RealtimeSessionConfig, merged
 from voiceagent.realtime.conversation import Conversation
@@ -31,6 +31,7 @@ from voiceagent.realtime.history import History, heard_words
 from voiceagent.realtime.link import Listeners
 from voiceagent.realtime.model import RealtimeModel
 from voiceagent.realtime.model_events import (
+    RealtimeModelAudioEvent,
     RealtimeModelAudioInterruptedEvent,
     RealtimeModelConnectionStatusEvent,
     RealtimeModelEvent,
@@ -45,6 +46,7 @@ from voiceagent.realtime.model_events import (
     RealtimeModelSessionUpdatedEvent,
     RealtimeModelSessionUpdateRefusedEvent,
     RealtimeModelToolCallEvent,
+    RealtimeModelTranscriptDeltaEvent,
     RealtimeModelTurnEndedEvent,
     RealtimeModelTurnStartedEvent,
 )
@@ -73,13 +75,15 @@ from voiceagent.realtime.requests import (
     When,
 )
 from voiceagent.realtime.websocket import OpenAIRealtimeWebSocketModel
-from voiceagent.realtime.wire_frames import append_frame, item_delete_frame, message_item
+from voiceagent.realtime.wire_frames import item_delete_frame, message_item
 from voiceagent.realtime.wishes import Wish, Wishes
 
 AUDIO_CHUNK_MS = 200
 """Kept caller audio is sent to a new link in appends of this length."""
 HANDOVER_AUDIO_MS = 500
 """On a planned hand-over between turns, only the newest audio is sent again: a word may just begin."""
+_AS_IT_IS = (RealtimeModelAudioEvent, RealtimeModelTranscriptDeltaEvent)
+"""What is nearly all that is heard of a link, and nothing here looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,7 @@ class SurvivingModel(RealtimeModel):
         """End the conversation."""
         self._closed = True
         await self._inner.close(reason)
+        self._remove()
 
     def add_listener(self, listener: RealtimeModelListener) -> Callable[[], None]:
         """Call ``listener`` with every event from now on, whatever link it comes from."""
@@ -341,11 +346,13 @@ class SurvivingModel(RealtimeModel):
 
     # ── hearing ─────────────────────────────────────────────────────────────────────────────────
     def _listen_to(self, inner: OpenAIRealtimeWebSocketModel) -> Callable[[], None]:
-        return inner.add_listener(lambda event: self._hear(inner, event))
+        def hear(event: RealtimeModelEvent) -> None:
+            if inner is self._inner:
+                (self._emit if type(event) in _AS_IT_IS else self._hear)(event)
 
-    def _hear(self, inner: OpenAIRealtimeWebSocketModel, event: RealtimeModelEvent) -> None:
-        if inner is not self._inner:
-            return
+        return inner.add_listener(hear)
+
+    def _hear(self, event: RealtimeModelEvent) -> None:
         match event:
             case RealtimeModelResponseOutcomeEvent():
                 self._outcome(event)
@@ -355,10 +362,12 @@ class SurvivingModel(RealtimeModel):
                 wish = self._wishes.get(request_id)
                 if wish is not None and event.progress is Progress.SENT and event.attempt == 1:
                     wish.links += 1
-                event = replace(event, request_id=request_id)
+                if request_id != event.request_id:
+                    event = replace(event, request_id=request_id)
             case RealtimeModelTurnStartedEvent() | RealtimeModelTurnEndedEvent() | RealtimeModelNoticeEvent():
-                if event.request_id is not None:
-                    event = replace(event, request_id=self._wishes.id_of(event.request_id))
+                request_id = event.request_id and self._wishes.id_of(event.request_id)
+                if request_id != event.request_id:
+                    event = replace(event, request_id=request_id)
                 if isinstance(event, RealtimeModelTurnStartedEvent) and not self._transcribed:
                     self.caller_audio.answered()
             case RealtimeModelToolCallEvent():
@@ -424,7 +433,7 @@ class SurvivingModel(RealtimeModel):
             outcome.response_id: key for key, outcome in fallen.items() if outcome.response_id is not None
         }
         self._keep_sounding(conversation, of_request)
-        self.history.fold(conversation, self._sounding_items(conversation))
+        self.history.fold(conversation, sounding_items(self._sounding.values(), conversation))
         self.caller_audio.forget_turns()
         self._emit(RealtimeModelNoticeEvent("link_lost", details={"reason": event.reason}))
         for request_id, outcome in fallen.items():
@@ -449,14 +458,6 @@ class SurvivingModel(RealtimeModel):
                 self._sounding[response.id] = Sounding(
                     response.id, None if scrap else request_id, conversation, interruptible, scrap=scrap
                 )
-
-    def _sounding_items(self, conversation: Conversation) -> set[str]:
-        return {
-            item.id
-            for sounding in self._sounding.values()
-            if sounding.conversation is conversation and not sounding.scrap
-            for item in sounding.items
-        }
 
     def _fell(self, request_id: str, outcome: Outcome, conversation: Conversation) -> None:
         """Decide what becomes of a request that the lost link has ended."""
@@ -531,9 +532,7 @@ class SurvivingModel(RealtimeModel):
 
     def _stop(self, sounding: Sounding, by: InterruptedBy | None) -> None:
         sounding.cut_by = by
-        items = sounding.items
-        playing = next((item for item in items if item.heard_ms is None), items[0])
-        self._emit(RealtimeModelAudioInterruptedEvent(sounding.response_id, playing.id))
+        self._emit(RealtimeModelAudioInterruptedEvent(sounding.response_id, sounding.playing.id))
         if self._sounding.get(sounding.response_id) is sounding:
             self._conclude(sounding)  # nobody answered
 
@@ -564,8 +563,7 @@ class SurvivingModel(RealtimeModel):
         audio = self.caller_audio.last(HANDOVER_AUDIO_MS if planned else self.caller_audio.ms)
         per_ms = BYTES_PER_MS[link.conversation.mirror.input_format]
         for start in range(0, len(audio), AUDIO_CHUNK_MS * per_ms):
-            link.write_audio(append_frame(audio[start : start + AUDIO_CHUNK_MS * per_ms]), keep=True)
-        link.outbound.audio_bytes += len(audio)
+            link.outbound.keep_audio(audio[start : start + AUDIO_CHUNK_MS * per_ms])
         waiting = [wish.request.id for wish in self._waiting()]
         for response in link.conversation.responses.values():
             if response.follow_up is not None:

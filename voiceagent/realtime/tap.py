@@ -98,8 +98,9 @@ class TappedTransport:
 
     def transport_closed(self, code: int | None, reason: str) -> None:
         self._tap.closed(self.socket, code, reason, ours=self._closing)
-        if self._listener is not None:
-            self._owned(self._listener.transport_closed, code, reason)
+        listener, self._listener, self._frame = self._listener, None, _nobody
+        if listener is not None:
+            self._owned(listener.transport_closed, code, reason)
 
     def send(self, data: bytes) -> None:
         self._tap.sent(self.socket, data)

@@ -98,6 +98,9 @@ class _Attempt:
             self._made.close()
 
 
+_TEXT, _BINARY, _CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
+
+
 class PicowsTransport(WSListener):
     """See :class:`~voiceagent.realtime.frames.FrameTransport`."""
 
@@ -129,18 +132,18 @@ class PicowsTransport(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame is here; several make a message when the first ones are not final."""
         kind = frame.msg_type
-        if kind is WSMsgType.TEXT or kind is WSMsgType.BINARY or kind is WSMsgType.CONTINUATION:
+        if kind is _TEXT or kind is _CONTINUATION or kind is _BINARY:
             data = frame.get_payload_as_bytes()
-            if not frame.fin:
+            if self._parts or not frame.fin:
                 self._parts.append(data)
-                if sum(map(len, self._parts)) > self._max_bytes:
-                    self._message(b"".join(self._parts))  # refused by its size
-                    self._parts.clear()
-                return
-            if self._parts:
-                data = b"".join((*self._parts, data))
+                if not frame.fin and sum(map(len, self._parts)) <= self._max_bytes:
+                    return
+                data = b"".join(self._parts)  # whole, or refused by its size
                 self._parts.clear()
-            self._message(data)
+            if self._listener is None:
+                self._early.append(data)
+            else:
+                self._listener.frame_received(data)
         elif kind is WSMsgType.CLOSE:
             try:
                 self._code = int(frame.get_close_code().value)
@@ -156,6 +159,7 @@ class PicowsTransport(WSListener):
         """The socket is gone."""
         self._closing = True
         self._lanes.clear()
+        self._transport = None
         self._gone.set()
         self._tell()
 
@@ -171,7 +175,7 @@ class PicowsTransport(WSListener):
             data = self._lanes.take()
             if data is None:
                 return
-            transport.send(WSMsgType.TEXT, data)
+            transport.send(_TEXT, data)
 
     # ── the port ────────────────────────────────────────────────────────────────────────────────
     def listen(self, listener: FrameListener) -> None:
@@ -190,7 +194,7 @@ class PicowsTransport(WSListener):
         if self._paused:
             self._lanes.put(data)
         else:
-            self._transport.send(WSMsgType.TEXT, data)
+            self._transport.send(_TEXT, data)
 
     def send_audio(self, data: bytes, *, keep: bool = False) -> None:
         """Send a frame of the audio lane."""
@@ -199,7 +203,7 @@ class PicowsTransport(WSListener):
         if self._paused:
             self._lanes.put_audio(data, keep)
         else:
-            self._transport.send(WSMsgType.TEXT, data)
+            self._transport.send(_TEXT, data)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close: our close frame goes out behind what is already written, then the socket ends."""
@@ -235,13 +239,8 @@ class PicowsTransport(WSListener):
         """Audio frames lost because the socket could not keep up."""
         return self._lanes.dropped
 
-    def _message(self, data: bytes) -> None:
-        if self._listener is None:
-            self._early.append(data)
-        else:
-            self._listener.frame_received(data)
-
     def _tell(self) -> None:
         if not self._told and self._listener is not None:
             self._told = True
-            self._listener.transport_closed(self._code if self._code is not None else 1006, self._reason)
+            listener, self._listener = self._listener, None
+            listener.transport_closed(self._code if self._code is not None else 1006, self._reason)

@@ -1,0 +1,42 @@
+"""Lines of transcripts that grow word by word: told together, ten times a second at most."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from voiceagent.call.call import Call
+from voiceagent.call.transcript import Utterance
+
+GROWN_S = 0.1
+"""So long a word may wait for others."""
+
+
+class GrowingLines:
+    """The lines of all calls that have grown and are not told yet. One timer serves them all."""
+
+    def __init__(self, tell: Callable[[Call, Utterance], None]) -> None:
+        self._tell = tell
+        self._grown: dict[tuple[str, str], tuple[Call, Utterance]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def grew(self, call: Call, line: Utterance) -> None:
+        """Tell soon how it stands then."""
+        self._grown[call.id, line.key] = (call, line)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(GROWN_S, self._tell_all)
+
+    def told(self, call: Call, line: Utterance) -> None:
+        """The line has been told otherwise."""
+        self._grown.pop((call.id, line.key), None)
+
+    def end(self, call: Call) -> None:
+        """The call is over: tell what waits of it at once."""
+        for key in [key for key in self._grown if key[0] == call.id]:
+            self._tell(*self._grown.pop(key))
+
+    def _tell_all(self) -> None:
+        self._timer = None
+        grown, self._grown = self._grown, {}
+        for call, line in grown.values():
+            self._tell(call, line)
