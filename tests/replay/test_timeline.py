@@ -298,7 +298,7 @@ def test_explain_as_json_has_the_time_line() -> None:
 
 def test_nonsense_in_a_journal_is_no_error() -> None:
     strange: list[Any] = [None, 7, "x", [], {}, {"id": 3}, float("nan"), True]
-    events: list[Any] = [*Timeline().steps, 9, None, []]
+    events: list[Any] = [*Timeline.STEPS, 9, None, []]
     entries: list[Entry] = [{}, {"t": "x", "type": 4}]
     for event in events:
         entries += [{"t": one, "type": "sequencer", "event": event, "body": one} for one in strange]

@@ -30,6 +30,9 @@ _FOUND = frozenset({"call.answered", "recovery.restored"})
 class Alarms:
     """The alerts of one node. Calls, trunks and admission are looked at each second; the rest is told."""
 
+    kinds = frozenset({"provider.error", *_LOST, *_FOUND})
+    """Types of entries of journals that :meth:`journal_entry` does something about."""
+
     def __init__(
         self,
         config: AlertConfig,

@@ -19,6 +19,7 @@ from voiceagent.app.reload import FlowDesk
 from voiceagent.app.timelines import Timelines
 from voiceagent.call.call import Call, CallState
 from voiceagent.call.ledger import NOTED, LedgerEntry
+from voiceagent.call.letting_go import let_go
 from voiceagent.call.listening import Listener
 from voiceagent.call.notes import take_note
 from voiceagent.call.outcome import CallOutcome, OutcomeClass
@@ -287,8 +288,9 @@ class NodeDirectory:
         self._live[call.id] = call
         self._timelines.begin(call.id, call.journal)
         if self._alarms is not None:
-            call.journal.tap(self._alarms.journal_entry, inner=False)
-        call.journal.tap(JournalFigures(self._metrics, call.info.direction).take, inner=False)
+            call.journal.tap(self._alarms.journal_entry, kinds=Alarms.kinds)
+        figures = JournalFigures(self._metrics, call.info.direction)
+        call.journal.tap(figures.take, kinds=figures.kinds)
         self._metrics.call_started(call.info.direction)
         self._publish("call.started", call)
 
@@ -357,7 +359,8 @@ class NodeDirectory:
         self._live.pop(call.id, None)
         self._ended[call.id] = call
         while len(self._ended) > ENDED_KEPT:
-            forgotten, _ = self._ended.popitem(last=False)
+            forgotten, old = self._ended.popitem(last=False)
+            let_go(old)
             self._tags.pop(forgotten, None)
             self._timelines.forget(forgotten)
         self._metrics.call_ended(call.outcome.kind.value if call.outcome else "unknown", call.seconds)
@@ -387,7 +390,8 @@ class NodeDirectory:
         """Know nothing of these calls any more, as far as they have ended."""
         for call_id in calls:
             if call_id not in self._live:
-                self._ended.pop(call_id, None)
+                if (old := self._ended.pop(call_id, None)) is not None:
+                    let_go(old)
                 self._tags.pop(call_id, None)
                 self._timelines.forget(call_id)
         self._hub.forget(frozenset(calls))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, ClassVar
 
 from voiceagent.observe.limits import LIMIT_OF
 from voiceagent.observe.metrics import Metrics
@@ -21,37 +21,28 @@ _RECOVERIES = {
 
 
 class JournalFigures:
-    """Of one call. Feed it every entry, in order."""
+    """Of one call. Feed it every entry of its ``kinds``, in order."""
+
+    __slots__ = ("_direction", "_metrics", "_spoke")
 
     def __init__(self, metrics: Metrics, direction: str) -> None:
         self._metrics = metrics
         self._direction = direction
         self._spoke: float | None = None
         """Since when (``t``) the caller speaks over whatever the agent says."""
-        self._on: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
-            "sequencer": self._step,
-            "call.answered": lambda entry: metrics.call_answered(direction, float(entry["setup_s"])),
-            "call.ended": self._ended,
-            "tool.ended": lambda entry: metrics.tool_ended(
-                str(entry["tool"]), bool(entry["ok"]), float(entry["seconds"])
-            ),
-            "line.played": lambda entry: metrics.line_played(str(entry["line"])),
-            "apology": lambda entry: metrics.line_played("apology"),
-            "provider.usage": lambda entry: metrics.provider_tokens(entry["tokens"]),
-            "recording.finished": self._recorded,
-            "queue.refused": self._refused,
-            **dict.fromkeys(_RECOVERIES, self._recovery),
-        }
 
     def take(self, entry: Mapping[str, Any]) -> None:
         """Take one entry of a live call."""
-        act = self._on.get(entry["type"])
+        act = self._ON.get(entry["type"])
         if act is None:
             return
         try:
-            act(entry)
+            act(self, entry)
         except Exception:  # a figure must not be able to end the call that it tells of
             _log.exception("the figures cannot take an entry of type %s", entry.get("type"))
+
+    def _answered(self, entry: Mapping[str, Any]) -> None:
+        self._metrics.call_answered(self._direction, float(entry["setup_s"]))
 
     def _step(self, entry: Mapping[str, Any]) -> None:
         step = entry.get("body")
@@ -70,6 +61,15 @@ class JournalFigures:
         if limit is not None:
             self._metrics.limit_reached(limit)
 
+    def _tool_ended(self, entry: Mapping[str, Any]) -> None:
+        self._metrics.tool_ended(str(entry["tool"]), bool(entry["ok"]), float(entry["seconds"]))
+
+    def _line_played(self, entry: Mapping[str, Any]) -> None:
+        self._metrics.line_played(str(entry.get("line", entry["type"])))
+
+    def _used(self, entry: Mapping[str, Any]) -> None:
+        self._metrics.provider_tokens(entry["tokens"])
+
     def _recorded(self, entry: Mapping[str, Any]) -> None:
         self._metrics.recording_dropped(float(entry.get("dropped_s", 0.0)))
         if entry.get("reason") == "max_minutes":
@@ -81,3 +81,18 @@ class JournalFigures:
 
     def _recovery(self, entry: Mapping[str, Any]) -> None:
         self._metrics.provider_recovery(_RECOVERIES[entry["type"]])
+
+    _ON: ClassVar[Mapping[str, Callable[[Any, Mapping[str, Any]], None]]] = {
+        "sequencer": _step,
+        "call.answered": _answered,
+        "call.ended": _ended,
+        "tool.ended": _tool_ended,
+        "line.played": _line_played,
+        "apology": _line_played,
+        "provider.usage": _used,
+        "recording.finished": _recorded,
+        "queue.refused": _refused,
+        **dict.fromkeys(_RECOVERIES, _recovery),
+    }
+    kinds: ClassVar[Collection[str]] = _ON.keys()
+    """Types of entries that :meth:`take` does something about."""

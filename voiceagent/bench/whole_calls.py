@@ -82,6 +82,7 @@ class PortLeg:
         self._port.close()
         if self._listener is not None:
             listener, self._listener = self._listener, None
+            del self.on_audio  # the listener's
             listener.leg_ended(LegEnd.WE_HUNG_UP, None, reason)
 
     async def transfer(

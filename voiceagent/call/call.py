@@ -417,6 +417,10 @@ class Call:
         write_end(self, outcome)
         self.journal.close()
         # An ended call is kept for a while to be looked at: not its socket, model and flow.
+        if self.speech is not None:
+            self.speech.working.close()
+        if self.recovery is not None:
+            self.recovery.close()
         self.session = self.speech = self._port = self._bridge = self.recovery = None
         self.flow = self.flow.without_code()
         self.ear.detach()

@@ -45,6 +45,10 @@ def comfort_sound(audio_format: G711) -> bytes:
     return g711.encode(samples.tobytes(), "alaw" if audio_format == "audio/pcma" else "ulaw")
 
 
+def _never() -> bool:
+    return False
+
+
 class Comfort:
     """Plays the sound whenever ``silent()`` has been true for ``after_s``, through ``play(audio, id)``."""
 
@@ -79,6 +83,11 @@ class Comfort:
         if self._task is not None:
             self._task.cancel()
             self._task = None
+
+    def close(self) -> None:
+        """The call is over: nobody is asked any more, and nobody is held."""
+        self.stop()
+        self._silent = _never
 
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()

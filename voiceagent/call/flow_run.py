@@ -46,8 +46,7 @@ async def run_flow(
     except KeyboardInterrupt:
         raise
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if _told_to_stop():
             raise
         _failed(call, error, finish, observer)  # from a task that the flow itself has cancelled
     except BaseException as error:  # also SystemExit, which would take the whole node with it
@@ -55,6 +54,12 @@ async def run_flow(
     else:
         await call.take_over.until_back()
         finish(CallOutcome(OutcomeClass.SUCCESS, "completed", "the flow ended"))
+
+
+def _told_to_stop() -> bool:
+    """Return whether somebody cancels this task. No frame of the error may hold the task, which holds it."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def _failed(

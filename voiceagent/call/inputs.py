@@ -63,14 +63,14 @@ class Inputs:
         self.seed = seed
         self.began_at = time.time()
         """Unix time at which the call's clock stood at 0."""
-        self.wall = wall or self._wall
+        self._told_wall = wall
         self.replayed = wall is not None
         """The call is lived again: what comes from outside is told by the recording."""
-        self.secret: Callable[[], bool] = lambda: False
+        self.secret: Callable[[], bool] = _never
         """Whether what the caller keys in now is nobody's business."""
         self.masked: Callable[[str], str] = str
         """Hides what was keyed in secret in a text."""
-        self.told_by: Callable[[str], bool] = lambda _: False
+        self.told_by: Callable[[str], bool] = _never
         """Whether data hold it."""
         self.pending = False
         self._waiting: list[tuple[str, float, dict[str, Any]]] | None = []
@@ -83,7 +83,7 @@ class Inputs:
         self._chances: dict[str, Callable[[], float]] = {}
         # A replay steers its loop by the turns: counting them there would keep it busy.
         self._turns = turns_of(asyncio.get_running_loop()) if wall is None else None
-        self._lateness = LateListener(self._late)
+        self._lateness: LateListener | None = None
         self._clock = journal.start
         self._clock_turn = 0
         self._wished = 0
@@ -91,6 +91,7 @@ class Inputs:
         self._moments: list[tuple[int, float]] = []
         """What time it was in which turn of the loop."""
         if self._turns is not None:
+            self._lateness = LateListener(self._late)
             self._turns.listen(self._lateness)
             journal.keep_time(self._written)
         self._legs = 0
@@ -129,9 +130,9 @@ class Inputs:
         self._sessions += 1
         return self._sessions
 
-    def _wall(self) -> float:
-        """Return Unix time by the call's clock: a replay can know no other."""
-        return self.began_at + self._journal.now
+    def wall(self) -> float:
+        """Return Unix time by the call's clock, or as it is told: a replay can know no other."""
+        return self.began_at + self._journal.now if self._told_wall is None else self._told_wall()
 
     # ── the clock ───────────────────────────────────────────────────────────────────────────────
     def time(self) -> float:
@@ -162,13 +163,16 @@ class Inputs:
         """Something enters, with the time in its entry: return that."""
         turns = self._turns
         if turns is None:
-            return self._journal.now
+            now = self._journal.now
+            self._clock = self._journal.start + now
+            return now
         self._clock_turn = turns.turn
-        self._clock = turns.clock()
-        for leg, marks in list(self._caller.items()):
-            if marks[-3] >= self._clock:
+        now = self._clock = turns.clock()
+        for leg, marks in self._caller.items():
+            if marks[-3] >= now:
                 self._write_caller(leg)  # the clock does not tell who was first: the order of entries does
-        return self._clock - self._journal.start
+                return self._look()
+        return now - self._journal.start
 
     def _write_clock(self) -> None:
         moments, self._moments = self._moments, []
@@ -182,7 +186,9 @@ class Inputs:
         self._look()
         if self._moments:
             fields["clock"], self._moments = self._moments, []
-        self._journal.write(f"in.{kind}", g=turn, **fields)
+        if self.pending:
+            self.flush()
+        self._journal.append(f"in.{kind}", self._clock, {"g": turn, **fields})
 
     def write_beside(self, kind: str, when: float, /, **fields: Any) -> None:
         """Write an entry that is no input of the call itself: it counts no turn. ``when``: loop's clock."""
@@ -359,35 +365,39 @@ class Inputs:
     # ── Gathered ────────────────────────────────────────────────────────────────────────────────
     def flush(self) -> None:
         """Write what the agent said, or the timers, that were gathered: what follows may be about it."""
+        if not self.pending:
+            return
         self.pending = False
+        at = self._written()
         wished, self._wished = self._wished, 0
         if wished and self._turns is not None and wished == self._turns.turn:
-            self._journal.write("in.amid")
+            self._journal.append("in.amid", at, {})
         if self._timers:
-            fired, self._timers = self._timers, []
-            clock: dict[str, Any] = {"clock": self._moments} if self._moments else {}
-            self._moments = []
-            self._journal.write("in.timers", since=round(self._timers_from, 6), fired=fired, **clock)
+            timers: dict[str, Any] = {"since": round(self._timers_from, 6), "fired": self._timers}
+            self._timers = []
+            if self._moments:
+                timers["clock"], self._moments = self._moments, []
+            self._journal.append("in.timers", at, timers)
         if self._audio_of is None:
             return
         socket, response, item, index = self._audio_of
-        turns, self._audio_turns = self._audio_turns, []
-        audio, self._audio, self._audio_of = self._audio, [], None
-        self._journal.write(
-            "in.audio",
-            **({"turns": turns} if any(turns) else {}),
-            socket=socket,
-            response=response,
-            item=item,
-            index=index,
-            since=round(self._audio_from, 6),
-            deltas=audio,
-        )
+        entry = {
+            **({"turns": self._audio_turns} if any(self._audio_turns) else {}),
+            "socket": socket,
+            "response": response,
+            "item": item,
+            "index": index,
+            "since": round(self._audio_from, 6),
+            "deltas": self._audio,
+        }
+        self._audio_turns, self._audio, self._audio_of = [], [], None
+        self._journal.append("in.audio", at, entry)
 
     def end(self) -> None:
         """The call is over: write what was gathered."""
-        if self._turns is not None:
+        if self._turns is not None and self._lateness is not None:
             self._turns.forget(self._lateness)
+            self._lateness = None
         self.flush()
         if self._moments:
             self._write_clock()
@@ -398,6 +408,12 @@ class Inputs:
         told, self.at_end = self.at_end, []
         for tell in told:
             tell()
+        # Each leads back to the call.
+        self.secret, self.masked, self.told_by = _never, str, _never
+
+
+def _never(*_: str) -> bool:
+    return False
 
 
 def inputs_of(journal: Journal) -> Inputs | None:
@@ -454,5 +470,5 @@ def without_credentials(headers: Sequence[tuple[str, str]]) -> list[tuple[str, s
 
 def _ms(seconds: float) -> float:
     """Return milliseconds, to the microsecond; whole ones as whole numbers, which are shorter."""
-    ms = round(seconds * 1000, 3)
-    return int(ms) if ms == int(ms) else ms
+    us = round(seconds * 1e6)
+    return us / 1000 if us % 1000 else us // 1000

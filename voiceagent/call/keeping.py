@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 GROWN_S = 1.0
 """What is being spoken is written down so often: a killed process leaves its newest words."""
+_NEVER = (None, float("-inf"))
 
 
 class Keeping:
@@ -31,11 +32,10 @@ class Keeping:
     def line(self, line: Utterance) -> None:
         """A line is new, longer, or what was heard of it."""
         if line.growing:
-            now = self._call.seconds
-            _, written = self._growing.get(line.key, (line, float("-inf")))
-            if now - written < GROWN_S:
+            _, written = self._growing.get(line.key, _NEVER)
+            if line.changed_at - written < GROWN_S:
                 return
-            self._growing[line.key] = (line, now)
+            self._growing[line.key] = (line, line.changed_at)
         else:
             self._growing.pop(line.key, None)
         self._write(line)

@@ -82,6 +82,10 @@ class Recovery:
         )
         self._grow_old()
 
+    def close(self) -> None:
+        """The call is over: nothing is mended any more, and nobody is held."""
+        self._comfort.close()
+
     # ── the two ways in ─────────────────────────────────────────────────────────────────────────
     def lost(self, reason: str) -> None:
         """Give the present link up, whether its socket stands or not, and go on with another."""

@@ -19,6 +19,8 @@ class Utterance:
     cut: bool = False
     growing: bool = False
     """It is still being spoken."""
+    changed_at: float = 0.0
+    """When it was last changed, in seconds since the call began."""
 
 
 class Transcript:
@@ -36,8 +38,7 @@ class Transcript:
     def grows(self, key: str, at: float, delta: str) -> None:
         """Add ``delta`` to the agent's utterance ``key``."""
         line = self._by_key.get(key)
-        text = (line.full_text if line is not None else "") + delta
-        self._put(key, at, "agent", text, growing=True)
+        self._put(key, at, "agent", delta if line is None else line.full_text + delta, growing=True)
 
     def heard(self, key: str, at: float, heard_text: str, full_text: str, *, cut: bool) -> None:
         """Fix the agent's utterance ``key`` to what was heard of it."""
@@ -73,4 +74,5 @@ class Transcript:
         line.full_text = full_text or text
         line.cut = cut
         line.growing = growing
+        line.changed_at = at
         self._changed(line)

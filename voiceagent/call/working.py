@@ -26,6 +26,14 @@ Say = Callable[[str], ResponseHandle]
 """Puts the line into the sequencer. Raises CallEnded or RequestRefused."""
 
 
+def _nobody_hears(_: str) -> ResponseHandle:
+    raise CallEnded
+
+
+def _never() -> bool:
+    return False
+
+
 class WorkingLine:
     """Says a line while a block lasts. ``quiet()`` tells that nobody speaks and nobody is on hold."""
 
@@ -43,6 +51,10 @@ class WorkingLine:
         self._speaking = False
         self._free_at = 0.0
         """Loop time before which no further word is said, whoever is at work."""
+
+    def close(self) -> None:
+        """The call is over: nobody is told anything, and nobody is held."""
+        self._say, self._quiet = _nobody_hears, _never
 
     @asynccontextmanager
     async def while_working(self, text: str, after_s: float) -> AsyncGenerator[None]:

@@ -27,6 +27,10 @@ Open = Callable[[bytes], bytes | None]
 Seal = Callable[[bytes], bytes | None]
 
 
+def _nowhere() -> Address | None:
+    """The channel is closed."""
+
+
 class RtcpChannel:
     """See the module. ``peer`` tells where the media goes now: only that host is believed."""
 
@@ -66,6 +70,7 @@ class RtcpChannel:
             self._wheel.unwatch(self._socket.fileno())
             self._socket.close()
             self._socket = None
+        self._peer, self._unseal = _nowhere, bytes  # nobody is held
 
     def readable(self, now: float) -> None:
         """Read what the socket has."""

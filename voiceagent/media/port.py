@@ -28,7 +28,7 @@ from voiceagent.media import rtp
 from voiceagent.media.control import RtcpChannel
 from voiceagent.media.dtls import is_dtls
 from voiceagent.media.figures import PortFigures
-from voiceagent.media.path import Direction, MediaPath, PortEvents
+from voiceagent.media.path import NOBODY, Direction, MediaPath, PortEvents
 from voiceagent.media.playout import FRAME
 from voiceagent.media.plays_out import PlaysOut
 from voiceagent.media.ports import PortRange
@@ -254,6 +254,11 @@ class MediaPort(PlaysOut):
                 self._report(self._wheel.clock(), leaving=True)
             self._control.close()
         self._wheel.detach(self)
+        self._events = NOBODY
+        self._in.close()
+        self._out.close()
+        if self._guard is not None:
+            self._guard.close()
         self._socket = None
         sock.close()
         if self._ports is not None and self._local is not None:

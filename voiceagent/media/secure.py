@@ -18,6 +18,10 @@ from voiceagent.media.srtp import SrtpSession
 from voiceagent.media.srtp_profile import SrtpKeys
 
 
+def _unsent(datagram: bytes) -> None:
+    """The port is closed."""
+
+
 class MediaGuard:
     """See the module. ``send`` puts a datagram on the wire as it is."""
 
@@ -32,6 +36,10 @@ class MediaGuard:
         """DTLS datagrams that nothing was waiting for."""
         self._early = 0
         """Packets before there were keys, and what is neither RTP nor DTLS."""
+
+    def close(self) -> None:
+        """Nothing is sent any more, and nobody is held."""
+        self._send = _unsent
 
     @property
     def ready(self) -> bool:

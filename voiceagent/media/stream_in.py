@@ -13,7 +13,7 @@ from voiceagent.media import comfort_noise, rtp
 from voiceagent.media.codecs import LAWS, Decoder, decoder_for
 from voiceagent.media.g711 import Law
 from voiceagent.media.jitter import JitterBuffer
-from voiceagent.media.path import MediaPath, PortEvents
+from voiceagent.media.path import NOBODY, MediaPath, PortEvents
 from voiceagent.media.reception import Reception
 from voiceagent.media.telephone_event import DigitReceiver
 from voiceagent.media.tones import DtmfDetector
@@ -112,6 +112,11 @@ class StreamIn:
                     self._events.on_digit(digit)
         if audio and self.hears:
             self.on_audio(audio)
+
+    def close(self) -> None:
+        """Nobody is told any more, and nobody is held."""
+        self._events = NOBODY
+        self.on_audio = NOBODY.on_audio
 
     def idle(self, now: float) -> None:
         """Call it every frame: time goes on while nothing comes."""

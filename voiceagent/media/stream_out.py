@@ -12,13 +12,17 @@ from collections.abc import Callable
 
 from voiceagent.media import g711, rtp
 from voiceagent.media.codecs import Encoder, encoder_for
-from voiceagent.media.path import MediaPath, PortEvents
+from voiceagent.media.path import NOBODY, MediaPath, PortEvents
 from voiceagent.media.playout import FRAME, Heard, Playout, Started
 from voiceagent.media.telephone_event import DigitSender
 from voiceagent.media.tones import dtmf_g711
 
 TONE_MS = 100
 TONE_PAUSE_FRAMES = 4
+
+
+def _unsent(packet: bytearray) -> None:
+    """The port is closed."""
 
 
 class StreamOut:
@@ -101,6 +105,11 @@ class StreamOut:
             self._fresh = True
             self.talking = False
         self._path = path
+
+    def close(self) -> None:
+        """Nothing is sent and nobody is told any more, and nobody is held."""
+        self._events, self._send = NOBODY, _unsent
+        self.music = self.tap = None
 
     def play(self, audio: bytes, response_id: str, item_id: str) -> None:
         """Queue agent audio."""

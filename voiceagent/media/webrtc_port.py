@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from voiceagent.media import rtp
 from voiceagent.media.figures import PortFigures
-from voiceagent.media.path import MediaPath, PortEvents
+from voiceagent.media.path import NOBODY, MediaPath, PortEvents
 from voiceagent.media.plays_out import PlaysOut
 from voiceagent.media.rtcp_session import quality_details
 from voiceagent.media.stream_in import QUIET_S, StreamIn
@@ -26,6 +26,10 @@ SendPayload = Callable[[bytes, int], None]
 
 _CHECK_FRAMES = 25
 _TIMESTAMP = struct.Struct("!I")
+
+
+def _unsent(payload: bytes, timestamp: int) -> None:
+    """The port is closed."""
 
 
 class WebrtcPort(PlaysOut):
@@ -77,6 +81,9 @@ class WebrtcPort(PlaysOut):
             self._wheel.detach(self)
             self._place.close()
             self._place = None
+        self._events, self._send_payload = NOBODY, _unsent
+        self._in.close()
+        self._out.close()
 
     # --- both ways ---
 

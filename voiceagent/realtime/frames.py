@@ -17,7 +17,7 @@ WRITE_LIMIT_BYTES = 8 * 1024
 class FrameListener(Protocol):
     """Who receives; both are called on the event loop's thread."""
 
-    def frame_received(self, data: bytes | str) -> None:
+    def frame_received(self, data: bytes | str, /) -> None:
         """One whole text message has arrived."""
         ...
 

@@ -94,6 +94,10 @@ class Listeners:
 
         return remove
 
+    def close(self) -> None:
+        """Nobody hears any more, and nobody is held."""
+        self._listeners = ()
+
     def emit(self, event: RealtimeModelEvent) -> None:
         """Tell all listeners. One that fails is logged and does not harm the others."""
         for listener in self._listeners:

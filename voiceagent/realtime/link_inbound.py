@@ -5,21 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import proxy
 
 from voiceagent.realtime.model_events import (
-    RealtimeModelAudioDoneEvent,
-    RealtimeModelAudioEvent,
-    RealtimeModelDtmfEvent,
     RealtimeModelErrorEvent,
-    RealtimeModelInputAudioTranscriptionCompletedEvent,
     RealtimeModelInputCommittedEvent,
     RealtimeModelInputSpeechStartedEvent,
     RealtimeModelInputSpeechStoppedEvent,
-    RealtimeModelInputTimeoutEvent,
-    RealtimeModelItemEvent,
-    RealtimeModelItemTruncatedEvent,
     RealtimeModelPlaybackEvent,
-    RealtimeModelRawServerEvent,
     RealtimeModelSessionUpdatedEvent,
     RealtimeModelSessionUpdateRefusedEvent,
     RealtimeModelToolCallEvent,
@@ -87,7 +80,7 @@ class Inbound:
     """Takes frames of the provider: a :class:`~voiceagent.realtime.frames.FrameListener`."""
 
     def __init__(self, link: RealtimeLink) -> None:
-        self._link = link
+        self._link: RealtimeLink = proxy(link)  # it owns this: the two are freed together, at once
         self._time = link.now
         self._max_bytes = link.max_frame_bytes
         self.socket = 0
@@ -128,7 +121,7 @@ class Inbound:
         self._link.transport_closed(code, reason)
 
     # ── audio and text ──────────────────────────────────────────────────────────────────────────
-    def _audio_delta(self, event: RealtimeModelAudioEvent) -> None:
+    def _audio_delta(self, event: AudioDelta) -> None:
         link = self._link
         response_id = event.response_id
         data = event.data
@@ -144,10 +137,10 @@ class Inbound:
         if response_id in self._swallowed:
             return  # the sequencer has just disowned it
         if data is not event.data:
-            event = RealtimeModelAudioEvent(response_id, event.item_id, event.content_index, data)
+            event = AudioDelta(response_id, event.item_id, event.content_index, data)
         link.emit(event)
 
-    def _whole_samples(self, event: RealtimeModelAudioEvent) -> bytes:
+    def _whole_samples(self, event: AudioDelta) -> bytes:
         """Keep 16-bit samples whole when a server splits one over two deltas."""
         if self._link.conversation.mirror.output_format != "audio/pcm":
             return event.data
@@ -169,7 +162,7 @@ class Inbound:
         item.complete = True
         self._odd.pop(event.item_id, None)
         if event.response_id not in self._link.swallowed:
-            self._link.emit(RealtimeModelAudioDoneEvent(event.response_id, event.item_id))
+            self._link.emit(event)
 
     def _text_delta(self, event: TextDelta) -> None:
         self._conversation.text_received(
@@ -283,7 +276,7 @@ class Inbound:
         link = self._link
         response_id = event.response_id
         if not link.profile.owns_output_buffer:
-            self._unknown(f"output_audio_buffer.{event.state}", event.raw)
+            self._unknown_event(UnknownEvent(f"output_audio_buffer.{event.state}", event.raw))
             return
         if event.state == "started":
             self._buffer_started[response_id] = link.now()
@@ -344,7 +337,7 @@ class Inbound:
             self._answered("item", ours)
             link.round_trip(link.now() - sent_at)
             link.feed(ItemAcked(ours))
-        link.emit(RealtimeModelItemEvent(event.item_id, event.item, event.previous_item_id, event.done))
+        link.emit(event)
 
     def _answered(self, kind: str, about: str) -> None:
         expected = self._link.outbound.expected
@@ -356,11 +349,11 @@ class Inbound:
     def _item_truncated(self, event: ItemTruncated) -> None:
         self._answered("truncate", event.item_id)
         self._link.conversation.item(event.item_id).truncated_ms = event.audio_end_ms
-        self._link.emit(RealtimeModelItemTruncatedEvent(event.item_id, event.audio_end_ms))
+        self._link.emit(event)
 
     def _item_deleted(self, event: ItemDeleted) -> None:
         self._link.conversation.item_deleted(event.item_id)
-        self._link.emit(RealtimeModelRawServerEvent("conversation.item.deleted", event.raw))
+        self._link.emit(UnknownEvent("conversation.item.deleted", event.raw))
 
     # ── the caller ──────────────────────────────────────────────────────────────────────────────
     def _speech(self, event: InputSpeech) -> None:
@@ -382,20 +375,16 @@ class Inbound:
 
     def _timeout(self, event: InputTimeout) -> None:
         self._link.feed(TimeoutTriggered())
-        self._link.emit(RealtimeModelInputTimeoutEvent(event.item_id))
+        self._link.emit(event)
 
     def _transcription(self, event: TranscriptionCompleted) -> None:
         self._link.conversation.caller_said(event.item_id, event.transcript)
-        self._link.emit(
-            RealtimeModelInputAudioTranscriptionCompletedEvent(
-                event.item_id, event.transcript, event.failed, event.code
-            )
-        )
+        self._link.emit(event)
 
     def _dtmf(self, event: DtmfReceived) -> None:
         if self._link.digits_end_prompts:
             self._link.feed(DigitReceived(event.digit))
-        self._link.emit(RealtimeModelDtmfEvent(event.digit))
+        self._link.emit(event)
 
     # ── the session, errors, and the rest ───────────────────────────────────────────────────────
     def _session(self, event: SessionEvent) -> None:
@@ -455,12 +444,10 @@ class Inbound:
         self._link.notice("bad_frame", details=details)
 
     def _unknown_event(self, event: UnknownEvent) -> None:
-        self._unknown(event.type, event.raw)
-
-    def _unknown(self, kind: str, raw: Raw) -> None:
-        if kind in self.unknown or len(self.unknown) < _UNKNOWN_KINDS:
-            self.unknown[kind] = self.unknown.get(kind, 0) + 1
-        self._link.emit(RealtimeModelRawServerEvent(kind, raw))
+        seen = self.unknown.get(event.type, 0)
+        if seen or len(self.unknown) < _UNKNOWN_KINDS:
+            self.unknown[event.type] = seen + 1
+        self._link.emit(event)
 
     _WAYS: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
         BadFrame: _bad_frame,

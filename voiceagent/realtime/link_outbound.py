@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import proxy
 
 from voiceagent.errors import ConfigError, RequestRefused
 from voiceagent.realtime.appends import Appends
@@ -64,7 +65,7 @@ class Outbound:
     """Everything that our side sends, and what answers are awaited."""
 
     def __init__(self, link: RealtimeLink) -> None:
-        self._link = link
+        self._link: RealtimeLink = proxy(link)  # it owns this: the two are freed together, at once
         self.appends = Appends(link.conversation.mirror.input_format)
         self._hears = link.profile.accepts_audio
         self._given = 0
@@ -75,24 +76,10 @@ class Outbound:
         """Items of ours that are not acknowledged yet, with the time of sending."""
         self.call_items: dict[str, str] = {}
         """Tool call id to the item id of our output, for servers that mint item ids of their own."""
-        self._ways: Mapping[type, Callable[[Any], None]] = {
-            RealtimeModelSendRawMessage: self._raw,
-            RealtimeModelSendUserInput: self._user_input,
-            RealtimeModelSendAudio: self._audio,
-            RealtimeModelSendToolOutput: self._tool_output,
-            RealtimeModelSendInterrupt: self._interrupt,
-            RealtimeModelSendSessionUpdate: self._update,
-            RealtimeModelSendResponseCreate: self._create,
-            RealtimeModelSendWithdraw: self._withdraw,
-            RealtimeModelSendPaused: self._paused,
-            RealtimeModelSendTakenOver: self._taken_over,
-            RealtimeModelSendItemDelete: self._item_delete,
-            RealtimeModelSendDigit: self._digit,
-        }
 
     def send(self, event: RealtimeModelSendEvent) -> None:
         """Send one event."""
-        self._ways[type(event)](event)
+        self._WAYS[type(event)](self, event)
 
     def expect(self, kind: str, about: str, event_id: str = "") -> str:
         """Note a frame that is about to be sent; returns its event id."""
@@ -287,3 +274,18 @@ class Outbound:
                 self._link.feed(Withdrawn(response.request_id))
                 return
         self._link.feed(InterruptAsked(self._link.tokens()))
+
+    _WAYS: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+        RealtimeModelSendRawMessage: _raw,
+        RealtimeModelSendUserInput: _user_input,
+        RealtimeModelSendAudio: _audio,
+        RealtimeModelSendToolOutput: _tool_output,
+        RealtimeModelSendInterrupt: _interrupt,
+        RealtimeModelSendSessionUpdate: _update,
+        RealtimeModelSendResponseCreate: _create,
+        RealtimeModelSendWithdraw: _withdraw,
+        RealtimeModelSendPaused: _paused,
+        RealtimeModelSendTakenOver: _taken_over,
+        RealtimeModelSendItemDelete: _item_delete,
+        RealtimeModelSendDigit: _digit,
+    }

@@ -157,6 +157,7 @@ class SequencerCore:
         if entry.stage is Stage.QUEUED:
             self._queue.remove(entry)
         entry.stage = Stage.ENDED
+        entry.reply = None  # which leads back to it
         del self._entries[entry.id]
         self._keep(self._ledger, entry.id, outcome)
         out.append(Settled(entry.id, outcome))

@@ -86,6 +86,10 @@ _AS_IT_IS = (RealtimeModelAudioEvent, RealtimeModelTranscriptDeltaEvent)
 """What is nearly all that is heard of a link, and nothing here looks at."""
 
 
+def _nobody_mends(reason: str) -> None:
+    """The conversation has ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Restored:
     """What a new link was given."""
@@ -141,7 +145,11 @@ class SurvivingModel(RealtimeModel):
         """End the conversation."""
         self._closed = True
         await self._inner.close(reason)
+        # Nobody is held any more: whoever listens has the session, and the session has this.
         self._remove()
+        self._remove = self._listeners.close
+        self._listeners.close()
+        self._lost = _nobody_mends
 
     def add_listener(self, listener: RealtimeModelListener) -> Callable[[], None]:
         """Call ``listener`` with every event from now on, whatever link it comes from."""

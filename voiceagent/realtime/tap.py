@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Protocol
 
 from voiceagent.errors import VoiceAgentError
@@ -83,24 +84,21 @@ class TappedTransport:
         self._tap = tap
         self._closing = False
         self._listener: FrameListener | None = None
-        self._frame: Callable[[bytes | str], None] = _nobody
-        self._owned = tap.owned
+        self.frame_received: Callable[[bytes | str], None] = _nobody
         self.send_audio = inner.send_audio
 
     def listen(self, listener: FrameListener) -> None:
         self._listener = listener
-        self._frame = listener.frame_received
+        # Between a frame and who takes it stands no function of Python's but the tap's own.
+        self.frame_received = partial(self._tap.owned, listener.frame_received)
         with self._tap.early():
             self._inner.listen(self)
 
-    def frame_received(self, data: bytes | str) -> None:
-        self._owned(self._frame, data)
-
     def transport_closed(self, code: int | None, reason: str) -> None:
         self._tap.closed(self.socket, code, reason, ours=self._closing)
-        listener, self._listener, self._frame = self._listener, None, _nobody
+        listener, self._listener, self.frame_received = self._listener, None, _nobody
         if listener is not None:
-            self._owned(listener.transport_closed, code, reason)
+            self._tap.owned(listener.transport_closed, code, reason)
 
     def send(self, data: bytes) -> None:
         self._tap.sent(self.socket, data)

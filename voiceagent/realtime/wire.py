@@ -119,7 +119,7 @@ _PLAIN_HEAD = re.compile(
 ).fullmatch
 """A flat object of exactly the known keys in any order, ``delta`` last: what providers really send."""
 _PLAIN_TEXT = re.compile(rb'([^"\\\0-\x1f]*)"(?:, ?"obfuscation": ?"[^"\\\0-\x1f]*")?\}').fullmatch
-_ODD_IN_ID = re.compile(rb"[\\\0-\x1f\x80-\xff]").search
+_EVENT_ID = re.compile(rb'"event_id": ?"[!#-\[\]-~]*", ?').search
 
 
 def _delta(data: bytes) -> AudioDelta | TextDelta | None:
@@ -127,17 +127,13 @@ def _delta(data: bytes) -> AudioDelta | TextDelta | None:
     at = data.find(b'"delta"', 0, _HEAD_BYTES)
     if at < 0:
         return None
-    start = data.find(b'"', at + 7) + 1
+    start = data.find(b'"', at + 7, at + 10) + 1
+    if not start:
+        return None
     # But for its event id, the head is the same in every delta of a content part.
-    event_id = data.find(b'"event_id"', 0, at)
-    if event_id < 0:
-        place = _place(data[:start], b"")
-    else:
-        opened = data.find(b'"', event_id + 10) + 1
-        closed = data.find(b'"', opened)
-        if _ODD_IN_ID(data, opened, closed):
-            return None
-        place = _place(data[:opened], data[closed:start])
+    event_id = _EVENT_ID(data, 0, at)
+    end, again = (1, 1) if event_id is None else event_id.span()
+    place = _place(data[:end], data[again:start])
     if place is None:
         return None
     kind, response_id, item_id, index = place
@@ -154,8 +150,8 @@ def _delta(data: bytes) -> AudioDelta | TextDelta | None:
 
 @lru_cache(_HEADS)
 def _place(before: bytes, after: bytes) -> tuple[str, str, str, int] | None:
-    """Return kind, response id, item id and content index of a head, given without its event id."""
-    match = _PLAIN_HEAD(before + after)
+    """Return kind, response id, item id and content index of a head; both sides of its event id are given."""
+    match = _PLAIN_HEAD(before + b'"event_id":"",' + after)
     if match is None or not (match[1] and match[2] and match[3]):
         return None
     try:
@@ -243,13 +239,11 @@ def _session(kind: str, raw: Raw) -> SessionEvent:
 def _item(kind: str, raw: Raw) -> ItemEvent:
     item = _object(raw, "item")
     done = kind == "conversation.item.done"
-    return ItemEvent(_need(item, "id"), item, _maybe(raw, "previous_item_id"), done, raw)
+    return ItemEvent(_need(item, "id"), item, _maybe(raw, "previous_item_id"), done)
 
 
 def _item_truncated(_kind: str, raw: Raw) -> ItemTruncated:
-    return ItemTruncated(
-        _need(raw, "item_id"), _count(raw, "content_index"), _count(raw, "audio_end_ms"), raw
-    )
+    return ItemTruncated(_need(raw, "item_id"), _count(raw, "audio_end_ms"))
 
 
 def _item_deleted(_kind: str, raw: Raw) -> ItemDeleted:
@@ -259,7 +253,7 @@ def _item_deleted(_kind: str, raw: Raw) -> ItemDeleted:
 def _transcription(kind: str, raw: Raw) -> TranscriptionCompleted:
     failed = kind.endswith(".failed")
     code = _maybe(_inner(raw, "error"), "code") if failed else None
-    return TranscriptionCompleted(_need(raw, "item_id"), _text(raw, "transcript"), failed, code, raw)
+    return TranscriptionCompleted(_need(raw, "item_id"), _text(raw, "transcript"), failed, code)
 
 
 def _speech(kind: str, raw: Raw) -> InputSpeech:
@@ -273,14 +267,14 @@ def _committed(_kind: str, raw: Raw) -> InputCommittedEvent:
 
 
 def _timeout(_kind: str, raw: Raw) -> InputTimeout:
-    return InputTimeout(_maybe(raw, "item_id"), raw)
+    return InputTimeout(_maybe(raw, "item_id"))
 
 
 def _dtmf(_kind: str, raw: Raw) -> DtmfReceived:
     digit = _maybe(raw, "event") or _maybe(raw, "digit")
     if digit is None or digit.upper() not in "0123456789*#ABCD" or len(digit) != 1:
         raise _Malformed(f"event must be one digit, not {digit!r}"[:100])
-    return DtmfReceived(digit.upper(), raw)
+    return DtmfReceived(digit.upper())
 
 
 def _output_buffer(kind: str, raw: Raw) -> OutputBuffer:
@@ -339,7 +333,7 @@ def _slow_audio_delta(_kind: str, raw: Raw) -> AudioDelta:
 
 
 def _audio_done(_kind: str, raw: Raw) -> AudioDone:
-    return AudioDone(_need(raw, "response_id"), _need(raw, "item_id"), _count(raw, "content_index"), raw)
+    return AudioDone(_need(raw, "response_id"), _need(raw, "item_id"))
 
 
 def _text_delta(kind: str, raw: Raw) -> TextDelta:

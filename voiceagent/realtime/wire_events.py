@@ -11,15 +11,39 @@ from dataclasses import field
 from typing import Any
 
 from voiceagent.realtime.fact import fact
-from voiceagent.realtime.model_events import RealtimeModelAudioEvent, RealtimeModelTranscriptDeltaEvent
+from voiceagent.realtime.model_events import (
+    RealtimeModelAudioDoneEvent,
+    RealtimeModelAudioEvent,
+    RealtimeModelDtmfEvent,
+    RealtimeModelInputAudioTranscriptionCompletedEvent,
+    RealtimeModelInputTimeoutEvent,
+    RealtimeModelItemEvent,
+    RealtimeModelItemTruncatedEvent,
+    RealtimeModelRawServerEvent,
+    RealtimeModelTranscriptDeltaEvent,
+)
 
 Raw = Mapping[str, Any]
 
+# What has nothing to add to an event of the model is that event: it goes to the listeners as it is.
 AudioDelta = RealtimeModelAudioEvent
-"""``response.output_audio.delta``, decoded; it goes to the listeners as it is, without a second object."""
-
+"""``response.output_audio.delta``, decoded."""
+AudioDone = RealtimeModelAudioDoneEvent
+"""``response.output_audio.done``."""
 TextDelta = RealtimeModelTranscriptDeltaEvent
-"""``response.output_audio_transcript.delta`` (``spoken``) and ``response.output_text.delta``; as above."""
+"""``response.output_audio_transcript.delta`` (``spoken``) and ``response.output_text.delta``."""
+ItemEvent = RealtimeModelItemEvent
+"""``conversation.item.added``, ``.created`` (older servers) and ``.done`` (``done`` is True)."""
+ItemTruncated = RealtimeModelItemTruncatedEvent
+"""``conversation.item.truncated``."""
+TranscriptionCompleted = RealtimeModelInputAudioTranscriptionCompletedEvent
+"""``conversation.item.input_audio_transcription.completed``, or ``.failed`` (``failed`` is True)."""
+InputTimeout = RealtimeModelInputTimeoutEvent
+"""``input_audio_buffer.timeout_triggered``."""
+DtmfReceived = RealtimeModelDtmfEvent
+"""``input_audio_buffer.dtmf_event_received`` (hosted calls): one digit."""
+UnknownEvent = RealtimeModelRawServerEvent
+"""An event without a type of its own here."""
 
 
 @fact
@@ -31,14 +55,6 @@ class BadFrame:
     message: str
     type: str | None = None
     size: int = 0
-
-
-@fact
-class UnknownEvent:
-    """An event without a type of its own here."""
-
-    type: str
-    raw: Raw = field(default_factory=dict[str, Any], repr=False)
 
 
 @fact
@@ -63,42 +79,10 @@ class SessionEvent:
 
 
 @fact
-class ItemEvent:
-    """``conversation.item.added``, ``.created`` (older servers) and ``.done`` (``done`` is True)."""
-
-    item_id: str
-    item: Raw
-    previous_item_id: str | None
-    done: bool
-    raw: Raw = field(default_factory=dict[str, Any], repr=False)
-
-
-@fact
-class ItemTruncated:
-    """``conversation.item.truncated``."""
-
-    item_id: str
-    content_index: int
-    audio_end_ms: int
-    raw: Raw = field(default_factory=dict[str, Any], repr=False)
-
-
-@fact
 class ItemDeleted:
     """``conversation.item.deleted``."""
 
     item_id: str
-    raw: Raw = field(default_factory=dict[str, Any], repr=False)
-
-
-@fact
-class TranscriptionCompleted:
-    """``conversation.item.input_audio_transcription.completed``, or ``.failed`` (``failed`` is True)."""
-
-    item_id: str
-    transcript: str
-    failed: bool = False
-    code: str | None = None
     raw: Raw = field(default_factory=dict[str, Any], repr=False)
 
 
@@ -118,22 +102,6 @@ class InputCommittedEvent:
 
     item_id: str | None
     previous_item_id: str | None
-    raw: Raw = field(default_factory=dict[str, Any], repr=False)
-
-
-@fact
-class InputTimeout:
-    """``input_audio_buffer.timeout_triggered``."""
-
-    item_id: str | None
-    raw: Raw = field(default_factory=dict[str, Any], repr=False)
-
-
-@fact
-class DtmfReceived:
-    """``input_audio_buffer.dtmf_event_received`` (hosted calls): one digit."""
-
-    digit: str
     raw: Raw = field(default_factory=dict[str, Any], repr=False)
 
 
@@ -182,16 +150,6 @@ class OutputItem:
     item_id: str
     item: Raw
     done: bool
-    raw: Raw = field(default_factory=dict[str, Any], repr=False)
-
-
-@fact
-class AudioDone:
-    """``response.output_audio.done``."""
-
-    response_id: str
-    item_id: str
-    content_index: int
     raw: Raw = field(default_factory=dict[str, Any], repr=False)
 
 

@@ -15,7 +15,7 @@ import json.encoder
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -33,6 +33,9 @@ BATCH_S = 0.25
 of a killed process may be lost. A journal's end is written at once."""
 SLICE = 16
 """After so many entries the thread lets the event loop run: packets must not wait for a batch."""
+
+
+Tap = Callable[[Mapping[str, Any]], None]
 
 
 class Gathered(Protocol):
@@ -65,24 +68,21 @@ class Journal:
         self._writer = writer
         self._monotonic = self._clock = monotonic
         self._wall = wall
-        self._start = monotonic()
+        self.start = monotonic()
+        """When the call began, by the clock that gives ``t``."""
         self._seq = 0
         self._closed = False
-        self._taps: list[Callable[[Mapping[str, Any]], None]] = []
-        self._outer_taps: list[Callable[[Mapping[str, Any]], None]] = []
+        self._taps: list[tuple[Tap, bool, Collection[str] | None]] = []
+        self._taps_of: dict[str, tuple[Tap, ...]] = {}
+        """Who takes entries of a type, as far as it was asked."""
         self._on_disk: threading.Event | None = None
         self.inputs: Gathered | None = None
         """Where the inputs of a call are recorded, see :mod:`voiceagent.call.inputs`."""
 
     @property
-    def start(self) -> float:
-        """When the call began, by the clock that gives ``t``."""
-        return self._start
-
-    @property
     def now(self) -> float:
         """Seconds since the call began: the ``t`` of an entry that is written now."""
-        return self._monotonic() - self._start
+        return self._monotonic() - self.start
 
     @property
     def wall(self) -> float:
@@ -93,12 +93,23 @@ class Journal:
         """Take ``t`` from another reading of the same clock."""
         self._monotonic = monotonic
 
-    def tap(self, tap: Callable[[Mapping[str, Any]], None], *, inner: bool = True) -> None:
+    def tap(self, tap: Tap, *, inner: bool = True, kinds: Collection[str] | None = None) -> None:
         """Have ``tap`` called with every entry, synchronously, before it is written.
 
         Without ``inner``, not with inputs (``in.``) and frames (``link.``), which are most of a journal.
+        With ``kinds``, only with entries of these types.
         """
-        (self._taps if inner else self._outer_taps).append(tap)
+        self._taps.append((tap, inner, kinds))
+        self._taps_of.clear()
+
+    def _takers(self, kind: str) -> tuple[Tap, ...]:
+        """Return who takes entries of a type, and remember it."""
+        outer = not kind.startswith(_INNER)
+        found = tuple(
+            tap for tap, inner, kinds in self._taps if (inner or outer) and (kinds is None or kind in kinds)
+        )
+        self._taps_of[kind] = found
+        return found
 
     def write(self, kind: str, body: object = None, /, **fields: Any) -> None:
         """Append an entry of type ``kind``. ``body`` may be a dataclass; it stands in the entry's ``body``.
@@ -116,24 +127,28 @@ class Journal:
         if not self._closed:
             self._append(kind, self._clock(), fields, None)
 
+    def append(self, kind: str, now: float, fields: Mapping[str, Any]) -> None:
+        """Append an entry of the moment ``now`` (by the clock of ``t``), whatever waits to stand first."""
+        if not self._closed:
+            self._append(kind, now, fields, None)
+
     def _append(self, kind: str, now: float, fields: Mapping[str, Any], body: object) -> None:
         self._seq += 1
         entry: dict[str, Any] = {
             "v": FORMAT_VERSION,
             "seq": self._seq,
-            "t": round(now - self._start, 6),
-            "at": round(self._wall(), 6),
+            # Whole microseconds; rounding to digits takes several times as long.
+            "t": round((now - self.start) * 1e6) / 1e6,
+            "at": round(self._wall() * 1e6) / 1e6,
             "type": kind,
             **fields,
         }
         if body is not None:
             entry["event"] = type(body).__name__
             entry["body"] = body
-        for tap in self._taps:
+        taps = self._taps_of.get(kind)
+        for tap in self._takers(kind) if taps is None else taps:
             tap(entry)
-        if self._outer_taps and not kind.startswith(_INNER):
-            for tap in self._outer_taps:
-                tap(entry)
         if self._writer is not None and self.path is not None:
             self._writer.put(self.path, entry)
 
@@ -143,9 +158,11 @@ class Journal:
             return
         if self.inputs is not None:
             self.inputs.end()
+            self.inputs = None  # which leads back here, as its clock does
+        self._monotonic = self._clock
         self._closed = True
         self._taps.clear()
-        self._outer_taps.clear()
+        self._taps_of.clear()
         if self._writer is not None and self.path is not None:
             self._on_disk = threading.Event()
             self._writer.put(self.path, self._on_disk)

@@ -98,6 +98,8 @@ class Mark:
 class Marks:
     """The marks of one call, the newest ``most``; what was left out is said in the first of them."""
 
+    __slots__ = ("_all", "_happenings", "_keys", "_left_out", "_most", "_secret", "_tools")
+
     def __init__(self, most: int = MOST) -> None:
         self._most = most
         self._all: list[Mark] = []

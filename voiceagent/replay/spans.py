@@ -33,6 +33,8 @@ class Spans:
     shows where the long silences were. That happens once for many additions: each costs O(1) on average.
     """
 
+    __slots__ = ("_all", "_most")
+
     def __init__(self, most: int = MOST) -> None:
         self._most = most
         self._all: list[Span] = []

@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, ClassVar
 
 from voiceagent.replay.marks import Marks
 from voiceagent.replay.spans import Span, Spans
@@ -71,6 +71,22 @@ class _Request:
 class Timeline:
     """The time line of one call. Feed it every entry, in order."""
 
+    __slots__ = (
+        "_caller",
+        "_ended",
+        "_generated",
+        "_heard",
+        "_last",
+        "_marks",
+        "_operator",
+        "_replies",
+        "_requests",
+        "_speech",
+        "_taken",
+        "_turns",
+        "answered",
+    )
+
     def __init__(self) -> None:
         self._caller = Spans()
         self._generated = Spans()
@@ -86,19 +102,6 @@ class Timeline:
         self._ended = False
         self.answered: Callable[[Turn], None] = lambda turn: None
         """Called when a turn is answered: how long the caller waited, and where the time went."""
-        self.steps: Mapping[str, Callable[[object, float], None]] = {
-            "Submitted": self._submitted,
-            "SendCreate": self._created,
-            "Progressed": self._progressed,
-            "Settled": self._settled,
-            "InputCommitted": lambda body, t: self._turns.committed(t),
-            "OutputStarted": self._output,
-            "ResponseDone": self._done,
-            "PlaybackStarted": self._playing,
-            "PlaybackEnded": self._played,
-            "Notice": self._notice,
-        }
-        """What is done with the steps of the sequencer that matter here, by name."""
 
     def take(self, entry: Mapping[str, Any]) -> None:
         """Take one entry. Live ones hold the steps of the sequencer as they are, read ones as objects."""
@@ -107,8 +110,9 @@ class Timeline:
         self._last = t
         if kind == "sequencer":
             event = entry.get("event")
-            if isinstance(event, str) and event in self.steps:
-                self.steps[event](entry.get("body"), t)
+            step = self.STEPS.get(event) if isinstance(event, str) else None
+            if step is not None:
+                step(self, entry.get("body"), t)
             return
         match kind:
             case "caller.speech_started":
@@ -212,6 +216,9 @@ class Timeline:
     def _settled(self, body: object, t: float) -> None:
         self._requests.pop(text_of(body, "request_id"), None)
 
+    def _committed(self, body: object, t: float) -> None:
+        self._turns.committed(t)
+
     # ── replies: what was made, what was heard ──────────────────────────────────────────────────
     def _output(self, body: object, t: float) -> None:
         if field_of(body, "audible") is not False:
@@ -273,6 +280,20 @@ class Timeline:
     def _notice(self, body: object, t: float) -> None:
         if field_of(body, "code") == "barge_in":
             self._marks.add(t, "barge_in", "the caller speaks over the agent")
+
+    STEPS: ClassVar[Mapping[str, Callable[[Any, object, float], None]]] = {
+        "Submitted": _submitted,
+        "SendCreate": _created,
+        "Progressed": _progressed,
+        "Settled": _settled,
+        "InputCommitted": _committed,
+        "OutputStarted": _output,
+        "ResponseDone": _done,
+        "PlaybackStarted": _playing,
+        "PlaybackEnded": _played,
+        "Notice": _notice,
+    }
+    """What is done with the steps of the sequencer that matter here, by name."""
 
 
 def timeline_of(entries: Iterable[Mapping[str, Any]]) -> Timeline:

@@ -64,6 +64,8 @@ class Gap:
 class Turns:
     """The turns of the caller that were replied to. ``keep`` is how many, the newest ones; None keeps all."""
 
+    __slots__ = ("_committed", "_keep", "_open", "_said", "_sound", "ended")
+
     def __init__(self, keep: int | None = None) -> None:
         self.ended: list[Turn] = []
         self._keep = keep
