@@ -188,8 +188,10 @@ async def test_closing_before_the_stream_has_begun_says_goodbye_and_listens_no_m
     directory = SlowDirectory()
     streams = an_app(directory).state.parts.streams
     reading = asyncio.ensure_future(said(streams.open(None, lambda: True)))
-    while not (directory.asked.is_set() if asked else len(streams)):
-        await asyncio.sleep(0)
+    await asyncio.sleep(0)  # joined: the task that listens has been made, and has not run
+    if asked:
+        await directory.asked.wait()
+    assert (len(streams), directory.asked.is_set()) == (1, asked)
     streams.close()
     async with asyncio.timeout(5):
         assert b"event: bye" in await reading
