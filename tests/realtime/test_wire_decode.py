@@ -121,6 +121,23 @@ def test_text_deltas_that_are_not_plain(data: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "data",
+    [
+        HEAD + ',"delta":' + " " * 100_000 + '"a"}',
+        HEAD + ',"event_id":"' + "x" * 100_000 + '","delta":"a"}',
+        HEAD.replace('"i"', f'"{"i" * 100_000}"') + ',"delta":"a"}',
+    ],
+    ids=["space", "event id", "item id"],
+)
+def test_no_head_of_any_length_is_remembered(data: str) -> None:
+    known = wire._place.cache_info()  # pyright: ignore[reportPrivateUsage]
+    decoded = wire.decode(data)
+    assert isinstance(decoded, we.TextDelta)
+    assert decoded.delta == "a"
+    assert wire._place.cache_info() == known  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.mark.parametrize(
     "tail",
     [
         b',"delta":"a\nb"}',

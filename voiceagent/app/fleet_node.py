@@ -10,11 +10,14 @@ from urllib.parse import urlsplit
 import structlog
 
 import voiceagent
+from voiceagent.app.erasure_desk import ErasureDesk
 from voiceagent.app.fleet import FleetDirectory
+from voiceagent.app.fleet_erasure import FleetErasure
 from voiceagent.app.fleet_news import FleetNews
 from voiceagent.cluster.making import make_cluster
 from voiceagent.cluster.ports import CallEntry, Cluster, Command, NodeFacts, NodeView
 from voiceagent.cluster.tickets import TicketDesk
+from voiceagent.ids import random_token
 
 if TYPE_CHECKING:
     from voiceagent.app.service import Service
@@ -53,6 +56,8 @@ class FleetNode:
             within_s=settings.cluster.command_timeout_s,
             secret=self._secret,
         )
+        others = FleetErasure(self.cluster, random_token) if self.cluster.shared else None
+        self.erasures = ErasureDesk(service, others)
         self.cluster.stood = self._stood
         self.cluster.commanded = service.metrics.cluster_commanded
         self.cluster.lost = self._lost
@@ -100,6 +105,8 @@ class FleetNode:
         return "" if urlsplit(console).hostname in ANYWHERE else console
 
     async def _obey(self, command: Command) -> Mapping[str, Any]:
+        if command.op in ("erase", "forget"):
+            return await self.erasures.obey(command)
         return await self.directory.obey(command)
 
     def _stood(self, up: bool, nodes: int) -> None:

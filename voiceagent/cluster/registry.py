@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, cast
 
@@ -96,6 +96,17 @@ class Registry:
         """Write calls and events; False: the registry does not know us, nothing was written."""
         return text(await self._run(scripts.WRITE, *batch.words())) == "ok"
 
+    async def forget(self, calls: Collection[str]) -> int:
+        """Remove the events of these calls; return how many."""
+        if not calls:
+            return 0
+        removed, after = 0, "-"
+        while after:
+            async with self._line.queue():
+                got = rows(await self._run(scripts.FORGET, after, *calls))
+            removed, after = removed + int(got[0]), text(got[1])
+        return removed
+
     async def leave(self) -> None:
         """Give the place back."""
         await self._run(scripts.LEAVE)
@@ -105,6 +116,12 @@ class Registry:
         async with self._line.queue():
             found = pairs(await self._run(scripts.NODES))
         return [_view(text(member), text(facts)) for member, facts in found]
+
+    async def absent(self) -> dict[str, float]:
+        """Return who lived within a day, by name, and when they were last heard of."""
+        async with self._line.queue():
+            found = pairs(await self._run(scripts.ABSENT))
+        return {text(name): float(text(ms)) / 1000 for name, ms in found}
 
     async def calls(self) -> list[CallEntry]:
         """Return the live calls of the others."""

@@ -3,6 +3,7 @@
 Keys, all after ``PREFIX:``
     nodes         sorted set: NAME/EPOCH of each node, by the end of its lease (ms)
     facts         hash: NAME/EPOCH → "MS JSON": when it beat last, what it told
+    names         sorted set: name of each node of the last day, by its last beat (ms)
     calls:EPOCH   hash: call → its brief view as JSON, of one run of a node
     owner         hash: call → NAME/EPOCH
     graves        hash: NAME/EPOCH → JSON {at, facts, calls} of a node whose lease ran out
@@ -39,6 +40,7 @@ local function beat(facts, lease)
   local now = now_ms()
   redis.call('ZADD', key('nodes'), now + lease, me)
   redis.call('HSET', key('facts'), me, string.format('%d', now) .. ' ' .. facts)
+  redis.call('ZADD', key('names'), now, me:match('^(.*)/'))
   return now
 end
 local function lives() return redis.call('ZSCORE', key('nodes'), me) end
@@ -79,9 +81,11 @@ local lease_end = lives()
 if not lease_end then return {{'gone', now_ms()}} end
 local now, mine = beat(ARGV[3], tonumber(ARGV[4])), {{}}
 local late = tonumber(lease_end) <= now and 1 or 0
-for _, name in ipairs({{'nodes', 'facts', 'owner', 'graves', 'diggers', 'ev', 'calls:' .. epoch(me)}}) do
+local kept = {{'nodes', 'facts', 'names', 'owner', 'graves', 'diggers', 'ev', 'calls:' .. epoch(me)}}
+for _, name in ipairs(kept) do
   redis.call('EXPIRE', key(name), {FORGOTTEN_S})
 end
+redis.call('ZREMRANGEBYSCORE', key('names'), '-inf', string.format('%d', now - {1000 * FORGOTTEN_S}))
 redis.call('XTRIM', key('ev'), 'MINID', string.format('%d', now - {1000 * KEPT_S}))
 if ARGV[5] == '1' and late == 0 then
   for _, dead in ipairs(redis.call('ZRANGEBYSCORE', key('nodes'), '-inf', now)) do
@@ -152,6 +156,27 @@ return 'ok'
 """
 )
 
+FORGET_PAGE = 500
+
+FORGET = (
+    _BEGIN
+    + f"""
+-- ARGV 3 where in the stream to begin; 4 … calls → {{how many of their events were removed, where to go on}}
+local calls, removed, last = {{}}, 0, ''
+for at = 4, #ARGV do calls[ARGV[at]] = true end
+local page = redis.call('XRANGE', key('ev'), ARGV[3], '+', 'COUNT', {FORGET_PAGE})
+for _, entry in ipairs(page) do
+  for at = 1, #entry[2], 2 do
+    if entry[2][at] == 'c' and calls[entry[2][at + 1]] then
+      removed = removed + redis.call('XDEL', key('ev'), entry[1])
+    end
+  end
+  last = '(' .. entry[1]
+end
+return {{removed, #page == {FORGET_PAGE} and last or ''}}
+"""
+)
+
 LEAVE = (
     _BEGIN
     + """
@@ -179,6 +204,26 @@ local since = string.format('(%d', now_ms())
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', key('nodes'), since, '+inf')) do
   found[#found + 1] = member
   found[#found + 1] = redis.call('HGET', key('facts'), member) or ''
+end
+return found
+"""
+)
+
+ABSENT = (
+    _BEGIN
+    + """
+-- → {name, ms of its last beat, …} of those that live no more
+local living, found = {}, {}
+local since = string.format('(%d', now_ms())
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', key('nodes'), since, '+inf')) do
+  living[member:match('^(.*)/')] = true
+end
+local all = redis.call('ZRANGE', key('names'), 0, -1, 'WITHSCORES')
+for at = 1, #all, 2 do
+  if not living[all[at]] then
+    found[#found + 1] = all[at]
+    found[#found + 1] = all[at + 1]
+  end
 end
 return found
 """

@@ -29,26 +29,20 @@ from voiceagent.realtime.config import BYTES_PER_MS, RealtimeSessionConfig, merg
 from voiceagent.realtime.conversation import Conversation
 from voiceagent.realtime.history import History, Restored, heard_words
 from voiceagent.realtime.link import Listeners
+from voiceagent.realtime.link_notes import LinkNotes
 from voiceagent.realtime.model import RealtimeModel
 from voiceagent.realtime.model_events import (
     RealtimeModelAudioEvent,
     RealtimeModelAudioInterruptedEvent,
     RealtimeModelConnectionStatusEvent,
     RealtimeModelEvent,
-    RealtimeModelInputAudioTranscriptionCompletedEvent,
-    RealtimeModelInputCommittedEvent,
     RealtimeModelInputSpeechStartedEvent,
     RealtimeModelInterruptDoneEvent,
     RealtimeModelListener,
     RealtimeModelNoticeEvent,
     RealtimeModelResponseOutcomeEvent,
     RealtimeModelResponseProgressEvent,
-    RealtimeModelSessionUpdatedEvent,
-    RealtimeModelSessionUpdateRefusedEvent,
-    RealtimeModelToolCallEvent,
     RealtimeModelTranscriptDeltaEvent,
-    RealtimeModelTurnEndedEvent,
-    RealtimeModelTurnStartedEvent,
 )
 from voiceagent.realtime.model_inputs import (
     RealtimeModelSendAudio,
@@ -104,9 +98,11 @@ class SurvivingModel(RealtimeModel):
         self._loop = asyncio.get_running_loop()
         self._listeners = Listeners()
         self._emit = self._listeners.emit
-        self._transcribed = config.transcription is not None
         self.caller_audio = CallerAudio(BYTES_PER_MS[config.input_audio_format], caller_audio_ms)
         self._wishes = Wishes()
+        self._notes = LinkNotes(
+            self._wishes, self.history, self.caller_audio, transcribed=config.transcription is not None
+        )
         self._fallen: dict[str, Outcome] = {}
         """Requests that the lost link ended, until it is clear what becomes of them."""
         self._sounding: dict[str, Sounding] = {}
@@ -114,7 +110,6 @@ class SurvivingModel(RealtimeModel):
         """Outputs whose follow-up must not be spoken before the words of the lost link were heard."""
         self._changes: dict[str, Any] = {}
         """All that was changed of the session since it was opened."""
-        self._unanswered: dict[str, Mapping[str, Any]] = {}
         self._paused = False
         self._taken_over = False
         self._closed = False
@@ -230,7 +225,7 @@ class SurvivingModel(RealtimeModel):
             case RealtimeModelSendSessionUpdate():
                 event_id = event.event_id or self._new_id()
                 self._changes = merged(self._changes, event.session)
-                self._unanswered[event_id] = event.session
+                self._notes.unanswered[event_id] = event.session
                 self._forward(replace(event, event_id=event_id))
             case RealtimeModelSendRawMessage():
                 self._forward(event)
@@ -351,39 +346,16 @@ class SurvivingModel(RealtimeModel):
         match event:
             case RealtimeModelResponseOutcomeEvent():
                 self._outcome(event)
-                return
-            case RealtimeModelResponseProgressEvent():
-                request_id = self._wishes.id_of(event.request_id)
-                wish = self._wishes.get(request_id)
-                if wish is not None and event.progress is Progress.SENT and event.attempt == 1:
-                    wish.links += 1
-                if request_id != event.request_id:
-                    event = replace(event, request_id=request_id)
-            case RealtimeModelTurnStartedEvent() | RealtimeModelTurnEndedEvent() | RealtimeModelNoticeEvent():
-                request_id = event.request_id and self._wishes.id_of(event.request_id)
-                if request_id != event.request_id:
-                    event = replace(event, request_id=request_id)
-                if isinstance(event, RealtimeModelTurnStartedEvent) and not self._transcribed:
-                    self.caller_audio.answered()
-            case RealtimeModelToolCallEvent():
-                self.history.called(event.item_id, event.call_id, event.name, event.arguments)
-            case RealtimeModelInputCommittedEvent():
-                self.caller_audio.committed(event.item_id or "")
-            case RealtimeModelInputAudioTranscriptionCompletedEvent():
-                self.caller_audio.understood(event.item_id)
+            case RealtimeModelConnectionStatusEvent():
+                if event.status == "disconnected":
+                    self._disconnected(event)
             case RealtimeModelInputSpeechStartedEvent():
                 if self._sounding:
                     self._drop_waiting("caller_speaking")
                 self._stop_sounding(InterruptedBy.CALLER)
-            case RealtimeModelSessionUpdatedEvent() | RealtimeModelSessionUpdateRefusedEvent():
-                self._unanswered.pop(event.event_id or "", None)
-            case RealtimeModelConnectionStatusEvent():
-                if event.status == "disconnected":
-                    self._disconnected(event)
-                return
+                self._emit(event)
             case _:
-                pass
-        self._emit(event)
+                self._emit(self._notes.take(event))
 
     def _outcome(self, event: RealtimeModelResponseOutcomeEvent) -> None:
         request_id = self._wishes.id_of(event.request_id)
@@ -568,7 +540,7 @@ class SurvivingModel(RealtimeModel):
         return Restored(len(items), len(audio) // per_ms, waiting)
 
     def _settings_again(self, model: OpenAIRealtimeWebSocketModel) -> None:
-        unanswered = list(self._unanswered.items())
+        unanswered = list(self._notes.unanswered.items())
         if self._changes:
             model.send(RealtimeModelSendSessionUpdate(self._changes, self._new_id()))
         for event_id, session in unanswered:  # somebody may wait for these answers

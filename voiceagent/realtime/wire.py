@@ -127,7 +127,9 @@ def _delta(data: bytes) -> AudioDelta | TextDelta | None:
     at = data.find(b'"delta"', 0, _HEAD_BYTES)
     if at < 0:
         return None
-    start = data.find(b'"', at + 7) + 1
+    start = data.find(b'"', at + 7, at + 10) + 1
+    if not start:
+        return None
     # But for its event id, the head is the same in every delta of a content part.
     event_id = _EVENT_ID(data, 0, at)
     end, again = (1, 1) if event_id is None else event_id.span()
