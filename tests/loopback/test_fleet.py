@@ -24,7 +24,10 @@ from tests.loopback.test_live_listening import (
     ear,
     speak,
 )
+from tests.loopback.test_webhooks import a_webhook
+from tests.notify.server import receiver
 from voiceagent.app.service import Service
+from voiceagent.cluster.redis_line import LineDown
 from voiceagent.media import live_track
 from voiceagent.phone.phone import Phone, PhoneCall
 
@@ -286,3 +289,45 @@ async def test_a_caller_is_erased_at_one_node_with_what_lies_on_the_other(
         again = (await pair.at_a.post("/v1/erasures", json=body)).json()
         assert not again["complete"]
         assert [(one["node"], one["result"]) for one in again["nodes"]] == [("b", "node_gone")]
+
+
+async def test_a_node_that_was_cut_off_tells_once_that_its_call_lives(
+    tmp_path: Path, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bytes] = []
+    async with (
+        receiver(b"HTTP/1.1 204 No Content\r\n\r\n", seen) as port,
+        two_nodes(tmp_path, redis, webhooks=a_webhook(port)) as pair,
+        Phone() as phone,
+        a_call(pair.b, phone) as (_, call_id),
+    ):
+
+        def told() -> list[tuple[str, str]]:
+            """The events of the call that its node's life is about, with the reason of an end."""
+            bodies = [json.loads(one.partition(b"\r\n\r\n")[2]) for one in seen]
+            return [
+                (one["type"], (one["data"].get("outcome") or {}).get("reason", ""))
+                for one in bodies
+                if one["type"] in ("call.ended", "call.found_again")
+            ]
+
+        await pair.until_listed(call_id, "b", stale=False)
+        cluster: Any = pair.b.fleet.cluster
+        with monkeypatch.context() as cut:
+
+            async def away(*words: str | int) -> Any:
+                raise LineDown("Redis cannot be reached: cut", sent=False)
+
+            cut.setattr(cluster._line, "_ask", away)
+            await until(lambda: told() == [("call.ended", "node_lost")])
+        await until(lambda: len(told()) == 2)
+        assert told()[1] == ("call.found_again", "")
+        await pair.until_listed(call_id, "b", stale=False)
+        ended = await pair.at_a.post(f"/v1/calls/{call_id}/actions/hangup")
+        assert ended.status_code == 200, ended.text
+        await until(lambda: len(told()) == 3)
+        assert told()[2] == ("call.ended", "operator_hung_up")
+        ids = {one.partition(b"webhook-id: ")[2].partition(b"\r\n")[0] for one in seen}
+        assert len(ids) == len(seen), "none is dropped as known"
+        history = (await pair.at_b.get(f"/v1/history/{call_id}")).json()
+        assert history["reason"] == "operator_hung_up"

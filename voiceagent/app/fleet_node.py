@@ -121,9 +121,15 @@ class FleetNode:
 
     def _outlived(self, ids: Sequence[str]) -> None:
         _log.warning("this node was taken for dead, and is not", calls=len(ids))
-        for call in self._service.directory.live:
+        directory = self._service.directory
+        for call in directory.live:
             if call.id in ids:
-                self.cluster.publish("call.changed", call.id, self._service.directory.summary(call))
+                told = directory.summary(call)
+                self.cluster.publish("call.changed", call.id, told)
+                self._service.hub.publish("call.found_again", call.id, told)
+        for call in directory.lately_ended:
+            if call.id in ids:
+                self._service.outgoing.ended_unheard(call.id, directory.summary(call))
 
 
 def lost_call(entry: CallEntry) -> dict[str, Any]:

@@ -233,7 +233,9 @@ class Cluster(Protocol):
     lost: Callable[[NodeView, Sequence[CallEntry]], None]
     """Called on exactly one surviving node when another one has vanished, with the calls it had."""
     outlived: Callable[[Sequence[str]], None]
-    """Called when we were taken for vanished and are not, with the calls that were given up meanwhile."""
+    """Called when we were taken for vanished and are not, with the calls that were given up: each lives, or
+    has ended since.
+    """
 
     # ── figures ─────────────────────────────────────────────────────────────────────────────────
     stood: Callable[[bool, int], None]

@@ -15,10 +15,10 @@ from voiceagent.cluster.redis_line import RedisLine, pairs, rows, text
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """We have the place. ``buried``: we were taken for dead before."""
+    """We have the place. ``buried``: we were taken for dead before, with these calls."""
 
     at_s: float
-    buried: bool
+    buried: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Registry:
         got = rows(await self._run(scripts.REGISTER, _facts_out(facts), _ms(lease_s)))
         now = int(got[1]) / 1000
         if text(got[0]) == "ok":
-            return Registered(now, bool(got[2]))
+            return Registered(now, _buried_with(got[2] if len(got) > 2 else None))
         end = float(text(got[3])) / 1000
         view = _view(text(got[2]), text(got[4]))
         return NameTaken((text(got[2]), end), max(0.0, now - view.seen_at), max(0.0, end - now))
@@ -163,6 +163,14 @@ class Registry:
 
     async def _run(self, script: str, *words: str | int) -> Any:
         return await self._line.run(script, self._prefix, self._me, *words)
+
+
+def _buried_with(told: Any) -> tuple[str, ...] | None:
+    """An empty list is an object in Lua's JSON; an older version told no more than that."""
+    if told is None:
+        return None
+    found: object = json.loads(text(told))
+    return tuple(str(one) for one in cast("list[object]", found)) if isinstance(found, list) else ()
 
 
 def _ms(seconds: float) -> int:

@@ -8,7 +8,7 @@ Keys, all after ``PREFIX:``
     owner         hash: call → NAME/EPOCH
     graves        hash: NAME/EPOCH → JSON {at, facts, calls} of a node whose lease ran out
     diggers       hash: NAME/EPOCH → the node that tells of the loss
-    buried:EPOCH  that this run was taken for dead
+    buried:EPOCH  that this run was taken for dead: the ids of the calls it had, as JSON
     seq:EPOCH     number of the newest event that this run wrote
     ev            stream of events
     claim:KEY     a claim
@@ -57,7 +57,8 @@ end
 REGISTER = (
     _BEGIN
     + """
--- ARGV 3 facts, 4 lease ms → {'ok', now, was buried} | {'taken', now, member, end of its lease, its facts}
+-- ARGV 3 facts, 4 lease ms
+-- → {'ok', now, calls it was buried with, as JSON, or nil} | {'taken', now, member, end of its lease, facts}
 local name, now = me:match('^(.*)/'), now_ms()
 for _, other in ipairs(redis.call('ZRANGEBYSCORE', key('nodes'), string.format('(%d', now), '+inf')) do
   if other ~= me and other:match('^(.*)/') == name then
@@ -68,7 +69,9 @@ end
 beat(ARGV[3], tonumber(ARGV[4]))
 redis.call('HDEL', key('graves'), me)
 redis.call('HDEL', key('diggers'), me)
-return {'ok', now, redis.call('DEL', key('buried:' .. epoch(me)))}
+local buried = redis.call('GET', key('buried:' .. epoch(me)))
+redis.call('DEL', key('buried:' .. epoch(me)))
+return {'ok', now, buried}
 """
 )
 
@@ -93,7 +96,8 @@ if ARGV[5] == '1' and late == 0 then
     local facts = redis.call('HGET', key('facts'), dead) or ''
     redis.call('HSET', key('graves'), dead, cjson.encode({{at = now, facts = facts, calls = calls}}))
     redis.call('HSET', key('diggers'), dead, me)
-    redis.call('SET', key('buried:' .. epoch(dead)), '1', 'EX', {FORGOTTEN_S})
+    local ids = cjson.encode(redis.call('HKEYS', key('calls:' .. epoch(dead))))
+    redis.call('SET', key('buried:' .. epoch(dead)), ids, 'EX', {FORGOTTEN_S})
     disown(dead)
   end
   local diggers = redis.call('HGETALL', key('diggers'))

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from voiceagent.errors import ProviderError
@@ -27,7 +27,7 @@ from voiceagent.realtime.afterwords import Sounding, barely_begun, cut_off, soun
 from voiceagent.realtime.caller_audio import CallerAudio
 from voiceagent.realtime.config import BYTES_PER_MS, RealtimeSessionConfig, merged
 from voiceagent.realtime.conversation import Conversation
-from voiceagent.realtime.history import History, heard_words
+from voiceagent.realtime.history import History, Restored, heard_words
 from voiceagent.realtime.link import Listeners
 from voiceagent.realtime.link_notes import LinkNotes
 from voiceagent.realtime.model import RealtimeModel
@@ -80,19 +80,6 @@ _AS_IT_IS = (RealtimeModelAudioEvent, RealtimeModelTranscriptDeltaEvent)
 """What is nearly all that is heard of a link, and nothing here looks at."""
 
 
-def _nobody_mends(reason: str) -> None:
-    """The conversation has ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """What a new link was given."""
-
-    items: int
-    audio_ms: int
-    reissued: list[str] = field(default_factory=list[str])
-
-
 class SurvivingModel(RealtimeModel):
     """Goes on with another link where one was lost. ``lost(reason)`` is called once per lost link."""
 
@@ -107,7 +94,7 @@ class SurvivingModel(RealtimeModel):
         self.config_layout = first.config_layout
         self.history = History()
         self.up = True
-        self._lost = lost
+        self._lost: Callable[[str], None] | None = lost
         self._loop = asyncio.get_running_loop()
         self._listeners = Listeners()
         self._emit = self._listeners.emit
@@ -144,7 +131,7 @@ class SurvivingModel(RealtimeModel):
         self._remove()
         self._remove = self._listeners.close
         self._listeners.close()
-        self._lost = _nobody_mends
+        self._lost = None
 
     def add_listener(self, listener: RealtimeModelListener) -> Callable[[], None]:
         """Call ``listener`` with every event from now on, whatever link it comes from."""
@@ -425,7 +412,8 @@ class SurvivingModel(RealtimeModel):
             if response.calls:
                 response.status = response.status or "incomplete"
                 self._follow_up(conversation, response.id)
-        self._lost(event.reason)
+        if self._lost is not None:
+            self._lost(event.reason)
 
     def _keep_sounding(self, conversation: Conversation, of_request: Mapping[str, str]) -> None:
         for response in conversation.responses.values():
