@@ -62,7 +62,7 @@ class Drainer:
         self._do(self._plan.hurry())
 
     def view(self) -> Mapping[str, Any]:
-        """How it stands: state, calls, limit_in_s (until the goodbyes; None: no limit), epoch (of this run)."""
+        """How it stands: state, calls, limit_in_s (until the goodbyes; None: no limit), epoch of this run."""
         plan = self._plan
         ends = plan.wake_at if plan.phase is Phase.DRAINING else None
         return {
