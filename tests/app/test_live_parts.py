@@ -54,9 +54,30 @@ async def collect(hub: EventHub, seen: list[LiveEvent], after: int | None = None
     seen.extend([event async for event in hub.watch(after)])
 
 
+async def watched_once(hub: EventHub) -> None:
+    """Have somebody watch and leave: from now on events are kept for who comes back."""
+    watching = asyncio.create_task(collect(hub, []))
+    await settle()
+    watching.cancel()
+    await settle()
+
+
+@virtual
+async def test_what_came_before_anybody_watched_is_a_gap() -> None:
+    hub = EventHub()
+    hub.publish("tick", "c", lambda: pytest.fail("nobody can come back for it"))
+    seen: list[LiveEvent] = []
+    watching = asyncio.create_task(collect(hub, seen, after=0))
+    await settle()
+    hub.close()
+    await watching
+    assert [(event.id, event.type) for event in seen] == [(1, "gap")]
+
+
 @virtual
 async def test_events_are_numbered_replayed_and_ended() -> None:
     hub = EventHub()
+    await watched_once(hub)
     for number in range(3):
         hub.publish("tick", "c", {"n": number})
     seen: list[LiveEvent] = []

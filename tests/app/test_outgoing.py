@@ -20,6 +20,7 @@ from voiceagent.app.archive import Archive
 from voiceagent.app.events import EventHub
 from voiceagent.app.outgoing import Outgoing
 from voiceagent.ids import counted_tokens
+from voiceagent.notify.message import end_token, found_token
 from voiceagent.notify.schedule import Answer
 from voiceagent.observe.metrics import Metrics
 from voiceagent.records.journal import Journal
@@ -120,6 +121,43 @@ async def test_what_is_told_and_what_is_not() -> None:
     assert finished["metadata"] == {"key": "[hidden]"}
     assert ended["outcome"] == {"kind": "x"}
     assert len(set(receiver.ids)) == 3
+
+
+async def test_a_call_that_was_told_as_lost_and_goes_on_is_told_once_and_its_end_anew() -> None:
+    receiver = Receiver()
+    async with a_database() as database, node(database, receiver) as one:
+        lost = one.outgoing.ended_before(record("c1"))  # as the survivor tells it
+        assert lost is not None
+        one.archive.keep_event(lost)
+        for _ in range(2):
+            one.hub.publish("call.found_again", "c1", CALL)
+        one.end("c1")
+        one.end("c2")
+        one.outgoing.ended_unheard("c3", {"id": "c3"})
+        async with asyncio.timeout(10):
+            await receiver.until(5)
+    told = [json.loads(body) for body in receiver.bodies]
+    assert [(one["type"], one["data"]["id"]) for one in told] == [
+        ("call.ended", "c1"),
+        ("call.found_again", "c1"),
+        ("call.ended", "c1"),
+        ("call.ended", "c2"),
+        ("call.ended", "c3"),
+    ]
+    assert told[1]["data"] == {key: CALL[key] for key in ("id", "caller", "called", "direction")}
+    assert len(set(receiver.ids)) == 5
+    assert receiver.ids[3:] == [f"msg_{end_token('c2')}", f"msg_{end_token('c3', again=True)}"]
+    assert receiver.ids[1] == f"msg_{found_token('c1')}", "the same also from another process"
+
+
+async def test_the_true_end_is_told_also_where_only_ends_were_asked_for() -> None:
+    receiver = Receiver()
+    async with a_database() as database, node(database, receiver, events=("call.ended",)) as one:
+        one.hub.publish("call.found_again", "c1", CALL)
+        one.end("c1")
+        async with asyncio.timeout(10):
+            await receiver.until(1)
+    assert receiver.ids == [f"msg_{end_token('c1', again=True)}"]
 
 
 async def test_only_what_was_asked_for() -> None:

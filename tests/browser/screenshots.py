@@ -8,11 +8,11 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from playwright.async_api import async_playwright
+from playwright.async_api import async_playwright, expect
 
 from tests.browser.conftest import CHROMIUM, FLAGS, Desk
 from tests.browser.pictures import shrink
-from tests.browser.staged import fill_call, fill_floor, fill_presets, serve_parts
+from tests.browser.staged import fill_call, fill_floor, fill_presets, serve_fleet, serve_parts
 from tests.browser.staged_history import fill_history
 from tests.browser.staged_pages import Receivers, fill_health, fill_people
 from tests.console.fake_directory import FakeDirectory, seen_by_the_console
@@ -50,6 +50,7 @@ PICTURES = (
     Picture("users", "#/admin/users"),
     Picture("keys", "#/admin/keys"),
     Picture("audit", "#/admin/audit"),
+    Picture("erasure", "#/admin/erasure", 1024, 640),
     Picture("phone", "#/phone", 1024, 768),
 )
 
@@ -58,6 +59,8 @@ async def take(desk: Desk, picture: Picture) -> bytes | None:
     """Return a PNG of the page; None where the console does not have it."""
     page = await desk.page(width=picture.width, height=picture.height, scheme=picture.scheme)
     await serve_parts(page)
+    if picture.name == "health":
+        await serve_fleet(page)
     if not picture.address:
         await page.goto(f"{desk.url}/#token={TOKEN}")
     else:
@@ -68,7 +71,7 @@ async def take(desk: Desk, picture: Picture) -> bytes | None:
         await page.locator(".link[data-link=live]").wait_for()
         await page.evaluate("(to) => { location.hash = to }", picture.address)
         await page.locator("main > :is(.page, .missing):not([hidden])").first.wait_for()
-        await page.locator("main [aria-busy]").wait_for(state="detached")
+        await expect(page.locator("main [aria-busy]")).to_have_count(0)
     await page.mouse.move(0, 0)
     await page.wait_for_timeout(1500)
     png = None if await page.locator(".missing:visible").count() else await page.screenshot()

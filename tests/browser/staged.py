@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.async_api import Page
 
+import voiceagent
 from tests.console.fake_directory import FakeDirectory, a_call, a_trunk
 from voiceagent.console.ports import ResponseView, TranscriptLine
 from voiceagent.store import presets
@@ -181,6 +182,26 @@ def a_timeline() -> dict[str, Any]:
         ],
         "latency": {"p50_ms": 640, "p95_ms": 910},
     }
+
+
+def a_fleet() -> dict[str, Any]:
+    """Three nodes, of which one is being replaced."""
+    told = {"max_calls": 100, "version": voiceagent.__version__, "seen_at": time.time(), "console": ""}
+    return {
+        "node": "front-a",
+        "shared": True,
+        "stale": "",
+        "nodes": [
+            {**told, "name": "front-a", "state": "up", "calls": 30, "sip": "192.0.2.11:5060"},
+            {**told, "name": "front-b", "state": "up", "calls": 41, "sip": "192.0.2.12:5060"},
+            {**told, "name": "front-c", "state": "draining", "calls": 3, "sip": "192.0.2.13:5060"},
+        ],
+    }
+
+
+async def serve_fleet(page: Page) -> None:
+    """Answer for the fleet, which a fake directory does not have."""
+    await page.route("**/v1/cluster", lambda route: route.fulfill(json=a_fleet()))
 
 
 async def serve_parts(page: Page) -> None:

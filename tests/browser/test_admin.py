@@ -271,6 +271,10 @@ async def test_somebody_is_erased_after_a_look(staffed: Desk) -> None:
             "dry_run": body["dry_run"],
             "calls": [{"call_id": "call_1", "failed": HOSTILE, "node": ""}],
             "mentioned_in": ["call_7"],
+            "nodes": [
+                {"node": "b", "result": "done", "why": "", "calls": ["call_1", "call_2"]},
+                {"node": "c", "result": "node_gone", "why": "it is down", "calls": []},
+            ],
             "audit_line": None if body["dry_run"] else 12,
         }
         await route.fulfill(json=report)
@@ -285,13 +289,14 @@ async def test_somebody_is_erased_after_a_look(staffed: Desk) -> None:
 
     await form.get_by_label("Number").fill("+44 20 7946 0958")
     await form.get_by_role("button", name="Look").click()
-    await expect(form.get_by_role("status")).to_contain_text("1 calls of …58 would be erased.")
+    await expect(form.get_by_role("status")).to_contain_text("2 calls of …58 would be erased.")
+    await expect(form.get_by_role("status")).to_contain_text("Node c: it is down")
     await form.get_by_label("Number").press("End")
     await form.get_by_label("Number").press("Backspace")
     await expect(form.get_by_role("button", name="Erase")).to_be_hidden()  # another number: look first
     await form.get_by_label("Number").press("8")
     await form.get_by_role("button", name="Look").click()
-    await form.get_by_role("button", name="Erase 1 call").click()
+    await form.get_by_role("button", name="Erase 2 calls").click()
     await expect(form.get_by_role("status")).to_contain_text("Proof: line 12 of the audit log.")
     await expect(form.get_by_role("button", name="Erase")).to_be_hidden()
     assert [one["dry_run"] for one in asked] == [True, True, True, False]

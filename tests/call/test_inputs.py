@@ -64,3 +64,20 @@ async def test_words_that_came_before_anybody_listened_are_a_frame() -> None:
     assert [(one["type"], one["frame"], one["at_once"]) for one in entries] == [
         ("in.frame", '{"delta": "Hello"}', True)
     ]
+
+
+async def test_that_the_loop_was_late_stands_in_the_next_entry() -> None:
+    inputs, journal, entries = made()
+    start = journal.start
+    inputs._late(start + 1.0, start + 1.25)  # pyright: ignore[reportPrivateUsage]
+    inputs._late(start + 2.0, start + 2.5)  # pyright: ignore[reportPrivateUsage]
+    journal.write("flow.step")
+    inputs.frame(1, b"{}")
+    inputs._late(start + 3.0, start + 3.5)  # pyright: ignore[reportPrivateUsage]
+    inputs.end()
+
+    assert [(one["type"], one.get("late")) for one in entries] == [
+        ("flow.step", None),
+        ("in.frame", [(1.0, 1.25), (2.0, 2.5)]),
+        ("in.clock", [(3.0, 3.5)]),
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,6 +38,17 @@ async def test_facts_that_change_are_told_without_waiting_for_a_beat(fleet: Flee
     here.facts_changed()
     seen = await fleet.eventually(asker.nodes, lambda nodes: "draining" in {one.facts.state for one in nodes})
     assert {one.name: one.facts.state for one in seen}[here.name] == "draining"
+
+
+async def test_who_was_here_is_known_for_a_day(fleet: Fleet) -> None:
+    here, there = await fleet.pair()
+    assert await here.absent() == {}
+    if here.shared:
+        await there.leave()
+        ((name, seen_at),) = (await here.absent()).items()
+        assert (name, abs(seen_at - time.time()) < 60) == ("b", True)
+        await fleet.join("b")
+        assert await here.absent() == {}
 
 
 async def test_a_call_is_found_until_it_ends_and_the_newest_word_on_it_wins(fleet: Fleet) -> None:
@@ -179,6 +191,25 @@ async def test_a_cursor_that_nobody_knows_begins_with_a_gap_from_which_one_can_g
     again = here.events(after=gap.cursor)
     here.publish("step", "c1", {"n": 1})
     assert await take(reader, 1) == await take(again, 1)
+
+
+async def test_events_of_calls_that_are_to_be_forgotten_are_told_to_nobody_any_more(fleet: Fleet) -> None:
+    here, there = await fleet.pair()
+    seen = here.events()
+    for number in range(6):
+        (here, there)[number % 2].publish("step", f"c{number % 3}", {"n": number})
+    first = await take(seen, 6)
+    assert await there.forget(["c0", "c2"]) == 4
+    assert await there.forget(["c0", "c2", "nobody"]) == 0
+    assert await here.forget([]) == 0
+    here.publish("step", "c2", {"n": 6})
+    (kept,) = [event.cursor for event in first if event.data["n"] == 1]
+    assert [event.data["n"] for event in await take(there.events(after=kept), 2)] == [4, 6]
+    await here.forget(["c0", "c2"])
+    left = [event for event in first if event.call_id == "c1"]
+    fresh = here.events(after=left[0].cursor)
+    here.publish("step", "c3", {"n": 7})
+    assert [event.data["n"] for event in await take(fresh, 2)] == [4, 7]
 
 
 async def test_one_of_twenty_askers_gets_the_claim(fleet: Fleet) -> None:

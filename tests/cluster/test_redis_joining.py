@@ -73,7 +73,7 @@ async def test_after_a_kill_the_name_is_free_when_its_lease_is_over(fleet: Fleet
     assert again.epoch != first.epoch
 
 
-async def test_who_left_properly_leaves_the_name_at_once_and_nothing_else(
+async def test_who_left_properly_frees_the_name_at_once_and_leaves_only_that_it_was_here(
     fleet: Fleet, shared_redis: RedisServer
 ) -> None:
     first = await fleet.join("a", lease_s=60.0)
@@ -82,7 +82,9 @@ async def test_who_left_properly_leaves_the_name_at_once_and_nothing_else(
     again = await fleet.join("a", lease_s=60.0)
     assert await again.owner("c1") is None
     await again.leave()
-    assert shared_redis.tell("KEYS", f"{fleet.prefix}:*") == b"*0\r\n"
+    name = f"{fleet.prefix}:names"
+    assert shared_redis.tell("KEYS", f"{fleet.prefix}:*") == f"*1\r\n${len(name)}\r\n{name}\r\n".encode()
+    assert int(shared_redis.tell("TTL", name)[1:]) > 86_000
 
 
 async def test_fleets_with_different_prefixes_never_meet(fleet: Fleet) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
+from typing import Any, cast
 
 import pytest
 
+from voiceagent.app.fleet import FleetDirectory
 from voiceagent.console import live, snapshots
 from voiceagent.console.app import close_streams
 from voiceagent.console.live import encode
-from voiceagent.console.ports import CallView
+from voiceagent.console.ports import CallView, LiveEvent
 
 from .fake_directory import FakeDirectory, a_call
 from .kit import an_app, streaming
@@ -154,6 +156,56 @@ async def test_closing_ends_streams_with_goodbye_after_what_was_queued() -> None
     async with streaming(app) as reader:
         await reader.raw()
         assert reader.status == 503
+
+
+class SlowDirectory(FleetDirectory):
+    """Does not let anybody follow until it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(cast("Any", FakeDirectory()))
+        self.asked, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def follow(self, after: int | str | None = None) -> AsyncIterator[LiveEvent]:
+        self.asked.set()
+        await self.go_on.wait()
+        return await super().follow(after)
+
+
+async def test_a_reader_who_goes_before_the_stream_has_begun_is_forgotten() -> None:
+    directory = SlowDirectory()
+    streams = an_app(directory).state.parts.streams
+    reading = asyncio.ensure_future(anext(streams.open(None, lambda: True).chunks()))
+    await directory.asked.wait()
+    assert len(streams) == 1
+    reading.cancel()
+    await asyncio.wait((reading,))
+    assert len(streams) == 0
+    assert await gone("console/live/pump")
+
+
+@pytest.mark.parametrize("asked", [False, True])
+async def test_closing_before_the_stream_has_begun_says_goodbye_and_listens_no_more(asked: bool) -> None:
+    directory = SlowDirectory()
+    streams = an_app(directory).state.parts.streams
+    reading = asyncio.ensure_future(said(streams.open(None, lambda: True)))
+    await asyncio.sleep(0)  # joined: the task that listens has been made, and has not run
+    if asked:
+        await directory.asked.wait()
+    assert (len(streams), directory.asked.is_set()) == (1, asked)
+    streams.close()
+    async with asyncio.timeout(5):
+        assert b"event: bye" in await reading
+    assert await gone("console/live/pump")
+
+
+async def said(stream: live.Stream) -> bytes:
+    return b"".join([chunk async for chunk in stream.chunks()])
+
+
+async def gone(name: str) -> bool:
+    """Return whether the tasks of this name have ended, or end now."""
+    named = [task for task in asyncio.all_tasks() if task.get_name() == name]
+    return not named or not (await asyncio.wait(named, timeout=5))[1]
 
 
 async def test_a_directory_that_ends_ends_the_stream() -> None:

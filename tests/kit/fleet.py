@@ -6,7 +6,7 @@ Whatever crosses goes through JSON, as it does on a wire.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from voiceagent.cluster.events import EventFeed, FeedReader
@@ -38,6 +38,8 @@ class FakeFleet:
         self.feed = EventFeed(kept, begin="0-0")
         self.count = 0
         self.down = False
+        self.gone: set[str] = set()
+        """Nodes that were here."""
         self.late: set[str] = set()
         """Nodes that take nothing in time."""
         self.mute: set[str] = set()
@@ -65,6 +67,7 @@ class FakeFleet:
     def kill(self, name: str) -> None:
         """A node vanishes; one that is left is told."""
         gone = self.members.pop(name)
+        self.gone.add(name)
         had = [entry for entry in self.entries.values() if entry.node == name]
         for entry in had:
             del self.entries[entry.call_id]
@@ -96,13 +99,15 @@ class FakeNode:
 
     async def join(self, facts: Callable[[], NodeFacts], handle: Handle) -> None:
         self._facts, self._handle = facts, handle
+        self.fleet.gone.discard(self.name)
         self.fleet.members[self.name] = self
 
     def facts_changed(self) -> None:
         """There is nobody to tell."""
 
     async def leave(self) -> None:
-        self.fleet.members.pop(self.name, None)
+        if self.fleet.members.pop(self.name, None) is not None:
+            self.fleet.gone.add(self.name)
 
     def view(self) -> NodeView:
         return NodeView(name=self.name, epoch=self.epoch, facts=self._facts(), seen_at=1000.0)
@@ -140,6 +145,9 @@ class FakeNode:
         others = () if self.fleet.down else self.fleet.members.values()
         return [self.view(), *(one.view() for one in others if one is not self)]
 
+    async def absent(self) -> Mapping[str, float]:
+        return dict.fromkeys(self._up().gone, 900.0)
+
     async def command(self, node: str, command: Command) -> Mapping[str, Any]:
         self._up()
         there = self.fleet.members.get(node)
@@ -168,6 +176,9 @@ class FakeNode:
     def events(self, *, after: str | None = None) -> FeedReader:
         self.readers += 1
         return self.fleet.feed.subscribe(after)
+
+    async def forget(self, calls: Collection[str]) -> int:
+        return self._up().feed.ring.forget(calls)
 
     async def claim(self, key: str, for_s: float) -> bool:
         if key in self._up().claims:

@@ -24,13 +24,26 @@ from tests.loopback.test_live_listening import (
     ear,
     speak,
 )
+from tests.loopback.test_webhooks import a_webhook
+from tests.notify.server import receiver
 from voiceagent.app.service import Service
+from voiceagent.cluster.redis_line import LineDown
 from voiceagent.media import live_track
 from voiceagent.phone.phone import Phone, PhoneCall
 
 pytestmark = [pytest.mark.loopback, pytest.mark.fleet]
 
 TOKEN = "operator-token-for-tests"
+NUMBER = "442079460958"
+RECORDED = """
+from voiceagent.ivr import Call, flow
+
+@flow("canary", numbers=["100"])
+async def canary(call: Call) -> None:
+    await call.record("canary")
+    await call.say("One two three.")
+    await call.hangup("Bye.")
+"""
 
 
 @pytest.fixture
@@ -57,10 +70,12 @@ class Pair:
 
 
 @asynccontextmanager
-async def two_nodes(folder: Path, redis: RedisServer, **settings: Any) -> AsyncIterator[Pair]:
+async def two_nodes(
+    folder: Path, redis: RedisServer, flow: str = FLOW, *, lease_s: float = 1.0, **settings: Any
+) -> AsyncIterator[Pair]:
     """Two nodes of one fleet."""
     flows = folder / "flows.py"
-    flows.write_text(FLOW, encoding="utf-8")
+    flows.write_text(flow, encoding="utf-8")
     async with AsyncExitStack() as stack:
         nodes: list[Any] = []
         for number, name in enumerate("ab"):
@@ -71,10 +86,11 @@ async def two_nodes(folder: Path, redis: RedisServer, **settings: Any) -> AsyncI
                     cluster__url=redis.url,
                     cluster__node=name,
                     cluster__secret="a secret of the fleet",
-                    cluster__lease_s=1.0,
+                    cluster__lease_s=lease_s,
                     console__token=TOKEN,
                     media__port_low=32000 + 1000 * number,
                     media__port_high=32999 + 1000 * number,
+                    recordings_dir=str(folder / name / "recordings"),
                     **settings,
                 )
             )
@@ -210,3 +226,108 @@ async def test_one_key_at_both_nodes_in_the_same_moment_calls_once(
         assert len(taken) <= 3, "a call that is hung up at once may never have rung"
         ended = [*pair.a.directory.lately_ended, *pair.b.directory.lately_ended]
         assert len(ended) == 3
+
+
+def knowing(folder: Path) -> list[str]:
+    """The files that hold the caller's number."""
+    files = [one for one in folder.rglob("*") if one.is_file()]
+    return [one.name for one in files if NUMBER.encode() in one.read_bytes()]
+
+
+def told_of(redis: RedisServer, word: str) -> int:
+    """How often the fleet's events have a word."""
+    count = """
+    local found = 0
+    for _, entry in ipairs(redis.call('XRANGE', 'va:ev', '-', '+')) do
+      for _, part in ipairs(entry[2]) do
+        if part:find(ARGV[1], 1, true) then found = found + 1 end
+      end
+    end
+    return found
+    """
+    return int(redis.tell("EVAL", count, "0", word)[1:])
+
+
+async def test_a_caller_is_erased_at_one_node_with_what_lies_on_the_other(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    body = {"caller": f"+{NUMBER}"}
+    async with two_nodes(tmp_path, redis, RECORDED, lease_s=4.0) as pair, Phone(user=f"+{NUMBER}") as phone:
+        assert pair.b.addresses is not None
+        call = phone.dial(f"sip:100@{pair.b.addresses.sip}")
+        await call.answered()
+        await until(lambda: pair.b.directory.live)
+        call_id = pair.b.directory.live[0].id
+        await pair.until_listed(call_id, "b", stale=False)
+        busy = await pair.at_a.post("/v1/erasures", json=body)
+        assert (busy.status_code, busy.json()["code"]) == (409, "call_live")
+        await call.over(20)
+        await until(lambda: not pair.b.directory.live)
+        await pair.b.archive.flush(10.0)
+        assert knowing(tmp_path / "b")
+        assert told_of(redis, NUMBER)
+        assert told_of(redis, call_id)
+        looked = (await pair.at_a.post("/v1/erasures", json=body | {"dry_run": True})).json()
+        assert [one["calls"] for one in looked["nodes"]] == [[call_id]]
+        assert knowing(tmp_path / "b"), "only looked at"
+
+        report = (await pair.at_a.post("/v1/erasures", json=body)).json()
+
+        assert report["complete"], report
+        (at_b,) = report["nodes"]
+        assert (at_b["node"], at_b["result"], at_b["calls"]) == ("b", "done", [call_id])
+        assert (at_b["journals"], at_b["recordings"]) == (1, 1)
+        assert report["events"] > 3
+        assert told_of(redis, NUMBER) == told_of(redis, call_id) == 0
+        assert [name for name in knowing(tmp_path) if not name.startswith("voiceagent.db")] == []
+        assert list((tmp_path / "b" / "recordings").glob("call_*")) == []
+        assert (await pair.at_b.get(f"/v1/history/{call_id}")).json()["caller"] == ""
+        (line,) = (await pair.at_b.get("/v1/audit?action=erasure")).json()["lines"]
+        assert (line["n"], line["actor"]) == (at_b["audit_line"], "console.token")
+        # ── a node that is down is named, for it has to be asked when it is back ──
+        await pair.b.stop()
+        again = (await pair.at_a.post("/v1/erasures", json=body)).json()
+        assert not again["complete"]
+        assert [(one["node"], one["result"]) for one in again["nodes"]] == [("b", "node_gone")]
+
+
+async def test_a_node_that_was_cut_off_tells_once_that_its_call_lives(
+    tmp_path: Path, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bytes] = []
+    async with (
+        receiver(b"HTTP/1.1 204 No Content\r\n\r\n", seen) as port,
+        two_nodes(tmp_path, redis, webhooks=a_webhook(port)) as pair,
+        Phone() as phone,
+        a_call(pair.b, phone) as (_, call_id),
+    ):
+
+        def told() -> list[tuple[str, str]]:
+            """The events of the call that its node's life is about, with the reason of an end."""
+            bodies = [json.loads(one.partition(b"\r\n\r\n")[2]) for one in seen]
+            return [
+                (one["type"], (one["data"].get("outcome") or {}).get("reason", ""))
+                for one in bodies
+                if one["type"] in ("call.ended", "call.found_again")
+            ]
+
+        await pair.until_listed(call_id, "b", stale=False)
+        cluster: Any = pair.b.fleet.cluster
+        with monkeypatch.context() as cut:
+
+            async def away(*words: str | int) -> Any:
+                raise LineDown("Redis cannot be reached: cut", sent=False)
+
+            cut.setattr(cluster._line, "_ask", away)
+            await until(lambda: told() == [("call.ended", "node_lost")])
+        await until(lambda: len(told()) == 2)
+        assert told()[1] == ("call.found_again", "")
+        await pair.until_listed(call_id, "b", stale=False)
+        ended = await pair.at_a.post(f"/v1/calls/{call_id}/actions/hangup")
+        assert ended.status_code == 200, ended.text
+        await until(lambda: len(told()) == 3)
+        assert told()[2] == ("call.ended", "operator_hung_up")
+        ids = {one.partition(b"webhook-id: ")[2].partition(b"\r\n")[0] for one in seen}
+        assert len(ids) == len(seen), "none is dropped as known"
+        history = (await pair.at_b.get(f"/v1/history/{call_id}")).json()
+        assert history["reason"] == "operator_hung_up"

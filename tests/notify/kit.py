@@ -9,6 +9,7 @@ from typing import Any
 
 from voiceagent.notify.courier import Courier
 from voiceagent.notify.endpoint import Endpoint
+from voiceagent.notify.message import EVENTS
 from voiceagent.notify.schedule import Answer
 from voiceagent.store import Database, outbox
 
@@ -57,7 +58,7 @@ def an_endpoint(name: str = "crm", **changes: Any) -> Endpoint:
         "name": name,
         "url": "https://hooks.example.com/in?token=abc",
         "secrets": (SECRET,),
-        "events": ("call.started", "call.ended", "response.finished", "alert.raised", "alert.cleared"),
+        "events": EVENTS,
         "waits_s": (5.0, 300.0),
     }
     return Endpoint(**(facts | changes))

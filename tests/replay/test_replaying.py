@@ -228,6 +228,17 @@ def test_a_journal_whose_transcript_came_in_frames_of_its_own_is_lived_again(
     assert report.verdict.compared == replay_journal(recorded).verdict.compared
 
 
+def test_when_the_loop_was_late_is_read_from_entries_of_both_versions(recorded: Path, tmp_path: Path) -> None:
+    entries = [json.loads(line) for line in lines_of(recorded)]
+    frames = [one for one in entries if one["type"] == "in.frame"]
+    frames[3]["late"] = [[1.0, 1.25], [2.0, 2.5]]
+    old = {**frames[-1], "type": "in.late", "since": 3.0, "until": 3.5}
+    changed = tmp_path / "late.jsonl"
+    changed.write_text("\n".join(json.dumps(one) for one in [*entries, old]), encoding="utf-8")
+
+    assert read_recording(changed).late == [(1.0, 1.25), (2.0, 2.5), (3.0, 3.5)]
+
+
 def _apart(entry: dict[str, Any]) -> list[dict[str, Any]]:
     """Return an ``in.audio`` as one entry for each of its pieces, those of the transcript as frames."""
     turns = entry.pop("turns", [0] * len(entry["deltas"]))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from voiceagent.app.erasure_desk import ErasureDesk
 from voiceagent.store import DatabaseDown
 from voiceagent.store.users import any_admin
 
@@ -58,7 +57,7 @@ async def start_console(service: Service) -> tuple[ConsoleServer, str, str | Non
         outgoing=service.outgoing,
         tickets=service.fleet.tickets,
         store=service.aftercare.plan.store,
-        erasures=ErasureDesk(service),
+        erasures=service.fleet.erasures,
         drainer=service.drainer,
     )
     if settings.plain_http:

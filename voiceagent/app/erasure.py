@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,13 +84,18 @@ class Erasure:
     """Lines of the audit log whose details were removed, and its last hash before and after."""
     mentioned_in: list[str] = field(default_factory=list[str])
     """Calls of others in whose journals the number stands: they are left as they are."""
+    nodes: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """What the other nodes of the fleet have done; see :mod:`voiceagent.app.fleet_erasure`."""
+    events: int | None = 0
+    """Events of the fleet that were removed; None: its registry was away."""
     audit_line: int | None = None
     """Number of the line of the audit log that holds this report."""
 
     @property
     def complete(self) -> bool:
         """Nothing of the person is left here or on another node."""
-        return not any(one.failed or one.node for one in self.calls)
+        here = not any(one.failed or one.node for one in self.calls)
+        return here and self.events is not None and all(one["result"] == "done" for one in self.nodes)
 
     def as_data(self) -> dict[str, Any]:
         """Return the report with its hash."""
@@ -98,6 +103,26 @@ class Erasure:
         del told["audit_line"]
         plain = json.dumps(told, sort_keys=True, separators=(",", ":"))
         return {**told, "sha256": hashlib.sha256(plain.encode()).hexdigest(), "audit_line": self.audit_line}
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What an erasure is in the rest of a fleet."""
+
+    calls: Collection[str] = ()
+    """Calls of the person that were found there, or before it was asked: of some, no number is left here."""
+    nodes: Sequence[dict[str, Any]] = ()
+    events: int | None = 0
+    here: str = ""
+    """The name of this node."""
+    asks: bool = False
+    """Whoever has asked this node asks all others."""
+
+    def sees_to(self, node: str) -> bool:
+        """Whether what lies on a node is erased there."""
+        if self.asks or node == self.here:
+            return True
+        return any(one["node"] == node and one["result"] == "done" for one in self.nodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +137,24 @@ class Found:
 def masked(number: str) -> str:
     """PURE. Return what may be told of a number."""
     return f"…{number[-2:]}"
+
+
+NOWHERE = Elsewhere()
+"""There is no fleet."""
+
+
+def person_of(written: str, live: Iterable[tuple[str, str]]) -> str:
+    """PURE. Return the plain number of who is to be erased; ``live`` has id and person of calls that go on.
+
+    Raises :class:`CallIsLive`, and RequestRefused for what is nobody's number.
+    """
+    number = plain_number(written)
+    if len(number) < SHORTEST or number in NOBODY:
+        raise RequestRefused("caller", "is no number or name of one person")
+    busy = [call_id for call_id, person in live if plain_number(person) == number]
+    if busy:
+        raise CallIsLive(f"that person is on the line ({', '.join(busy)}): end the call, or wait for its end")
+    return number
 
 
 # ── finding ──────────────────────────────────────────────────────────────────────────────────────
@@ -170,6 +213,7 @@ def erase(
     dry_run: bool = False,
     live: Iterable[tuple[str, str]] = (),
     forget: Callable[[Sequence[str], Sequence[str]], None] = lambda calls, files: None,
+    elsewhere: Elsewhere = NOWHERE,
 ) -> Erasure:
     """Erase all of a person's calls that have ended. Waits for disk, store and database; may be done again.
 
@@ -178,23 +222,23 @@ def erase(
     recordings before they are removed. Raises :class:`CallIsLive`, RequestRefused for what is nobody's
     number, and DatabaseDown: do it again then.
     """
-    number = plain_number(written)
-    if len(number) < SHORTEST or number in NOBODY:
-        raise RequestRefused("caller", "is no number or name of one person")
-    busy = [call_id for call_id, person in live if plain_number(person) == number]
-    if busy:
-        raise CallIsLive(f"that person is on the line ({', '.join(busy)}): end the call, or wait for its end")
+    number = person_of(written, live)
     report = Erasure(round(now, 3), masked(number), dry_run)
+    report.nodes, report.events = list(elsewhere.nodes), elsewhere.events
     found, report.mentioned_in = find_calls(shelves, number)
     going = shelves.live()  # as it is now: reading the journals took its time
     report.calls = [Proof(one.call_id, failed=GOES_ON) for one in found if one.call_id in going]
     found = [one for one in found if one.call_id not in going]
+    audio = _recordings_of(shelves, {one.call_id for one in found} | set(elsewhere.calls) - going)
+    known = {one.call_id for one in found}
+    found += [Found(call_id, "", None) for call_id in sorted(audio) if call_id not in known]
     ids = [one.call_id for one in found]
-    audio = _recordings_of(shelves, set(ids))
     if not dry_run:
         forget(ids, [one.file for records in audio.values() for one in records])
     for one in found:
-        report.calls.append(_erase_one(shelves, one, audio.get(one.call_id, ()), now, dry_run=dry_run))
+        proof = _erase_one(shelves, one, audio.get(one.call_id, ()), now, dry_run=dry_run)
+        proof.node = "" if elsewhere.sees_to(one.node) else one.node
+        report.calls.append(proof)
     if dry_run:
         return report
     done = [proof.call_id for proof in report.calls if not proof.failed]
@@ -240,7 +284,7 @@ def _recordings_of(shelves: Shelves, ids: set[str]) -> Mapping[str, list[Recordi
 def _erase_one(
     shelves: Shelves, one: Found, audio: Sequence[RecordingRecord], now: float, *, dry_run: bool
 ) -> Proof:
-    proof = Proof(one.call_id, node=one.node)
+    proof = Proof(one.call_id)
     try:
         for record in audio:
             for path in files_of(shelves.recordings, record):

@@ -34,8 +34,8 @@ class EventHub:
         self._followers: dict[str, Tell] = {}
         self._listeners: dict[str, tuple[Tell, ...]] = {}
         """By type of event; under the empty one, those of all types."""
-        self._unwatched = 0
-        """Events since anybody watched."""
+        self._unwatched = KEPT
+        """Events since anybody watched; at first nobody has, so that nobody can come back."""
         self._closed = False
 
     def listen(self, tell: Tell, kinds: Collection[str] = ("",)) -> None:

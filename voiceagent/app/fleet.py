@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -194,6 +194,11 @@ class FleetDirectory:
         if self._others is None:
             return ready, parts
         return ready, {**parts, "cluster": self._others.stale or "ok"}
+
+    def forget(self, calls: Collection[str]) -> None:
+        """Know nothing of other nodes' calls, which have ended, any more."""
+        if self._feed is not None:
+            self._feed.forget(calls)
 
     async def close(self) -> None:
         """Hear other nodes' calls no more, place none for a key that they may have."""

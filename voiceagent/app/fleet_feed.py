@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -66,6 +66,12 @@ class FleetFeed:
         """The registry has answered, or has not."""
         if self._tell is not None:
             self._tell(not up)
+
+    def forget(self, calls: Collection[str]) -> None:
+        """Know nothing of these calls, which have ended, any more."""
+        for call_id in calls:
+            self._live.pop(call_id, None)
+            self._ended.pop(call_id, None)
 
     # ── watching ────────────────────────────────────────────────────────────────────────────────
     async def follow(self, after: int | str | None) -> AsyncIterator[LiveEvent]:

@@ -10,11 +10,14 @@ from urllib.parse import urlsplit
 import structlog
 
 import voiceagent
+from voiceagent.app.erasure_desk import ErasureDesk
 from voiceagent.app.fleet import FleetDirectory
+from voiceagent.app.fleet_erasure import FleetErasure
 from voiceagent.app.fleet_news import FleetNews
 from voiceagent.cluster.making import make_cluster
 from voiceagent.cluster.ports import CallEntry, Cluster, Command, NodeFacts, NodeView
 from voiceagent.cluster.tickets import TicketDesk
+from voiceagent.ids import random_token
 
 if TYPE_CHECKING:
     from voiceagent.app.service import Service
@@ -53,6 +56,8 @@ class FleetNode:
             within_s=settings.cluster.command_timeout_s,
             secret=self._secret,
         )
+        others = FleetErasure(self.cluster, random_token) if self.cluster.shared else None
+        self.erasures = ErasureDesk(service, others)
         self.cluster.stood = self._stood
         self.cluster.commanded = service.metrics.cluster_commanded
         self.cluster.lost = self._lost
@@ -100,6 +105,8 @@ class FleetNode:
         return "" if urlsplit(console).hostname in ANYWHERE else console
 
     async def _obey(self, command: Command) -> Mapping[str, Any]:
+        if command.op in ("erase", "forget"):
+            return await self.erasures.obey(command)
         return await self.directory.obey(command)
 
     def _stood(self, up: bool, nodes: int) -> None:
@@ -114,9 +121,15 @@ class FleetNode:
 
     def _outlived(self, ids: Sequence[str]) -> None:
         _log.warning("this node was taken for dead, and is not", calls=len(ids))
-        for call in self._service.directory.live:
+        directory = self._service.directory
+        for call in directory.live:
             if call.id in ids:
-                self.cluster.publish("call.changed", call.id, self._service.directory.summary(call))
+                told = directory.summary(call)
+                self.cluster.publish("call.changed", call.id, told)
+                self._service.hub.publish("call.found_again", call.id, told)
+        for call in directory.lately_ended:
+            if call.id in ids:
+                self._service.outgoing.ended_unheard(call.id, directory.summary(call))
 
 
 def lost_call(entry: CallEntry) -> dict[str, Any]:

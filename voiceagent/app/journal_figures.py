@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from voiceagent.observe.limits import LIMIT_OF
@@ -18,6 +18,7 @@ _RECOVERIES = {
     "recovery.failed": "failed",
     "handover.done": "handover",
 }
+_STEPS = frozenset({"SpeechStarted", "PlaybackEnded"})
 
 
 class JournalFigures:
@@ -45,6 +46,8 @@ class JournalFigures:
         self._metrics.call_answered(self._direction, float(entry["setup_s"]))
 
     def _step(self, entry: Mapping[str, Any]) -> None:
+        if entry.get("event") not in _STEPS:
+            return
         step = entry.get("body")
         if isinstance(step, SpeechStarted):
             self._spoke = entry["t"]
@@ -94,5 +97,5 @@ class JournalFigures:
         "queue.refused": _refused,
         **dict.fromkeys(_RECOVERIES, _recovery),
     }
-    kinds: ClassVar[Collection[str]] = _ON.keys()
+    kinds: ClassVar[frozenset[str]] = frozenset(_ON)
     """Types of entries that :meth:`take` does something about."""

@@ -15,7 +15,7 @@ from voiceagent.console.ports import LiveEvent
 from voiceagent.ids import Tokens
 from voiceagent.notify.courier import Courier, Send
 from voiceagent.notify.endpoint import Endpoint
-from voiceagent.notify.message import Message, end_token, message
+from voiceagent.notify.message import Message, end_token, found_token, message
 from voiceagent.notify.sending import send
 from voiceagent.observe.metrics import Metrics
 from voiceagent.observe.redact import hide_secret_values
@@ -36,6 +36,7 @@ _ENDED = (*_CALL, "duration_s", "outcome", "transfer", "figures")
 _RESPONSE = ("id", "call_id", "origin", "metadata", "submitted_at", "outcome")
 _TOLD = {
     "call.started": "call.started",
+    "call.found_again": "call.found_again",
     "response.state": "response.finished",
     "alert.raised": "alert.raised",
     "alert.cleared": "alert.cleared",
@@ -72,12 +73,16 @@ class Outgoing:
             one.name: Courier(one, database, told=metrics.webhook_delivery, send=send, clock=clock, node=node)
             for one in endpoints
         }
+        self._found: set[str] = set()
+        """Calls that go on though they were told as lost: their end has an id of its own."""
 
     # ── events come ─────────────────────────────────────────────────────────────────────────────
     @property
     def kinds(self) -> frozenset[str]:
         """Types of live events of which some endpoint is told."""
         wanted = {kind for courier in self.couriers.values() for kind in courier.endpoint.events}
+        if "call.ended" in wanted:
+            wanted.add("call.found_again")  # else the true end would have the id of the loss
         return frozenset(kind for kind, told in _TOLD.items() if told in wanted)
 
     def on_event(self, event: LiveEvent) -> None:
@@ -88,12 +93,22 @@ class Outgoing:
         elif told == "response.finished":
             if event.data.get("outcome") is not None:
                 self._keep(told, event.call_id, _some(event.data, _RESPONSE))
+        elif told == "call.found_again":
+            if event.call_id not in self._found:
+                self._found.add(event.call_id)
+                self._keep(told, event.call_id, _some(event.data, _CALL), found_token(event.call_id))
         elif told is not None:
             self._keep(told, event.call_id, event.data)
 
     def ended(self, call_id: str, data: Mapping[str, Any]) -> Message | None:
         """Return the event that tells the end of a call; None when nobody asked for it."""
-        return self._message("call.ended", call_id, _some(data, _ENDED), end_token(call_id))
+        again = call_id in self._found
+        self._found.discard(call_id)
+        return self._message("call.ended", call_id, _some(data, _ENDED), end_token(call_id, again=again))
+
+    def ended_unheard(self, call_id: str, data: Mapping[str, Any]) -> None:
+        """Tell how a call has truly ended that was told as lost before it had."""
+        self._keep("call.ended", call_id, _some(data, _ENDED), end_token(call_id, again=True))
 
     def ended_before(self, record: CallRecord) -> Message | None:
         """… of a call that is known by its record only; the event has the same id."""
@@ -110,8 +125,8 @@ class Outgoing:
         for name in one.endpoints:
             self._metrics.webhook_delivery(name, "dropped")
 
-    def _keep(self, kind: str, call_id: str, data: Mapping[str, Any]) -> None:
-        told = self._message(kind, call_id, data)
+    def _keep(self, kind: str, call_id: str, data: Mapping[str, Any], token: str | None = None) -> None:
+        told = self._message(kind, call_id, data, token)
         if told is not None:
             self._archive.keep_event(told)
 

@@ -32,7 +32,8 @@ from voiceagent.records.journal import Journal
 T = TypeVar("T")
 
 INPUTS_VERSION = 4
-"""Version of the ``in.*`` entries, in ``in.call``. Since 4, ``in.audio`` holds the words as well."""
+"""Version of the ``in.*`` entries, in ``in.call``. Since 4, ``in.audio`` holds the words as well,
+and when the loop was late stands in ``late`` of the next entry."""
 CALLER_AUDIO_S = 2.0
 """The caller's frames are gathered for so long into one entry."""
 AUDIO_ENTRY_LIMIT = 200
@@ -90,6 +91,8 @@ class Inputs:
         """Turn of the loop in which an operator's wish was done."""
         self._moments: list[tuple[int, float]] = []
         """What time it was in which turn of the loop."""
+        self._lates: list[tuple[float, float]] = []
+        """From when to when the loop did nothing."""
         if self._turns is not None:
             self._lateness = LateListener(self._late)
             self._turns.listen(self._lateness)
@@ -175,8 +178,20 @@ class Inputs:
         return now - self._journal.start
 
     def _write_clock(self) -> None:
-        moments, self._moments = self._moments, []
-        self._journal.write("in.clock", clock=moments)
+        told: dict[str, Any] = {}
+        self._tell_clock(told)
+        self._journal.write("in.clock", **told)
+
+    def _tell_clock(self, fields: dict[str, Any]) -> None:
+        """Put into an entry what was gathered of the clock."""
+        if self._moments:
+            fields["clock"], self._moments = self._moments, []
+        if self._lates:
+            start = self._journal.start
+            fields["late"] = [
+                (round(since - start, 6), round(until - start, 6)) for since, until in self._lates
+            ]
+            self._lates = []
 
     # ── entries ─────────────────────────────────────────────────────────────────────────────────
     def write(self, kind: str, /, **fields: Any) -> None:
@@ -184,8 +199,7 @@ class Inputs:
         self._wished = 0
         turn = self.turn()
         self._look()
-        if self._moments:
-            fields["clock"], self._moments = self._moments, []
+        self._tell_clock(fields)
         if self.pending:
             self.flush()
         self._journal.append(f"in.{kind}", self._clock, {"g": turn, **fields})
@@ -219,8 +233,9 @@ class Inputs:
 
     def _late(self, since: float, until: float) -> None:
         """The loop did nothing for a while: its timers fired later than they were due."""
-        start = self._journal.start
-        self._journal.write("in.late", since=round(since - start, 6), until=round(until - start, 6))
+        self._lates.append((since, until))
+        if len(self._lates) >= CLOCK_LIMIT:
+            self._write_clock()
 
     # ── timers ──────────────────────────────────────────────────────────────────────────────────
     def owned(self, work: Callable[..., T], /, *args: Any, **given: Any) -> T:
@@ -278,14 +293,15 @@ class Inputs:
     def _write_caller(self, leg: int) -> None:
         marks = self._caller.pop(leg)
         gaps: list[Any] = []
-        began = marks[0] - self._journal.start
         before = marks[0]
-        for index in range(0, len(marks), 3):
-            gap = _ms(marks[index] - before)
-            before = marks[index]
-            frames, turn = int(marks[index + 1]), int(marks[index + 2])
+        each = iter(marks)
+        for at, frames, turn in zip(each, each, each, strict=True):
+            us = round((at - before) * 1e6)  # see _ms: 50 frames a second are too many for a call each
+            gap = us / 1000 if us % 1000 else us // 1000
             gaps.append([gap, frames, turn] if turn else gap if frames == 1 else [gap, frames])
-        self._journal.write("in.caller_audio", leg=leg, since=round(began, 6), gaps=gaps)
+            before = at
+        since = round(marks[0] - self._journal.start, 6)
+        self._journal.write("in.caller_audio", leg=leg, since=since, gaps=gaps)
 
     # ── LinkTap ─────────────────────────────────────────────────────────────────────────────────
     def beyond(self) -> AbstractContextManager[None]:
@@ -375,8 +391,7 @@ class Inputs:
         if self._timers:
             timers: dict[str, Any] = {"since": round(self._timers_from, 6), "fired": self._timers}
             self._timers = []
-            if self._moments:
-                timers["clock"], self._moments = self._moments, []
+            self._tell_clock(timers)
             self._journal.append("in.timers", at, timers)
         if self._audio_of is None:
             return
@@ -399,7 +414,7 @@ class Inputs:
             self._turns.forget(self._lateness)
             self._lateness = None
         self.flush()
-        if self._moments:
+        if self._moments or self._lates:
             self._write_clock()
         self._over = True
         for leg in list(self._caller):

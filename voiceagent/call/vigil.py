@@ -345,7 +345,7 @@ class Vigil:
                 self._voice_until = min(self._voice_until, now)
                 self._line_until = min(self._line_until, self._line_time(now))
             case Caller():
-                self._lives(now)  # it is the provider that hears the caller
+                self.alive(now)  # it is the provider that hears the caller
                 if event.speaking and self.line_playing(now):
                     orders.append(StopLine())
                     self._line_until = self._line_time(now)
@@ -370,13 +370,14 @@ class Vigil:
 
     def alive(self, now: float) -> None:
         """Take :class:`Alive`, which gives no orders and is the most frequent event but one."""
-        self._lives(now)
-        if not self.waiting:
-            self._lines, self._told = 0, False
+        self._alive_at = now
+        if self._suspected:
+            self._suspected = False
+            self.nearer = True
 
     def audio(self, response_id: str, ms: float, quiet_ms: float, now: float) -> list[Order]:
         """Take what :class:`Audio` tells: the most frequent event of all."""
-        self._lives(now)
+        self.alive(now)
         orders: list[Order] = []
         if self._lines or self._told or self._line_until:
             self._lines, self._told = 0, False
@@ -396,12 +397,6 @@ class Vigil:
             if cfg.quiet_audio_s and self._quiet_ms > 1000 * limit and not self._given_up:
                 orders.extend(self._give_up("silent_audio", {"quiet_s": round(self._quiet_ms / 1000, 3)}))
         return orders
-
-    def _lives(self, now: float) -> None:
-        self._alive_at = now
-        if self._suspected:
-            self._suspected = False
-            self.nearer = True
 
     def _hold(self, on: bool, now: float) -> None:
         if on and self._held_at is None:

@@ -167,19 +167,20 @@ class Watch:
             self._timer = None
 
     # ── the session speaks ──────────────────────────────────────────────────────────────────────
-    def hear(self, event: RealtimeModelEvent) -> None:
+    def hear(self, event: RealtimeModelEvent, now: float) -> None:
         """Take one event of the session, before anybody acts on it."""
         if not self._on:
             return
         if isinstance(event, RealtimeModelAudioEvent):
-            self._audio(event.response_id, event.data)
+            self._audio(event.response_id, event.data, now)
             return
         kind = type(event)
         if kind in _TELLING:
             self._told(event)
         if kind not in _OUR_OWN:
-            self._vigil.alive(self._loop.time())
-            self._rearm()
+            self._vigil.alive(now)
+            if self._vigil.nearer:
+                self._rearm()
 
     def _told(self, event: RealtimeModelEvent) -> None:
         match event:
@@ -216,13 +217,19 @@ class Watch:
             case _:
                 pass
 
-    def _audio(self, response_id: str, audio: bytes) -> None:
-        now = self._loop.time()
-        self._owed = False
-        self._words_came()  # whoever answers has heard
+    def _audio(self, response_id: str, audio: bytes, now: float) -> None:
+        if self._owed:
+            self._owed = False
+            self._judge_turn()
+        if self._words_due:  # whoever answers has heard
+            self._words_came()
         runs = runs_of_sound(audio, self._call.leg.audio_format)
         quiet = runs[-1][0] if runs and not runs[-1][1] else 0
-        self._did(self._vigil.audio(response_id, len(audio) / 8, quiet / 8, now), now)
+        orders = self._vigil.audio(response_id, len(audio) / 8, quiet / 8, now)
+        if orders:
+            self._do(orders)
+        if self._vigil.nearer:
+            self._rearm()
         for size, sound in runs:
             self._meter.queue(now, size / 8000, sound)
 
@@ -241,7 +248,7 @@ class Watch:
             self._feed(Answered(request.id))
         else:
             self._open.add(request.id)
-            if entry.state == Progress.SENT.value:
+            if entry.state == Progress.SENT:
                 self._feed(Asked(request.id))
             else:
                 self._judge_turn()
@@ -301,13 +308,12 @@ class Watch:
             return
         if now is None:
             now = self._loop.time()
-        self._did(self._vigil.handle(event, now), now)
-
-    def _did(self, orders: list[Order], now: float) -> None:
+        orders = self._vigil.handle(event, now)
         if orders:
             self._do(orders)
         self._meter.our_turn(now, self.our_turn)
-        self._rearm()
+        if self._vigil.nearer:
+            self._rearm()
 
     def _judge_turn(self) -> None:
         self._meter.our_turn(self._loop.time(), self.our_turn)
@@ -316,14 +322,11 @@ class Watch:
         self._timer = None
         if self._on:
             self._do(self._vigil.wake(self._loop.time()))
-            self._vigil.nearer = True
             self._rearm()
 
     def _rearm(self) -> None:
-        """Set the timer, if it may be too late; one that fires early is harmless, and stays."""
-        if not self._vigil.nearer or not self._on:
-            return
-        due = self._vigil.wake_at()
+        """Set the timer, if it would be too late; one that fires early is harmless, and stays."""
+        due = self._vigil.wake_at() if self._on else None
         if due is None or (self._timer is not None and self._timer_at <= due):
             return
         if self._timer is not None:

@@ -46,7 +46,7 @@ def run_erase(
     if as_json:
         show_json(report)
     else:
-        for line in _told(report):
+        for line in told(report):
             print(printable(line))
     raise SystemExit(0 if report["complete"] or dry_run else FAILED)
 
@@ -65,7 +65,8 @@ def _here(
     return at_the_shelves(config, overrides, work, as_json=as_json)
 
 
-def _told(report: dict[str, Any]) -> list[str]:
+def told(report: dict[str, Any]) -> list[str]:
+    """PURE. Return the lines that tell a report."""
     calls = report["calls"]
     verb = "would be erased" if report["dry_run"] else "erased"
     lines = [f"{len(calls)} calls of {report['number']} {verb}"]
@@ -78,6 +79,15 @@ def _told(report: dict[str, Any]) -> list[str]:
             lines.append(f"    NOT erased: {one['failed']}")
         if one["node"]:
             lines.append(f"    its journal is not here: erase on node {one['node']}, too")
+    for one in report["nodes"]:
+        name = "the other nodes" if one["node"] == "*" else f"node {one['node']}"
+        if one["result"] in ("done", "incomplete"):
+            kept = f"{len(one['calls'])} calls, {one['journals']} journals, {one['recordings']} recordings"
+            lines.append(f"{name}: {kept} {verb}")
+        if one["result"] != "done":
+            lines.append(f"  NOT erased on {name} ({one['result']}): {one['why']}; repeat it")
+    if report["events"] is None:
+        lines.append("the fleet's newest events were NOT removed: its registry is away")
     if report["rows"]:
         lines.append("database: " + ", ".join(f"{count} {name}" for name, count in report["rows"].items()))
     if report["audit"].get("changed"):

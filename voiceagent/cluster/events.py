@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from voiceagent.cluster.ports import GAP, FleetEvent
 
@@ -66,6 +66,15 @@ class EventRing:
                 return place
             place -= 1
         return None if self._dropped_ms >= ms else place
+
+    def forget(self, calls: Collection[str]) -> int:
+        """Empty the events of these calls; return how many. Their cursors stay known."""
+        emptied = 0
+        for place, event in enumerate(self._events):
+            if event.type and event.call_id in calls:
+                self._events[place] = FleetEvent(event.cursor, event.node, "", "", {})
+                emptied += 1
+        return emptied
 
     def clear(self) -> None:
         """Forget all of them: no place so far is good any more, but cursors may become known again."""
@@ -186,7 +195,8 @@ class FeedReader:
                 self._place = ring.end
                 return FleetEvent(ring.tail, "", GAP, "", {})
             self._place = place
-        event = ring.at(self._place)
-        if event is not None:
+        while (event := ring.at(self._place)) is not None:
             self._place += 1
-        return event
+            if event.type:  # else it was forgotten
+                return event
+        return None

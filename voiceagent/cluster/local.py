@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from voiceagent.cluster.desk import GRACE_S, CommandDesk, answer_of, reply_in
@@ -97,6 +97,10 @@ class LocalCluster:
         """Return this node."""
         return (NodeView(name=self.name, epoch=self.epoch, facts=self._facts(), seen_at=self._wall()),)
 
+    async def absent(self) -> Mapping[str, float]:
+        """Return nothing: there never was another one."""
+        return {}
+
     # ── commands ────────────────────────────────────────────────────────────────────────────────
     async def command(self, node: str, command: Command) -> Mapping[str, Any]:
         """Do it here."""
@@ -125,6 +129,10 @@ class LocalCluster:
     def events(self, *, after: str | None = None) -> FeedReader:
         """Return a reader; cursors of another run are unknown."""
         return self._feed.subscribe(after)
+
+    async def forget(self, calls: Collection[str]) -> int:
+        """Empty the events of these calls."""
+        return self._feed.ring.forget(calls)
 
     # ── claims ──────────────────────────────────────────────────────────────────────────────────
     async def claim(self, key: str, for_s: float) -> bool:

@@ -161,10 +161,9 @@ class Membership:
         self.outbox.all_again()
         self._doubt()
         self.work.set()
-        calls = tuple(self.outbox.live)
-        if got.buried:
-            _log.warning("this node was taken for dead, with %d calls; it is not", len(calls))
-            self._guarded(self._told.outlived, calls)
+        if got.buried is not None:
+            _log.warning("this node was taken for dead, with %d calls; it is not", len(got.buried))
+            self._guarded(self._told.outlived, got.buried)
 
     async def _mourn(self, got: Beaten) -> None:
         for grave in got.graves:

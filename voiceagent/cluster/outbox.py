@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,6 +110,10 @@ class Outbox:
         """The registry has forgotten us: tell all calls again."""
         self._changed = dict.fromkeys(self.live)
         self._ended.clear()
+
+    def forget(self, calls: Collection[str]) -> None:
+        """Tell nothing more of what happened in these calls."""
+        self._events = deque(one for one in self._events if one.call_id not in calls)
 
     def _bound(self) -> None:
         while len(self._events) > self._kept:

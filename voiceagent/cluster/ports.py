@@ -7,7 +7,7 @@ and while the cluster is away calls go on, and are published again afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -178,6 +178,12 @@ class Cluster(Protocol):
         """Return all nodes that live, this one first. While the registry is away: this one."""
         ...
 
+    async def absent(self) -> Mapping[str, float]:
+        """Return the nodes that were in the fleet within a day and are not now: name → Unix time of the last
+        beat. Raises ClusterDown.
+        """
+        ...
+
     # ── commands ────────────────────────────────────────────────────────────────────────────────
     async def command(self, node: str, command: Command) -> Mapping[str, Any]:
         """Have ``node`` do it, return its answer. A command for this node itself needs no network.
@@ -202,6 +208,14 @@ class Cluster(Protocol):
         """
         ...
 
+    async def forget(self, calls: Collection[str]) -> int:
+        """Take the events of these calls, which have ended, from what is kept for readers; return how many.
+
+        Of this node's memory and of the registry; other nodes have memories of their own. A reader who left
+        off at such an event gets a gap. Raises ClusterDown: what is in memory here is gone all the same.
+        """
+        ...
+
     # ── claims ──────────────────────────────────────────────────────────────────────────────────
     async def claim(self, key: str, for_s: float) -> bool:
         """Return True to exactly one asker of the fleet within ``for_s``. Raises ClusterDown."""
@@ -219,7 +233,9 @@ class Cluster(Protocol):
     lost: Callable[[NodeView, Sequence[CallEntry]], None]
     """Called on exactly one surviving node when another one has vanished, with the calls it had."""
     outlived: Callable[[Sequence[str]], None]
-    """Called when we were taken for vanished and are not, with the calls that were given up meanwhile."""
+    """Called when we were taken for vanished and are not, with the calls that were given up: each lives, or
+    has ended since.
+    """
 
     # ── figures ─────────────────────────────────────────────────────────────────────────────────
     stood: Callable[[bool, int], None]

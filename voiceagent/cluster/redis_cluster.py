@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from voiceagent.cluster.bus import CommandBus
@@ -207,6 +207,11 @@ class RedisCluster:
         others = (node for node in found if node.epoch != self.epoch)
         return (here, *sorted(others, key=lambda node: node.name))
 
+    async def absent(self) -> Mapping[str, float]:
+        """Return who was here."""
+        self._ask_up()
+        return await self._registry.absent()
+
     def _ask_up(self) -> None:
         if self.stale:
             raise ClusterDown(self._place.away)
@@ -261,6 +266,15 @@ class RedisCluster:
     def events(self, *, after: str | None = None) -> FeedReader:
         """Return a reader."""
         return self._feed.subscribe(after)
+
+    async def forget(self, calls: Collection[str]) -> int:
+        """Empty what is here, remove what stands there."""
+        self._place.outbox.forget(calls)
+        self._feed.ring.forget(calls)
+        self._ask_up()
+        removed = await self._registry.forget(calls)
+        self._feed.ring.forget(calls)  # what was read meanwhile
+        return removed
 
     # ── claims ──────────────────────────────────────────────────────────────────────────────────
     async def claim(self, key: str, for_s: float) -> bool:

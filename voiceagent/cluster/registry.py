@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, cast
 
@@ -15,10 +15,10 @@ from voiceagent.cluster.redis_line import RedisLine, pairs, rows, text
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """We have the place. ``buried``: we were taken for dead before."""
+    """We have the place. ``buried``: we were taken for dead before, with these calls."""
 
     at_s: float
-    buried: bool
+    buried: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Registry:
         got = rows(await self._run(scripts.REGISTER, _facts_out(facts), _ms(lease_s)))
         now = int(got[1]) / 1000
         if text(got[0]) == "ok":
-            return Registered(now, bool(got[2]))
+            return Registered(now, _buried_with(got[2] if len(got) > 2 else None))
         end = float(text(got[3])) / 1000
         view = _view(text(got[2]), text(got[4]))
         return NameTaken((text(got[2]), end), max(0.0, now - view.seen_at), max(0.0, end - now))
@@ -96,6 +96,17 @@ class Registry:
         """Write calls and events; False: the registry does not know us, nothing was written."""
         return text(await self._run(scripts.WRITE, *batch.words())) == "ok"
 
+    async def forget(self, calls: Collection[str]) -> int:
+        """Remove the events of these calls; return how many."""
+        if not calls:
+            return 0
+        removed, after = 0, "-"
+        while after:
+            async with self._line.queue():
+                got = rows(await self._run(scripts.FORGET, after, *calls))
+            removed, after = removed + int(got[0]), text(got[1])
+        return removed
+
     async def leave(self) -> None:
         """Give the place back."""
         await self._run(scripts.LEAVE)
@@ -105,6 +116,12 @@ class Registry:
         async with self._line.queue():
             found = pairs(await self._run(scripts.NODES))
         return [_view(text(member), text(facts)) for member, facts in found]
+
+    async def absent(self) -> dict[str, float]:
+        """Return who lived within a day, by name, and when they were last heard of."""
+        async with self._line.queue():
+            found = pairs(await self._run(scripts.ABSENT))
+        return {text(name): float(text(ms)) / 1000 for name, ms in found}
 
     async def calls(self) -> list[CallEntry]:
         """Return the live calls of the others."""
@@ -146,6 +163,14 @@ class Registry:
 
     async def _run(self, script: str, *words: str | int) -> Any:
         return await self._line.run(script, self._prefix, self._me, *words)
+
+
+def _buried_with(told: Any) -> tuple[str, ...] | None:
+    """An empty list is an object in Lua's JSON; an older version told no more than that."""
+    if told is None:
+        return None
+    found: object = json.loads(text(told))
+    return tuple(str(one) for one in cast("list[object]", found)) if isinstance(found, list) else ()
 
 
 def _ms(seconds: float) -> int:

@@ -3,11 +3,12 @@
 Keys, all after ``PREFIX:``
     nodes         sorted set: NAME/EPOCH of each node, by the end of its lease (ms)
     facts         hash: NAME/EPOCH → "MS JSON": when it beat last, what it told
+    names         sorted set: name of each node of the last day, by its last beat (ms)
     calls:EPOCH   hash: call → its brief view as JSON, of one run of a node
     owner         hash: call → NAME/EPOCH
     graves        hash: NAME/EPOCH → JSON {at, facts, calls} of a node whose lease ran out
     diggers       hash: NAME/EPOCH → the node that tells of the loss
-    buried:EPOCH  that this run was taken for dead
+    buried:EPOCH  that this run was taken for dead: the ids of the calls it had, as JSON
     seq:EPOCH     number of the newest event that this run wrote
     ev            stream of events
     claim:KEY     a claim
@@ -39,6 +40,7 @@ local function beat(facts, lease)
   local now = now_ms()
   redis.call('ZADD', key('nodes'), now + lease, me)
   redis.call('HSET', key('facts'), me, string.format('%d', now) .. ' ' .. facts)
+  redis.call('ZADD', key('names'), now, me:match('^(.*)/'))
   return now
 end
 local function lives() return redis.call('ZSCORE', key('nodes'), me) end
@@ -55,7 +57,8 @@ end
 REGISTER = (
     _BEGIN
     + """
--- ARGV 3 facts, 4 lease ms → {'ok', now, was buried} | {'taken', now, member, end of its lease, its facts}
+-- ARGV 3 facts, 4 lease ms
+-- → {'ok', now, calls it was buried with, as JSON, or nil} | {'taken', now, member, end of its lease, facts}
 local name, now = me:match('^(.*)/'), now_ms()
 for _, other in ipairs(redis.call('ZRANGEBYSCORE', key('nodes'), string.format('(%d', now), '+inf')) do
   if other ~= me and other:match('^(.*)/') == name then
@@ -66,7 +69,9 @@ end
 beat(ARGV[3], tonumber(ARGV[4]))
 redis.call('HDEL', key('graves'), me)
 redis.call('HDEL', key('diggers'), me)
-return {'ok', now, redis.call('DEL', key('buried:' .. epoch(me)))}
+local buried = redis.call('GET', key('buried:' .. epoch(me)))
+redis.call('DEL', key('buried:' .. epoch(me)))
+return {'ok', now, buried}
 """
 )
 
@@ -79,9 +84,11 @@ local lease_end = lives()
 if not lease_end then return {{'gone', now_ms()}} end
 local now, mine = beat(ARGV[3], tonumber(ARGV[4])), {{}}
 local late = tonumber(lease_end) <= now and 1 or 0
-for _, name in ipairs({{'nodes', 'facts', 'owner', 'graves', 'diggers', 'ev', 'calls:' .. epoch(me)}}) do
+local kept = {{'nodes', 'facts', 'names', 'owner', 'graves', 'diggers', 'ev', 'calls:' .. epoch(me)}}
+for _, name in ipairs(kept) do
   redis.call('EXPIRE', key(name), {FORGOTTEN_S})
 end
+redis.call('ZREMRANGEBYSCORE', key('names'), '-inf', string.format('%d', now - {1000 * FORGOTTEN_S}))
 redis.call('XTRIM', key('ev'), 'MINID', string.format('%d', now - {1000 * KEPT_S}))
 if ARGV[5] == '1' and late == 0 then
   for _, dead in ipairs(redis.call('ZRANGEBYSCORE', key('nodes'), '-inf', now)) do
@@ -89,7 +96,8 @@ if ARGV[5] == '1' and late == 0 then
     local facts = redis.call('HGET', key('facts'), dead) or ''
     redis.call('HSET', key('graves'), dead, cjson.encode({{at = now, facts = facts, calls = calls}}))
     redis.call('HSET', key('diggers'), dead, me)
-    redis.call('SET', key('buried:' .. epoch(dead)), '1', 'EX', {FORGOTTEN_S})
+    local ids = cjson.encode(redis.call('HKEYS', key('calls:' .. epoch(dead))))
+    redis.call('SET', key('buried:' .. epoch(dead)), ids, 'EX', {FORGOTTEN_S})
     disown(dead)
   end
   local diggers = redis.call('HGETALL', key('diggers'))
@@ -152,6 +160,27 @@ return 'ok'
 """
 )
 
+FORGET_PAGE = 500
+
+FORGET = (
+    _BEGIN
+    + f"""
+-- ARGV 3 where in the stream to begin; 4 … calls → {{how many of their events were removed, where to go on}}
+local calls, removed, last = {{}}, 0, ''
+for at = 4, #ARGV do calls[ARGV[at]] = true end
+local page = redis.call('XRANGE', key('ev'), ARGV[3], '+', 'COUNT', {FORGET_PAGE})
+for _, entry in ipairs(page) do
+  for at = 1, #entry[2], 2 do
+    if entry[2][at] == 'c' and calls[entry[2][at + 1]] then
+      removed = removed + redis.call('XDEL', key('ev'), entry[1])
+    end
+  end
+  last = '(' .. entry[1]
+end
+return {{removed, #page == {FORGET_PAGE} and last or ''}}
+"""
+)
+
 LEAVE = (
     _BEGIN
     + """
@@ -179,6 +208,26 @@ local since = string.format('(%d', now_ms())
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', key('nodes'), since, '+inf')) do
   found[#found + 1] = member
   found[#found + 1] = redis.call('HGET', key('facts'), member) or ''
+end
+return found
+"""
+)
+
+ABSENT = (
+    _BEGIN
+    + """
+-- → {name, ms of its last beat, …} of those that live no more
+local living, found = {}, {}
+local since = string.format('(%d', now_ms())
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', key('nodes'), since, '+inf')) do
+  living[member:match('^(.*)/')] = true
+end
+local all = redis.call('ZRANGE', key('names'), 0, -1, 'WITHSCORES')
+for at = 1, #all, 2 do
+  if not living[all[at]] then
+    found[#found + 1] = all[at]
+    found[#found + 1] = all[at + 1]
+  end
 end
 return found
 """

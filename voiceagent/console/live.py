@@ -130,9 +130,14 @@ class Streams:
         self.flush()
         for stream in list(self._open):
             stream.end("closing")
+        # Not left to the readers: one whose connection broke in the middle of a write leaves late.
+        self._stop_listening()
 
     async def join(self, stream: Stream) -> None:
         """Let ``stream`` take part, from where it left off if all since then is still kept."""
+        if self.closed:
+            stream.end("closing")
+            return
         self._open.add(stream)
         if self._pump is None:
             self._snapshots.forget()
@@ -155,9 +160,14 @@ class Streams:
     def leave(self, stream: Stream) -> None:
         """Forget ``stream``; without readers nothing is listened to."""
         self._open.discard(stream)
-        if not self._open and self._pump is not None:
-            self._pump.cancel()
-            self._pump = None
+        if not self._open:
+            self._stop_listening()
+
+    def _stop_listening(self) -> None:
+        pump, self._pump = self._pump, None
+        if pump is not None:
+            pump.cancel()
+            self._begun.set()  # cancelled before its first step, it would not say so itself
 
     def flush(self) -> None:
         """Give out what has gathered."""
@@ -310,10 +320,10 @@ class Stream:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the stream: retry hint, snapshot where needed, events, heartbeat comments, goodbye."""
-        await self._streams.join(self)
         loop = asyncio.get_running_loop()
         looked = loop.time()
         try:
+            await self._streams.join(self)  # he may be gone before it has begun
             yield f"retry: {RETRY_MS}\n\n".encode()
             while self._ended is None:
                 if loop.time() - looked >= min(LOOK_S, self._streams.heartbeat_s):

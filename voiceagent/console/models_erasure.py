@@ -35,6 +35,14 @@ class ErasureReport(BaseModel):
         description="Lines of the audit log whose details are gone, and its last hash before and after."
     )
     mentioned_in: list[str] = Field(description="Calls of others that name the number; left as they are.")
-    complete: bool = Field(description="Nothing failed, and nothing lies on another node.")
+    nodes: list[dict[str, Any]] = Field(
+        description="For each other node of the fleet: `node`, `result` (`done`, `incomplete`, or why it was "
+        "not done: `node_gone`, `call_live` …), `why`, `calls`, `journals`, `recordings`, `mentioned_in`, "
+        "and `audit_line` and `sha256` of its own report."
+    )
+    events: int | None = Field(
+        description="Events of the fleet that were removed; null while its registry was away."
+    )
+    complete: bool = Field(description="Nothing failed, every node was reached, and none has to be asked.")
     sha256: str
     audit_line: int | None = Field(description="Number of the line of the audit log that holds this report.")

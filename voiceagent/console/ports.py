@@ -177,6 +177,7 @@ class LiveEvent:
     ``type`` and ``data`` (a part of the shapes in :mod:`voiceagent.console.views`; a reader merges it):
 
     - ``call.started``, ``call.changed``, ``call.ended``: fields of ``call_data``;
+    - ``call.found_again``: fields of ``call_data``, of a call that had been told as lost with its node;
     - ``transcript.line``: ``line_data``; a line with the ``item_id`` of an earlier one replaces it;
     - ``response.state``: ``response_data``; merged by ``id``;
     - ``trunk.changed``: one of :meth:`Directory.trunks`, without a call;

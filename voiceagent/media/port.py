@@ -67,6 +67,7 @@ class MediaPort(PlaysOut):
     """See the module. ``media_timeout_s`` is the silence after which ``on_media_lost`` is called, each time
     that it has passed; ``first_timeout_s`` the same before the first packet."""
 
+    # More attributes than a class can share the keys of, and a dictionary for each is slow to look into.
     __slots__ = (
         "_connected",
         "_control",

@@ -21,7 +21,14 @@ from voiceagent.realtime.webhook_signature import (
     webhook_signature,
 )
 
-EVENTS = ("call.started", "call.ended", "response.finished", "alert.raised", "alert.cleared")
+EVENTS = (
+    "call.started",
+    "call.found_again",
+    "call.ended",
+    "response.finished",
+    "alert.raised",
+    "alert.cleared",
+)
 """Everything that can be asked for."""
 ID_PREFIX = "msg_"
 
@@ -52,9 +59,21 @@ def message(
     return Message(ID_PREFIX + token, kind, call_id, at, text, tuple(endpoints))
 
 
-def end_token(call_id: str) -> str:
-    """Return what makes the id of a call's end: the same whoever tells it, so it is told once."""
-    return hashlib.sha256(f"call.ended {call_id}".encode("utf-8", "replace")).hexdigest()[:32]
+def end_token(call_id: str, *, again: bool = False) -> str:
+    """Return what makes the id of a call's end: the same whoever tells it, so it is told once.
+
+    ``again``: of the true end of a call that had been told as lost.
+    """
+    return _token(f"call.ended {'again ' if again else ''}{call_id}")
+
+
+def found_token(call_id: str) -> str:
+    """Return what makes the id of the event that a call, told as lost, goes on: it is told once."""
+    return _token(f"call.found_again {call_id}")
+
+
+def _token(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def signed_headers(secrets: Sequence[str], message_id: str, at: float, body: bytes) -> dict[str, str]:

@@ -8,7 +8,7 @@ by its output. Whatever was never heard, answered or understood is not part of w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from voiceagent.realtime.conversation import Conversation, Item
@@ -34,6 +34,15 @@ class PastCall:
     call_id: str
     name: str
     arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a new link was given."""
+
+    items: int
+    audio_ms: int
+    reissued: list[str] = field(default_factory=list[str])
 
 
 class History:

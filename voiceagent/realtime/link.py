@@ -258,7 +258,9 @@ class RealtimeLink:
                 now = self.now()
                 if self._trace is not None:
                     self._trace(event, now)
-                self._do(self.sequencer.handle(event, now), now)
+                effects = self.sequencer.handle(event, now)
+                if effects:
+                    self._do(effects, now)
         finally:
             self._draining = False
         while self._afterwards:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from voiceagent.errors import ProviderError
@@ -27,28 +27,22 @@ from voiceagent.realtime.afterwords import Sounding, barely_begun, cut_off, soun
 from voiceagent.realtime.caller_audio import CallerAudio
 from voiceagent.realtime.config import BYTES_PER_MS, RealtimeSessionConfig, merged
 from voiceagent.realtime.conversation import Conversation
-from voiceagent.realtime.history import History, heard_words
+from voiceagent.realtime.history import History, Restored, heard_words
 from voiceagent.realtime.link import Listeners
+from voiceagent.realtime.link_notes import LinkNotes
 from voiceagent.realtime.model import RealtimeModel
 from voiceagent.realtime.model_events import (
     RealtimeModelAudioEvent,
     RealtimeModelAudioInterruptedEvent,
     RealtimeModelConnectionStatusEvent,
     RealtimeModelEvent,
-    RealtimeModelInputAudioTranscriptionCompletedEvent,
-    RealtimeModelInputCommittedEvent,
     RealtimeModelInputSpeechStartedEvent,
     RealtimeModelInterruptDoneEvent,
     RealtimeModelListener,
     RealtimeModelNoticeEvent,
     RealtimeModelResponseOutcomeEvent,
     RealtimeModelResponseProgressEvent,
-    RealtimeModelSessionUpdatedEvent,
-    RealtimeModelSessionUpdateRefusedEvent,
-    RealtimeModelToolCallEvent,
     RealtimeModelTranscriptDeltaEvent,
-    RealtimeModelTurnEndedEvent,
-    RealtimeModelTurnStartedEvent,
 )
 from voiceagent.realtime.model_inputs import (
     RealtimeModelSendAudio,
@@ -86,19 +80,6 @@ _AS_IT_IS = (RealtimeModelAudioEvent, RealtimeModelTranscriptDeltaEvent)
 """What is nearly all that is heard of a link, and nothing here looks at."""
 
 
-def _nobody_mends(reason: str) -> None:
-    """The conversation has ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """What a new link was given."""
-
-    items: int
-    audio_ms: int
-    reissued: list[str] = field(default_factory=list[str])
-
-
 class SurvivingModel(RealtimeModel):
     """Goes on with another link where one was lost. ``lost(reason)`` is called once per lost link."""
 
@@ -113,13 +94,15 @@ class SurvivingModel(RealtimeModel):
         self.config_layout = first.config_layout
         self.history = History()
         self.up = True
-        self._lost = lost
+        self._lost: Callable[[str], None] | None = lost
         self._loop = asyncio.get_running_loop()
         self._listeners = Listeners()
         self._emit = self._listeners.emit
-        self._transcribed = config.transcription is not None
         self.caller_audio = CallerAudio(BYTES_PER_MS[config.input_audio_format], caller_audio_ms)
         self._wishes = Wishes()
+        self._notes = LinkNotes(
+            self._wishes, self.history, self.caller_audio, transcribed=config.transcription is not None
+        )
         self._fallen: dict[str, Outcome] = {}
         """Requests that the lost link ended, until it is clear what becomes of them."""
         self._sounding: dict[str, Sounding] = {}
@@ -127,7 +110,6 @@ class SurvivingModel(RealtimeModel):
         """Outputs whose follow-up must not be spoken before the words of the lost link were heard."""
         self._changes: dict[str, Any] = {}
         """All that was changed of the session since it was opened."""
-        self._unanswered: dict[str, Mapping[str, Any]] = {}
         self._paused = False
         self._taken_over = False
         self._closed = False
@@ -149,7 +131,7 @@ class SurvivingModel(RealtimeModel):
         self._remove()
         self._remove = self._listeners.close
         self._listeners.close()
-        self._lost = _nobody_mends
+        self._lost = None
 
     def add_listener(self, listener: RealtimeModelListener) -> Callable[[], None]:
         """Call ``listener`` with every event from now on, whatever link it comes from."""
@@ -243,7 +225,7 @@ class SurvivingModel(RealtimeModel):
             case RealtimeModelSendSessionUpdate():
                 event_id = event.event_id or self._new_id()
                 self._changes = merged(self._changes, event.session)
-                self._unanswered[event_id] = event.session
+                self._notes.unanswered[event_id] = event.session
                 self._forward(replace(event, event_id=event_id))
             case RealtimeModelSendRawMessage():
                 self._forward(event)
@@ -364,39 +346,16 @@ class SurvivingModel(RealtimeModel):
         match event:
             case RealtimeModelResponseOutcomeEvent():
                 self._outcome(event)
-                return
-            case RealtimeModelResponseProgressEvent():
-                request_id = self._wishes.id_of(event.request_id)
-                wish = self._wishes.get(request_id)
-                if wish is not None and event.progress is Progress.SENT and event.attempt == 1:
-                    wish.links += 1
-                if request_id != event.request_id:
-                    event = replace(event, request_id=request_id)
-            case RealtimeModelTurnStartedEvent() | RealtimeModelTurnEndedEvent() | RealtimeModelNoticeEvent():
-                request_id = event.request_id and self._wishes.id_of(event.request_id)
-                if request_id != event.request_id:
-                    event = replace(event, request_id=request_id)
-                if isinstance(event, RealtimeModelTurnStartedEvent) and not self._transcribed:
-                    self.caller_audio.answered()
-            case RealtimeModelToolCallEvent():
-                self.history.called(event.item_id, event.call_id, event.name, event.arguments)
-            case RealtimeModelInputCommittedEvent():
-                self.caller_audio.committed(event.item_id or "")
-            case RealtimeModelInputAudioTranscriptionCompletedEvent():
-                self.caller_audio.understood(event.item_id)
+            case RealtimeModelConnectionStatusEvent():
+                if event.status == "disconnected":
+                    self._disconnected(event)
             case RealtimeModelInputSpeechStartedEvent():
                 if self._sounding:
                     self._drop_waiting("caller_speaking")
                 self._stop_sounding(InterruptedBy.CALLER)
-            case RealtimeModelSessionUpdatedEvent() | RealtimeModelSessionUpdateRefusedEvent():
-                self._unanswered.pop(event.event_id or "", None)
-            case RealtimeModelConnectionStatusEvent():
-                if event.status == "disconnected":
-                    self._disconnected(event)
-                return
+                self._emit(event)
             case _:
-                pass
-        self._emit(event)
+                self._emit(self._notes.take(event))
 
     def _outcome(self, event: RealtimeModelResponseOutcomeEvent) -> None:
         request_id = self._wishes.id_of(event.request_id)
@@ -453,7 +412,8 @@ class SurvivingModel(RealtimeModel):
             if response.calls:
                 response.status = response.status or "incomplete"
                 self._follow_up(conversation, response.id)
-        self._lost(event.reason)
+        if self._lost is not None:
+            self._lost(event.reason)
 
     def _keep_sounding(self, conversation: Conversation, of_request: Mapping[str, str]) -> None:
         for response in conversation.responses.values():
@@ -580,7 +540,7 @@ class SurvivingModel(RealtimeModel):
         return Restored(len(items), len(audio) // per_ms, waiting)
 
     def _settings_again(self, model: OpenAIRealtimeWebSocketModel) -> None:
-        unanswered = list(self._unanswered.items())
+        unanswered = list(self._notes.unanswered.items())
         if self._changes:
             model.send(RealtimeModelSendSessionUpdate(self._changes, self._new_id()))
         for event_id, session in unanswered:  # somebody may wait for these answers

@@ -38,18 +38,12 @@ from voiceagent.realtime.wire_events import (
 )
 
 try:
-    from pybase64 import b64decode as _b64decode
-
-    def decode_base64(text: bytes) -> bytes:
-        """Decode strictly; raises ``ValueError`` (its subclass ``binascii.Error``) for anything else."""
-        return _b64decode(text, validate=True)
-
+    from pybase64 import b64decode
 except ImportError:
     from binascii import a2b_base64
 
-    def decode_base64(text: bytes) -> bytes:
-        """Decode strictly; raises ``ValueError`` (its subclass ``binascii.Error``) for anything else."""
-        return a2b_base64(text, strict_mode=True)
+    def b64decode(s: bytes, altchars: None, validate: bool) -> bytes:
+        return a2b_base64(s, strict_mode=validate)
 
 
 MAX_FRAME_BYTES = 2 * 1024 * 1024
@@ -66,20 +60,19 @@ def decode(data: bytes | str, *, max_bytes: int = MAX_FRAME_BYTES) -> ServerEven
     if len(data) > max_bytes:
         size = len(data)
         return BadFrame("too_large", f"{size} bytes, at most {max_bytes} are accepted", size=size)
-    delta = _delta(data)
-    if delta is not None:
+    at = data.find(b'"delta"', 0, _HEAD_BYTES)
+    if at >= 0 and (delta := _delta(data, at)) is not None:
         return delta
     try:
-        raw = _json(data)
+        raw: dict[str, Any] | None = _json(data)
     except (ValueError, RecursionError) as error:
         return BadFrame("not_json", f"{type(error).__name__}: {error}"[:200], size=len(data))
-    event = _as_object(raw)
-    if event is None:
+    if not isinstance(raw, dict):
         return BadFrame("not_object", f"a JSON {type(raw).__name__} is no event", size=len(data))
-    return decode_object(event)
+    return decode_object(raw)
 
 
-def _json(data: bytes) -> object:
+def _json(data: bytes) -> Any:
     """Parse as ``json.loads`` does, which looks for another encoding and for white space each time."""
     try:
         text = data.decode()
@@ -122,14 +115,9 @@ _PLAIN_TEXT = re.compile(rb'([^"\\\0-\x1f]*)"(?:, ?"obfuscation": ?"[^"\\\0-\x1f
 _EVENT_ID = re.compile(rb'"event_id": ?"[!#-\[\]-~]*", ?').search
 
 
-def _delta(data: bytes) -> AudioDelta | TextDelta | None:
-    """Cut audio or text out of a plain delta frame; None when the frame has any other shape."""
-    at = data.find(b'"delta"', 0, _HEAD_BYTES)
-    if at < 0:
-        return None
-    start = data.find(b'"', at + 7, at + 10) + 1
-    if not start:
-        return None
+def _delta(data: bytes, at: int) -> AudioDelta | TextDelta | None:
+    """Cut audio or text, whose key stands ``at``, out of a plain frame; None for any other shape."""
+    start = at + (9 if data.startswith(b':"', at + 7) else 10)  # the head's grammar looks whether it is so
     # But for its event id, the head is the same in every delta of a content part.
     event_id = _EVENT_ID(data, 0, at)
     end, again = (1, 1) if event_id is None else event_id.span()
@@ -140,7 +128,7 @@ def _delta(data: bytes) -> AudioDelta | TextDelta | None:
     try:
         if kind == "audio":
             if data.endswith(b'"}'):
-                return AudioDelta(response_id, item_id, index, decode_base64(data[start:-2]))
+                return AudioDelta(response_id, item_id, index, b64decode(data[start:-2], None, True))
         elif (text := _PLAIN_TEXT(data, start)) is not None:
             return TextDelta(response_id, item_id, index, text[1].decode(), kind != "text")
     except ValueError:
@@ -190,18 +178,19 @@ def _count(raw: Raw, key: str) -> int:
 
 
 def _object(raw: Raw, key: str) -> Raw:
-    value = _as_object(raw.get(key))
-    if value is None:
-        raise _Malformed(f"{key} must be an object, not {_shown(raw.get(key))}")
+    value: dict[str, Any] | None = raw.get(key)
+    if not isinstance(value, dict):
+        raise _Malformed(f"{key} must be an object, not {_shown(value)}")
     return value
 
 
-def _as_object(value: object) -> Raw | None:
-    return cast("Raw", value) if isinstance(value, dict) else None
+def _object_or_none(raw: Raw, key: str) -> Raw | None:
+    value: dict[str, Any] | None = raw.get(key)
+    return value if isinstance(value, dict) else None
 
 
 def _inner(raw: Raw, key: str) -> Raw:
-    return _as_object(raw.get(key)) or {}
+    return _object_or_none(raw, key) or {}
 
 
 def _shown(value: object) -> str:
@@ -209,7 +198,7 @@ def _shown(value: object) -> str:
 
 
 def _metadata(response: Raw) -> dict[str, str] | None:
-    pairs = _as_object(response.get("metadata"))
+    pairs = _object_or_none(response, "metadata")
     if pairs is None:
         return None
     return {key: value for key, value in pairs.items() if isinstance(value, str)}
@@ -221,7 +210,7 @@ def _out_of_band(response: Raw) -> bool:
 
 
 def _error(_kind: str, raw: Raw) -> ErrorEvent:
-    error = _as_object(raw.get("error")) or raw
+    error = _object_or_none(raw, "error") or raw
     return ErrorEvent(
         code=_maybe(error, "code"),
         message=_text(error, "message"),
@@ -290,7 +279,6 @@ def _response_done(_kind: str, raw: Raw) -> ResponseDoneEvent:
     response = _object(raw, "response")
     details = _inner(response, "status_details")
     error = _inner(details, "error")
-    output = response.get("output")
     return ResponseDoneEvent(
         response_id=_maybe(response, "id"),
         status=_maybe(response, "status") or "completed",
@@ -300,8 +288,8 @@ def _response_done(_kind: str, raw: Raw) -> ResponseDoneEvent:
         retry_after_s=_seconds(error.get("retry_after")),
         metadata=_metadata(response),
         out_of_band=_out_of_band(response),
-        output=_objects(output),
-        usage=_as_object(response.get("usage")),
+        output=_objects(response.get("output")),
+        usage=_object_or_none(response, "usage"),
         raw=raw,
     )
 
@@ -309,8 +297,8 @@ def _response_done(_kind: str, raw: Raw) -> ResponseDoneEvent:
 def _objects(value: object) -> tuple[Raw, ...]:
     if not isinstance(value, list):
         return ()
-    found = [_as_object(item) for item in cast("list[object]", value)]
-    return tuple(item for item in found if item is not None)
+    found = cast("list[dict[str, Any] | None]", value)
+    return tuple([item for item in found if isinstance(item, dict)])
 
 
 def _seconds(value: object) -> float | None:
@@ -328,7 +316,7 @@ def _slow_audio_delta(_kind: str, raw: Raw) -> AudioDelta:
     payload = raw.get("delta")
     if not isinstance(payload, str):
         raise _Malformed(f"delta must be a string, not {_shown(payload)}")
-    data = decode_base64(payload.encode("ascii", "strict"))
+    data = b64decode(payload.encode("ascii", "strict"), None, True)
     return AudioDelta(_need(raw, "response_id"), _need(raw, "item_id"), _count(raw, "content_index"), data)
 
 

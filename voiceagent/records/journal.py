@@ -165,7 +165,7 @@ class Journal:
         self._taps_of.clear()
         if self._writer is not None and self.path is not None:
             self._on_disk = threading.Event()
-            self._writer.put(self.path, self._on_disk)
+            self._writer.finish(self.path, self._on_disk)
 
     @property
     def complete(self) -> bool:
@@ -219,17 +219,17 @@ class JournalWriter:
             journal.tap(self._tap)
         return journal
 
-    def put(self, path: Path, entry: dict[str, Any] | threading.Event) -> None:
-        """Queue an entry, or an event that is set when the file has been closed.
-
-        Drops entries, and counts them, when the disk cannot follow.
-        """
-        if not isinstance(entry, threading.Event) and self._queue.qsize() >= QUEUE_LIMIT:
+    def put(self, path: Path, entry: dict[str, Any]) -> None:
+        """Queue an entry. Drops it, and counts that, when the disk cannot follow."""
+        if self._queue.qsize() >= QUEUE_LIMIT:
             self.dropped += 1
         else:
             self._queue.put((path, entry))
-            if isinstance(entry, threading.Event):
-                self._hurry.set()
+
+    def finish(self, path: Path, closed: threading.Event) -> None:
+        """Close a journal when all that is queued of it is written; ``closed`` is set then."""
+        self._queue.put((path, closed))
+        self._hurry.set()
 
     def close(self) -> None:
         """Write what is queued, close all files and end the thread."""

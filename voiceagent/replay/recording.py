@@ -36,7 +36,8 @@ provider tells of its work: no decision, and older journals do not have it."""
 
 
 REPLAYED = (3, INPUTS_VERSION)
-"""Versions of inputs that are understood: in 3, pieces of transcript were frames like all others."""
+"""Versions of inputs that are understood: in 3, pieces of transcript were frames like all others, and that
+the loop was late was an entry."""
 
 
 class NotReplayable(VoiceAgentError):
@@ -190,6 +191,7 @@ def _take(found: Recording, line: int, entry: Entry, t: float, before: int) -> N
     kind = str(entry["type"])
     turn = int(entry.get("g", 0))
     found.clock += [(int(number), round(float(ms) / 1000, 6)) for number, ms in entry.get("clock", ())]
+    found.late += [(float(since), float(until)) for since, until in entry.get("late", ())]
     if kind == "in.caller_audio":
         at = float(entry["since"])
         gaps: list[Any] = entry["gaps"]

@@ -20,7 +20,9 @@ from voiceagent.settings.tables import read_tables, two_of_a_name
 MOST_WEBHOOKS = 50
 _is_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
 Wait = Annotated[float, Field(ge=0, le=604_800)]
-EventName = Literal["call.started", "call.ended", "response.finished", "alert.raised", "alert.cleared"]
+EventName = Literal[
+    "call.started", "call.found_again", "call.ended", "response.finished", "alert.raised", "alert.cleared"
+]
 
 
 class WebhookSettings(Section):

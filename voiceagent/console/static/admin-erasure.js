@@ -4,6 +4,17 @@ import { fill, h, setText } from "./dom.js";
 import { field, input, Section } from "./parts.js";
 import { clearProblems, showProblem } from "./problem.js";
 
+/**
+ * The calls of a report, on whichever node they lie.
+ * @param {any} report
+ * @returns {Set<string>}
+ */
+const found = (report) =>
+  new Set([
+    ...report.calls.map((/** @type {any} */ one) => one.call_id),
+    ...report.nodes.flatMap((/** @type {any} */ one) => one.calls),
+  ]);
+
 /** Erase all that is kept of somebody's calls: first one sees what would go, then it goes. */
 class Erasure extends Section {
   draw() {
@@ -29,8 +40,9 @@ class Erasure extends Section {
         // What one has looked at is what goes: another number is looked at first.
         const same = caller.value === asked;
         fill(told, this.report(report));
-        go.hidden = !dry_run || !report.calls.length || !same;
-        setText(go, `Erase ${report.calls.length} ${report.calls.length === 1 ? "call" : "calls"}`);
+        const count = found(report).size;
+        go.hidden = !dry_run || !count || !same;
+        setText(go, `Erase ${count} ${count === 1 ? "call" : "calls"}`);
       } catch (error) {
         showProblem(form, this.problem(error), { caller });
       } finally {
@@ -63,14 +75,18 @@ class Erasure extends Section {
   /** @param {any} report */
   report(report) {
     const verb = report.dry_run ? "would be erased" : "erased";
+    const away = report.nodes.filter((/** @type {any} */ one) => one.result !== "done");
     const left = report.calls.filter((/** @type {any} */ one) => one.failed || one.node);
+    const count = found(report).size;
     return [
-      h("p", null, report.calls.length ? `${report.calls.length} calls of ${report.number} ${verb}.` : `Nothing is kept of ${report.number}.`),
+      h("p", null, count ? `${count} calls of ${report.number} ${verb}.` : `Nothing is kept of ${report.number}.`),
       report.calls.length > 0 &&
         h("ul", null, report.calls.slice(0, 20).map((/** @type {any} */ one) => h("li", null, h("code", null, one.call_id), one.failed && ` not erased: ${one.failed}`, one.node && ` its journal lies on ${one.node}: erase there, too`))),
       report.calls.length > 20 && h("p", { class: "quiet" }, `… and ${report.calls.length - 20} more`),
       report.mentioned_in.length > 0 && h("p", { class: "quiet" }, `The number is named in ${report.mentioned_in.length} calls of others, which are left as they are.`),
-      !report.dry_run && left.length > 0 && h("p", { class: "problem" }, "Something is left; send it again when that is mended."),
+      away.length > 0 &&
+        h("ul", null, away.map((/** @type {any} */ one) => h("li", null, `Node ${one.node}: ${one.why || one.result}`))),
+      !report.dry_run && left.length + away.length > 0 && h("p", { class: "problem" }, "Something is left; send it again when that is mended."),
       report.audit_line && h("p", { class: "quiet" }, `Proof: line ${report.audit_line} of the audit log.`),
     ];
   }

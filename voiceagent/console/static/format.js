@@ -28,5 +28,5 @@ export function figure(value) {
 
 /** The time of day of a Unix time. @param {number} unix */
 export function timeOfDay(unix) {
-  return new Date(unix * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  return new Date(unix * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 }
