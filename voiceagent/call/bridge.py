@@ -34,6 +34,8 @@ AUDIO_EVENTS = frozenset(
 class AudioBridge:
     """Joins one leg and one session. Both sides call it synchronously on the loop's thread."""
 
+    __slots__ = ("_local_ended", "_session", "_silenced", "_unheard", "caller_audio", "leg", "muted")
+
     def __init__(
         self,
         leg: Leg,
