@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -28,9 +28,18 @@ class Pair:
     def __init__(self, fleet: FakeFleet, a: Member, b: Member) -> None:
         self.fleet, self.a, self.b = fleet, a, b
         self.server = ConsoleServer(b.app, "127.0.0.1", 0)
+        self._stirred = asyncio.Event()
+        b.local.listeners.append(lambda event: self._stirred.set())
 
     def heard_by(self) -> list[str]:
         return [str(one["name"]) for one in self.b.local.call("c1").listeners]
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until it is so with the call; each who comes or goes is an event of its node."""
+        async with asyncio.timeout(10):
+            while not condition():
+                self._stirred.clear()
+                await self._stirred.wait()
 
 
 async def started(secret_a: str | None = SECRET, secret_b: str | None = SECRET) -> Pair:
@@ -52,10 +61,10 @@ async def pair() -> AsyncIterator[Pair]:
     await made.server.close()
 
 
-async def until(condition: object) -> None:
+async def gone(tasks: Callable[[], set[asyncio.Task[Any]]]) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # type: ignore[operator]  # noqa: ASYNC110 - behind a socket
-            await asyncio.sleep(0.005)
+        while left := tasks():
+            await asyncio.wait(left)
 
 
 async def test_all_who_listen_elsewhere_hear_it_through_one_socket_and_are_shown(pair: Pair) -> None:
@@ -73,12 +82,12 @@ async def test_all_who_listen_elsewhere_hear_it_through_one_socket_and_are_shown
             first.put(FRAME[:-1] + b"\x00")
             assert await one.next() == await two.next() == FRAME[:-1] + b"\x00"
             assert len(pair.server.app.state.parts.listeners) == 2
-        await until(lambda: pair.heard_by() == ["console.token via api"])
-        await until(lambda: first.ended == "left" or second.ended == "left")
+        await pair.until(lambda: pair.heard_by() == ["console.token via api"])
+        await pair.until(lambda: first.ended == "left" or second.ended == "left")
         left = first if second.ended else second
         left.put(FRAME)
         assert await one.next() == FRAME
-    await until(lambda: pair.heard_by() == [])
+    await pair.until(lambda: pair.heard_by() == [])
     assert len(pair.server.app.state.parts.listeners) == 0
 
 
@@ -86,7 +95,7 @@ async def test_the_microphone_goes_up_to_the_owner(pair: Pair) -> None:
     async with socket(pair.a.app, PATH, headers=BEARER) as one:
         (listener,) = pair.b.local.listened
         one.say(b"\x55" * 160)
-        await until(lambda: listener.voiced)
+        await asyncio.wait_for(listener.spoken.wait(), 10)
         assert listener.voiced == [b"\x55" * 160]
 
 
@@ -99,17 +108,17 @@ async def test_the_end_of_the_call_is_told(pair: Pair) -> None:
 
 
 async def test_nothing_of_it_stays_when_nobody_listens_any_more(pair: Pair) -> None:
-    def tasks() -> set[str]:
-        return {task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("fleet/ear")}
+    def tasks() -> set[asyncio.Task[Any]]:
+        return {task for task in asyncio.all_tasks() if task.get_name().startswith("fleet/ear")}
 
     async with socket(pair.a.app, PATH, headers=BEARER) as one:
         assert one.status == 101
-        assert tasks() >= {"fleet/ear/hear", "fleet/ear/speak"}
-    await until(lambda: not tasks())
+        assert {task.get_name() for task in tasks()} >= {"fleet/ear/hear", "fleet/ear/speak"}
+    await gone(tasks)
     async with socket(pair.a.app, PATH, headers=BEARER) as one:
         pair.b.local.listened[-1].end("call_ended")
         assert await one.closed() == (1000, "call_ended")
-    await until(lambda: not tasks())
+    await gone(tasks)
 
 
 async def test_two_who_begin_at_the_same_moment_share_the_socket(pair: Pair) -> None:
@@ -126,7 +135,7 @@ async def test_two_who_begin_at_the_same_moment_share_the_socket(pair: Pair) -> 
     assert len(hearing) == 1
     for one in both:
         one.leave()
-    await until(lambda: pair.heard_by() == [])
+    await pair.until(lambda: pair.heard_by() == [])
 
 
 async def test_an_owner_that_goes_is_told(pair: Pair) -> None:
@@ -198,4 +207,4 @@ async def test_a_node_that_breaks_the_protocol_is_shown_out(pair: Pair, odd: str
         assert await one.next() == {"joined": 1, "listener": "1"}
         one.say(odd)
         assert (await one.closed())[0] == 1003
-    await until(lambda: pair.heard_by() == [])
+    await pair.until(lambda: pair.heard_by() == [])

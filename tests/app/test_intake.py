@@ -23,8 +23,10 @@ from voiceagent.app.intake import Intake
 from voiceagent.app.losses import Losses, lost_record
 from voiceagent.app.outgoing import Outgoing
 from voiceagent.cluster.ports import CallEntry, NodeFacts, NodeView
+from voiceagent.console.ports import LiveEvent
 from voiceagent.errors import ConfigError
 from voiceagent.ids import counted_tokens
+from voiceagent.notify.message import end_token
 from voiceagent.observe.metrics import Metrics
 from voiceagent.records.closing import read_and_close
 from voiceagent.records.reading import entries_of
@@ -348,6 +350,30 @@ async def test_a_vanished_node_s_calls_are_lost_once(tmp_path: Path) -> None:
         assert (one.node, one.outcome, one.reason) == ("b", "ours", "node_lost")
         assert (one.started_at, one.ended_at, one.duration_s) == (900.0, 1000.0, 100.0)
         assert len(await events(database)) == 2
+
+
+async def test_a_lost_call_that_was_found_again_may_be_lost_once_more(tmp_path: Path) -> None:
+    write_journal(tmp_path / "b", "call_1", lines=60)
+    async with a_database() as database, started(tmp_path / "a", database) as survivor:
+
+        async def told(loses: bool = True) -> list[str]:
+            if loses:
+                survivor.losses.on_node_lost(gone(), [entry("call_1")])
+            assert await survivor.archive.flush(10)
+            return [one.id for one in await events(database)]
+
+        first = await told()
+        assert first == await told() == [f"msg_{end_token('call_1')}"]
+        survivor.outgoing.on_event(LiveEvent(1, "call.found_again", "call_1", {"id": "call_1"}))
+        assert await told(loses=False) == first
+        survivor.outgoing._found.clear()  # what is told from now on is told by other processes
+        again = await told()
+        assert again == await told()
+        assert sorted(again) == sorted([*first, f"msg_{end_token('call_1', again=True)}"])
+        async with started(tmp_path / "b", database):
+            (row,) = await rows(database)
+            assert row.reason == "crashed"
+            assert await told(loses=False) == again, "its second end stands already"
 
 
 async def test_a_call_that_tells_nonsense_keeps_no_other_from_being_lost(tmp_path: Path) -> None:

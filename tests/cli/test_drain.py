@@ -18,8 +18,8 @@ Asked = tuple[str, str, str]
 NODES = [{"name": "a", "console": "http://10.0.0.1:8080"}, {"name": "b", "console": "http://10.0.0.2:8080/"}]
 
 
-def view(state: str, calls: int = 2, limit: float | None = None) -> dict[str, Any]:
-    return {"state": state, "calls": calls, "limit_in_s": limit}
+def view(state: str, calls: int = 2, limit: float | None = None, epoch: str = "run1") -> dict[str, Any]:
+    return {"state": state, "calls": calls, "limit_in_s": limit, "epoch": epoch}
 
 
 @pytest.fixture
@@ -64,6 +64,16 @@ def test_it_waits_until_the_node_has_gone(asked: Callable[..., list[Asked]]) -> 
     assert [line.split()[0] for line in lines] == ["2", "1", "0", "It"], "said once each"
     asked(view("draining"), gone)
     assert json.loads(run("--wait", "--json").stdout)["state"] == "gone"
+
+
+@pytest.mark.parametrize("state", ["serving", "draining"])
+def test_a_node_that_was_started_anew_between_two_looks_has_gone(
+    asked: Callable[..., list[Asked]], state: str
+) -> None:
+    left = asked(view("draining"), view(state, 0, epoch="run2"))
+    said = run("--wait", "--json")
+    assert (said.exit_code, json.loads(said.stdout)["state"]) == (0, "gone")
+    assert [method for method, *_ in left] == ["POST", "GET"]
 
 
 def test_a_drain_that_was_taken_back_is_not_waited_for(asked: Callable[..., list[Asked]]) -> None:

@@ -46,7 +46,7 @@ class Node:
         self.admission = SimpleNamespace(live=calls, draining=False)
         self.metrics = SimpleNamespace(draining=lambda on: None)
         self.queues = SimpleNamespace(close=lambda: None, open=lambda: None)
-        self.fleet = SimpleNamespace(cluster=SimpleNamespace(facts_changed=lambda: None))
+        self.fleet = SimpleNamespace(cluster=SimpleNamespace(epoch="run1", facts_changed=lambda: None))
         self.directory = SimpleNamespace(live=())
         self.trunks = None
         self.drainer = Drainer(cast("Any", self))

@@ -108,3 +108,15 @@ async def test_readers_that_come_and_go_while_events_flow_miss_none_and_get_none
         got += await numbers(reader, 40)
     got += await numbers(reader, sent - len(got))
     assert got == list(range(sent))
+
+
+async def test_events_of_a_call_are_forgotten_however_many_there_are(fleet: Fleet) -> None:
+    here = await fleet.join("a")
+    own = here.events()
+    for number in range(1200):
+        here.publish("step", "c1" if number % 3 else "c2", {"n": number})
+    await numbers(own, 1200)
+    assert await here.forget(["c1"]) == 800
+    there = await fleet.join("b")
+    left = there.events(after="0-0")
+    assert await numbers(left, 400) == list(range(0, 1200, 3))

@@ -38,6 +38,8 @@ class FakeListener:
         self.ended = ""
         self.over = asyncio.Event()
         self.voiced: list[bytes] = []
+        self.spoken = asyncio.Event()
+        """Set with the first of ``voiced``."""
         self._directory = directory
         self._items: asyncio.Queue[bytes | Mapping[str, Any] | None] = asyncio.Queue()
 
@@ -54,6 +56,7 @@ class FakeListener:
 
     def voice(self, frame: bytes) -> None:
         self.voiced.append(frame)
+        self.spoken.set()
 
     def leave(self) -> None:
         if not self.ended:

@@ -73,7 +73,8 @@ class FakeDrain:
         return not self.late
 
     def view(self) -> dict[str, Any]:
-        return {"state": self.state, "calls": 2, "limit_in_s": 600.0 if self.state == "draining" else None}
+        limit = 600.0 if self.state == "draining" else None
+        return {"state": self.state, "calls": 2, "limit_in_s": limit, "epoch": "run1"}
 
 
 @dataclass

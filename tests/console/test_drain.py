@@ -13,7 +13,8 @@ ADMIN = "console.token via api"
 async def test_it_is_begun_once_more_with_a_limit_and_taken_back() -> None:
     drain = FakeDrain()
     async with a_client(an_app(FakeDirectory(), drainer=drain), headers=BEARER) as client:
-        assert (await client.get("/v1/drain")).json() == {"state": "serving", "calls": 2, "limit_in_s": None}
+        standing = {"state": "serving", "calls": 2, "limit_in_s": None, "epoch": "run1"}
+        assert (await client.get("/v1/drain")).json() == standing
         begun = await client.post("/v1/drain")
         assert (begun.status_code, begun.json()["state"]) == (202, "draining")
         assert (await client.post("/v1/drain", json={"limit_s": 5.5})).status_code == 202

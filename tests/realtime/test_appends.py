@@ -61,10 +61,27 @@ def test_for_a_second_and_a_half_after_a_sound_silence_goes_out_in_40_ms() -> No
 
 def test_while_the_provider_holds_the_turn_open_silence_goes_out_in_40_ms_however_long() -> None:
     appends = quiet_line()
-    appends.turn_open = True
+    appends.turn_began()
     assert sizes(appends, *[SILENCE] * 6) == [0, 40, 0, 40, 0, 40]
-    appends.turn_open = False
+    appends.turn_ended()
     assert sizes(appends, *[SILENCE] * 5) == [0, 0, 0, 0, 100]
+
+
+def test_silence_that_has_ended_the_turn_decides_nothing_more() -> None:
+    appends = Appends("audio/pcmu")
+    appends.turn_began()
+    assert sizes(appends, *[SOUND] * 4, *[SILENCE] * 4) == [0, 40] * 4
+    appends.turn_ended()
+    assert sizes(appends, *[SILENCE] * 6) == [0, 0, 0, 0, 100, 0]
+    assert sizes(appends, SOUND, SILENCE, SILENCE, SILENCE, SILENCE) == [40, 0, 40, 0, 40]
+
+
+def test_who_speaks_on_when_the_turn_is_taken_to_be_over_is_heard_at_once() -> None:
+    appends = Appends("audio/pcmu")
+    appends.turn_began()
+    assert sizes(appends, *[SOUND] * 3) == [0, 40, 0]
+    appends.turn_ended()
+    assert sizes(appends, *[SOUND] * 3, *[SILENCE] * 2) == [40, 0, 40, 0, 40]
 
 
 def test_sound_into_a_response_goes_out_in_20_ms_and_silence_as_ever() -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import structlog
 from sqlalchemy.exc import IntegrityError
 
+from voiceagent.app import endings
 from voiceagent.app.directory import outcome_data
 from voiceagent.app.recordings import record_of
 from voiceagent.call.call import Call
@@ -81,7 +82,7 @@ def put(connection: Connection, message: Message | None) -> None:
         outbox.put(
             connection,
             message.endpoints,
-            event_id=message.id,
+            event_id=endings.id_of(connection, message),
             kind=message.type,
             call_id=message.call_id,
             payload=message.body,

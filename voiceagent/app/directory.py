@@ -313,11 +313,10 @@ class NodeDirectory:
         if entry.state == NOTED:
             return
         self._count_waiting(call, entry)
-        origin = entry.request.origin.value
         if entry.state == "audible":
-            self._metrics.response_audible(origin, entry.timings["audible"])
+            self._metrics.response_audible(entry.request.origin.value, entry.timings["audible"])
         if entry.outcome is not None:
-            self._metrics.response_ended(origin, entry.outcome.kind.value)
+            self._metrics.response_ended(entry.request.origin.value, entry.outcome.kind.value)
             if entry.outcome.by is InterruptedBy.CALLER and not call.leg_gone:
                 self._metrics.barged_in()
 
@@ -398,7 +397,7 @@ class NodeDirectory:
 
     def _count_waiting(self, call: Call, entry: LedgerEntry) -> None:
         key = call.id, entry.request.id
-        waits = entry.state == Progress.QUEUED.value
+        waits = entry.state == Progress.QUEUED
         if waits and key not in self._queued:
             self._queued.add(key)
             self._metrics.response_queued()

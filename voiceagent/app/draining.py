@@ -62,13 +62,14 @@ class Drainer:
         self._do(self._plan.hurry())
 
     def view(self) -> Mapping[str, Any]:
-        """How it stands: state, calls, limit_in_s (until the goodbyes; None while there is no limit)."""
+        """How it stands: state, calls, limit_in_s (until the goodbyes; None: no limit), epoch of this run."""
         plan = self._plan
         ends = plan.wake_at if plan.phase is Phase.DRAINING else None
         return {
             "state": plan.phase.value,
             "calls": self._service.admission.live,
             "limit_in_s": None if ends is None else round(max(0.0, ends - self._now()), 1),
+            "epoch": self._service.fleet.cluster.epoch,
         }
 
     async def wait(self) -> bool:

@@ -1,7 +1,8 @@
 """Ends of calls that are known from elsewhere than the call: written where nothing better is known.
 
 Each runs in the transaction that also puts the event of the end into the outbox. The event's id is made of
-the call's, so whoever tells the end, and however often, it is delivered once.
+the call's, so whoever tells the end, and however often, it is delivered once. Only after a call that was told
+as lost has been told to live, its end is told once more, under another id.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from voiceagent.notify.message import Message, end_token, event_id, found_token
 from voiceagent.records.closing import CRASHED
 from voiceagent.records.derive import Kept
-from voiceagent.store import history
+from voiceagent.store import history, outbox
 from voiceagent.store.history import CallRecord, LineRecord, ResponseRecord
 
 if TYPE_CHECKING:
@@ -50,8 +52,25 @@ def lost(
     lines: Sequence[LineRecord],
     responses: Sequence[ResponseRecord],
 ) -> bool:
-    """A survivor tells that a call's node has vanished: nothing, where any end is known."""
-    if history.one(connection, record.id) is not None:
-        return False
+    """A survivor tells that a call's node has vanished: nothing, where any end is known.
+
+    Unless that end was such a loss, too, and the call had been found again since.
+    """
+    known = history.one(connection, record.id)
+    if known is not None:
+        return known.call.reason == NODE_LOST and was_found_again(connection, record.id)
     history.write(connection, record, lines, responses)
     return True
+
+
+def id_of(connection: Connection, message: Message) -> str:
+    """Return under which id an event is told: an end after a loss that was taken back has the second one."""
+    if message.type != "call.ended" or not outbox.knows(connection, message.id):
+        return message.id
+    again = was_found_again(connection, message.call_id)
+    return event_id(end_token(message.call_id, again=True)) if again else message.id
+
+
+def was_found_again(connection: Connection, call_id: str) -> bool:
+    """Return whether somebody was told that this call, which was told as lost, lives."""
+    return outbox.knows(connection, event_id(found_token(call_id)))

@@ -223,7 +223,11 @@ class Inputs:
         if self._moments:
             fields["clock"], self._moments = self._moments, []
         if self._lates:
-            fields["late"], self._lates = self._lates, []
+            start = self._journal.start
+            fields["late"] = [
+                (round(since - start, 6), round(until - start, 6)) for since, until in self._lates
+            ]
+            self._lates = []
 
     # ── entries ─────────────────────────────────────────────────────────────────────────────────
     def write(self, kind: str, /, **fields: Any) -> None:
@@ -265,8 +269,7 @@ class Inputs:
 
     def _late(self, since: float, until: float) -> None:
         """The loop did nothing for a while: its timers fired later than they were due."""
-        start = self._journal.start
-        self._lates.append((round(since - start, 6), round(until - start, 6)))
+        self._lates.append((since, until))
         if len(self._lates) >= CLOCK_LIMIT:
             self._write_clock()
 

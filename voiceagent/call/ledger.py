@@ -80,8 +80,8 @@ class Ledger:
         entry = self._entries.get(request_id)
         if entry is None or entry.outcome is not None:
             return
-        entry.state = progress.value
-        entry.timings.setdefault(progress.value, round(now - entry.submitted_at, 4))
+        state = entry.state = progress.value
+        entry.timings.setdefault(state, round(now - entry.submitted_at, 4))
         if progress is not Progress.QUEUED:
             entry.reason = ""
         self._changed(entry)

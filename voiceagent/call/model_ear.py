@@ -65,19 +65,21 @@ class ModelEar:
         self._observer = observer
         self._request_of: dict[str, str] = {}
         self._unanswered = 0
+        self._time = asyncio.get_running_loop().time
 
     def hear(self, event: RealtimeModelEvent) -> None:
         """Take one event."""
         call = self._call
         kind = type(event)
-        call.watch.hear(event)
+        now = self._time()
+        call.watch.hear(event, now)
         if self._unanswered and kind not in _OF_OUR_OWN:
             self._unanswered = 0
         if kind in AUDIO_EVENTS and self._bridge.on_model_event(event):
             return
         match event:
             case RealtimeModelTranscriptDeltaEvent():
-                call.transcript.grows(event.response_id, call.seconds, event.delta)
+                call.transcript.grows(event.response_id, now - call.began, event.delta)
             case RealtimeModelInputSpeechStartedEvent() if call.take_over.words.started(
                 event.item_id, event.audio_ms
             ):
@@ -108,7 +110,7 @@ class ModelEar:
                 call.journal.write("tool.called", **called, about=about)
                 self._speech.tool_called(event, self._request_of.get(event.response_id))
             case RealtimeModelResponseProgressEvent():
-                call.ledger.progressed(event.request_id, event.progress, self._now())
+                call.ledger.progressed(event.request_id, event.progress, now)
             case RealtimeModelResponseOutcomeEvent():
                 by_caller = event.outcome.interrupted and event.outcome.by is InterruptedBy.CALLER
                 if by_caller and not call.leg_gone:
@@ -152,7 +154,3 @@ class ModelEar:
         if event.transcript:
             call.transcript.said(event.item_id, call.seconds, "caller", event.transcript)
         self._port.caller_did(CallerSaid(event.transcript))
-
-    @staticmethod
-    def _now() -> float:
-        return asyncio.get_running_loop().time()

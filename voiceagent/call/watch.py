@@ -167,18 +167,18 @@ class Watch:
             self._timer = None
 
     # ── the session speaks ──────────────────────────────────────────────────────────────────────
-    def hear(self, event: RealtimeModelEvent) -> None:
+    def hear(self, event: RealtimeModelEvent, now: float) -> None:
         """Take one event of the session, before anybody acts on it."""
         if not self._on:
             return
         if isinstance(event, RealtimeModelAudioEvent):
-            self._audio(event.response_id, event.data)
+            self._audio(event.response_id, event.data, now)
             return
         kind = type(event)
         if kind in _TELLING:
             self._told(event)
         if kind not in _OUR_OWN:
-            self._vigil.alive(self._loop.time())
+            self._vigil.alive(now)
             if self._vigil.nearer:
                 self._rearm()
 
@@ -217,8 +217,7 @@ class Watch:
             case _:
                 pass
 
-    def _audio(self, response_id: str, audio: bytes) -> None:
-        now = self._loop.time()
+    def _audio(self, response_id: str, audio: bytes, now: float) -> None:
         if self._owed:
             self._owed = False
             self._judge_turn()
@@ -249,7 +248,7 @@ class Watch:
             self._feed(Answered(request.id))
         else:
             self._open.add(request.id)
-            if entry.state == Progress.SENT.value:
+            if entry.state == Progress.SENT:
                 self._feed(Asked(request.id))
             else:
                 self._judge_turn()

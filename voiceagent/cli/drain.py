@@ -12,6 +12,7 @@ from voiceagent.errors import VoiceAgentError
 
 LOOK_S = 0.5
 """How often a waiting command looks."""
+GONE: Json = {"state": "gone", "calls": 0, "limit_in_s": None}
 _WORDS = {
     "serving": "It takes calls.",
     "draining": "It takes no new calls, and ends when the running ones have ended.",
@@ -82,7 +83,11 @@ def _line(view: Json) -> str:
 
 
 def _gone(node: Node, view: Json, *, as_json: bool) -> dict[str, Any]:
-    """Look until the node's console is there no more, or the drain was taken back."""
+    """Look until that run of the node is there no more, or the drain was taken back.
+
+    A node may have been started anew between two looks: then its console is there, of another run.
+    """
+    begun = view.get("epoch")
     shown: tuple[Any, ...] = ()
     while view["state"] != "serving":
         now = (view["calls"], view["state"])
@@ -95,5 +100,7 @@ def _gone(node: Node, view: Json, *, as_json: bool) -> dict[str, Any]:
         except VoiceAgentError as error:
             if error.code != "unreachable":
                 raise
-            return {"state": "gone", "calls": 0, "limit_in_s": None}
+            return GONE
+        if view.get("epoch") != begun:
+            return GONE
     return view

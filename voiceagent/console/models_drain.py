@@ -27,3 +27,6 @@ class DrainModel(BaseModel):
     )
     calls: int = Field(description="Calls that run.")
     limit_in_s: float | None = Field(description="Seconds until they are said goodbye to.")
+    epoch: str = Field(
+        description="Names this run of the node, as in `/v1/cluster`; another start has another."
+    )

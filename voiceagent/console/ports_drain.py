@@ -21,5 +21,7 @@ class Drain(Protocol):
         ...
 
     def view(self) -> Mapping[str, Any]:
-        """``state`` (serving, draining, goodbye, drained), ``calls``, ``limit_in_s`` (number or None)."""
+        """``state`` (serving, draining, goodbye, drained), ``calls``, ``limit_in_s`` (number or None), and
+        ``epoch``, which names this run of the node.
+        """
         ...

@@ -12,6 +12,8 @@ from voiceagent.media.wheel import MediaWheel, WheelPort
 class PlaysOut(WheelPort):
     """The sending half of a port, over its ``_out`` and ``_wheel``."""
 
+    __slots__ = ()
+
     _out: StreamOut
     _wheel: MediaWheel
 

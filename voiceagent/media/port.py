@@ -67,6 +67,41 @@ class MediaPort(PlaysOut):
     """See the module. ``media_timeout_s`` is the silence after which ``on_media_lost`` is called, each time
     that it has passed; ``first_timeout_s`` the same before the first packet."""
 
+    # More attributes than a class can share the keys of, and a dictionary for each is slow to look into.
+    __slots__ = (
+        "_connected",
+        "_control",
+        "_events",
+        "_fd",
+        "_first_timeout_s",
+        "_flowing",
+        "_frames",
+        "_guard",
+        "_in",
+        "_last_heard",
+        "_local",
+        "_lock",
+        "_losses_told",
+        "_malformed",
+        "_media_timeout_s",
+        "_octets",
+        "_out",
+        "_path",
+        "_plain_start",
+        "_ports",
+        "_received",
+        "_refused",
+        "_refused_logged",
+        "_refused_told",
+        "_sent",
+        "_sifted",
+        "_skipped",
+        "_socket",
+        "_wheel",
+        "due",
+        "turning",
+    )
+
     def __init__(
         self,
         wheel: MediaWheel,

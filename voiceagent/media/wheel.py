@@ -39,6 +39,8 @@ _log = logging.getLogger("voiceagent.media")
 class WheelPort(Protocol):
     """What the wheel drives. ``due`` and ``turning`` belong to the wheel."""
 
+    __slots__ = ()
+
     due: int
     turning: bool
 

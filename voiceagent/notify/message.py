@@ -56,7 +56,12 @@ def message(
     """Return an event ready to be kept; ``token`` makes its id. ``data`` is plain, without secrets."""
     body = {"type": kind, "timestamp": _iso(at), "data": data}
     text = json.dumps(body, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return Message(ID_PREFIX + token, kind, call_id, at, text, tuple(endpoints))
+    return Message(event_id(token), kind, call_id, at, text, tuple(endpoints))
+
+
+def event_id(token: str) -> str:
+    """Return the id of the event that a token is for."""
+    return ID_PREFIX + token
 
 
 def end_token(call_id: str, *, again: bool = False) -> str:

@@ -5,7 +5,8 @@ line there are fewer of them. What a provider decides by the caller's sound must
 
 * the first sound after a silence leaves at once, together with the silence that was gathered before it;
 * for 1.5 s after a sound, and as long as the provider holds the caller's turn open, nothing is gathered
-  beyond 40 ms: the silence that ends a turn arrives as it comes;
+  beyond 40 ms: the silence that ends a turn arrives as it comes. Once the provider says that the turn is
+  over, there is nothing more to be decided by that silence;
 * while a response is being made, sound leaves in 20 ms: it may be a barge-in.
 
 Only when audio leaves depends on this, never what leaves or in what order.
@@ -45,8 +46,8 @@ class Appends:
         "_quiet_codes",
         "_responses",
         "_silence",
+        "_turn_open",
         "held",
-        "turn_open",
     )
 
     def __init__(self, audio_format: str) -> None:
@@ -59,11 +60,10 @@ class Appends:
         self.held = b""
         """What waits for more."""
         self._silence = 0
-        """Bytes since the last sound."""
+        """Bytes since the last sound; as many as make the line quiet once it has ended a turn."""
         self._responses: set[str] = set()
         """The responses that are being made."""
-        self.turn_open = False
-        """The provider takes the caller to be speaking."""
+        self._turn_open = False
 
     def add(self, audio: bytes) -> bytes:
         """Take audio as it comes; return what is to be appended now, perhaps nothing."""
@@ -77,7 +77,7 @@ class Appends:
                 least = self._barge_in if self._responses else self._listening
         else:
             self._silence = silence = silence + len(audio)
-            least = self._listening if silence < self._quiet_after or self.turn_open else self._quiet
+            least = self._listening if silence < self._quiet_after or self._turn_open else self._quiet
         if self.held:
             audio = self.held + audio
         if len(audio) < least:
@@ -90,6 +90,15 @@ class Appends:
         """Return what waits: something goes out that must come after it."""
         held, self.held = self.held, b""
         return held
+
+    def turn_began(self) -> None:
+        """The provider takes the caller to be speaking …"""
+        self._turn_open = True
+
+    def turn_ended(self) -> None:
+        """… or to have stopped."""
+        self._turn_open = False
+        self._silence = max(self._silence, self._quiet_after)
 
     def response_began(self, response_id: str) -> None:
         """A response is being made."""

@@ -358,11 +358,12 @@ class Inbound:
     # ── the caller ──────────────────────────────────────────────────────────────────────────────
     def _speech(self, event: InputSpeech) -> None:
         link = self._link
-        link.outbound.appends.turn_open = event.started
         if event.started:
+            link.outbound.appends.turn_began()
             link.feed(SpeechStarted(event.item_id))
             link.emit(RealtimeModelInputSpeechStartedEvent(event.item_id, event.audio_ms))
         else:
+            link.outbound.appends.turn_ended()
             link.feed(SpeechStopped(event.item_id))
             link.emit(RealtimeModelInputSpeechStoppedEvent(event.item_id, event.audio_ms))
 

@@ -100,7 +100,7 @@ class Outbound:
         """Send caller audio as :mod:`.appends` says; ``commit`` ends the caller's turn after it."""
         if not self._hears:
             raise ConfigError("audio", "the provider hears this call itself: no audio can be sent")
-        if self._link.up and (due := self.appends.add(audio)):
+        if due := self.appends.add(audio):
             self._append(due)
         if commit:
             self.flush_audio()

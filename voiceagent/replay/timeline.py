@@ -26,6 +26,8 @@ from voiceagent.replay.steps import field_of, number, text_of
 from voiceagent.replay.turns import Turn, Turns
 
 TURNS_KEPT = 500
+_EVER_S = 1e12
+"""No call lasts so long: what is beyond it, or no number, was read from a broken file."""
 REQUESTS_OPEN = 256
 REPLIES_OPEN = 64
 """Requests and replies that may be under way at a time; older ones are let go."""
@@ -106,11 +108,13 @@ class Timeline:
     def take(self, entry: Mapping[str, Any]) -> None:
         """Take one entry. Live ones hold the steps of the sequencer as they are, read ones as objects."""
         kind = entry.get("type")
-        t = number(entry.get("t"), self._last)
+        t: object = entry.get("t")
+        if type(t) is not float or not -_EVER_S < t < _EVER_S:
+            t = number(t, self._last)
         self._last = t
         if kind == "sequencer":
             event = entry.get("event")
-            step = self.STEPS.get(event) if isinstance(event, str) else None
+            step = self.STEPS.get(event) if type(event) is str else None
             if step is not None:
                 step(self, entry.get("body"), t)
             return

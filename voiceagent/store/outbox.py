@@ -76,6 +76,11 @@ def put(
         )
 
 
+def knows(connection: Connection, event_id: str) -> bool:
+    """Return whether an event was put here, and is not forgotten yet."""
+    return connection.execute(select(outbox.c.n).where(outbox.c.id == event_id).limit(1)).first() is not None
+
+
 def insert_new(connection: Connection, table: Table) -> Any:
     """Return an INSERT that passes over rows that are there already."""
     if connection.dialect.name == "postgresql":
