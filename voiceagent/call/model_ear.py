@@ -15,6 +15,7 @@ from voiceagent.ivr.arguments import ARGUMENTS_BYTES
 from voiceagent.ivr.ports import CallerSaid, CallerSpoke, CallerStopped
 from voiceagent.realtime.fault_table import Remedy, remedy_of
 from voiceagent.realtime.model_events import (
+    RealtimeModelAudioEvent,
     RealtimeModelConnectionStatusEvent,
     RealtimeModelDtmfEvent,
     RealtimeModelErrorEvent,
@@ -75,6 +76,8 @@ class ModelEar:
         call.watch.hear(event, now)
         if self._unanswered and kind not in _OF_OUR_OWN:
             self._unanswered = 0
+        if kind is RealtimeModelAudioEvent and call.recovery is not None:
+            call.recovery.agent_speaks()
         if kind in AUDIO_EVENTS and self._bridge.on_model_event(event):
             return
         match event:

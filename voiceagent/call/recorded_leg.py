@@ -36,6 +36,16 @@ def leg_data(leg: Leg) -> dict[str, Any]:
     return {"info": info, "capabilities": asdict(leg.capabilities), "format": leg.audio_format}
 
 
+def _plain(heard: Heard) -> dict[str, Any]:
+    """Return it as JSON values."""
+    return {
+        "response_id": heard.response_id,
+        "item_id": heard.item_id,
+        "heard_ms": heard.heard_ms,
+        "cut": heard.cut,
+    }
+
+
 class RecordedLeg:
     """Fulfils :class:`voiceagent.call.leg.Leg` through another one. Audio passes by as it is."""
 
@@ -107,7 +117,7 @@ class RecordedLeg:
     def stop_playing(self) -> Sequence[Heard]:
         stopped = self.inner.stop_playing()
         # Also when it was nothing: a replay hands these answers out one after another.
-        self._inputs.write("heard", leg=self.number, cut=[asdict(one) for one in stopped])
+        self._inputs.write("heard", leg=self.number, cut=[_plain(one) for one in stopped])
         return stopped
 
     # ── inner workings ──────────────────────────────────────────────────────────────────────────
@@ -177,7 +187,7 @@ class RecordedEar:
         self._inputs.owned(self._listener.leg_playback_started, response_id, item_id)
 
     def leg_playback_ended(self, heard: Heard) -> None:
-        self._write("played", heard=asdict(heard))
+        self._write("played", heard=_plain(heard))
         self._inputs.owned(self._listener.leg_playback_ended, heard)
 
     def leg_held(self, held: bool) -> None:

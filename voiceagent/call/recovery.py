@@ -19,7 +19,6 @@ from voiceagent.call.dialling import Failure, Open, Run, attempt, pause_s
 from voiceagent.call.inputs import chance_of
 from voiceagent.errors import ProviderError
 from voiceagent.media.levels import g711_dbfs
-from voiceagent.realtime.model_events import RealtimeModelAudioEvent, RealtimeModelEvent
 from voiceagent.realtime.session import RealtimeSession
 from voiceagent.realtime.surviving import SurvivingModel
 from voiceagent.realtime.websocket import OpenAIRealtimeWebSocketModel
@@ -70,8 +69,6 @@ class Recovery:
         self.model = SurvivingModel(
             first, session.config, lost=self._fell, caller_audio_ms=round(config.caller_audio_s * 1000)
         )
-        # First of all listeners: the sound must have stopped before the agent's audio is queued behind it.
-        self.model.add_listener(self._hear)
         session.carry_over(self.model)
         self._comfort = Comfort(
             self._law,
@@ -105,8 +102,9 @@ class Recovery:
         if self._handing_over is None and self.model.up:
             self._handing_over = self._run("hand-over", self._hand_over())
 
-    def _hear(self, event: RealtimeModelEvent) -> None:
-        if self._comfort.on and isinstance(event, RealtimeModelAudioEvent):
+    def agent_speaks(self) -> None:
+        """Audio of the agent is about to be queued: the sound must have stopped before it."""
+        if self._comfort.on:
             self._comfort.stop()
 
     # ── recovering ──────────────────────────────────────────────────────────────────────────────

@@ -262,16 +262,17 @@ class Vigil:
         elif cfg.dry_s:
             due.append((since + cfg.dry_s, "stalled"))
         if self._asked or self._responses:
+            # A tool that has been at work for long is no fault of the provider's.
+            owed = min([*self._asked.values(), *self._responses.values()])
+            quiet = max(self._alive_at, owed)
             if cfg.give_up_s:
-                # A tool that has been at work for long is no fault of the provider's.
-                owed = min([*self._asked.values(), *self._responses.values()])
                 due.append((max(owed, self._turn_since, self._voice_until) + cfg.give_up_s, "slow"))
             # Audio that is still being heard needs no events; the grace lets its last frame be reported.
             heard = self._voice_until + min(1.0, cfg.dead_s)
             if cfg.suspect_s and not self._suspected:
-                due.append((max(self._quiet_since() + cfg.suspect_s, self._voice_until), "suspect"))
+                due.append((max(quiet + cfg.suspect_s, self._voice_until), "suspect"))
             if cfg.dead_s:
-                due.append((max(self._quiet_since() + cfg.dead_s, heard), "frozen"))
+                due.append((max(quiet + cfg.dead_s, heard), "frozen"))
         return due
 
     def _quiet_since(self) -> float:
@@ -318,8 +319,6 @@ class Vigil:
     def handle(self, event: Event, now: float) -> list[Order]:
         """Take one event."""
         orders: list[Order] = []
-        if type(event) not in _PUT_OFF:
-            self.nearer = True
         match event:
             case Alive():
                 self.alive(now)
@@ -366,6 +365,8 @@ class Vigil:
                 self._begin_anew(now)
         if not self.waiting:
             self._lines, self._told = 0, False
+        elif type(event) not in _PUT_OFF and not self._caller and self._held_at is None:
+            self.nearer = True
         return orders
 
     def alive(self, now: float) -> None:
