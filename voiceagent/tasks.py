@@ -17,6 +17,8 @@ class TaskNest:
     For work with a clear end use ``asyncio.TaskGroup`` instead.
     """
 
+    __slots__ = ("_context", "_tasks", "owner")
+
     def __init__(self, owner: str, context: Context | None = None) -> None:
         """``context``: tasks start in a copy of it; default: that in which they are started."""
         self.owner = owner

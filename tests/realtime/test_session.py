@@ -559,9 +559,9 @@ async def test_a_frame_that_breaks_us_does_not_break_the_link(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_room() as room:
-        link = room.model.link
+        conversation = type(room.model.link.conversation)
         with monkeypatch.context() as broken:
-            broken.setattr(link.conversation, "caller_said", lambda *_: 1 / 0)
+            broken.setattr(conversation, "caller_said", lambda *_: 1 / 0)
             room.provider.transcribed("item_1", "boom")
             await asyncio.sleep(0.1)
         assert "could not be taken" in caplog.text

@@ -18,6 +18,8 @@ from voiceagent.realtime.session import RealtimeSession
 class AudioBridge:
     """Joins one leg and one session. Both sides call it synchronously on the loop's thread."""
 
+    __slots__ = ("_local_ended", "_session", "_silenced", "_unheard", "caller_audio", "leg", "muted")
+
     def __init__(
         self,
         leg: Leg,

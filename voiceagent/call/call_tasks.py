@@ -17,6 +17,8 @@ class CallTasks:
     ``failed(task's name, error)`` is told of every task that raises.
     """
 
+    __slots__ = ("_failed", "_nest", "_tasks")
+
     def __init__(
         self,
         call_id: str,

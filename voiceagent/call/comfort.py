@@ -52,6 +52,8 @@ def _never() -> bool:
 class Comfort:
     """Plays the sound whenever ``silent()`` has been true for ``after_s``, through ``play(audio, id)``."""
 
+    __slots__ = ("_after_s", "_play", "_run", "_silent", "_sound", "_task")
+
     def __init__(
         self,
         audio_format: G711,

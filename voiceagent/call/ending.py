@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class Ending:
     """The end of one call, from the first reason for it until the call is closed. Synchronous."""
 
+    __slots__ = ("_call", "_provider_lost", "afterwards", "hurry", "known")
+
     def __init__(self, call: Call) -> None:
         self._call = call
         loop = asyncio.get_running_loop()

@@ -59,6 +59,42 @@ class Inputs:
     Set as ``journal.inputs`` before the call is made, which then records through it.
     """
 
+    __slots__ = (
+        "_audio",
+        "_audio_from",
+        "_audio_of",
+        "_audio_turns",
+        "_caller",
+        "_chances",
+        "_clock",
+        "_clock_turn",
+        "_early",
+        "_fired_at",
+        "_journal",
+        "_lateness",
+        "_lates",
+        "_legs",
+        "_moments",
+        "_over",
+        "_sessions",
+        "_sockets",
+        "_timers",
+        "_timers_from",
+        "_tokens",
+        "_told_wall",
+        "_turns",
+        "_waiting",
+        "_wished",
+        "at_end",
+        "began_at",
+        "masked",
+        "pending",
+        "replayed",
+        "secret",
+        "seed",
+        "told_by",
+    )
+
     def __init__(self, journal: Journal, seed: str, *, wall: Callable[[], float] | None = None) -> None:
         """``wall`` is given in a replay: the time that the call believes it is."""
         self.seed = seed

@@ -23,6 +23,8 @@ _NEVER = (None, float("-inf"))
 class Keeping:
     """Keeps the lines and requests of one call in its journal."""
 
+    __slots__ = ("_asked", "_call", "_growing")
+
     def __init__(self, call: Call) -> None:
         self._call = call
         self._growing: dict[str, tuple[Utterance, float]] = {}

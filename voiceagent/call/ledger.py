@@ -31,6 +31,8 @@ class LedgerEntry:
 class Ledger:
     """All response requests of one call, in order of submission."""
 
+    __slots__ = ("_changed", "_entries")
+
     def __init__(self, changed: Callable[[LedgerEntry], None]) -> None:
         self._entries: dict[str, LedgerEntry] = {}
         self._changed = changed

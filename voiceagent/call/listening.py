@@ -28,6 +28,8 @@ class Listening:
     hear (on our hold, in a queue).
     """
 
+    __slots__ = ("_all", "_call", "_count", "_loop", "_muted", "_observer", "_tracks")
+
     def __init__(self, call: Call, observer: CallObserver) -> None:
         self._call = call
         self._observer = observer

@@ -58,6 +58,8 @@ _OF_OUR_OWN = frozenset(
 class ModelEar:
     """Listens to one session on behalf of one call; synchronous, in the order of the wire."""
 
+    __slots__ = ("_bridge", "_call", "_observer", "_port", "_request_of", "_speech", "_time", "_unanswered")
+
     def __init__(
         self, call: Call, bridge: AudioBridge, speech: CallSpeech, port: FlowPort, observer: CallObserver
     ) -> None:

@@ -24,6 +24,8 @@ class Operating:
     ``bad_target``, ``denied_target`` and ``target_not_allowed``.
     """
 
+    __slots__ = ("_call", "_handing", "_start_task", "_targets", "_timeout_s")
+
     def __init__(self, call: Call, targets: Sequence[str], start: Start, transfer_timeout_s: float) -> None:
         """``start`` starts a task of the call: what is begun here ends with it."""
         self._call = call

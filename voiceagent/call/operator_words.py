@@ -34,6 +34,8 @@ SAID = "Your human colleague said to the caller: {text}"
 class OperatorWords:
     """The operator's words of one call. Synchronous, on the loop's thread."""
 
+    __slots__ = ("_call", "_cutter", "_expected_until", "_items", "_loop", "_ready", "_spans")
+
     def __init__(self, call: Call) -> None:
         self._call = call
         self._loop = asyncio.get_running_loop()

@@ -33,6 +33,8 @@ Say = Callable[[int], Line]
 class Queueing:
     """Lets one call wait in queues."""
 
+    __slots__ = ("_asked", "_call", "_observer", "_room")
+
     def __init__(self, call: Call, room: QueueRoom | None, observer: CallObserver) -> None:
         self._call = call
         self._room = room or QueueRoom(AnyQueue())

@@ -160,6 +160,8 @@ class RecordedLeg:
 class RecordedEar:
     """Hears a leg on behalf of its listener, and writes down what is reported."""
 
+    __slots__ = ("_gather", "_hear", "_inputs", "_leg", "_listener")
+
     def __init__(self, listener: LegListener, leg: int, inputs: Inputs) -> None:
         self._listener = listener
         self._leg = leg

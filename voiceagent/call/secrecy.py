@@ -35,6 +35,8 @@ _SILENCE = {"audio/pcmu": b"\xff", "audio/pcma": b"\xd5"}
 class Secrecy:
     """The secret blocks of one call."""
 
+    __slots__ = ("_block_over", "_blocks", "_call", "_timers", "_typed", "deaf", "keys")
+
     def __init__(self, call: Call) -> None:
         self._call = call
         self._blocks = 0

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class Settling:
     """Takes the ends of all requests of one call."""
 
+    __slots__ = ("_call", "_health")
+
     def __init__(self, call: Call) -> None:
         self._call = call
         self._health = ProviderHealth()

@@ -90,6 +90,8 @@ async def _sound_or_refusal(path: Path, audio_format: G711) -> bytes:
 class Sounds:
     """The files that one call plays, one at a time."""
 
+    __slots__ = ("_by", "_call", "_count", "_ended", "_id", "_interruptible", "_reads", "_turn")
+
     def __init__(self, call: Call) -> None:
         self._call = call
         self._turn = asyncio.Lock()

@@ -28,6 +28,8 @@ Run = Callable[[str, Coroutine[Any, Any, Any]], asyncio.Task[Any]]
 class Succession:
     """Follows one call from party to party; one change at a time."""
 
+    __slots__ = ("_call", "_dial", "_left", "_run", "_targets", "_timeout_s", "under_way")
+
     def __init__(
         self, call: Call, targets: Sequence[str], dial: Dial | None, run: Run, timeout_s: float
     ) -> None:

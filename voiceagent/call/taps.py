@@ -16,6 +16,8 @@ class Taps:
     What one of them raises must not reach the others, nor the media: they promise to raise nothing.
     """
 
+    __slots__ = ("_all", "_call")
+
     def __init__(self, call: Call) -> None:
         self._call = call
         self._all: tuple[LegTap, ...] = ()

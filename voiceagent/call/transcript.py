@@ -26,6 +26,8 @@ class Utterance:
 class Transcript:
     """The lines of a call in order; an agent's line grows while spoken and is cut where hearing stopped."""
 
+    __slots__ = ("_by_key", "_changed", "lines")
+
     def __init__(self, changed: Callable[[Utterance], None]) -> None:
         self.lines: list[Utterance] = []
         self._by_key: dict[str, Utterance] = {}

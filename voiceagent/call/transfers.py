@@ -46,6 +46,8 @@ class HandingOver:
 class Transfers:
     """The transfers of one call; one at a time."""
 
+    __slots__ = ("_call", "_dial", "_observer", "_targets", "active", "newest")
+
     def __init__(self, call: Call, targets: Sequence[str], dial: Dial | None, observer: CallObserver) -> None:
         self._call = call
         self._observer = observer

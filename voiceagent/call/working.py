@@ -37,6 +37,8 @@ def _never() -> bool:
 class WorkingLine:
     """Says a line while a block lasts. ``quiet()`` tells that nobody speaks and nobody is on hold."""
 
+    __slots__ = ("_free_at", "_quiet", "_run", "_say", "_speaking", "_withdraw")
+
     def __init__(
         self,
         say: Say,

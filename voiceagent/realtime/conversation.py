@@ -92,6 +92,8 @@ class Truncation:
 class Conversation:
     """Items in order, responses, tools, and a mirror of the provider's session."""
 
+    __slots__ = ("_call_homes", "_order", "items", "mirror", "responses")
+
     def __init__(self, mirror: SessionMirror | None = None) -> None:
         self.mirror = mirror or SessionMirror()
         self.items: dict[str, Item] = {}

@@ -14,6 +14,8 @@ _log = logging.getLogger("voiceagent.realtime.handles")
 class ResponseHandle:
     """Follows one request. Any number of tasks may await :meth:`outcome`; it never hangs past the session."""
 
+    __slots__ = ("_history", "_outcome", "_settled", "_watchers", "request", "response_id")
+
     def __init__(self, request: ResponseRequest) -> None:
         self.request = request
         self.response_id: str | None = None

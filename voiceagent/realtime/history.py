@@ -48,6 +48,8 @@ class Restored:
 class History:
     """The conversation so far, over all links."""
 
+    __slots__ = ("_calls", "_items_of_calls", "_minted", "_outputs", "_turns", "_typed")
+
     def __init__(self) -> None:
         self._turns: dict[str, Turn] = {}
         self._calls: dict[str, PastCall] = {}

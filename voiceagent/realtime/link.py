@@ -114,6 +114,40 @@ class RealtimeLink:
     as heard. A first :meth:`playback_started` turns it on.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_afterwards",
+        "_creates",
+        "_draining",
+        "_held",
+        "_inbox",
+        "_loop",
+        "_stopping",
+        "_timer",
+        "_timer_at",
+        "_trace",
+        "_transport",
+        "closed",
+        "conversation",
+        "digits_end_prompts",
+        "emit",
+        "inbound",
+        "listeners",
+        "max_frame_bytes",
+        "now",
+        "outbound",
+        "playout",
+        "profile",
+        "recover",
+        "sequencer",
+        "setup",
+        "swallowed",
+        "tap",
+        "tokens",
+        "up",
+        "wall",
+    )
+
     def __init__(
         self,
         *,

@@ -64,6 +64,8 @@ class Expected:
 class Outbound:
     """Everything that our side sends, and what answers are awaited."""
 
+    __slots__ = ("_given", "_hears", "_link", "appends", "call_items", "expected", "items")
+
     def __init__(self, link: RealtimeLink) -> None:
         self._link: RealtimeLink = proxy(link)  # it owns this: the two are freed together, at once
         self.appends = Appends(link.conversation.mirror.input_format)

@@ -78,6 +78,8 @@ def _nobody(data: bytes | str) -> None:
 class TappedTransport:
     """A socket whose coming and going, and whose control frames, a tap is told. A ``FrameTransport``."""
 
+    __slots__ = ("_closing", "_inner", "_listener", "_tap", "frame_received", "send_audio", "socket")
+
     def __init__(self, inner: FrameTransport, tap: LinkTap, socket: int) -> None:
         self.socket = socket
         self._inner = inner

@@ -41,6 +41,8 @@ class Wish:
 class Wishes:
     """All open requests, in the order of asking. Times are seconds of one monotonic clock."""
 
+    __slots__ = ("_ids", "_open")
+
     def __init__(self) -> None:
         self._open: dict[str, Wish] = {}
         self._ids: dict[str, str] = {}

@@ -42,6 +42,8 @@ _FRAME = frozenset({"v", "seq", "t", "at", "type"})
 class Happenings:
     """Tells entries; remembers what began, so that its end can say how long it took."""
 
+    __slots__ = ("_since", "holds", "losses", "queued", "refused_tools", "tools", "transfers")
+
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
         self.tools: list[tuple[str, bool, float]] = []
