@@ -77,10 +77,13 @@ class EventRing:
         return emptied
 
     def clear(self) -> None:
-        """Forget all of them: no place so far is good any more, but cursors may become known again."""
+        """Forget all of them: no place so far is good any more, but cursors may become known again.
+
+        Not ``begin``: of what has followed it, the first may be gone where the rest comes from.
+        """
         self.start = self.end + 1
         self._events.clear()
-        self._after = {self._begin: self.start}
+        self._after.clear()
         self._dropped_ms = -1
         self.tail = self._begin
 
