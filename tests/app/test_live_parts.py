@@ -17,6 +17,8 @@ from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.events import KEPT as HUB_KEPT
 from voiceagent.app.events import QUEUE, EventHub
 from voiceagent.app.fleet_orders import obey
+from voiceagent.call.inputs import Inputs
+from voiceagent.call.loop_timers import OWNER
 from voiceagent.call.transcript import Utterance
 from voiceagent.cluster.ports import Command
 from voiceagent.console.ports import Act, LiveEvent, Trigger
@@ -175,6 +177,21 @@ async def test_words_that_grow_are_told_together_and_the_last_at_once() -> None:
     directory.call_ended(story.call)
     assert texts()[-1] == "one two three four five"
     assert seen[-1].type == "call.ended"
+
+
+@virtual
+async def test_what_has_grown_is_told_on_behalf_of_no_call() -> None:
+    directory, hub = node()
+    owners: list[object] = []
+    hub.listen(lambda event: owners.append(OWNER.get()), {"transcript.line"})
+    story = Story(waiter, record_inputs=True)
+    inputs = story.call.journal.inputs
+    assert isinstance(inputs, Inputs)
+    line = Utterance("r1", 0.0, "agent", "one", growing=True)
+    inputs.owned(directory.utterance_changed, story.call, line)
+    await asyncio.sleep(0.2)
+    assert owners == [None]
+    inputs.end()
 
 
 def test_a_listener_that_fails_keeps_nobody_from_hearing() -> None:

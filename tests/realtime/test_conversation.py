@@ -38,6 +38,18 @@ def test_heard_text_is_whole_words_in_proportion() -> None:
     assert talk.heard_of("r") == (4000, "one two three four")
 
 
+def test_of_what_was_heard_whole_only_the_words_are_kept() -> None:
+    talk = spoken()
+    talk.heard("i", 4000, cut=False)
+    positions = talk.items["i"].spoken[0]
+    assert positions.places == 1  # more of it may come
+    talk.response_done("r", "completed")
+    talk.items["i"].heard_ms = None
+    talk.heard("i", 4000, cut=False)
+    assert positions.places == 0
+    assert talk.heard_of("r") == (4000, "one two three four")
+
+
 def test_what_was_heard_cannot_be_unheard() -> None:
     talk = spoken()
     talk.heard("i", 4000, cut=False)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
+from tests.kit.provider_links import MemoryTransport
+from tests.kit.scripted_provider import ScriptedProvider
 from tests.kit.virtual_loop import virtual
 from tests.realtime.kit import open_room
+from voiceagent.realtime.config import RealtimeSessionConfig
 from voiceagent.realtime.link import Listeners
 from voiceagent.realtime.model_events import RealtimeModelDtmfEvent, RealtimeModelEvent
 from voiceagent.realtime.session import RealtimeSession
@@ -65,3 +69,22 @@ def test_who_listens_no_more_is_not_kept_by_the_way_to_say_so() -> None:
     assert ear.heard == [RealtimeModelDtmfEvent("1")]
     del ear
     assert end() is None
+
+
+@virtual
+async def test_a_socket_that_outlives_its_link_tells_nobody() -> None:
+    """A hand-over that is called off lets the new model go while its socket is still being closed."""
+    transport = ScriptedProvider().transport()
+
+    async def opener(url: str, headers: Mapping[str, str], **_: Any) -> MemoryTransport:
+        return transport
+
+    model = OpenAIRealtimeWebSocketModel(provider="embedded", transport=opener)
+    await model.connect(RealtimeSessionConfig())
+    inbound, end = model.link.inbound, weakref.ref(model.link)
+    model.link.close("not needed")
+    del model
+    assert end() is None
+    inbound.frame_received(b'{"type":"response.created","response":{"id":"r1"}}')
+    inbound.transport_closed(1000, "not needed")
+    await transport.wait_closed()

@@ -129,7 +129,7 @@ def test_no_input_that_comes_earlier_is_found(recorded: Path, monkeypatch: pytes
 
 
 def test_a_barge_in_that_cuts_nothing_is_found(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(AudioBridge, "_silence", lambda self, response_id, item_id: None)
+    monkeypatch.setattr(AudioBridge, "silence", lambda self, response_id, item_id: None)
     report = replay_journal(recorded)
 
     assert not report.same

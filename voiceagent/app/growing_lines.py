@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import Context
 
 from voiceagent.call.call import Call
 from voiceagent.call.transcript import Utterance
@@ -24,7 +25,9 @@ class GrowingLines:
         """Tell soon how it stands then."""
         self._grown[call.id, line.key] = (call, line)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(GROWN_S, self._tell_all)
+            # It tells of other calls, too: not in the context of this one.
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(GROWN_S, self._tell_all, context=Context())
 
     def told(self, call: Call, line: Utterance) -> None:
         """The line has been told otherwise."""

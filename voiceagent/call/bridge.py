@@ -11,24 +11,8 @@ from collections.abc import Callable
 
 from voiceagent.call.leg import Heard, Leg
 from voiceagent.call.local_lines import is_local
-from voiceagent.realtime.model_events import (
-    RealtimeModelAudioDoneEvent,
-    RealtimeModelAudioEvent,
-    RealtimeModelAudioInterruptedEvent,
-    RealtimeModelEvent,
-    RealtimeModelTurnEndedEvent,
-)
+from voiceagent.realtime.model_events import RealtimeModelAudioEvent
 from voiceagent.realtime.session import RealtimeSession
-
-AUDIO_EVENTS = frozenset(
-    {
-        RealtimeModelAudioEvent,
-        RealtimeModelAudioInterruptedEvent,
-        RealtimeModelAudioDoneEvent,
-        RealtimeModelTurnEndedEvent,
-    }
-)
-"""The events that :meth:`AudioBridge.on_model_event` does something about."""
 
 
 class AudioBridge:
@@ -53,25 +37,13 @@ class AudioBridge:
         self._unheard = ""
         self.caller_audio = session.send_audio
 
-    def on_model_event(self, event: RealtimeModelEvent) -> bool:
-        """Take an audio event of the session; False when it is none."""
-        match event:
-            case RealtimeModelAudioEvent() if self.muted:
-                if event.item_id != self._unheard:
-                    self._unheard = event.item_id
-                    self._session.playback_ended(event.response_id, event.item_id, 0, cut=True)
-            case RealtimeModelAudioEvent():
-                self.leg.play(event.data, response_id=event.response_id, item_id=event.item_id)
-            case RealtimeModelAudioInterruptedEvent():
-                self._silence(event.response_id, event.item_id)
-            case RealtimeModelAudioDoneEvent():
-                self.leg.play_end(response_id=event.response_id)
-            case RealtimeModelTurnEndedEvent():
-                self.leg.play_end(response_id=event.response_id)
-                return False
-            case _:
-                return False
-        return True
+    def agent_audio(self, event: RealtimeModelAudioEvent) -> None:
+        """Have the leg play what the agent says, unless it is muted."""
+        if not self.muted:
+            self.leg.play(event.data, response_id=event.response_id, item_id=event.item_id)
+        elif event.item_id != self._unheard:
+            self._unheard = event.item_id
+            self._session.playback_ended(event.response_id, event.item_id, 0, cut=True)
 
     def playback_started(self, response_id: str, item_id: str) -> None:
         """The leg plays the first frame of an item."""
@@ -81,7 +53,8 @@ class AudioBridge:
         """The leg has played an item, or dropped it."""
         self._session.playback_ended(heard.response_id, heard.item_id, heard.heard_ms, cut=heard.cut)
 
-    def _silence(self, response_id: str, item_id: str) -> None:
+    def silence(self, response_id: str, item_id: str) -> None:
+        """The sequencer wants silence: stop, and say how much was heard."""
         stopped = self.leg.stop_playing()
         self._silenced()
         for heard in stopped:

@@ -82,7 +82,7 @@ class Fired:
 
 def at_once(delay: float) -> bool:
     """Return whether uvloop takes a timer of ``delay`` seconds as a callback of the next turn."""
-    return round(max(delay, 0.0) * 1000) == 0
+    return delay * 1000 <= 0.5  # it rounds to whole milliseconds, halves to the even one
 
 
 def is_uvloop(loop: asyncio.AbstractEventLoop) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from voiceagent.call.bridge import AUDIO_EVENTS, AudioBridge
+from voiceagent.call.bridge import AudioBridge
 from voiceagent.call.flow_port import FlowPort
 from voiceagent.call.observer import CallObserver
 from voiceagent.call.outcome import CallOutcome, OutcomeClass
@@ -15,7 +16,9 @@ from voiceagent.ivr.arguments import ARGUMENTS_BYTES
 from voiceagent.ivr.ports import CallerSaid, CallerSpoke, CallerStopped
 from voiceagent.realtime.fault_table import Remedy, remedy_of
 from voiceagent.realtime.model_events import (
+    RealtimeModelAudioDoneEvent,
     RealtimeModelAudioEvent,
+    RealtimeModelAudioInterruptedEvent,
     RealtimeModelConnectionStatusEvent,
     RealtimeModelDtmfEvent,
     RealtimeModelErrorEvent,
@@ -28,6 +31,7 @@ from voiceagent.realtime.model_events import (
     RealtimeModelResponseProgressEvent,
     RealtimeModelToolCallEvent,
     RealtimeModelTranscriptDeltaEvent,
+    RealtimeModelTurnEndedEvent,
     RealtimeModelTurnStartedEvent,
     RealtimeModelUsageEvent,
 )
@@ -70,80 +74,100 @@ class ModelEar:
 
     def hear(self, event: RealtimeModelEvent) -> None:
         """Take one event."""
-        call = self._call
         kind = type(event)
         now = self._time()
-        call.watch.hear(event, now)
+        self._call.watch.hear(event, now)
         if self._unanswered and kind not in _OF_OUR_OWN:
             self._unanswered = 0
-        if kind is RealtimeModelAudioEvent and call.recovery is not None:
-            call.recovery.agent_speaks()
-        if kind in AUDIO_EVENTS and self._bridge.on_model_event(event):
+        act = self._ON.get(kind)
+        if act is not None:
+            act(self, event, now)
+
+    # ── the agent's voice ───────────────────────────────────────────────────────────────────────
+    def _audio(self, event: RealtimeModelAudioEvent, now: float) -> None:
+        if self._call.recovery is not None:
+            self._call.recovery.agent_speaks()
+        self._bridge.agent_audio(event)
+
+    def _words(self, event: RealtimeModelTranscriptDeltaEvent, now: float) -> None:
+        call = self._call
+        call.transcript.grows(event.response_id, now - call.began, event.delta)
+
+    def _audio_over(
+        self, event: RealtimeModelAudioDoneEvent | RealtimeModelTurnEndedEvent, now: float
+    ) -> None:
+        self._bridge.leg.play_end(response_id=event.response_id)
+
+    def _cut(self, event: RealtimeModelAudioInterruptedEvent, now: float) -> None:
+        self._bridge.silence(event.response_id, event.item_id)
+
+    # ── the caller ──────────────────────────────────────────────────────────────────────────────
+    def _caller_speaks(self, event: RealtimeModelInputSpeechStartedEvent, now: float) -> None:
+        call = self._call
+        if call.take_over.words.started(event.item_id, event.audio_ms):
+            call.journal.write("operator.speech_started", audio_ms=event.audio_ms)
             return
-        match event:
-            case RealtimeModelTranscriptDeltaEvent():
-                call.transcript.grows(event.response_id, now - call.began, event.delta)
-            case RealtimeModelInputSpeechStartedEvent() if call.take_over.words.started(
-                event.item_id, event.audio_ms
-            ):
-                call.journal.write("operator.speech_started", audio_ms=event.audio_ms)
-            case RealtimeModelInputSpeechStoppedEvent() if call.take_over.words.stopped(event.item_id):
-                call.journal.write("operator.speech_stopped", audio_ms=event.audio_ms)
-            case RealtimeModelInputAudioTranscriptionCompletedEvent() if call.take_over.words.said(
-                event.item_id, event.transcript
-            ):
-                pass
-            case RealtimeModelInputSpeechStartedEvent():
-                call.sounds.caller_acts()
-                call.set_floor("caller")
-                call.journal.write("caller.speech_started", audio_ms=event.audio_ms)
-                self._port.caller_did(CallerSpoke())
-            case RealtimeModelInputSpeechStoppedEvent():
-                call.caller_silent()
-                call.journal.write("caller.speech_stopped", audio_ms=event.audio_ms)
-                self._port.caller_did(CallerStopped())
-            case RealtimeModelInputAudioTranscriptionCompletedEvent():
-                self._caller_said(event)
-            case RealtimeModelTurnStartedEvent():
-                if event.request_id is not None:
-                    self._request_of[event.response_id] = event.request_id
-            case RealtimeModelToolCallEvent():
-                called = {"tool": event.name[:NAME_CHARS], "arguments": event.arguments[:ARGUMENTS_BYTES]}
-                about = {"response_id": event.response_id, "tool_call_id": event.call_id[:ID_CHARS]}
-                call.journal.write("tool.called", **called, about=about)
-                self._speech.tool_called(event, self._request_of.get(event.response_id))
-            case RealtimeModelResponseProgressEvent():
-                call.ledger.progressed(event.request_id, event.progress, now)
-            case RealtimeModelResponseOutcomeEvent():
-                by_caller = event.outcome.interrupted and event.outcome.by is InterruptedBy.CALLER
-                if by_caller and not call.leg_gone:
-                    call.barge_ins += 1
-            case RealtimeModelNoticeEvent():
-                if event.request_id is not None:
-                    why = event.details.get("reason") if event.code == "held" else None
-                    call.ledger.noticed(event.request_id, str(why or event.code))
-                self._observer.noticed(call, event)
-                if event.code == "link_lost":
-                    call.take_over.words.forget_places()
-                if event.code == "probe_unanswered":
-                    self._probe_unanswered()
-            case RealtimeModelUsageEvent():
-                tokens = tokens_of(event.usage)
-                if tokens:
-                    call.journal.write("provider.usage", response_id=event.response_id, tokens=tokens)
-            case RealtimeModelDtmfEvent():
-                call.ear.leg_digit(event.digit)
-            case RealtimeModelErrorEvent():
-                call.journal.write("provider.error", code=event.code, message=event.message)
-                remedy = remedy_of(event.code)
-                if event.code is not None and remedy is Remedy.FATAL:
-                    call.ending.provider_failed(CallOutcome(OutcomeClass.PROVIDER, event.code, event.message))
-                elif event.code is not None and remedy is Remedy.HEDGE:
-                    call.ending.recover(event.code)
-            case RealtimeModelConnectionStatusEvent(status="disconnected"):
-                call.ending.provider_lost(event.reason)
-            case _:
-                return
+        call.sounds.caller_acts()
+        call.set_floor("caller")
+        call.journal.write("caller.speech_started", audio_ms=event.audio_ms)
+        self._port.caller_did(CallerSpoke())
+
+    def _caller_stops(self, event: RealtimeModelInputSpeechStoppedEvent, now: float) -> None:
+        call = self._call
+        if call.take_over.words.stopped(event.item_id):
+            call.journal.write("operator.speech_stopped", audio_ms=event.audio_ms)
+            return
+        call.caller_silent()
+        call.journal.write("caller.speech_stopped", audio_ms=event.audio_ms)
+        self._port.caller_did(CallerStopped())
+
+    def _caller_said(self, event: RealtimeModelInputAudioTranscriptionCompletedEvent, now: float) -> None:
+        call = self._call
+        if call.take_over.words.said(event.item_id, event.transcript):
+            return
+        call.journal.write("caller.said", text=event.transcript, failed=event.failed)
+        if event.transcript:
+            call.transcript.said(event.item_id, call.seconds, "caller", event.transcript)
+        self._port.caller_did(CallerSaid(event.transcript))
+
+    def _digit(self, event: RealtimeModelDtmfEvent, now: float) -> None:
+        self._call.ear.leg_digit(event.digit)
+
+    # ── responses ───────────────────────────────────────────────────────────────────────────────
+    def _turn_started(self, event: RealtimeModelTurnStartedEvent, now: float) -> None:
+        if event.request_id is not None:
+            self._request_of[event.response_id] = event.request_id
+
+    def _tool_called(self, event: RealtimeModelToolCallEvent, now: float) -> None:
+        called = {"tool": event.name[:NAME_CHARS], "arguments": event.arguments[:ARGUMENTS_BYTES]}
+        about = {"response_id": event.response_id, "tool_call_id": event.call_id[:ID_CHARS]}
+        self._call.journal.write("tool.called", **called, about=about)
+        self._speech.tool_called(event, self._request_of.get(event.response_id))
+
+    def _progressed(self, event: RealtimeModelResponseProgressEvent, now: float) -> None:
+        self._call.ledger.progressed(event.request_id, event.progress, now)
+
+    def _ended(self, event: RealtimeModelResponseOutcomeEvent, now: float) -> None:
+        by_caller = event.outcome.interrupted and event.outcome.by is InterruptedBy.CALLER
+        if by_caller and not self._call.leg_gone:
+            self._call.barge_ins += 1
+
+    def _used(self, event: RealtimeModelUsageEvent, now: float) -> None:
+        tokens = tokens_of(event.usage)
+        if tokens:
+            self._call.journal.write("provider.usage", response_id=event.response_id, tokens=tokens)
+
+    # ── troubles ────────────────────────────────────────────────────────────────────────────────
+    def _noticed(self, event: RealtimeModelNoticeEvent, now: float) -> None:
+        call = self._call
+        if event.request_id is not None:
+            why = event.details.get("reason") if event.code == "held" else None
+            call.ledger.noticed(event.request_id, str(why or event.code))
+        self._observer.noticed(call, event)
+        if event.code == "link_lost":
+            call.take_over.words.forget_places()
+        if event.code == "probe_unanswered":
+            self._probe_unanswered()
 
     def _probe_unanswered(self) -> None:
         # The socket of a frozen provider stays open for long; the caller must not wait for its timeout.
@@ -151,9 +175,35 @@ class ModelEar:
         if self._unanswered == DEAF_AFTER:
             self._call.ending.recover("the provider answers nothing any more")
 
-    def _caller_said(self, event: RealtimeModelInputAudioTranscriptionCompletedEvent) -> None:
+    def _failed(self, event: RealtimeModelErrorEvent, now: float) -> None:
         call = self._call
-        call.journal.write("caller.said", text=event.transcript, failed=event.failed)
-        if event.transcript:
-            call.transcript.said(event.item_id, call.seconds, "caller", event.transcript)
-        self._port.caller_did(CallerSaid(event.transcript))
+        call.journal.write("provider.error", code=event.code, message=event.message)
+        remedy = remedy_of(event.code)
+        if event.code is not None and remedy is Remedy.FATAL:
+            call.ending.provider_failed(CallOutcome(OutcomeClass.PROVIDER, event.code, event.message))
+        elif event.code is not None and remedy is Remedy.HEDGE:
+            call.ending.recover(event.code)
+
+    def _link_changed(self, event: RealtimeModelConnectionStatusEvent, now: float) -> None:
+        if event.status == "disconnected":
+            self._call.ending.provider_lost(event.reason)
+
+    _ON: ClassVar[Mapping[type, Callable[[Any, Any, float], None]]] = {
+        RealtimeModelAudioEvent: _audio,
+        RealtimeModelTranscriptDeltaEvent: _words,
+        RealtimeModelAudioDoneEvent: _audio_over,
+        RealtimeModelTurnEndedEvent: _audio_over,
+        RealtimeModelAudioInterruptedEvent: _cut,
+        RealtimeModelInputSpeechStartedEvent: _caller_speaks,
+        RealtimeModelInputSpeechStoppedEvent: _caller_stops,
+        RealtimeModelInputAudioTranscriptionCompletedEvent: _caller_said,
+        RealtimeModelDtmfEvent: _digit,
+        RealtimeModelTurnStartedEvent: _turn_started,
+        RealtimeModelToolCallEvent: _tool_called,
+        RealtimeModelResponseProgressEvent: _progressed,
+        RealtimeModelResponseOutcomeEvent: _ended,
+        RealtimeModelUsageEvent: _used,
+        RealtimeModelNoticeEvent: _noticed,
+        RealtimeModelErrorEvent: _failed,
+        RealtimeModelConnectionStatusEvent: _link_changed,
+    }

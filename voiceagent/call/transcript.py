@@ -40,7 +40,13 @@ class Transcript:
     def grows(self, key: str, at: float, delta: str) -> None:
         """Add ``delta`` to the agent's utterance ``key``."""
         line = self._by_key.get(key)
-        self._put(key, at, "agent", delta if line is None else line.full_text + delta, growing=True)
+        if line is None or not line.growing:
+            text = delta if line is None else line.full_text + delta
+            self._put(key, at, "agent", text, growing=True)
+            return
+        line.text = line.full_text = line.full_text + delta
+        line.changed_at = at
+        self._changed(line)
 
     def heard(self, key: str, at: float, heard_text: str, full_text: str, *, cut: bool) -> None:
         """Fix the agent's utterance ``key`` to what was heard of it."""

@@ -247,6 +247,9 @@ class Conversation:
         if item.heard_ms is None or heard_ms > item.heard_ms:
             item.heard_ms = heard_ms
             item.cut = cut
+            if item.complete and not cut and heard_ms >= item.audio_ms:
+                for part in item.spoken.values():
+                    part.heard_whole()
 
     def heard_of(self, response_id: str) -> tuple[int, str]:
         """Return milliseconds and text of a response that were heard, by the reports so far."""

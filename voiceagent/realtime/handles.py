@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from array import array
 from collections.abc import Callable
 
 from voiceagent.flags import Flag
@@ -14,15 +15,17 @@ _log = logging.getLogger("voiceagent.realtime.handles")
 class ResponseHandle:
     """Follows one request. Any number of tasks may await :meth:`outcome`; it never hangs past the session."""
 
-    __slots__ = ("_history", "_outcome", "_settled", "_watchers", "request", "response_id")
+    __slots__ = ("_outcome", "_settled", "_steps", "_times", "_watchers", "request", "response_id")
 
     def __init__(self, request: ResponseRequest) -> None:
         self.request = request
         self.response_id: str | None = None
-        self._history: list[tuple[Progress, float]] = []
+        self._steps: list[Progress] = []
+        self._times = array("d")
+        """The loop time of each step: a call has thousands, as numbers instead of objects."""
         self._outcome: Outcome | None = None
         self._settled: Flag | None = None
-        self._watchers: list[Callable[[ResponseHandle], None]] = []
+        self._watchers: tuple[Callable[[ResponseHandle], None], ...] = ()
 
     def __repr__(self) -> str:
         return f"<ResponseHandle {self.id} {self.state}>"
@@ -40,19 +43,19 @@ class ResponseHandle:
     @property
     def progress(self) -> Progress | None:
         """The latest progress, or None when nothing has been reported yet."""
-        return self._history[-1][0] if self._history else None
+        return self._steps[-1] if self._steps else None
 
     @property
     def history(self) -> tuple[tuple[Progress, float], ...]:
         """Every progress with its loop time in seconds; a second attempt repeats steps."""
-        return tuple(self._history)
+        return tuple(zip(self._steps, self._times, strict=True))
 
     @property
     def state(self) -> str:
         """One word: the kind of the outcome, else the progress, else ``waiting``."""
         if self._outcome is not None:
             return self._outcome.kind.value
-        return self._history[-1][0].value if self._history else "waiting"
+        return self._steps[-1].value if self._steps else "waiting"
 
     @property
     def result(self) -> Outcome | None:
@@ -70,11 +73,10 @@ class ResponseHandle:
 
     def on_change(self, watcher: Callable[[ResponseHandle], None]) -> Callable[[], None]:
         """Call ``watcher(handle)`` after every progress and the outcome; the result takes it away again."""
-        self._watchers.append(watcher)
+        self._watchers = (*self._watchers, watcher)
 
         def remove() -> None:
-            if watcher in self._watchers:
-                self._watchers.remove(watcher)
+            self._watchers = tuple(one for one in self._watchers if one != watcher)
 
         return remove
 
@@ -84,7 +86,8 @@ class ResponseHandle:
             return
         if response_id is not None:
             self.response_id = response_id
-        self._history.append((progress, now))
+        self._steps.append(progress)
+        self._times.append(now)
         self._tell()
 
     def settle(self, outcome: Outcome) -> bool:
@@ -98,11 +101,11 @@ class ResponseHandle:
             self._settled.set()
             self._settled = None
         self._tell()
-        self._watchers.clear()
+        self._watchers = ()
         return True
 
     def _tell(self) -> None:
-        for watcher in tuple(self._watchers):
+        for watcher in self._watchers:
             try:
                 watcher(self)
             except Exception:

@@ -99,8 +99,11 @@ class Inbound:
 
     def frame_received(self, data: bytes | str) -> None:
         """Take one frame of the provider; whatever it does to us, the reader goes on."""
-        if self._link.closed is not None:
-            return
+        try:
+            if self._link.closed is not None:
+                return
+        except ReferenceError:
+            return  # let go while its socket was still being closed
         try:
             event = decode(data, max_bytes=self._max_bytes)
             tap = self._tap
@@ -117,8 +120,12 @@ class Inbound:
             self._link.notice("frame_failed")
 
     def transport_closed(self, code: int | None, reason: str) -> None:
-        """The socket is gone."""
-        self._link.transport_closed(code, reason)
+        """The socket is gone, perhaps later than the link."""
+        try:
+            tell = self._link.transport_closed
+        except ReferenceError:
+            return
+        tell(code, reason)
 
     # ── audio and text ──────────────────────────────────────────────────────────────────────────
     def _audio_delta(self, event: AudioDelta) -> None:

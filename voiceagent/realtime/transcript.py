@@ -21,9 +21,9 @@ class Transcript:
     def __init__(self) -> None:
         self._pieces: list[str] = []
         # Kept for each piece of all that a call says: numbers, not objects.
-        self._at = array("Q")
+        self._at = array("I")
         """Milliseconds of audio before each piece …"""
-        self._chars = array("Q")
+        self._chars = array("I")
         """… and characters to its end."""
         self._final: str | None = None
 
@@ -42,6 +42,15 @@ class Transcript:
         if text:
             self._final = text
             self._pieces.clear()
+
+    def heard_whole(self) -> None:
+        """Every word was heard: where each stood in the audio is asked no more."""
+        del self._at[:], self._chars[:]
+
+    @property
+    def places(self) -> int:
+        """How many places in the audio are known."""
+        return len(self._at)
 
     @property
     def text(self) -> str:
