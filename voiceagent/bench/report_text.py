@@ -28,6 +28,14 @@ PEER_ROWS = (
     ("memory per call, kB", ("memory_kb_per_call",)),
 )
 OTHER_ROWS: Mapping[str, Sequence[tuple[str, tuple[str, ...]]]] = {
+    "kernel": (
+        ("RTP packet sent, µs", ("us", "rtp_send")),
+        ("RTP packet received, µs", ("us", "rtp_receive")),
+        ("append sent, µs", ("us", "append_send")),
+        ("provider's frame received, µs", ("us", "frame_receive")),
+        ("all of a call, ms per second", ("cpu_ms_per_call_second",)),
+        ("all of a call, % of a core", ("core_percent_per_call",)),
+    ),
     "setup": (
         ("set-up p50, ms", ("setup_ms", "p50")),
         ("set-up p95, ms", ("setup_ms", "p95")),
@@ -66,6 +74,7 @@ OTHER_ROWS: Mapping[str, Sequence[tuple[str, tuple[str, ...]]]] = {
     ),
 }
 HEADINGS = {
+    "kernel": "The system's share",
     "setup": "Set-up",
     "sequencer": "Sequencer",
     "recovery": "Recovery",
@@ -80,6 +89,7 @@ def render(report: Mapping[str, Any], plots: Sequence[str] = ()) -> str:
         *_head(report),
         *_targets(pieces),
         *_calls(pieces, plots),
+        *_plain("kernel", pieces.get("kernel"), plots),
         *_peers(report, plots),
     ]
     for name in ("setup", "sequencer", "recovery", "soak"):

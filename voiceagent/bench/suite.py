@@ -62,7 +62,7 @@ class Extent:
 
 EXTENTS: Mapping[Size, Extent] = {
     "quick": Extent((10, 50), 6, 1, 600, 20, 60, 6),
-    "usual": Extent((25, 200, 600), 6, 3, 3000, 60, 3600, 6),
+    "usual": Extent((25, 100, 200, 600), 6, 3, 3000, 60, 3600, 6),
     "long": Extent((25, 50, 100, 200, 300, 400, 600), 10, 3, 3000, 500, 8640, 10),
 }
 PEERS = ("pipecat", "openai-agents", "plain")
@@ -82,6 +82,7 @@ def pieces_of(size: Size, peers: Mapping[str, str | None]) -> list[Piece]:
     ]
     most = str(extent.at_once[-1])
     pieces.append(Piece("media", ("calls", "--calls", most, "--seconds", str(extent.seconds)), extent.rounds))
+    pieces.append(Piece("kernel", ("kernel",), extent.rounds))
     pieces.append(
         Piece("setup", ("setup", "--rate", "300", "--calls", str(extent.set_up_calls)), extent.rounds)
     )

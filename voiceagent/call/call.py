@@ -153,7 +153,6 @@ class Call:
         self.closing = False
         """The end has begun: nothing that the caller does counts any more."""
         self.secrecy = Secrecy(self)
-        self.ear = LegEar(self)
         self.holding = Holding(self, observer)
         self.sounds = Sounds(self)
         self.taps = Taps(self)
@@ -167,6 +166,7 @@ class Call:
         )
         self.listening = Listening(self, observer)
         self.take_over = TakeOver(self)
+        self.ear = LegEar(self)
         self.queueing = Queueing(self, queues, observer)
         self.transfers = Transfers(self, config.transfer_targets, dial, observer)
         timeout_s = config.transfer_timeout_s

@@ -24,6 +24,11 @@ class LegEar:
 
     def __init__(self, call: Call) -> None:
         self._call = call
+        # Asked at every frame: the call itself is too large to be looked into so often.
+        self._holding = call.holding
+        self._placing = call.placing
+        self._secrecy = call.secrecy
+        self._take_over = call.take_over
         self._bridge: AudioBridge | None = None
         self._port: FlowPort | None = None
         self.audible = False
@@ -54,23 +59,22 @@ class LegEar:
 
     # ── LegListener ─────────────────────────────────────────────────────────────────────────────
     def leg_progress(self, status: int, early_media: bool) -> None:
-        if self._call.placing is not None:
-            self._call.placing.progress(status, early_media)
+        if self._placing is not None:
+            self._placing.progress(status, early_media)
 
     def leg_audio(self, audio: bytes) -> None:
-        call, bridge = self._call, self._bridge
-        taken_over, holding = call.take_over.on, call.holding
+        bridge, holding, secrecy, taken_over = self._bridge, self._holding, self._secrecy, self._take_over.on
         # A question for a secret is not asked while a human speaks: it has nothing to hide yet.
-        if (call.secrecy.deaf and not taken_over) or holding.in_queue:
-            audio = call.secrecy.silence(audio)
-        if call.placing is not None:
-            with owning(call.inputs):
-                call.placing.greeting.hear(audio)
+        if (secrecy.deaf and not taken_over) or holding.in_queue:
+            audio = secrecy.silence(audio)
+        if self._placing is not None:
+            with owning(self._call.inputs):
+                self._placing.greeting.hear(audio)
         if bridge is not None and not holding.by_us:
             bridge.caller_audio(audio)
         if taken_over:
-            with owning(call.inputs):
-                call.take_over.tick()
+            with owning(self._call.inputs):
+                self._take_over.tick()
 
     def leg_digit(self, digit: str) -> None:
         if self._call.closing:

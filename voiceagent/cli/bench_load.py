@@ -1,4 +1,4 @@
-"""The benches of running calls and the report: ``voiceagent bench calls|soak|report``."""
+"""The benches of running calls and the report: ``voiceagent bench calls|kernel|soak|report``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ BESIDE_A_PEER = 25
 def add_load_benches(bench: typer.Typer) -> None:
     """Add the commands to ``voiceagent bench``."""
     bench.command("calls")(bench_calls)
+    bench.command("kernel")(bench_kernel)
     bench.command("soak")(bench_soak)
     bench.command("report")(bench_report)
 
@@ -78,6 +79,17 @@ def bench_calls(
     from voiceagent.bench.calls import run_calls_bench
 
     report("calls", lambda: run_calls_bench(at_once, seconds), as_json=json)
+
+
+def bench_kernel(
+    bursts: Annotated[int, typer.Option(min=1, help="Bursts of each kind of system call.")] = 200,
+    json: Json = False,
+) -> None:
+    """The system calls of a running call alone: what it costs here before any program has done anything."""
+    from voiceagent.bench.kernel import run_kernel_bench
+    from voiceagent.cli.bench import report
+
+    report("kernel", lambda: run_kernel_bench(bursts), as_json=json)
 
 
 def bench_soak(
