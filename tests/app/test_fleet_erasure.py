@@ -90,6 +90,20 @@ async def test_a_node_that_dies_over_it_is_not_waited_for_and_one_that_is_down_i
 
 
 @virtual
+async def test_a_node_that_comes_while_the_others_are_at_it_is_asked_too() -> None:
+    nodes = await Nodes(b={}).join()
+    late = nodes.fleet.node("c")
+
+    async def comes() -> Mapping[str, Any]:
+        await late.join(NodeFacts, lambda command: nodes.obey("c", command))
+        return {"done": DONE}
+
+    nodes.answers |= {"b": comes, "c": {"done": not_done("database_down", "away")}}
+    reports = await nodes.erase()
+    assert [(one["node"], one["result"]) for one in reports] == [("b", "done"), ("c", "database_down")]
+
+
+@virtual
 async def test_while_the_registry_is_away_nobody_can_be_named() -> None:
     nodes = await Nodes(b={"done": DONE}).join()
     nodes.fleet.down = True

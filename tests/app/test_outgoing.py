@@ -6,13 +6,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.kit.postgres_server import PostgresServer
 from tests.notify.kit import Clock, Receiver, an_endpoint
 from tests.store.kit import record
 from voiceagent.app import archive as module
@@ -148,6 +149,29 @@ async def test_a_call_that_was_told_as_lost_and_goes_on_is_told_once_and_its_end
     assert len(set(receiver.ids)) == 5
     assert receiver.ids[3:] == [f"msg_{end_token('c2')}", f"msg_{end_token('c3', again=True)}"]
     assert receiver.ids[1] == f"msg_{found_token('c1')}", "the same also from another process"
+
+
+@pytest.mark.parametrize("shared", [False, True])
+async def test_an_end_that_came_before_any_loss_is_told_anew_only_where_that_cannot_be_known(
+    request: pytest.FixtureRequest, shared: bool
+) -> None:
+    url = "sqlite://"
+    if shared:
+        postgres: PostgresServer = request.getfixturevalue("postgres")
+        url = postgres.new_url()
+    async with a_database(url) as database, node(database, Receiver(), deliver=False) as one:
+        lost = one.outgoing.ended_before(replace(record("c2"), outcome="ours", reason="node_lost"))
+        assert lost is not None
+        one.archive.keep_event(lost)
+        for call_id in ("c1", "c2"):
+            one.end(call_id)
+            one.outgoing.ended_unheard(call_id, {**CALL, "id": call_id, "outcome": {"kind": "x"}})
+        assert await one.archive.flush(10)
+        told = sorted(row.id for row in await database.run(outbox.page))
+    twice = [end_token("c1"), end_token("c2"), end_token("c2", again=True)]
+    if not shared:  # another node may have told the loss of c1 from a database of its own
+        twice.append(end_token("c1", again=True))
+    assert told == sorted(f"msg_{one}" for one in twice)
 
 
 async def test_the_true_end_is_told_also_where_only_ends_were_asked_for() -> None:

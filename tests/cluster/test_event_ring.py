@@ -101,3 +101,16 @@ async def test_a_reader_whose_place_is_gone_when_the_feed_wakes_is_told() -> Non
     feed.awake()
     gap = await anext(reader)
     assert (gap.type, gap.cursor) == (GAP, "40-0")
+
+
+async def test_who_comes_back_with_the_begin_of_an_empty_feed_is_told_that_more_may_have_gone() -> None:
+    feed = EventFeed(begin="0-0", now_ms=lambda: 0)
+    gap = anext(feed.subscribe("1-1"))
+    feed.awake()
+    cursor = (await gap).cursor
+    assert cursor == "0-0"
+    feed.sleep()
+    for one in told(30, 40):  # those before were kept no longer than a quarter of an hour
+        feed.add(one)
+    feed.awake()
+    assert (await anext(feed.subscribe(cursor))).type == GAP

@@ -115,8 +115,9 @@ async def test_events_of_a_call_are_forgotten_however_many_there_are(fleet: Flee
     own = here.events()
     for number in range(1200):
         here.publish("step", "c1" if number % 3 else "c2", {"n": number})
-    await numbers(own, 1200)
+    first = (await anext(own)).cursor
+    await numbers(own, 1199)
     assert await here.forget(["c1"]) == 800
     there = await fleet.join("b")
-    left = there.events(after="0-0")
-    assert await numbers(left, 400) == list(range(0, 1200, 3))
+    left = there.events(after=first)
+    assert await numbers(left, 399) == list(range(3, 1200, 3))

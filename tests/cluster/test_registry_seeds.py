@@ -219,6 +219,37 @@ async def test_who_was_buried_writes_nothing_until_he_is_back(line: RedisLine) -
     assert world.heard == {there.epoch: ["lost", "outlived"]}
 
 
+async def test_who_does_not_hear_that_he_was_taken_back_asks_again(
+    line: RedisLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, here, there = await two_that_may_bury(line)
+    there.place.outbox.call_changed("c1", {})
+    await there.place.write()
+    there.asleep = True
+    for _ in range(6):
+        await world.passes(1000)
+        await world.beats()
+    register = there.registry.register
+
+    async def deaf(*told: Any) -> Any:
+        monkeypatch.undo()
+        await register(*told)
+        raise LineDown("deaf", sent=True)
+
+    monkeypatch.setattr(there.registry, "register", deaf)
+    await there.place.beat()
+    assert there.place.away
+    await there.place.beat()
+    assert world.heard == {there.epoch: ["lost", "outlived"]}
+    assert there.place.outbox, "his calls stand there no more"
+    await there.place.write()
+    assert [entry.call_id for entry in await here.registry.calls()] == ["c1"]
+    await there.place.beat()
+    await there.place.beat()
+    assert world.heard == {there.epoch: ["lost", "outlived"]}
+    assert await line.ask("EXISTS", f"{world.prefix}:buried:{there.epoch}") == 0
+
+
 async def test_who_is_buried_again_is_mourned_again_though_the_first_report_was_not_confirmed(
     line: RedisLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

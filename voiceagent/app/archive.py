@@ -78,7 +78,7 @@ def keep(connection: Connection, waiting: Waiting) -> None:
 
 def put(connection: Connection, message: Message | None) -> None:
     """Have ``message`` delivered."""
-    if message is not None:
+    if message is not None and not endings.needs_no_other(connection, message):
         outbox.put(
             connection,
             message.endpoints,

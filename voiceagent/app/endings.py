@@ -7,6 +7,7 @@ as lost has been told to live, its end is told once more, under another id.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,20 @@ def id_of(connection: Connection, message: Message) -> str:
         return message.id
     again = was_found_again(connection, message.call_id)
     return event_id(end_token(message.call_id, again=True)) if again else message.id
+
+
+def needs_no_other(connection: Connection, message: Message) -> bool:
+    """Return whether an end is told anew although no loss of that call has been told, nor will be.
+
+    Known only where all nodes have one database: there its true end was the first that stood in it.
+    """
+    if message.id != event_id(end_token(message.call_id, again=True)):
+        return False
+    first = outbox.payload_of(connection, event_id(end_token(message.call_id)))
+    if first is None or connection.dialect.name != "postgresql":
+        return False
+    outcome = json.loads(first)["data"].get("outcome") or {}
+    return outcome.get("reason") != NODE_LOST
 
 
 def was_found_again(connection: Connection, call_id: str) -> bool:

@@ -92,13 +92,21 @@ class FleetErasure:
     async def erase(
         self, caller: str, calls: Collection[str], by: Deed, *, dry_run: bool
     ) -> Sequence[Report]:
-        """Have all others do their part at the same time; returns a report of each."""
-        others = [one for one in await self._cluster.nodes() if one.epoch != self._cluster.epoch]
-        order = order_of(caller, calls, by, dry_run=dry_run)
-        reports = await asyncio.gather(*(self._part(one, order) for one in others))
-        return [*reports, *await self._absent({one["node"] for one in reports})]
+        """Have all others do their part at the same time; returns a report of each.
 
-    async def _absent(self, asked: Collection[str]) -> Sequence[Report]:
+        Who has come meanwhile, and was down at first, is asked after them.
+        """
+        order = order_of(caller, calls, by, dry_run=dry_run)
+        reports: list[Report] = []
+        while True:
+            absent = await self._absent()
+            asked = {one["node"] for one in reports} | {self._cluster.name}
+            others = [one for one in await self._cluster.nodes() if one.name not in asked]
+            if not others:
+                return [*reports, *(one for one in absent if one["node"] not in asked)]
+            reports += await asyncio.gather(*(self._part(one, order) for one in others))
+
+    async def _absent(self) -> Sequence[Report]:
         """Report those whom nobody can ask: what lies in their folders was not looked at."""
         try:
             absent = await self._cluster.absent()
@@ -108,7 +116,6 @@ class FleetErasure:
         return [
             {"node": name, **not_done("node_gone", f"it is down, last heard of at {_utc(seen_at)}")}
             for name, seen_at in sorted(absent.items())
-            if name not in asked
         ]
 
     async def forget(self, calls: Collection[str], reports: Sequence[Report]) -> int | None:

@@ -80,9 +80,14 @@ class EventRing:
         """Forget all of them: no place so far is good any more, but cursors may become known again."""
         self.start = self.end + 1
         self._events.clear()
-        self._after = {self._begin: self.start}
+        self._after.clear()
         self._dropped_ms = -1
         self.tail = self._begin
+
+    def complete(self) -> None:
+        """All that is kept has been added. Is there something, more may have followed ``begin`` before it."""
+        if not self._events:
+            self._after[self._begin] = self.start
 
 
 def _ms(cursor: str) -> int:
@@ -117,6 +122,7 @@ class EventFeed:
 
     def awake(self) -> None:
         """All that is kept has been added."""
+        self.ring.complete()
         self.live = True
         self._ring_bell()
 

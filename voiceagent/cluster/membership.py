@@ -66,6 +66,8 @@ class Membership:
         self._hurry = asyncio.Event()
         self._last_facts = NodeFacts()
         self._mourned: set[tuple[str, int]] = set()
+        self._unsure = False
+        """We have asked for our place again, and were not answered: it may be ours."""
 
     @property
     def away(self) -> str:
@@ -107,6 +109,8 @@ class Membership:
         """Beat once, and see to what the registry says. Raises nothing."""
         sent = self._local()
         try:
+            if self._unsure:
+                await self._register_again()
             facts, bury = self.facts_now(), self._beats.may_bury(sent)
             got = await self._registry.beat(facts, self._lease_s, bury=bury)
             if got.gone:
@@ -155,7 +159,9 @@ class Membership:
         self._guarded(self._told.stood, False, 1)
 
     async def _register_again(self) -> None:
+        self._unsure = True
         got = await self._registry.register(self.facts_now(), self._lease_s)
+        self._unsure = False
         if isinstance(got, NameTaken):
             raise LineDown(f"another node has taken the name {self._name!r}", sent=True)
         self.outbox.all_again()

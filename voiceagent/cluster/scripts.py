@@ -69,9 +69,7 @@ end
 beat(ARGV[3], tonumber(ARGV[4]))
 redis.call('HDEL', key('graves'), me)
 redis.call('HDEL', key('diggers'), me)
-local buried = redis.call('GET', key('buried:' .. epoch(me)))
-redis.call('DEL', key('buried:' .. epoch(me)))
-return {'ok', now, buried}
+return {'ok', now, redis.call('GET', key('buried:' .. epoch(me)))}  -- stays until a beat: this may be lost
 """
 )
 
@@ -88,6 +86,7 @@ local kept = {{'nodes', 'facts', 'names', 'owner', 'graves', 'diggers', 'ev', 'c
 for _, name in ipairs(kept) do
   redis.call('EXPIRE', key(name), {FORGOTTEN_S})
 end
+redis.call('DEL', key('buried:' .. epoch(me)))
 redis.call('ZREMRANGEBYSCORE', key('names'), '-inf', string.format('%d', now - {1000 * FORGOTTEN_S}))
 redis.call('XTRIM', key('ev'), 'MINID', string.format('%d', now - {1000 * KEPT_S}))
 if ARGV[5] == '1' and late == 0 then

@@ -81,6 +81,11 @@ def knows(connection: Connection, event_id: str) -> bool:
     return connection.execute(select(outbox.c.n).where(outbox.c.id == event_id).limit(1)).first() is not None
 
 
+def payload_of(connection: Connection, event_id: str) -> str | None:
+    """Return what an event says that was put here; None: it was not, or is forgotten."""
+    return connection.execute(select(outbox.c.payload).where(outbox.c.id == event_id).limit(1)).scalar()
+
+
 def insert_new(connection: Connection, table: Table) -> Any:
     """Return an INSERT that passes over rows that are there already."""
     if connection.dialect.name == "postgresql":
