@@ -19,27 +19,38 @@ class Rig:
 
     def __init__(self, *, dialled: bool = False) -> None:
         self.heard: list[tuple[str, bytes, bool]] = []
-        self.inputs = SimpleNamespace(caller_audio=lambda leg, frames: self.gathered.append((leg, frames)))
+        self.inputs: Any = SimpleNamespace(caller_audio=self._gather)
         self.gathered: list[tuple[int, int]] = []
+        placing = SimpleNamespace(greeting=SimpleNamespace(hear=self._judge))
         self.call: Any = SimpleNamespace(
-            take_over=SimpleNamespace(on=False, tick=lambda: self._note("tick")),
+            take_over=SimpleNamespace(on=False, tick=self._tick),
             holding=SimpleNamespace(in_queue=False, by_us=False),
-            secrecy=SimpleNamespace(deaf=False, silence=lambda audio: SILENCE),
-            placing=SimpleNamespace(
-                greeting=SimpleNamespace(hear=lambda audio: self._note("greeting", audio))
-            )
-            if dialled
-            else None,
+            secrecy=SimpleNamespace(deaf=False, silence=self._silence),
+            placing=placing if dialled else None,
             inputs=self.inputs,
         )
         ear = LegEar(self.call)
-        bridge: Any = SimpleNamespace(caller_audio=lambda audio: self._note("session", audio))
+        bridge: Any = SimpleNamespace(caller_audio=self._session)
         port: Any = SimpleNamespace(listening=False)
         ear.attach(bridge, port)
-        inputs: Any = self.inputs
-        self.ear = RecordedEar(ear, 3, inputs)
+        self.ear = RecordedEar(ear, 3, self.inputs)
 
-    def _note(self, who: str, audio: bytes = b"") -> None:
+    def _gather(self, leg: int, frames: int) -> None:
+        self.gathered.append((leg, frames))
+
+    def _silence(self, audio: bytes) -> bytes:
+        return SILENCE
+
+    def _judge(self, audio: bytes) -> None:
+        self._note("greeting", audio)
+
+    def _session(self, audio: bytes) -> None:
+        self._note("session", audio)
+
+    def _tick(self) -> None:
+        self._note("tick", b"")
+
+    def _note(self, who: str, audio: bytes) -> None:
         self.heard.append((who, audio, OWNER.get() is self.inputs))
 
     def hears(self, audio: bytes = SOUND) -> list[tuple[str, bytes, bool]]:

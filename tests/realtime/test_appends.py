@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import random
 
 import pytest
 
@@ -76,6 +77,14 @@ def test_silence_that_has_ended_the_turn_decides_nothing_more() -> None:
     assert sizes(appends, SOUND, SILENCE, SILENCE, SILENCE, SILENCE) == [40, 0, 40, 0, 40]
 
 
+def test_sound_that_waits_goes_out_in_40_ms_when_the_turn_ends_behind_it() -> None:
+    appends = Appends("audio/pcmu")
+    appends.turn_began()
+    assert sizes(appends, *[SOUND] * 3) == [0, 40, 0]
+    appends.turn_ended()
+    assert sizes(appends, *[SILENCE] * 6) == [40, 0, 0, 0, 0, 100]
+
+
 def test_who_speaks_on_when_the_turn_is_taken_to_be_over_is_heard_at_once() -> None:
     appends = Appends("audio/pcmu")
     appends.turn_began()
@@ -92,6 +101,27 @@ def test_sound_into_a_response_goes_out_in_20_ms_and_silence_as_ever() -> None:
     assert sizes(appends, SOUND, SOUND, SILENCE, SILENCE, SILENCE, SOUND) == [20, 20, 0, 40, 0, 40]
     appends.response_ended("r2")
     assert sizes(appends, SOUND, SOUND) == [0, 40]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_sound_waits_for_more_than_one_further_frame_whatever_the_provider_says(seed: int) -> None:
+    dice = random.Random(seed)
+    appends = Appends("audio/pcmu")
+    waiting = 0
+    for _ in range(3000):
+        act = dice.random()
+        if act < 0.01:
+            appends.turn_began()
+        elif act < 0.02:
+            appends.turn_ended()
+        elif act < 0.03:
+            appends.response_began("r")
+        elif act < 0.04:
+            appends.response_ended("r")
+        frame = SOUND if dice.random() < 0.1 else SILENCE
+        out = appends.add(frame)
+        waiting = 0 if out else waiting + (frame == SOUND or waiting > 0)
+        assert waiting <= 1
 
 
 def test_nothing_is_lost_or_reordered() -> None:

@@ -166,6 +166,13 @@ def test_the_short_road_takes_no_more_than_json_does(tail: bytes) -> None:
     assert result.code == "not_json"
 
 
+def test_audio_that_is_torn_off_before_its_end_is_no_event() -> None:
+    for tail in (b"", b"}", b'"', b"AAAA}"):
+        result = wire.decode(HEAD.replace("_transcript", "").encode() + b',"delta":"' + tail)
+        assert isinstance(result, we.BadFrame), tail
+        assert result.code == "not_json"
+
+
 @pytest.mark.parametrize(
     "data", [' {"type":"x"} ', '\ufeff{"type":"x"}', '{"type":"x","n":NaN}', "[1] 2", "{} x"]
 )

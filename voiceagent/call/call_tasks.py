@@ -47,6 +47,11 @@ class CallTasks:
         """Start work that closing does not cancel: the closing itself."""
         return self._nest.start(name, work)
 
+    @property
+    def at_work(self) -> bool:
+        """True while some that are to end have not."""
+        return bool(self._tasks)
+
     def cancel(self) -> None:
         """Tell all tasks to end."""
         for task in list(self._tasks):

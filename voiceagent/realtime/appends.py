@@ -47,6 +47,7 @@ class Appends:
         "_responses",
         "_silence",
         "_turn_open",
+        "_turn_over",
         "held",
     )
 
@@ -60,7 +61,9 @@ class Appends:
         self.held = b""
         """What waits for more."""
         self._silence = 0
-        """Bytes since the last sound; as many as make the line quiet once it has ended a turn."""
+        """Bytes since the last sound."""
+        self._turn_over = False
+        """A turn has ended since the last sound."""
         self._responses: set[str] = set()
         """The responses that are being made."""
         self._turn_open = False
@@ -69,22 +72,25 @@ class Appends:
         """Take audio as it comes; return what is to be appended now, perhaps nothing."""
         silence = self._silence
         codes = self._quiet_codes
+        joined = self.held + audio if self.held else audio
         if codes is None or audio.translate(None, codes):
-            self._silence = 0
-            if silence >= self._quiet_after:
+            if self._turn_over or silence >= self._quiet_after:
                 least = 0
             else:
                 least = self._barge_in if self._responses else self._listening
+            self._silence = 0
+            self._turn_over = False
         else:
             self._silence = silence = silence + len(audio)
-            least = self._listening if silence < self._quiet_after or self._turn_open else self._quiet
-        if self.held:
-            audio = self.held + audio
-        if len(audio) < least:
-            self.held = audio
+            decided = self._turn_over or silence >= self._quiet_after
+            # Sound that waits is not made to wait any longer.
+            quiet = decided and not self._turn_open and silence >= len(joined)
+            least = self._quiet if quiet else self._listening
+        if len(joined) < least:
+            self.held = joined
             return b""
         self.held = b""
-        return audio
+        return joined
 
     def flush(self) -> bytes:
         """Return what waits: something goes out that must come after it."""
@@ -98,7 +104,7 @@ class Appends:
     def turn_ended(self) -> None:
         """… or to have stopped."""
         self._turn_open = False
-        self._silence = max(self._silence, self._quiet_after)
+        self._turn_over = True
 
     def response_began(self, response_id: str) -> None:
         """A response is being made."""

@@ -127,7 +127,7 @@ def _delta(data: bytes, at: int) -> AudioDelta | TextDelta | None:
     kind, response_id, item_id, index = place
     try:
         if kind == "audio":
-            if data.endswith(b'"}'):
+            if data.endswith(b'"}', start):
                 return AudioDelta(response_id, item_id, index, b64decode(data[start:-2], None, True))
         elif (text := _PLAIN_TEXT(data, start)) is not None:
             return TextDelta(response_id, item_id, index, text[1].decode(), kind != "text")
