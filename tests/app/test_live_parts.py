@@ -180,6 +180,21 @@ async def test_words_that_grow_are_told_together_and_the_last_at_once() -> None:
 
 
 @virtual
+async def test_a_line_that_is_told_at_once_does_not_overtake_one_that_grows() -> None:
+    directory, hub = node()
+    seen = list[LiveEvent]()
+    hub.listen(seen.append, {"transcript.line"})
+    one, other = Story(waiter), Story(waiter)
+    other.call.id = "another"
+    for story in (one, other):
+        directory.utterance_changed(story.call, Utterance("r1", 0.0, "agent", "One", growing=True))
+    directory.utterance_changed(one.call, Utterance("u1", 0.1, "caller", "Two"))
+    assert [event.data["text"] for event in seen] == ["One", "Two"]
+    await asyncio.sleep(1)
+    assert [(event.call_id, event.data["text"]) for event in seen[2:]] == [("another", "One")]
+
+
+@virtual
 async def test_what_has_grown_is_told_on_behalf_of_no_call() -> None:
     directory, hub = node()
     owners: list[object] = []

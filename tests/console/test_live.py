@@ -63,6 +63,37 @@ async def test_a_cut_reader_resumes_without_gap_or_repeat() -> None:
         assert steps == ["menu", "goodbye"]
 
 
+async def test_what_was_forgotten_is_not_given_out_again() -> None:
+    directory = FakeDirectory()
+    app = an_app(directory)
+    async with streaming(app) as gone, streaming(app) as reader:
+        await reader.next()
+        await gone.next()
+        directory.put_call(a_call("c1"))
+        seen = await reader.next()
+        assert seen is not None
+        assert seen.id is not None
+        directory.change("c1", step="secret")
+        await reader.next()
+        directory.put_call(a_call("c2"))
+        await reader.next()
+        directory._calls.pop("c1")
+        app.state.parts.streams.forget()
+        anew = await reader.next()
+        assert anew is not None
+        assert (anew.type, anew.data["reason"]) == ("snapshot", "gap")
+        assert [call["id"] for call in anew.data["calls"]] == ["c2"]
+    async with streaming(app, headers={"Last-Event-ID": seen.id}) as reader:
+        event = await reader.next()
+        assert event is not None
+        assert (event.type, event.data["reason"]) == ("snapshot", "gap")
+    async with streaming(app, headers={"Last-Event-ID": anew.id or ""}) as reader:
+        directory.change("c2", step="menu")
+        event = await reader.next()
+        assert event is not None
+        assert event.type == "call.changed", "whoever has begun anew goes on from there"
+
+
 async def test_an_id_too_old_to_resume_gets_a_snapshot() -> None:
     directory = FakeDirectory()
     app = an_app(directory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -46,6 +47,20 @@ async def operator(running: Service) -> AsyncIterator[httpx.AsyncClient]:
         base_url=running.addresses.console or "", headers=headers, timeout=10
     ) as client:
         yield client
+
+
+async def events(client: httpx.AsyncClient, after: str = "") -> AsyncIterator[tuple[str, str, Any]]:
+    """Yield type, id and data of what a node streams."""
+    headers = {"Last-Event-ID": after} if after else {}
+    async with client.stream("GET", "/v1/events", headers=headers) as answer:
+        fields: dict[str, str] = {}
+        async for line in answer.aiter_lines():
+            name, _, value = line.partition(": ")
+            if name:
+                fields[name] = value
+            elif "event" in fields:
+                yield fields["event"], fields.get("id", ""), json.loads(fields["data"])
+                fields = {}
 
 
 async def until(condition: Callable[[], object], *, within_s: float = 20.0) -> None:

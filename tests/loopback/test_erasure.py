@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.service import operator, service, until
+from tests.kit.service import events, operator, service, until
 from voiceagent.phone.phone import Phone
 from voiceagent.store import Database, audit
 
@@ -50,6 +50,8 @@ async def test_a_caller_is_erased(tmp_path: Path) -> None:
     ):
         assert running.addresses is not None
         target = f"sip:100@{running.addresses.sip}"
+        seen = events(client)
+        await anext(seen)
         elses = other.dial(target)
         call = phone.dial(target)
         await call.answered()
@@ -64,6 +66,11 @@ async def test_a_caller_is_erased(tmp_path: Path) -> None:
         await call.over(20)
         await elses.over(20)
         await until(lambda: not running.directory.live)
+        _, first, _ = await anext(seen)
+        async for kind, _, told in seen:
+            if kind == "call.ended" and told["call_id"] == mine:
+                break
+        await seen.aclose()
         await running.archive.flush(10.0)
         assert len(holding(tmp_path)) >= 4
 
@@ -72,6 +79,11 @@ async def test_a_caller_is_erased(tmp_path: Path) -> None:
         assert report["complete"], report
         assert [one["call_id"] for one in report["calls"]] == [mine]
         assert (await client.get(f"/v1/calls/{mine}")).status_code == 404
+        back = events(client, after=first)
+        kind, _, told = await anext(back)
+        assert kind == "snapshot", "what was told before is not given out again"
+        assert NUMBER not in json.dumps(told)
+        await back.aclose()
         kept = (await client.get(f"/v1/history/{mine}")).json()
         assert (kept["caller"], kept["transcript"], kept["responses"], kept["recordings"]) == ("", [], [], [])
         assert kept["outcome"] == "success"

@@ -14,7 +14,7 @@ import pytest
 
 from tests.kit.frequency import strongest
 from tests.kit.redis_server import RedisServer, redis_server
-from tests.kit.service import operator, service, until
+from tests.kit.service import events, operator, service, until
 from tests.loopback.test_live_listening import (
     AGENT_HZ,
     FLOW,
@@ -97,20 +97,6 @@ async def two_nodes(
             nodes.append((running, await stack.enter_async_context(operator(running))))
         (a, at_a), (b, at_b) = nodes
         yield Pair(a, b, at_a, at_b)
-
-
-async def events(client: httpx.AsyncClient, after: str = "") -> AsyncIterator[tuple[str, str, Any]]:
-    """Yield type, id and data of what a node streams."""
-    headers = {"Last-Event-ID": after} if after else {}
-    async with client.stream("GET", "/v1/events", headers=headers) as answer:
-        fields: dict[str, str] = {}
-        async for line in answer.aiter_lines():
-            name, _, value = line.partition(": ")
-            if name:
-                fields[name] = value
-            elif "event" in fields:
-                yield fields["event"], fields.get("id", ""), json.loads(fields["data"])
-                fields = {}
 
 
 async def test_a_call_of_another_node_is_acted_on_followed_and_heard(

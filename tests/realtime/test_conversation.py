@@ -41,13 +41,14 @@ def test_heard_text_is_whole_words_in_proportion() -> None:
 def test_of_what_was_heard_whole_only_the_words_are_kept() -> None:
     talk = spoken()
     talk.heard("i", 4000, cut=False)
-    positions = talk.items["i"].spoken[0]
-    assert positions.places == 1  # more of it may come
+    talk.text_received("r", "i", 0, " five", spoken=True)  # it was not all
+    assert talk.heard_of("r") == (4000, "one two three four five")
+    talk.audio_received("r", "i", 0, 8000)
     talk.response_done("r", "completed")
-    talk.items["i"].heard_ms = None
-    talk.heard("i", 4000, cut=False)
-    assert positions.places == 0
-    assert talk.heard_of("r") == (4000, "one two three four")
+    talk.heard("i", 5000, cut=False)
+    assert not talk.items["i"].spoken
+    talk.heard("i", 4000, cut=True)
+    assert talk.heard_of("r") == (5000, "one two three four five")
 
 
 def test_what_was_heard_cannot_be_unheard() -> None:

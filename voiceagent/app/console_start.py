@@ -68,6 +68,7 @@ async def start_console(service: Service) -> tuple[ConsoleServer, str, str | Non
         )
     server = ConsoleServer(app, settings.host, settings.port)
     parts: Parts = app.state.parts
+    service.fleet.erasures.gone = parts.streams.forget
     service.metrics.watch("console_streams", lambda: len(parts.streams))
     service.metrics.watch("console_listeners", lambda: len(parts.listeners))
     service.metrics.watch("console_connections", lambda: len(server.connections))

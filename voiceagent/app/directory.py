@@ -322,7 +322,7 @@ class NodeDirectory:
 
     def utterance_changed(self, call: Call, line: Utterance) -> None:
         if not line.growing:
-            self._growing.told(call, line)
+            self._growing.overtaken(call, line)
             self._tell_line(call, line)
         elif self._hub.wanted(LINE, call.id):
             self._growing.grew(call, line)
@@ -354,7 +354,7 @@ class NodeDirectory:
             self.call_changed(call)
 
     def call_ended(self, call: Call) -> None:
-        self._growing.end(call)
+        self._growing.flush(call)
         self._live.pop(call.id, None)
         self._ended[call.id] = call
         while len(self._ended) > ENDED_KEPT:

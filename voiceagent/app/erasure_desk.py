@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,8 @@ class ErasureDesk:
         self._service = service
         self._others = others
         self._one = asyncio.Lock()
+        self.gone: Callable[[], None] = lambda: None
+        """Called when events that were told are not to be told again."""
 
     async def erase(self, caller: str, *, dry_run: bool, by: Deed) -> Mapping[str, Any]:
         """Erase here and on all other nodes; see :func:`voiceagent.app.erasure.erase`."""
@@ -70,6 +72,7 @@ class ErasureDesk:
             self._service.fleet.directory.forget(calls)
             with suppress(ClusterDown):  # what is in memory here is gone, and who asked has removed the rest
                 await self._service.fleet.cluster.forget(calls)
+            self.gone()
             return {"done": {}}
         return {"done": await self._part(order, calls)}
 
@@ -104,6 +107,7 @@ class ErasureDesk:
             )
             if not dry_run:
                 service.directory.forget([one.call_id for one in report.calls])
+                self.gone()
         return report
 
     async def _settled(self) -> None:

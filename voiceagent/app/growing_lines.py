@@ -29,12 +29,14 @@ class GrowingLines:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(GROWN_S, self._tell_all, context=Context())
 
-    def told(self, call: Call, line: Utterance) -> None:
-        """The line has been told otherwise."""
+    def overtaken(self, call: Call, line: Utterance) -> None:
+        """The line is told otherwise, now: before it, what waits of its call, so that none changes place."""
         self._grown.pop((call.id, line.key), None)
+        if self._grown:
+            self.flush(call)
 
-    def end(self, call: Call) -> None:
-        """The call is over: tell what waits of it at once."""
+    def flush(self, call: Call) -> None:
+        """Tell what waits of a call at once."""
         for key in [key for key in self._grown if key[0] == call.id]:
             self._tell(*self._grown.pop(key))
 

@@ -133,6 +133,10 @@ class Streams:
         # Not left to the readers: one whose connection broke in the middle of a write leaves late.
         self._stop_listening()
 
+    def forget(self) -> None:
+        """Give out nothing again of what has been: every reader begins anew."""
+        self._start_over("")
+
     async def join(self, stream: Stream) -> None:
         """Let ``stream`` take part, from where it left off if all since then is still kept."""
         if self.closed:
@@ -228,12 +232,7 @@ class Streams:
     def _take(self, event: LiveEvent) -> None:
         gap = event.type == GAP
         if gap or (self.last is not None and event.id != self.last + 1):
-            self._fresh.clear()
-            self._ring.clear()
-            self._snapshots.forget()
-            self._base = event.cursor if gap else ""
-            for stream in self._open:
-                stream.start_over("gap")
+            self._start_over(event.cursor if gap else "")
         self.last = event.id
         self._newest_id = f"f.{event.cursor}" if event.cursor else f"{self.epoch}-{event.id}"
         if gap:
@@ -248,6 +247,14 @@ class Streams:
             self.flush()
             if self.tick_s > 0:
                 self._tick = asyncio.get_running_loop().call_later(self.pause_s(), self._ticked)
+
+    def _start_over(self, base: str) -> None:
+        self._fresh.clear()
+        self._ring.clear()
+        self._snapshots.forget()
+        self._base = base
+        for stream in self._open:
+            stream.start_over("gap")
 
     def _ticked(self) -> None:
         self._tick = None

@@ -23,7 +23,8 @@ class Item:
     kind: str = "message"
     response_id: str | None = None
     text: str = ""
-    """Text of items that are not spoken by the agent: typed, or transcribed from the caller."""
+    """Text of items that are not spoken by the agent: typed, or transcribed from the caller. Of one that
+    was heard whole, all of it."""
     parts: dict[int, int] = field(default_factory=dict[int, int])
     spoken: dict[int, Transcript] = field(default_factory=dict[int, Transcript])
     complete: bool = False
@@ -125,7 +126,7 @@ class Conversation:
             if kind == "function_call":
                 item.role = "assistant"
         text = _content_text(raw)
-        if text:
+        if text and not item.spoken:
             item.text = text
         return item
 
@@ -157,11 +158,11 @@ class Conversation:
         item = self.items.get(item_id)
         if item is None or item.response_id != response_id:
             item = self.item(item_id)
-            item.response_id = response_id
+            response = self.response(response_id)
+            item.response_id = response.id  # each frame names it by another string
             item.role = item.role or "assistant"
-            items = self.response(response_id).items
-            if item_id not in items:
-                items.append(item_id)
+            if item_id not in response.items:
+                response.items.append(item.id)
         return item
 
     def audio_received(self, response_id: str, item_id: str, content_index: int, size: int) -> bool:
@@ -247,9 +248,14 @@ class Conversation:
         if item.heard_ms is None or heard_ms > item.heard_ms:
             item.heard_ms = heard_ms
             item.cut = cut
-            if item.complete and not cut and heard_ms >= item.audio_ms:
-                for part in item.spoken.values():
-                    part.heard_whole()
+            if not cut and heard_ms >= item.audio_ms and self._is_over(item):
+                # Where each word stood in the audio is asked no more; a long call says many.
+                item.text = item.full_text()
+                item.spoken.clear()
+
+    def _is_over(self, item: Item) -> bool:
+        response = self.responses.get(item.response_id or "")
+        return response is not None and response.status is not None
 
     def heard_of(self, response_id: str) -> tuple[int, str]:
         """Return milliseconds and text of a response that were heard, by the reports so far."""

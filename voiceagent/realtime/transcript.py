@@ -43,15 +43,6 @@ class Transcript:
             self._final = text
             self._pieces.clear()
 
-    def heard_whole(self) -> None:
-        """Every word was heard: where each stood in the audio is asked no more."""
-        del self._at[:], self._chars[:]
-
-    @property
-    def places(self) -> int:
-        """How many places in the audio are known."""
-        return len(self._at)
-
     @property
     def text(self) -> str:
         """All of the text so far."""
