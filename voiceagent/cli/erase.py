@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from voiceagent.settings import Settings
 
 LIMIT_S = 1500.0
-"""How long a service may take: it reads every journal, after the other nodes of its fleet have read theirs."""
+"""How long a service may take: it reads every journal, after the fleet's other nodes have read theirs."""
 
 
 def run_erase(
