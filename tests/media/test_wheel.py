@@ -232,9 +232,23 @@ def test_after_a_stall_what_piled_up_is_read_at_once(wheel: MediaWheel, clock: C
     for _ in range(10):
         pipe.ring()
     advance(wheel, clock, 2)
-    assert pipe.reads == 1
+    assert pipe.reads == 2
     advance(wheel, clock, 180)
     assert pipe.reads == 10
+
+
+@every_tick
+def test_what_piled_up_on_the_way_is_made_up_for_while_frames_of_5_ms_go_on(
+    wheel: MediaWheel, clock: Clock, pipes: list[Pipe], tick_ms: int
+):
+    pipe, rung = pipes[0], 0
+    wheel.attach(pipe)
+    for step in range(200 // tick_ms):
+        while rung < 10 + step * tick_ms // 5:
+            pipe.ring()
+            rung += 1
+        advance(wheel, clock, tick_ms)
+    assert pipe.reads == rung
 
 
 def test_lateness_is_measured(wheel: MediaWheel, clock: Clock, pipes: list[Pipe]):

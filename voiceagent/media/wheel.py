@@ -270,8 +270,9 @@ class MediaWheel:
         # How long the oldest slot that this tick serves has waited.
         self.lateness.add((passed - last - 1) * self._tick_s * 1000)
         ports = self._ports
-        # A port reads one packet when all is well; after a stall the rounds make up for those that piled up.
-        for _ in range(1 + min(_ROUNDS, -(-(tick - last - 1) // self.slots))):
+        # A port reads one packet a round. The second round finds nothing when all is well; it is for what has
+        # piled up on the way. As many more make up for a stall of ours.
+        for _ in range(2 + min(_ROUNDS, -(-(tick - last - 1) // self.slots))):
             found = self._poller.poll(0, _MAX_EVENTS)
             if not found or self.clock() - now > _READ_BUDGET_S:
                 break
