@@ -16,8 +16,8 @@ from tests.app.test_erasure import BY, DIGITS, WORDS, run
 from tests.kit.fleet import FakeFleet
 from tests.kit.virtual_loop import virtual
 from voiceagent.app.erasure import Elsewhere, Erasure, Proof
-from voiceagent.app.fleet_erasure import FleetErasure, Report, deed_of, not_done, order_of, reported
-from voiceagent.cli.erase import told
+from voiceagent.app.fleet_erasure import WITHIN_S, FleetErasure, Report, deed_of, not_done, order_of, reported
+from voiceagent.cli.erase import LIMIT_S, told
 from voiceagent.cluster.ports import Command, NodeFacts
 from voiceagent.ids import counted_tokens
 from voiceagent.records.stub import is_stub
@@ -136,6 +136,10 @@ async def test_calls_that_go_on_at_other_nodes_are_seen() -> None:
     b.call_changed("out", {"direction": "outbound", "caller": "100", "called": "sip:+4420@host"})
     b.call_changed("other", {"direction": "inbound", "caller": "+49", "called": "4420"})
     assert sorted(await nodes.desk.on_the_line("4420")) == ["in", "out"]
+
+
+def test_the_command_waits_for_the_other_nodes_and_then_for_its_own() -> None:
+    assert LIMIT_S > 2 * WITHIN_S
 
 
 def test_an_order_is_json_and_says_who_wants_it() -> None:

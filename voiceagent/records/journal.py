@@ -3,7 +3,7 @@
 Each line is an object with ``v`` (format version), ``seq`` (rises by one), ``t`` (seconds since the call
 began, monotonic), ``at`` (Unix time), ``type``, and the fields of that type. Writing goes through one
 thread with a bounded queue; every batch is flushed, so that the file of a killed process is readable up to
-:data:`BATCH_S` before its end. What a full disk does not take waits, see
+its last quarter of a second. What a full disk does not take waits, see
 :mod:`voiceagent.records.journal_files`. When too much waits, entries are dropped: counted by the writer, and
 seen by the reader as a gap in ``seq``.
 """
