@@ -147,7 +147,8 @@ class Call:
         self._port: FlowPort | None = None
         self._loop = asyncio.get_running_loop()
         self.ending = Ending(self)
-        self._started = self._loop.time()
+        self.began = self._loop.time()
+        """When the call was made, by the loop's clock."""
         self._ended: float | None = None
         self._tasks = CallTasks(call_id, self._task_failed, None if self.inputs is None else self.inputs.own)
         self.closing = False
@@ -219,16 +220,11 @@ class Call:
     @property
     def seconds(self) -> float:
         """Seconds (loop time) since the call was offered; stands still once it has ended."""
-        return (self._loop.time() if self._ended is None else self._ended) - self._started
-
-    @property
-    def began(self) -> float:
-        """When the call was made, by the loop's clock."""
-        return self._started
+        return (self._loop.time() if self._ended is None else self._ended) - self.began
 
     def wall(self, loop_time: float) -> float:
         """Return the Unix time of a moment of the loop's clock."""
-        return self.started_at + loop_time - self._started
+        return self.started_at + loop_time - self.began
 
     # ── life ────────────────────────────────────────────────────────────────────────────────────
     async def run(self) -> CallOutcome:
@@ -531,7 +527,7 @@ class Call:
     def note_answer(self) -> None:
         """The call stands from now on, whoever has answered it."""
         self.answered_at = self._loop.time()
-        answered = self.answered_at - self._started
+        answered = self.answered_at - self.began
         at = round(self.wall(self.answered_at), 3)
         self.journal.write("call.answered", setup_s=round(answered, 3), answered_at=at)
 

@@ -478,6 +478,12 @@ def wall_of(journal: Journal) -> float:
     return journal.wall if inputs is None else inputs.wall()
 
 
+def clock_of(journal: Journal) -> Callable[[], float]:
+    """Return what tells the time to a journal's call, whatever the context: see :mod:`.loop_timers`."""
+    inputs = inputs_of(journal)
+    return asyncio.get_running_loop().time if inputs is None else inputs.time
+
+
 def chance_of(journal: Journal, name: str) -> Callable[[], float]:
     """Return the dice of one consumer: the call's own where its inputs are recorded."""
     inputs = inputs_of(journal)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from voiceagent.call.bridge import AudioBridge
 from voiceagent.call.flow_port import FlowPort
+from voiceagent.call.inputs import clock_of
 from voiceagent.call.observer import CallObserver
 from voiceagent.call.outcome import CallOutcome, OutcomeClass
 from voiceagent.call.speech import CallSpeech
@@ -70,7 +70,7 @@ class ModelEar:
         self._observer = observer
         self._request_of: dict[str, str] = {}
         self._unanswered = 0
-        self._time = asyncio.get_running_loop().time
+        self._time = clock_of(call.journal)
 
     def hear(self, event: RealtimeModelEvent) -> None:
         """Take one event."""
