@@ -167,6 +167,27 @@ async def test_while_the_registry_is_away_own_events_go_on_and_it_heals(fleet: F
         assert event.id.startswith("f.")
 
 
+async def test_who_left_while_the_registry_was_away_misses_nothing_of_what_nobody_here_read(
+    fleet: FakeFleet,
+) -> None:
+    a, b = await members(fleet, "a", "b")
+    async with streaming(a.app) as reader:
+        await heard(reader, 1)
+        fleet.go_down()
+        await heard(reader, 1)
+        a.local.emit("alert.raised", "", {"id": "own"})
+        (own,) = await heard(reader, 1)
+    fleet.come_back()
+    b.local.emit("alert.raised", "", {"id": "missed"})
+    async with streaming(a.app) as fresh:
+        await heard(fresh, 1)
+        b.local.emit("alert.raised", "", {"id": "seen"})
+        assert (await heard(fresh, 1))[0].data["data"] == {"id": "seen"}
+        async with streaming(a.app, headers={"Last-Event-ID": own.id or ""}) as back:
+            (first,) = await heard(back, 1)
+            assert (first.type, first.data["reason"]) == ("snapshot", "gap")
+
+
 async def test_who_watched_before_and_ends_late_leaves_the_next_one_watching(fleet: FakeFleet) -> None:
     a, b = await members(fleet, "a", "b")
     first, second = await a.directory.follow(), await a.directory.follow()

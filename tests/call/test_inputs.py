@@ -66,6 +66,17 @@ async def test_words_that_came_before_anybody_listened_are_a_frame() -> None:
     ]
 
 
+async def test_words_without_end_are_not_gathered() -> None:
+    inputs, _, entries = made()
+    inputs.words(1, words("Hello"), b"")
+    inputs.words(1, words("o" * 100_000), b'{"delta": "..."}')
+    inputs.words(1, words("!"), b"")
+    inputs.end()
+
+    assert [one["type"] for one in entries] == ["in.audio", "in.frame", "in.audio"]
+    assert entries[1]["frame"] == '{"delta": "..."}'
+
+
 async def test_that_the_loop_was_late_stands_in_the_next_entry() -> None:
     inputs, journal, entries = made()
     start = journal.start

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ async def operator(running: Service) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def events(client: httpx.AsyncClient, after: str = "") -> AsyncIterator[tuple[str, str, Any]]:
+async def events(client: httpx.AsyncClient, after: str = "") -> AsyncGenerator[tuple[str, str, Any]]:
     """Yield type, id and data of what a node streams."""
     headers = {"Last-Event-ID": after} if after else {}
     async with client.stream("GET", "/v1/events", headers=headers) as answer:

@@ -51,6 +51,16 @@ def test_of_what_was_heard_whole_only_the_words_are_kept() -> None:
     assert talk.heard_of("r") == (5000, "one two three four five")
 
 
+def test_words_that_come_after_the_end_of_what_was_heard_whole_are_added_to_it() -> None:
+    talk = spoken()
+    talk.response_done("r", "completed")
+    talk.heard("i", 4000, cut=False)
+    talk.text_received("r", "i", 0, " five", spoken=True)
+    assert talk.heard_of("r") == (4000, "one two three four five")
+    talk.text_done("r", "i", 0, "One, two, three, four, five.", spoken=True)
+    assert talk.text_of("r") == "One, two, three, four, five."
+
+
 def test_what_was_heard_cannot_be_unheard() -> None:
     talk = spoken()
     talk.heard("i", 4000, cut=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from voiceagent.notify.message import Message, end_token, event_id, found_token
 from voiceagent.records.closing import CRASHED
@@ -82,7 +82,7 @@ def needs_no_other(connection: Connection, message: Message) -> bool:
     first = outbox.payload_of(connection, event_id(end_token(message.call_id)))
     if first is None or connection.dialect.name != "postgresql":
         return False
-    outcome = json.loads(first)["data"].get("outcome") or {}
+    outcome: dict[str, Any] = json.loads(first)["data"].get("outcome") or {}
     return outcome.get("reason") != NODE_LOST
 
 

@@ -81,6 +81,8 @@ class FleetFeed:
         """
         if isinstance(after, int):
             after = self._cursor if after == self._number and self._cursor else "none"
+        else:
+            self._number += 1  # what nobody here has read is missing between the last number and the next
         events = self._cluster.events(after=after)  # what happens while we look must not be missed
         self._ended.clear()
         with suppress(ClusterDown):

@@ -38,6 +38,8 @@ CALLER_AUDIO_S = 2.0
 """The caller's frames are gathered for so long into one entry."""
 AUDIO_ENTRY_LIMIT = 200
 """Pieces of the agent's audio and of its transcript that one entry holds at most."""
+WORDS_LIMIT = 4096
+"""Characters of a piece of transcript that is gathered; a longer one, which no model sends, is a frame."""
 TIMER_ENTRY_LIMIT = 100
 """Timers that one entry holds at most."""
 CLOCK_LIMIT = 200
@@ -382,7 +384,7 @@ class Inputs:
         self._gather(of, amounts or [0])
 
     def words(self, socket: int, event: RealtimeModelTranscriptDeltaEvent, data: bytes | str) -> None:
-        if self._early:
+        if self._early or len(event.delta) > WORDS_LIMIT:
             self.frame(socket, data)
         else:
             of = (socket, event.response_id, event.item_id, event.content_index)

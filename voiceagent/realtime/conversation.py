@@ -195,6 +195,8 @@ class Conversation:
             part = item.spoken.get(content_index)
             if part is None:
                 part = item.spoken[content_index] = Transcript()
+                if item.heard_ms is not None and len(item.spoken) == 1:
+                    part.add(item.text, 0)  # it was heard whole, and only seemed to be over
             part.add(piece, item.parts.get(content_index, 0) // item.per_ms)
         else:
             item.text += piece
