@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from voiceagent.call.dead_air import BLINK_S, FRAME_S, DeadAir, is_sound, runs_of_sound
 from voiceagent.media.g711 import ALAW_TO_LINEAR, ULAW_TO_LINEAR, encode
+from voiceagent.realtime.wire import MAX_FRAME_BYTES
 
 
 def tone(db: float, seconds: float = 0.02) -> bytes:
@@ -159,3 +160,9 @@ def test_the_silence_that_goes_on() -> None:
     meter.our_turn(7.0, False)
     assert meter.lasting(9.0) == 0.0
     assert meter.so_far(9.0) == pytest.approx(3.0)
+
+
+def test_what_is_remembered_of_long_pieces_stays_small() -> None:
+    most = runs_of_sound.cache_info().maxsize
+    assert most is not None
+    assert most * MAX_FRAME_BYTES * 3 // 4 < 16 << 20

@@ -52,7 +52,7 @@ def is_sound(audio: bytes, audio_format: str) -> bool:
     return math.fsum([squares[code] for code in few]) >= _LEAST_SQUARE * count
 
 
-@lru_cache(maxsize=64)  # the journal asks first, and then the meter
+@lru_cache(maxsize=8)  # the journal asks first, and right after it the meter; a piece may be a megabyte
 def runs_of_sound(audio: bytes, audio_format: str) -> tuple[tuple[int, bool], ...]:
     """Return the 20 ms frames of ``audio`` as runs: (bytes, sound?)."""
     few = audio[::_STRIDE]
