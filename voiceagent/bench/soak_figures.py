@@ -23,7 +23,8 @@ def memory_of(
     ``full_turns`` tell how many calls had ended at each full turn of the collector. ``kb_per_call`` is
     None where too few samples are left after the part that is excluded.
     """
-    second = full_turns[1] if len(full_turns) > 1 else calls
+    # With fewer turns nothing that waits for one is left out: it counts in full, against us.
+    second = full_turns[1] if len(full_turns) > 1 else 0
     excluded = int(max(calls / 4, TRANSACTION_S * rate, second))
     counted = [point for point in samples if point[0] >= excluded]
     kb = round(slope(counted), 3) if len({x for x, _ in counted}) >= 10 else None
