@@ -113,6 +113,8 @@ async def test_in_refusals_names_of_operators_and_hand_overs(desk: Desk) -> None
     desk.directory.put_call(a_call("c1"))
     page = await desk.signed_in()
     await page.get_by_role("link", name="+447700900123").click()
+    # What is told from now on is told after the page has read the call.
+    await expect(page.get_by_text("Nothing has been said yet.")).to_be_visible()
     text = ""
 
     async def refuse(route: Route) -> None:
