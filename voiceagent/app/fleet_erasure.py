@@ -20,7 +20,7 @@ from typing import Any, cast
 
 from voiceagent.app.erasure import Erasure
 from voiceagent.cluster.ports import Cluster, ClusterDown, Command, NodeView
-from voiceagent.cluster.refusals import error_of
+from voiceagent.cluster.refusals import done_of
 from voiceagent.errors import VoiceAgentError
 from voiceagent.ids import Tokens
 from voiceagent.records.numbers import other_side, plain_number
@@ -158,11 +158,9 @@ class FleetErasure:
     async def _give(self, node: str, order: Command) -> Report | VoiceAgentError:
         try:
             answer = await self._cluster.command(node, replace(order, id=self._tokens()))
-            if "done" not in answer:
-                raise error_of(answer)
+            return cast("Report", done_of(answer))
         except VoiceAgentError as error:
             return error
-        return cast("Report", answer["done"])
 
 
 def _utc(at: float) -> str:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.fleet_wire import made
 from voiceagent.cluster.ports import AnswerLost, Cluster, Command, CommandLate, NodeGone
-from voiceagent.cluster.refusals import CARRIED, error_data, error_of
+from voiceagent.cluster.refusals import CARRIED, done_of, error_data
 from voiceagent.console.ports import Act, Trigger
 from voiceagent.console.views import call_data, call_detail, plain, response_data
 from voiceagent.errors import RequestRefused
@@ -149,16 +149,5 @@ class Orders:
             raise
 
     async def _send(self, node: str, command: Command) -> Any:
-        sent = Command(
-            id=self._tokens(),
-            op=command.op,
-            call_id=command.call_id,
-            args=command.args,
-            actor=command.actor,
-            idempotency_key=command.idempotency_key,
-            within_s=self._within_s,
-        )
-        answer = await self._cluster.command(node, sent)
-        if "done" not in answer:
-            raise error_of(answer)
-        return answer["done"]
+        sent = replace(command, id=self._tokens(), within_s=self._within_s)
+        return done_of(await self._cluster.command(node, sent))

@@ -174,7 +174,6 @@ async def measure_calls(
     *,
     compose: ComposeCall = media_and_session,
     warm_up_s: float | None = None,
-    tick_ms: int = 5,
     freeze: bool = True,
 ) -> dict[str, Any]:
     """Run the bench on the running loop; see :func:`run_calls_bench`.
@@ -182,7 +181,7 @@ async def measure_calls(
     ``freeze`` takes what stands after the set-up out of the garbage collector's sight.
     """
     load = await LoadProcess.start()
-    wheel = MediaWheel(tick_ms=tick_ms)
+    wheel = MediaWheel()
     running: list[CallUnderTest] = []
     try:
         prepared = await load.order(calls=calls)
@@ -303,7 +302,6 @@ def run_calls_bench(
     *,
     compose: ComposeCall = media_and_session,
     warm_up_s: float | None = None,
-    tick_ms: int = 5,
     uvloop: bool = True,
 ) -> dict[str, Any]:
     """Run ``calls`` calls, measure for ``seconds`` and return the figures.
@@ -314,6 +312,4 @@ def run_calls_bench(
     rather than the code under test set the figures.
     """
     with asyncio.Runner(loop_factory=loop_factory() if uvloop else None) as runner:
-        return runner.run(
-            measure_calls(calls, seconds, compose=compose, warm_up_s=warm_up_s, tick_ms=tick_ms)
-        )
+        return runner.run(measure_calls(calls, seconds, compose=compose, warm_up_s=warm_up_s))

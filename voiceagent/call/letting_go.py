@@ -1,8 +1,8 @@
 """An ended call that is looked at no longer is taken apart, so that it is freed at once.
 
 Call and parts hold each other. The garbage collector would find that in time, but a full turn of it stops
-every call of the node: 90 ms with 150 of them. Only where a task of
-it refuses to end, the collector has to: that task may still ask for them.
+every call of the node: 90 ms with 150 of them. Only where a task of the call refuses to end, the collector
+has to: that task may still ask for them.
 """
 
 from __future__ import annotations

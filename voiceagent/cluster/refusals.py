@@ -42,3 +42,10 @@ def error_of(data: Mapping[str, Any]) -> Exception:
             return MediaError(str(data["words"]), code=str(data["code"]))
         case _:
             return KeyError(str(data.get("what", "")))
+
+
+def done_of(answer: Mapping[str, Any]) -> Any:
+    """Return what a node says that it has done; raises what it has refused it with."""
+    if "done" not in answer:
+        raise error_of(answer)
+    return answer["done"]
