@@ -121,7 +121,7 @@ async def listener_of(desk: Desk) -> FakeListener:
 
 async def test_both_sides_are_heard_at_their_pitch_and_the_meters_show_them(desk: Desk) -> None:
     page = await opened(desk)
-    await page.get_by_role("button", name="Listen").click()
+    await page.get_by_role("button", name="Listen", exact=True).click()
     listener = await listener_of(desk)
     listener.put(state_of(desk.directory))
     async with sounding(listener):
@@ -142,7 +142,7 @@ async def test_both_sides_are_heard_at_their_pitch_and_the_meters_show_them(desk
 
 async def test_the_microphone_goes_up_from_taking_over_to_handing_back(desk: Desk) -> None:
     page = await opened(desk)
-    await page.get_by_role("button", name="Listen").click()
+    await page.get_by_role("button", name="Listen", exact=True).click()
     listener = await listener_of(desk)
     listener.put(state_of(desk.directory))
     async with sounding(listener):
@@ -169,7 +169,7 @@ async def test_a_hand_back_from_elsewhere_and_the_end_of_the_call_switch_the_mic
     desk: Desk,
 ) -> None:
     page = await opened(desk)
-    await page.get_by_role("button", name="Listen").click()
+    await page.get_by_role("button", name="Listen", exact=True).click()
     listener = await listener_of(desk)
     listener.put(state_of(desk.directory))
     await page.get_by_role("button", name="Take over").click()
@@ -186,7 +186,7 @@ async def test_a_hand_back_from_elsewhere_and_the_end_of_the_call_switch_the_mic
 async def test_who_may_not_listen_sees_no_button_but_who_has_the_call(desk: Desk) -> None:
     page = await opened(desk, token=VIEWER)
     await expect(page.get_by_role("heading", name="+447700900123")).to_be_visible()
-    await expect(page.get_by_role("button", name="Listen")).to_be_hidden()
+    await expect(page.get_by_role("button", name="Listen", exact=True)).to_be_hidden()
     desk.directory.change("c1", taken_over_by="ann via page")
     await expect(page.locator("va-call-page")).to_contain_text("ann via page speaks with the caller")
     await expect(page.get_by_role("button", name="Hand back")).to_be_hidden()

@@ -228,7 +228,7 @@ async def test_listening_taking_over_and_handing_back_are_heard_at_both_ends(hou
 
 async def listen(page: Page) -> None:
     """Press the button, and wait until the socket is open and whatever comes is played."""
-    await page.get_by_role("button", name="Listen").click()
+    await page.get_by_role("button", name="Listen", exact=True).click()
     await page.wait_for_function("() => document.querySelector('va-listen').line?.socket?.readyState === 1")
 
 
