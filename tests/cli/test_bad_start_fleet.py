@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_bad_start import serve
-from tests.kit.redis_server import free_port, redis_server
+from tests.kit.ports import free_port
+from tests.kit.redis_server import redis_server
 from voiceagent.cluster.making import make_cluster
 from voiceagent.cluster.ports import NodeFacts
 

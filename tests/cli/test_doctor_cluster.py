@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kit.redis_server import RedisServer, free_port, redis_server
+from tests.kit.ports import free_port
+from tests.kit.redis_server import RedisServer, redis_server
 from voiceagent.cli import doctor_cluster
 from voiceagent.cli.doctor_cluster import cluster_findings
 from voiceagent.cluster.making import make_cluster

@@ -40,7 +40,7 @@ async def test_serves_on_any_free_port_and_leaves_signals_alone(served: Any) -> 
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     url, _ = await served(FakeDirectory())
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         answer = await client.get("/livez")
     assert (answer.status_code, answer.text) == (200, "ok\n")
     assert "server" not in answer.headers
@@ -67,7 +67,7 @@ async def test_closing_says_goodbye_to_live_streams(served: Any) -> None:
     directory = FakeDirectory()
     url, server = await served(directory)
     async with (
-        httpx.AsyncClient(base_url=url, headers=BEARER) as client,
+        httpx.AsyncClient(base_url=url, headers=BEARER, timeout=60) as client,
         client.stream("GET", "/v1/events") as answer,
     ):
         lines = answer.aiter_lines()
@@ -110,7 +110,7 @@ async def test_a_silent_connection_is_cut_off_and_a_second_slow_head_too(served:
 
 async def test_an_oversized_head_is_refused(served: Any) -> None:
     url, _ = await served(FakeDirectory())
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         answer = await client.get("/livez", headers={"X-Long": "x" * 40_000})
     assert answer.status_code == 431
 
@@ -125,7 +125,7 @@ async def test_a_websocket_meets_the_same_door(served: Any) -> None:
         "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
     }
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         for path in ("/v1/events", "/v1/calls/c1/listen"):
             assert (await client.get(path, headers=upgrade)).status_code == 401
         refused = await client.get("/v1/calls/none/listen", headers={**upgrade, **BEARER})

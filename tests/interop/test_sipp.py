@@ -13,6 +13,7 @@ import pytest
 from tests.interop import kit
 from tests.interop.sipp import PCAPS, answered, is_hung_up, pause, plays, scenario, sipp
 from tests.kit.media_relay import media_relay
+from tests.kit.ports import free_port
 from tests.kit.service import service, until
 from voiceagent.media import g711
 
@@ -57,7 +58,7 @@ async def test_keys_from_captures(tmp_path: Path) -> None:
         code, output = await sipp(
             tmp_path,
             running.addresses.sip,
-            *("-sf", caller, "-s", "200", "-m", "1", "-mi", "127.0.0.1", "-mp", str(kit.free_port())),
+            *("-sf", caller, "-s", "200", "-m", "1", "-mi", "127.0.0.1", "-mp", str(free_port())),
         )
         assert code == 0, output[-2000:]
         await until(lambda: not running.directory.live)

@@ -88,8 +88,8 @@ async def test_the_agent_is_heard_keys_reach_the_flow_and_the_page_reads_along(
         await until(lambda: running.admission.live == 0)
         view = (await client.get(f"/v1/calls/{call_id}")).json()
         assert view["outcome"]["kind"] == "success"
-        entries = [entry["type"] for entry in read_journal(tmp_path / "journals" / f"{call_id}.jsonl")]
-        assert "operator.phone" in entries
+    entries = [entry["type"] for entry in read_journal(tmp_path / "journals" / f"{call_id}.jsonl")]
+    assert "operator.phone" in entries
 
 
 def captions(browser: BrowserPeer, text: str) -> bool:

@@ -92,7 +92,7 @@ async def ended(
         await call.press("4")
     elif number == "200":
         call.hang_up()
-    await call.over(20)
+    await call.over(45)
     await until(lambda: not running.directory.live)
     running.directory.forget([view.id for view in running.directory.calls()])
     return parts

@@ -83,7 +83,7 @@ async def test_two_calls_can_be_told_apart_in_logs_and_traces(tmp_path: Path, lo
                 await call.until_speaking()
                 await call.press("1")
             for call in calls:
-                await call.over(30)
+                await call.over(45)
             await until(lambda: not running.directory.live)
             ids = {view.id for view in running.directory.calls()}
             shown = (await console.get("/v1/calls")).json()["calls"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.ports import free_port
 from tests.kit.service import until
 from tests.sip.ladder import ANSWER
 from voiceagent.sip.config import EndpointConfig
@@ -20,12 +21,6 @@ pytestmark = [
     pytest.mark.interop,
     pytest.mark.skipif(shutil.which("sipp") is None, reason="SIPP MISSING: install sip-tester"),
 ]
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def is_taken(port: int) -> bool:

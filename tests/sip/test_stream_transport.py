@@ -62,7 +62,7 @@ class Agent:
             self.transport.accept(event.leg, ANSWER)
 
     async def next(self, kind: type[E]) -> E:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(45):
             while True:
                 event = await self.events.get()
                 if isinstance(event, kind):
@@ -104,7 +104,7 @@ class Wire:
         return cls(*await asyncio.open_connection(*address[:2], **how))
 
     async def receive(self) -> str:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(45):
             while not self.messages:
                 data = await self.reader.read(65536)
                 if not data:
@@ -114,7 +114,7 @@ class Wire:
 
     async def closed(self) -> bool:
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(45):
                 return not await self.reader.read(65536)
         except (ConnectionError, ssl.SSLError):
             return True
@@ -171,7 +171,7 @@ async def test_a_reply_goes_back_on_the_connection_of_an_ephemeral_port() -> Non
         wire.writer.write(phone.request("INVITE", OFFER, via="SIP/2.0/TCP 127.0.0.1:1;branch=z9hG4bK1"))
         assert [await wire.receive(), await wire.receive()] == ["100 INVITE", "200 INVITE"]
         wire.writer.write(b"\r\n\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(45):
             assert await wire.reader.readexactly(2) == b"\r\n"
         await wire.close()
 
