@@ -55,6 +55,41 @@ def test_sound_is_kept_as_it_came_and_as_long_as_it_was_ever_wanted(seed: int) -
         assert audio.last(90) == kept(audio)[-720:]
 
 
+def test_audio_is_kept_until_it_is_text() -> None:
+    ring = CallerAudio("audio/pcmu", 10_000)
+    for _ in range(100):
+        ring.add(b"A" * 160)
+    ring.committed("t1")
+    for _ in range(50):
+        ring.add(b"B" * 160)
+    assert ring.ms == 3000
+    ring.understood("t1")
+    assert 1000 <= ring.ms <= 1200
+    assert ring.last(500) == b"B" * 4000
+    ring.understood("unknown")
+    for _ in range(1000):
+        ring.add(b"C" * 160)
+    assert ring.ms == 10_000
+
+
+def test_what_is_kept_does_not_depend_on_its_frames() -> None:
+    whole = bytes(index % 251 for index in range(8 * 2600))
+    kept: set[tuple[int, bytes, bytes, bytes]] = set()
+    for size in (80, 160, 320, 800, 8 * 1300):
+        ring = CallerAudio("audio/pcmu", 1000)
+        for start in range(0, len(whole), size):
+            if start == 8 * 1300:
+                ring.committed("t")
+            ring.add(whole[start : start + size])
+        full = ring.last(5000)
+        assert ring.ms == 1000
+        ring.understood("t")
+        ring.committed("u")
+        ring.understood("u")
+        kept.add((ring.ms, full, ring.last(5000), ring.last(100)))
+    assert kept == {(200, whole[-8000:], whole[-1600:], whole[-800:])}
+
+
 @pytest.mark.parametrize("law", ["audio/pcmu", "audio/pcma"])
 def test_a_silence_has_its_length_between_sounds(law: str) -> None:
     audio, noise = CallerAudio(law, 60_000), NOISE[law] * (FRAME // 2)

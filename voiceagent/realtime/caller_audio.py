@@ -26,6 +26,7 @@ class CallerAudio:
 
     __slots__ = (
         "_begin",
+        "_due",
         "_end",
         "_first",
         "_frames",
@@ -50,6 +51,8 @@ class CallerAudio:
         """Where the last one ends …"""
         self._frames: list[bytes] = []
         """… and what has come since."""
+        self._due = PIECE_MS * self._per_ms
+        """Where these are to become a piece."""
         self._begin = 0
         """What came before is not needed."""
         self._end = 0
@@ -64,7 +67,7 @@ class CallerAudio:
         """Keep ``audio``; the oldest goes past the limit."""
         self._frames.append(audio)
         self._end += len(audio)
-        if self._end - self._sealed >= PIECE_MS * self._per_ms:
+        if self._end >= self._due:
             self._seal()
 
     def committed(self, item_id: str) -> None:
@@ -100,6 +103,7 @@ class CallerAudio:
         piece = b"".join(self._frames)
         self._frames.clear()
         self._sealed = self._end
+        self._due = self._end + PIECE_MS * self._per_ms
         pieces = self._pieces
         if self._quiet is None or piece.translate(None, self._quiet):
             pieces.append(piece)
