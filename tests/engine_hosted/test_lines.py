@@ -132,9 +132,7 @@ async def test_a_cut_control_socket_does_not_end_what_the_caller_hears(faults: s
         await host.accept(call_id)
         await call.answered()
         async with connect(host.control_url(call_id)) as socket:
-            say = (
-                'Say: "Nobody cuts me off, not while I speak, and I speak for longer than a socket lasts."'
-            )
+            say = 'Say: "Nobody cuts me off, not while I speak, and I speak for longer than a socket lasts."'
             create = {"type": "response.create", "response": {"instructions": say}}
             await socket.send(json.dumps(create))
             log: list[dict[str, Any]] = []
