@@ -13,6 +13,7 @@ from hypothesis import settings
 
 from tests.interop.matrix import Matrix
 from voiceagent.observe.logs import CHATTY
+from voiceagent.phone.phone import PhoneCall
 
 # Without this, the first look at "the current event loop" makes one that nobody closes; the first
 # asyncio.run() of a test drops it, and whichever test runs at the next garbage collection is blamed.
@@ -23,6 +24,12 @@ settings.register_profile("suite", derandomize=True, deadline=None, print_blob=T
 settings.register_profile("search", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
+
+# A test machine may be busier than any that a person calls from: our phone's own patience is not for it.
+PhoneCall.answered.__defaults__ = PhoneCall.over.__defaults__ = PhoneCall.until_speaking.__defaults__ = (
+    45.0,
+)
+PhoneCall.until_answered_in_words.__defaults__ = (45.0, 0.9)
 
 pytest_plugins = ["voiceagent.simulate.pytest_plugin", "tests.scheduling", "tests.kit.postgres_server"]
 

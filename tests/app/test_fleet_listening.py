@@ -36,7 +36,7 @@ class Pair:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until it is so with the call; each who comes or goes is an event of its node."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(45):
             while not condition():
                 self._stirred.clear()
                 await self._stirred.wait()
@@ -62,7 +62,7 @@ async def pair() -> AsyncIterator[Pair]:
 
 
 async def gone(tasks: Callable[[], set[asyncio.Task[Any]]]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(45):
         while left := tasks():
             await asyncio.wait(left)
 
@@ -95,7 +95,7 @@ async def test_the_microphone_goes_up_to_the_owner(pair: Pair) -> None:
     async with socket(pair.a.app, PATH, headers=BEARER) as one:
         (listener,) = pair.b.local.listened
         one.say(b"\x55" * 160)
-        await asyncio.wait_for(listener.spoken.wait(), 10)
+        await asyncio.wait_for(listener.spoken.wait(), 45)
         assert listener.voiced == [b"\x55" * 160]
 
 

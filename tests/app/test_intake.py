@@ -428,5 +428,5 @@ async def test_who_waits_for_the_disk_does_not_wait_for_ever(monkeypatch: pytest
     class Stuck:
         complete = False
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(45):
         await archive_module._complete(Stuck())  # type: ignore[arg-type]

@@ -56,7 +56,7 @@ async def running(folder: Path, database: Database) -> AsyncIterator[Node]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(45):
         while not condition():  # noqa: ASYNC110 - what happens is on the database's thread
             await asyncio.sleep(0.005)
 
@@ -87,7 +87,7 @@ async def test_sqlite_is_locked_by_somebody_else(tmp_path: Path) -> None:
             await until(lambda: "locked" in node.intake._database.down)
             assert len(node.archive) == 4
             other.execute("ROLLBACK")
-        assert await node.archive.flush(10)
+        assert await node.archive.flush(45)
     await all_once(url, [f"call_{n}" for n in range(4)], tmp_path / "j")
 
 
@@ -105,7 +105,7 @@ async def test_the_disk_of_the_database_is_full(tmp_path: Path) -> None:
             end(node, tmp_path / "j", f"call_{n:02}")
         await until(lambda: "full" in database.down)
         await database.run(pages(1_000_000))
-        assert await node.archive.flush(20)
+        assert await node.archive.flush(45)
     await all_once(url, [f"call_{n:02}" for n in range(60)], tmp_path / "j")
 
 
@@ -122,7 +122,7 @@ async def test_killed_while_the_database_is_locked(tmp_path: Path) -> None:
         other.execute("ROLLBACK")
     async with running(tmp_path / "j", await opened(url)) as node:
         await until(lambda: node.intake._looked)
-        assert await node.archive.flush(10)
+        assert await node.archive.flush(45)
     await all_once(url, [f"call_{n}" for n in range(4)], tmp_path / "j")
 
 
@@ -133,7 +133,7 @@ async def test_postgresql_is_stopped_and_a_node_starts_meanwhile(
     try:
         async with running(tmp_path, await opened(url)) as node:
             end(node, tmp_path, "call_0")
-            assert await node.archive.flush(10)
+            assert await node.archive.flush(45)
             await until(lambda: (tmp_path / intake_module.MARK).exists())
             postgres.stop()
             for n in range(1, 4):
@@ -150,14 +150,14 @@ async def test_postgresql_is_stopped_and_a_node_starts_meanwhile(
             await until(lambda: bool(node.intake._database.down))
             postgres.start()
             await until(lambda: node.intake._looked)
-            assert await node.archive.flush(20)
+            assert await node.archive.flush(45)
             end(node, tmp_path, "call_6")
             postgres.stop()
             postgres.start()  # shorter than any look at it
-            assert await node.archive.flush(20)
+            assert await node.archive.flush(45)
         async with running(tmp_path, await opened(url)) as node:
             await until(lambda: node.intake._looked)
-            assert await node.archive.flush(20)
+            assert await node.archive.flush(45)
     finally:
         postgres.stop()
         postgres.start()

@@ -112,7 +112,7 @@ async def test_what_is_told_and_what_is_not() -> None:
         one.respond(None)
         one.respond({"kind": "completed", "reason": "4711"})
         one.end("c1")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(45):
             await receiver.until(3)
     told = [json.loads(body) for body in receiver.bodies]
     assert [one["type"] for one in told] == ["call.started", "response.finished", "call.ended"]
@@ -135,7 +135,7 @@ async def test_a_call_that_was_told_as_lost_and_goes_on_is_told_once_and_its_end
         one.end("c1")
         one.end("c2")
         one.outgoing.ended_unheard("c3", {"id": "c3"})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(45):
             await receiver.until(5)
     told = [json.loads(body) for body in receiver.bodies]
     assert [(one["type"], one["data"]["id"]) for one in told] == [
@@ -166,7 +166,7 @@ async def test_an_end_that_came_before_any_loss_is_told_anew_only_where_that_can
         for call_id in ("c1", "c2"):
             one.end(call_id)
             one.outgoing.ended_unheard(call_id, {**CALL, "id": call_id, "outcome": {"kind": "x"}})
-        assert await one.archive.flush(10)
+        assert await one.archive.flush(45)
         told = sorted(row.id for row in await database.run(outbox.page))
     twice = [end_token("c1"), end_token("c2"), end_token("c2", again=True)]
     if not shared:  # another node may have told the loss of c1 from a database of its own
@@ -179,7 +179,7 @@ async def test_the_true_end_is_told_also_where_only_ends_were_asked_for() -> Non
     async with a_database() as database, node(database, receiver, events=("call.ended",)) as one:
         one.hub.publish("call.found_again", "c1", CALL)
         one.end("c1")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(45):
             await receiver.until(1)
     assert receiver.ids == [f"msg_{end_token('c1', again=True)}"]
 
@@ -190,9 +190,9 @@ async def test_only_what_was_asked_for() -> None:
         one.hub.publish("call.started", "c1", CALL)
         one.respond({"kind": "completed"})
         one.end("c1")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(45):
             await receiver.until(1)
-        assert await one.archive.flush(10)
+        assert await one.archive.flush(45)
         assert [row.type for row in await database.run(outbox.page)] == ["call.ended"]
 
 
@@ -201,13 +201,13 @@ async def test_the_end_of_a_call_is_written_with_its_record(tmp_path: Path) -> N
     url, receiver = f"sqlite:///{tmp_path}/a.db", Receiver()
     async with a_database(url) as database, node(database, receiver, deliver=False) as one:
         one.end("c1")
-        assert await one.archive.flush(10)
+        assert await one.archive.flush(45)
         assert await database.run(lambda c: kept_call(c, "c1")) is not None
         (row,) = await database.run(outbox.page)
         assert (row.type, row.state, row.attempts) == ("call.ended", "waiting", 0)
     assert receiver.ids == []
     async with a_database(url) as database, node(database, receiver, tokens="u"):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(45):
             await receiver.until(1)
     assert receiver.ids == [row.id]
 
@@ -226,9 +226,9 @@ async def test_killed_while_sending(tmp_path: Path) -> None:
     async with a_database(url) as database, node(database, receiver) as one:
         one.outgoing.couriers["crm"]._send = hang
         one.end("c1")
-        await asyncio.wait_for(reached.wait(), 10)
+        await asyncio.wait_for(reached.wait(), 45)
     async with a_database(url) as database, node(database, receiver, tokens="u"):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(45):
             await receiver.until(2)
     assert receiver.ids[0] == receiver.ids[1]
     assert receiver.bodies[0] == receiver.bodies[1]
@@ -251,7 +251,7 @@ async def test_a_database_that_is_away_loses_nothing_and_keeps_the_order() -> No
             one.hub.publish("call.started", "c1", CALL)
             one.respond({"kind": "completed"})
             one.end("c1")
-            assert await one.archive.flush(10)
+            assert await one.archive.flush(45)
             found = await database.run(outbox.page)
     assert away == 0
     assert [row.type for row in reversed(found)] == ["call.started", "response.finished", "call.ended"]
@@ -271,7 +271,7 @@ async def test_what_is_kept_in_memory_is_bounded(monkeypatch: pytest.MonkeyPatch
         for n in range(3):
             archive.keep(SimpleNamespace(journal=CLOSED, id=f"c{n}"))  # type: ignore[arg-type]
         work = asyncio.create_task(archive.run())
-        assert await archive.flush(10)
+        assert await archive.flush(45)
         work.cancel()
         found = [(row.type, row.call_id) for row in reversed(await database.run(outbox.page))]
     started = [("call.started", f"c{n}") for n in range(3)]
@@ -284,11 +284,11 @@ async def test_a_disabled_endpoint_is_told_nothing_new() -> None:
     receiver = Receiver(answer=Answer(410))
     async with a_database() as database, node(database, receiver) as one:
         one.end("c1")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(45):
             await receiver.until(1)
         while one.outgoing.endpoints()[0]["state"] != "disabled":  # noqa: ASYNC110
             await asyncio.sleep(0)
         one.end("c2")
-        assert await one.archive.flush(10)
+        assert await one.archive.flush(45)
         assert [row.call_id for row in await database.run(outbox.page)] == ["c1"]
     assert 'result="gone"} 1.0' in one.metrics.render()

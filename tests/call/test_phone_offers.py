@@ -90,7 +90,7 @@ async def test_a_hold_waits_for_the_far_ends_own_offer(answered: Answered) -> No
     answered.call.hold(True)
     assert refused.is_set()
     answered.transport.offer = free
-    await asyncio.wait_for(sent.wait(), 10)
+    await asyncio.wait_for(sent.wait(), 45)
     assert answered.directions == ["sendonly"]
 
 

@@ -123,7 +123,7 @@ def test_its_tests_pass(project: Path) -> None:
         env={**clean_environment(), "PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
     )
     assert "3 passed" in done.stdout, done.stdout + done.stderr
 
@@ -142,15 +142,15 @@ async def test_it_answers_a_call_as_the_scenario_says(project: Path) -> None:
     )
     assert process.stdout is not None
     try:
-        listening = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
+        listening = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
         async with Phone() as phone:
             call = phone.dial(f"sip:200@{listening['sip']}")
-            await call.answered(20)
-            await call.until_speaking(20)
+            await call.answered(45)
+            await call.until_speaking(45)
             await call.press("1")
-            await call.over(30)
+            await call.over(45)
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
     finally:
         if process.returncode is None:
             process.kill()

@@ -143,7 +143,7 @@ async def test_workers_are_replaced_and_drained(
     monkeypatch.setattr(workforce, "BACKOFF_S", 0.0)
     parent = _Parent([[sys.executable, "-c", WORKER, str(tmp_path / "lives")]], ["a"], as_json=False)
     running = asyncio.ensure_future(parent.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while parent._force._workers[0].died_young == 0 or not parent._force.ready:  # noqa: ASYNC110 - of processes
             await asyncio.sleep(0.01)
         parent._do(parent._stop())
@@ -153,7 +153,7 @@ async def test_workers_are_replaced_and_drained(
 @pytest.mark.usefixtures("_no_handlers_left")
 async def test_a_worker_that_cannot_be_started_is_no_worker_that_runs(tmp_path: Path) -> None:
     parent = _Parent([[str(tmp_path / "nothing")]], ["a"], as_json=True)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert await parent.run() == 1
 
 

@@ -89,7 +89,7 @@ class Fleet:
 
     async def eventually(self, ask: Callable[[], Awaitable[T]], fits: Callable[[T], bool]) -> T:
         """Ask until the answer fits."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(45):
             while True:
                 found = await ask()
                 if fits(found):
@@ -122,7 +122,7 @@ class Watched:
         node.stood = lambda up, nodes: self.stood.append((up, nodes))
 
 
-async def until(fits: Callable[[], bool], limit_s: float = 15.0) -> None:
+async def until(fits: Callable[[], bool], limit_s: float = 45.0) -> None:
     """Wait for a condition of this process."""
     async with asyncio.timeout(limit_s):
         while True:

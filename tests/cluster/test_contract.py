@@ -16,7 +16,7 @@ pytestmark = pytest.mark.parametrize("world", WORLDS)
 
 
 async def take(events: Any, count: int) -> list[FleetEvent]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(45):
         return [await anext(events) for _ in range(count)]
 
 
@@ -94,7 +94,7 @@ async def test_the_same_command_again_is_done_once_and_answered_twice(fleet: Fle
     first, again = (
         asyncio.ensure_future(asker.command(owner.name, Command(id="k1", op="say"))) for _ in range(2)
     )
-    await asyncio.wait_for(done.begun.wait(), 5)
+    await asyncio.wait_for(done.begun.wait(), 45)
     done.go_on.set()
     assert await first == await again == {"ok": True}
     assert await asker.command(owner.name, Command(id="k1", op="say")) == {"ok": True}
@@ -121,12 +121,13 @@ async def test_work_that_outlasts_the_wait_leaves_its_sender_without_an_answer_a
 ) -> None:
     done = Owner(wait=True)
     owner, asker = await fleet.pair(handle=done, grace_s=0.05)
+    # Time enough to arrive, on a busy machine as well: what comes late is not begun.
     with pytest.raises(AnswerLost):
-        await asker.command(owner.name, Command(id="k1", op="say", within_s=0.15))
+        await asker.command(owner.name, Command(id="k1", op="say", within_s=2.0))
     assert len(done.taken) == 1
     assert not done.finished.is_set()
     done.go_on.set()
-    await asyncio.wait_for(done.finished.wait(), 5)
+    await asyncio.wait_for(done.finished.wait(), 45)
 
 
 async def test_work_that_raises_is_answered_all_the_same(
@@ -246,7 +247,7 @@ async def test_leaving_ends_the_readers_and_may_be_repeated(fleet: Fleet) -> Non
     await here.leave()
     await here.leave()
     with pytest.raises(StopAsyncIteration):
-        await asyncio.wait_for(anext(reader), 5)
+        await asyncio.wait_for(anext(reader), 45)
     here.publish("step", "c1", {})
     here.call_changed("c1", {})
     here.call_ended("c1")

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.cluster.fleet import Fleet, Owner, Watched, until
-from tests.kit.redis_server import RedisServer, free_port
+from tests.kit.ports import free_port
+from tests.kit.redis_server import RedisServer
 from voiceagent.cluster.ports import GAP, ClusterDown, Command, NodeGone
 from voiceagent.ids import random_token
 

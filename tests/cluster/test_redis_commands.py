@@ -40,7 +40,7 @@ async def test_what_cannot_be_read_hurts_nobody(fleet: Fleet, caplog: pytest.Log
 async def test_a_node_that_died_takes_nothing_and_that_is_known_at_once(fleet: Fleet) -> None:
     owner, asker = await fleet.pair(lease_s=60.0)
     await crash(owner)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(45):
         with pytest.raises(NodeGone):
             await asker.command("a", Command(id="k1", op="say", within_s=60))
 
@@ -125,5 +125,5 @@ async def test_an_answer_waits_for_who_has_just_lost_his_line(fleet: Fleet, own_
     await done.begun.wait()
     assert own_redis.tell("CLIENT", "KILL", "TYPE", "pubsub") == b":2\r\n"
     done.go_on.set()
-    assert await asyncio.wait_for(order, 10) == {"ok": True}
+    assert await asyncio.wait_for(order, 45) == {"ok": True}
     assert len(done.taken) == 1

@@ -36,7 +36,7 @@ class Asked:
 
 
 async def numbers(reader: Any, count: int) -> list[Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(45):
         return [(await anext(reader)).data.get("n", GAP) for _ in range(count)]
 
 

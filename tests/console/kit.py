@@ -23,7 +23,7 @@ from .fake_directory import FakeDirectory, seen_by_the_console
 TOKEN = "operator-token-for-tests"
 VIEWER = "viewer-token-for-tests"
 BASE = "http://localhost:8080"
-PATIENCE_S = 30.0
+PATIENCE_S = 45.0
 """How long anything may take that takes no time of its own; only a failure waits for it."""
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 

@@ -78,7 +78,7 @@ async def test_a_flood_of_connections_takes_few_descriptors_and_passes(served: A
         writer.close()
     await asyncio.gather(*ends, return_exceptions=True)
     await watch.come_and_gone()
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         assert (await client.get("/livez")).status_code == 200
 
 

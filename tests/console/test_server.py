@@ -13,6 +13,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.kit.ports import free_port
 from voiceagent.console.server import ConsoleServer
 from voiceagent.errors import ConfigError
 
@@ -40,7 +41,7 @@ async def test_serves_on_any_free_port_and_leaves_signals_alone(served: Any) -> 
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     url, _ = await served(FakeDirectory())
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         answer = await client.get("/livez")
     assert (answer.status_code, answer.text) == (200, "ok\n")
     assert "server" not in answer.headers
@@ -67,7 +68,7 @@ async def test_closing_says_goodbye_to_live_streams(served: Any) -> None:
     directory = FakeDirectory()
     url, server = await served(directory)
     async with (
-        httpx.AsyncClient(base_url=url, headers=BEARER) as client,
+        httpx.AsyncClient(base_url=url, headers=BEARER, timeout=60) as client,
         client.stream("GET", "/v1/events") as answer,
     ):
         lines = answer.aiter_lines()
@@ -111,7 +112,7 @@ async def test_a_silent_connection_is_cut_off_and_a_second_slow_head_too(served:
 
 async def test_an_oversized_head_is_refused(served: Any) -> None:
     url, _ = await served(FakeDirectory())
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         answer = await client.get("/livez", headers={"X-Long": "x" * 40_000})
     assert answer.status_code == 431
 
@@ -126,7 +127,7 @@ async def test_a_websocket_meets_the_same_door(served: Any) -> None:
         "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
     }
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         for path in ("/v1/events", "/v1/calls/c1/listen"):
             assert (await client.get(path, headers=upgrade)).status_code == 401
         refused = await client.get("/v1/calls/none/listen", headers={**upgrade, **BEARER})
@@ -161,13 +162,15 @@ async def test_a_message_too_large_for_sound_is_refused(served: Any) -> None:
         assert ws.close_code == 1009
 
 
-async def test_it_closes_twice_and_frees_its_port(served: Any) -> None:
-    url, server = await served(FakeDirectory())
+async def test_it_closes_twice_and_frees_its_port() -> None:
+    port = free_port()
+    server = ConsoleServer(an_app(FakeDirectory()), "127.0.0.1", port)
+    await server.start()
     await server.close()
     await server.close()
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        again.bind(("127.0.0.1", int(url.rpartition(":")[2])))
+        again.bind(("127.0.0.1", port))
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_NOTSENT_LOWAT"), reason="the system does not have it")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import signal
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -13,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.interop import kamailio, kit
+from tests.kit.ports import free_port
 from voiceagent.media.sdp.offer_answer import Abilities, make_offer
 from voiceagent.sip.address import Address
 from voiceagent.sip.config import EndpointConfig
@@ -54,7 +53,7 @@ class Front:
         listed = await kit.ended(process)
         return dict(re.findall(r"URI: sip:(\S+)\s+FLAGS: (\w+)", listed))
 
-    async def until(self, node: str, state: str, within_s: float = 15.0) -> None:
+    async def until(self, node: str, state: str, within_s: float = 45.0) -> None:
         """Wait until it thinks so of a node."""
         async with asyncio.timeout(within_s):
             while not (await self.states()).get(node, "").startswith(state):  # noqa: ASYNC110
@@ -72,7 +71,7 @@ async def front(
     """Run it before ``nodes`` (host:port); one that says nothing for ``silence_ms`` is dead to it."""
     run = folder / "run"
     run.mkdir(parents=True)
-    port = kit.free_port()
+    port = free_port()
     (folder / "dispatcher.list").write_text("".join(f"1 sip:{one} 0 0\n" for one in nodes))
     (folder / "address.list").write_text("".join(f"1 {one} 32 0\n" for one in callers))
     with (folder / "log").open("wb") as log:
@@ -92,12 +91,7 @@ async def front(
         await kamailio.listens(process, one)
         yield one
     finally:
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            await kit.ended(process, 4)
-        except TimeoutError:
-            os.killpg(process.pid, signal.SIGKILL)
+        await kamailio.stopped(process, 4)
 
 
 class Node:
@@ -166,7 +160,7 @@ class Callers:
             destination=self._proxy,
         )
 
-    async def settled(self, legs: Sequence[str], within_s: float = 15.0) -> Counter[str]:
+    async def settled(self, legs: Sequence[str], within_s: float = 45.0) -> Counter[str]:
         """Wait until each is answered or has ended; return how many of what."""
         await self._until(lambda: all(leg in self.up or leg in self.ended for leg in legs), within_s)
         return Counter("up" if leg in self.up else str(self.ended[leg].status) for leg in legs)
@@ -176,12 +170,12 @@ class Callers:
         for leg in legs:
             self.transport.hang_up(leg)
 
-    async def left_by_peer(self, legs: Sequence[str], within_s: float = 10.0) -> None:
+    async def left_by_peer(self, legs: Sequence[str], within_s: float = 45.0) -> None:
         """Wait until the far end has ended them."""
         await self._until(lambda: all(leg in self.ended for leg in legs), within_s)
         assert {self.ended[leg].by for leg in legs} <= {"peer"}
 
-    async def probed(self, leg: str, within_s: float = 10.0) -> int:
+    async def probed(self, leg: str, within_s: float = 45.0) -> int:
         """Ask within the call (OPTIONS) whether the far end still knows it; return the status."""
         self._probes.pop(leg, None)
         self.transport.probe(leg)

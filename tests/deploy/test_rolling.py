@@ -17,7 +17,7 @@ import pytest
 
 from tests.deploy.front import CALLERS, NODES, Callers, Front, front
 from tests.deploy.serving import TOKEN, Serving, serving
-from tests.interop.kit import free_port
+from tests.kit.ports import free_port
 from tests.kit.redis_server import redis_server
 from voiceagent.records.journal import read_journal
 
@@ -72,13 +72,13 @@ class Node:
 
     async def idle(self) -> None:
         """Wait until it has no calls."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(45):
             while (await self.ask("/v1/drain"))["calls"]:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
     async def sees(self, names: set[str]) -> None:
         """Wait until these are the nodes of its fleet."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(45):
             while {one["name"] for one in (await self.ask("/v1/cluster"))["nodes"]} != names:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
@@ -89,7 +89,8 @@ class Node:
     async def ask(self, path: str) -> Any:
         """Ask its console."""
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.console}", headers=headers) as client:
+        url = f"http://127.0.0.1:{self.console}"
+        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
             return (await client.get(path)).json()
 
 
@@ -147,7 +148,7 @@ class Load:
 
     async def _call(self, held_s: float) -> None:
         leg = self._callers.dial()
-        (outcome,) = await self._callers.settled([leg], 30)
+        (outcome,) = await self._callers.settled([leg], 45)
         self.outcomes[outcome] += 1
         if outcome == "up":
             await self._pause(held_s)

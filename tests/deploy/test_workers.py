@@ -33,10 +33,9 @@ def test_a_workers_command_can_be_read_and_typed() -> None:
 
 def alive(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # before it is opened, or while it is read
         return False
-    return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
 
 
 def pids_of(serving: Serving) -> list[int]:
@@ -79,7 +78,7 @@ async def test_two_workers_from_their_start_to_their_end(tmp_path: Path) -> None
             assert (await parent.says("ready"))[0]["workers"] == 2
             lines = {one["node"]: one for one in await parent.says("listening", 2)}
             assert set(lines) == {"here-0", "here-1"}
-            assert "READY=1" in hear()
+            await until(lambda: "READY=1" in hear())
             assert (tmp_path / "journals" / "here-1").is_dir()
 
             # One dies: it is replaced, the other's call goes on.

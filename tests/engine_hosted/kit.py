@@ -171,5 +171,7 @@ async def hosting(
         async with await start_engine(EngineConfig(**{**fields, "hosted": settings}), parts) as engine:
             await engine.ready()
             address = engine.url.replace("ws://", "http://").removesuffix("/v1/realtime")
-            async with httpx.AsyncClient(base_url=address, headers=headers, trust_env=False) as rest:
+            async with httpx.AsyncClient(
+                base_url=address, headers=headers, trust_env=False, timeout=60
+            ) as rest:
                 yield Host(engine, receiver, handset, rest, secret)

@@ -105,7 +105,7 @@ async def raw_http(host: str, data: bytes) -> bytes:
     try:
         writer.write(data)
         writer.write_eof()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(45):
             return await reader.read()
     except ConnectionError:
         return b""

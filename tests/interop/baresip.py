@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.interop import kit
+from tests.kit.ports import free_port
 from tests.kit.service import until
 from voiceagent.call.call import Call
 from voiceagent.media.wav import WavWriter, read_wav
@@ -106,14 +107,14 @@ class Baresip:
             wav.write(kit.from_8k(speech, codec.rate, codec.channels))
         await self.command("ausrc", f"aufile,{path}")
 
-    async def event(self, kind: str, within_s: float = 30.0) -> dict[str, Any]:
+    async def event(self, kind: str, within_s: float = 60.0) -> dict[str, Any]:
         """Wait for an event, also one that came before: CALL_ESTABLISHED, CALL_CLOSED …"""
         for seen in self.events:
             if seen.get("type") == kind:
                 return seen
         return await self._until(lambda message: message.get("type") == kind, within_s)
 
-    async def _until(self, wanted: Any, within_s: float = 30.0) -> dict[str, Any]:
+    async def _until(self, wanted: Any, within_s: float = 60.0) -> dict[str, Any]:
         async with asyncio.timeout(within_s):
             while True:
                 size = int((await self._reader.readuntil(b":"))[:-1])
@@ -147,7 +148,7 @@ async def baresip(folder: Path, speech: bytes, ways: Ways | None = None) -> Asyn
     folder.mkdir()  # noqa: ASYNC240 - a local folder, once
     with WavWriter(folder / "in.wav", rate=codec.rate, channels=codec.channels) as wav:
         wav.write(kit.from_8k(speech, codec.rate, codec.channels))
-    ports = {"sip": kit.free_port(), "control": kit.free_port()}
+    ports = {"sip": free_port(), "control": free_port()}
     (folder / "config").write_text(
         CONFIG.format(
             wav=folder / "in.wav",
@@ -170,7 +171,7 @@ async def baresip(folder: Path, speech: bytes, ways: Ways | None = None) -> Asyn
     )
     with (folder / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            *("baresip", "-4", "-f", str(folder), "-t", "60"),
+            *("baresip", "-4", "-f", str(folder), "-t", "110"),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=asyncio.subprocess.STDOUT,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.interop import kit
 from tests.interop.sipp import receive
+from tests.kit.ports import free_port
 from tests.kit.service import until
 from tests.sip.test_sipp import is_taken
 
@@ -90,10 +91,10 @@ class Callee:
 @asynccontextmanager
 async def callee(folder: Path, *arguments: str, calls: int = 1) -> AsyncGenerator[Callee]:
     """Run SIPp as callee for so many ``calls``, with ``-sn`` or ``-sf`` among the ``arguments``."""
-    port = kit.free_port()
+    port = free_port()
     process = await asyncio.create_subprocess_exec(
         *("sipp", *arguments, "-i", "127.0.0.1", "-p", str(port), "-mi", "127.0.0.1"),
-        *("-mp", str(kit.free_port()), "-m", str(calls), "-nostdin", "-timeout", "60s"),
+        *("-mp", str(free_port()), "-m", str(calls), "-nostdin", "-timeout", "110s"),
         cwd=folder,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.interop import kit
+from tests.kit.ports import free_port
 
 SECRET = "wonderland"
 """The one password of its registrar and proxy."""
@@ -141,7 +143,7 @@ async def kamailio(
     ``challenges`` asks callers for digest credentials; ``tls`` is a certificate and its key.
     """
     folder.mkdir()  # noqa: ASYNC240 - a local folder, once
-    port = kit.free_port()
+    port = free_port()
     (folder / "dispatcher.list").write_text(
         "".join(f"1 {target} 0 {len(targets) - place}\n" for place, target in enumerate(targets))
         or "2 sip:127.0.0.1:9 0 0\n"
@@ -172,11 +174,17 @@ async def kamailio(
         await listens(process, proxy)
         yield proxy
     finally:
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            await kit.ended(process, 10)
-        except TimeoutError:
+        await stopped(process, 10)
+
+
+async def stopped(process: asyncio.subprocess.Process, within_s: float) -> None:
+    """End a Kamailio and its children; kill what is left of them after ``within_s``."""
+    if process.returncode is None:
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        await kit.ended(process, within_s)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):  # its children may have ended with it
             os.killpg(process.pid, signal.SIGKILL)
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-import socket
 import struct
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -149,37 +147,14 @@ def said(folder: Path) -> list[object]:
     return [entry["text"] for entry in entries(folder) if entry["type"] == "caller.said"]
 
 
-def free_port() -> int:
-    """A port that is free now for UDP and TCP, as is the next one for TCP (TLS takes the SIP port + 1)."""
-    while True:
-        with ExitStack() as probes:
-            port = 0
-            for kind, above in ((socket.SOCK_DGRAM, 0), (socket.SOCK_STREAM, 0), (socket.SOCK_STREAM, 1)):
-                probe = probes.enter_context(socket.socket(socket.AF_INET, kind))
-                try:
-                    probe.bind(("127.0.0.1", port + above))
-                except OSError:
-                    break
-                port = port or int(probe.getsockname()[1])
-            else:
-                return port
-
-
 async def reached(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect to ``port`` as soon as somebody listens there.
-
-    An attempt before that may get the very port as its own and so reach itself: that is nobody.
-    """
-    async with asyncio.timeout(20):
+    """Connect to ``port`` as soon as somebody listens there."""
+    async with asyncio.timeout(60):
         while True:
             try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                return await asyncio.open_connection("127.0.0.1", port)
             except OSError:
                 await asyncio.sleep(0.05)
-                continue
-            if writer.get_extra_info("sockname") != writer.get_extra_info("peername"):
-                return reader, writer
-            writer.close()
 
 
 async def ended(process: asyncio.subprocess.Process, within_s: float = 60.0) -> str:

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 from tests.interop import kit
+from tests.kit.ports import free_port
 
 PCAPS = Path("/usr/share/sip-tester")
 """RTP captures of keys that the Debian package brings."""
@@ -99,7 +100,7 @@ def scenario(folder: Path, *steps: str) -> str:
 async def sipp(folder: Path, *arguments: str, port: int = 0) -> tuple[int, str]:
     """Run SIPp to its end; its exit code (0: every call was good) and what it said."""
     process = await asyncio.create_subprocess_exec(
-        *("sipp", *arguments, "-i", "127.0.0.1", "-p", str(port or kit.free_port()), "-nostdin"),
+        *("sipp", *arguments, "-i", "127.0.0.1", "-p", str(port or free_port()), "-nostdin"),
         cwd=folder,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

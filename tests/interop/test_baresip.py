@@ -41,7 +41,7 @@ async def test_a_spoken_call(tmp_path: Path, ways: Ways) -> None:
             (live,) = running.directory.live
             await until(lambda: any(entry.outcome is not None for entry in live.ledger))
             await phone.say(speech)  # the question has been asked, however long that took
-            await phone.event("CALL_CLOSED", within_s=40)
+            await phone.event("CALL_CLOSED", within_s=60)
         await until(lambda: not running.directory.live)
     heard = phone.recording()
     assert kit.said(tmp_path) == ["billing please"]
@@ -64,7 +64,7 @@ async def test_hold_resume_and_keys(tmp_path: Path) -> None:
             await phone.command("resume")
             await until(lambda: not live.held)
             await press(phone, live, "4711")
-            await phone.event("CALL_CLOSED", within_s=40)
+            await phone.event("CALL_CLOSED", within_s=60)
         await until(lambda: not running.directory.live)
     entries = kit.entries(tmp_path)
     assert "".join(str(entry["digit"]) for entry in entries if entry["type"] == "caller.digit") == "4711"
@@ -100,7 +100,7 @@ async def test_over_a_connection(tmp_path: Path, transport: str) -> None:
             await phone.event("CALL_ESTABLISHED")
             await until(lambda: running.directory.live)
             await press(phone, running.directory.live[0], "4711")
-            await phone.event("CALL_CLOSED", within_s=40)
+            await phone.event("CALL_CLOSED", within_s=60)
         await until(lambda: not running.directory.live)
     assert kit.entries(tmp_path)[-1]["reason"] == "completed"
 

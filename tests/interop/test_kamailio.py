@@ -43,7 +43,7 @@ async def test_a_record_routing_proxy(tmp_path: Path) -> None:
                 count = live.digits_pressed
                 await phone.command("sndcode", digit)
                 await until(lambda count=count: live.digits_pressed > count)
-            await phone.event("CALL_CLOSED", within_s=40)
+            await phone.event("CALL_CLOSED", within_s=60)
         await until(lambda: not running.directory.live)
     assert kit.entries(tmp_path)[-1]["reason"] == "completed"
 

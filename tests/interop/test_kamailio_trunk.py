@@ -14,6 +14,7 @@ from tests.interop.callee import callee
 from tests.interop.kamailio import SECRET, kamailio
 from tests.interop.sipp import answered, hangs_up, scenario, sipp
 from tests.kit.certificates import Authority
+from tests.kit.ports import free_port
 from tests.kit.service import operator, service, until
 from voiceagent.app.service import Service
 from voiceagent.app.trunk_check import check_trunks
@@ -72,10 +73,10 @@ async def test_our_call_is_challenged(tmp_path: Path) -> None:
             assert (view["trunk"], view["outcome"]["reason"]) == ("carrier", "operator_hung_up")
             assert view["figures"]["answered"]
             await phone.done()
-            (challenged,) = (entry for entry in kit.entries(tmp_path) if entry["type"] == "call.dialled")
-            assert challenged["protocol_call_id"]
             assert running.sip is not None
             assert running.sip.endpoint.figures().counts["challenges_answered"] == 1
+        (challenged,) = (entry for entry in kit.entries(tmp_path) if entry["type"] == "call.dialled")
+        assert challenged["protocol_call_id"]
 
 
 @pytest.mark.matrix(
@@ -88,7 +89,7 @@ async def test_our_call_goes_to_the_server_that_lives(tmp_path: Path, transport:
         kamailio(tmp_path / "proxy", [f"sip:127.0.0.1:{phone.port}"], challenges=True) as proxy,
     ):
         way = f";transport={transport}"
-        servers = [f"127.0.0.1:{kit.free_port()}{way}", f"{proxy.address}{way}"]
+        servers = [f"127.0.0.1:{free_port()}{way}", f"{proxy.address}{way}"]
         trunk = account("", servers=servers, keepalive_s=0)
         async with service(tmp_path, trunks=[trunk], outbound__allowed=["*"]) as running:
             assert (await calls(running))["outcome"]["reason"] == "operator_hung_up"

@@ -17,6 +17,7 @@ from tests.interop.sipp import is_hung_up, pause, plays, receive, scenario
 from tests.kit.service import operator, service, until
 from voiceagent.app.service import Service
 from voiceagent.media import g711
+from voiceagent.records.journal import read_journal
 
 pytestmark = [
     pytest.mark.interop,
@@ -44,7 +45,7 @@ async def placed(running: Service, callee: Callee, **body: Any) -> dict[str, Any
     async with operator(running) as client:
         answer = await client.post("/v1/calls", json={"to": callee.uri, "flow": "reminder", **body})
         assert answer.status_code == 202, answer.text
-        await until(lambda: not running.directory.live, within_s=40)
+        await until(lambda: not running.directory.live, within_s=60)
         view: dict[str, Any] = (await client.get(f"/v1/calls/{answer.json()['call_id']}")).json()
     return view
 
@@ -69,10 +70,11 @@ async def test_answered(tmp_path: Path) -> None:
     async with callee(tmp_path, "-sn", "uas", calls=2) as phone, placing(tmp_path) as running:
         view = await placed(running, phone)
         assert (view["outcome"]["kind"], view["outcome"]["reason"]) == ("success", "completed")
-        (dialled,) = (entry for entry in kit.entries(tmp_path) if entry["type"] == "call.dialled")
-        assert dialled["protocol_call_id"]
+        (journal,) = (tmp_path / "journals").glob("*.jsonl")
         assert await typed(running, phone, tmp_path) == (0, "answered")
         await phone.done()
+    (dialled,) = (entry for entry in read_journal(journal) if entry["type"] == "call.dialled")
+    assert dialled["protocol_call_id"]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from tests.interop import kit
 from tests.interop.sipp import PCAPS, answered, is_hung_up, pause, plays, scenario, sipp
 from tests.kit.media_relay import media_relay
+from tests.kit.ports import free_port
 from tests.kit.service import service, until
 from voiceagent.media import g711
 
@@ -57,7 +58,7 @@ async def test_keys_from_captures(tmp_path: Path) -> None:
         code, output = await sipp(
             tmp_path,
             running.addresses.sip,
-            *("-sf", caller, "-s", "200", "-m", "1", "-mi", "127.0.0.1", "-mp", str(kit.free_port())),
+            *("-sf", caller, "-s", "200", "-m", "1", "-mi", "127.0.0.1", "-mp", str(free_port())),
         )
         assert code == 0, output[-2000:]
         await until(lambda: not running.directory.live)
@@ -76,7 +77,7 @@ async def test_keys_from_captures(tmp_path: Path) -> None:
             ("-t", "t1"), 0, marks=pytest.mark.matrix("sipp", "TCP", "50 calls on one connection, `-t t1`")
         ),
         pytest.param(
-            ("-t", "tn", "-max_socket", "100"),
+            ("-t", "tn", "-max_socket", "100", "-l", "20"),  # one address may have 32 connections
             0,
             marks=pytest.mark.matrix("sipp", "TCP, many", "50 calls on one each, `-t tn`"),
         ),
@@ -92,7 +93,7 @@ async def test_fifty_calls(
             running.addresses.sip,
             *("-sn", "uac", "-s", "100", "-r", "20", "-m", "50", "-d", "300", *how),
         )
-        assert code == 0, output[-2000:]
+        assert code == 0, output
         if loss:
             # SIPp takes our repeated 200 for the answer to a BYE that it lost itself, and forgets the call.
             for call in running.directory.live:
@@ -105,6 +106,6 @@ async def test_fifty_calls(
         assert not running.sip.errors["internal"]
         assert not running.sip.errors["listener"]
         assert running.wheel is not None
-        assert len(running.wheel) == 0
+        await until(lambda: not len(running.wheel or ()))
     gc.collect()
     assert "never retrieved" not in caplog.text

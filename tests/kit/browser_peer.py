@@ -84,7 +84,7 @@ class BrowserPeer:
 
     async def until(self, condition: Any) -> None:
         """Wait until ``condition()`` holds; packets, messages and states wake it up."""
-        async with asyncio.timeout(20), self.news:
+        async with asyncio.timeout(45), self.news:
             await self.news.wait_for(condition)
 
     def say(self, **message: Any) -> None:

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from tests.kit.redis_server import free_port
+from tests.kit.ports import free_port
 
-READY_S = 20.0
+READY_S = 60.0
 FAST = ("fsync=off", "full_page_writes=off", "shared_buffers=16MB", "max_wal_size=64MB")
 """No flush to the disk; a commit is still written before it is answered, and outlives :meth:`stop`."""
 
@@ -42,7 +42,7 @@ class PostgresServer:
 
     def url(self, schema: str = "public") -> str:
         """Return SQLAlchemy's URL of one schema."""
-        options = f"?options=-csearch_path%3D{schema}&connect_timeout=5"
+        options = f"?options=-csearch_path%3D{schema}&connect_timeout=20"
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/postgres{options}"
 
     def new_url(self) -> str:

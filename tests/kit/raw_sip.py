@@ -78,7 +78,7 @@ class RawSip(asyncio.DatagramProtocol):
         lines.append(f"Content-Length: {len(body)}")
         return "\r\n".join([*lines, "", ""]).encode() + body, branch
 
-    async def final(self, branch: str, *, repeat: bytes | None = None, within_s: float = 20.0) -> Response:
+    async def final(self, branch: str, *, repeat: bytes | None = None, within_s: float = 45.0) -> Response:
         """Wait for the final response of a branch; ``repeat`` is sent again every half second meanwhile."""
         async with asyncio.timeout(within_s):
             while True:

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-READY_S = 10.0
+from tests.kit.ports import free_port
+
+READY_S = 30.0
 
 
 class RedisServer:
@@ -78,13 +80,6 @@ class RedisServer:
     def _log(self) -> str:
         log = self._folder / "redis.log"
         return log.read_text()[-500:] if log.exists() else "no log"
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextmanager

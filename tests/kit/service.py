@@ -44,7 +44,7 @@ async def operator(running: Service) -> AsyncIterator[httpx.AsyncClient]:
     assert running.addresses is not None
     headers = {"Authorization": f"Bearer {running.addresses.console_token}"}
     async with httpx.AsyncClient(
-        base_url=running.addresses.console or "", headers=headers, timeout=10
+        base_url=running.addresses.console or "", headers=headers, timeout=60
     ) as client:
         yield client
 
@@ -63,7 +63,7 @@ async def events(client: httpx.AsyncClient, after: str = "") -> AsyncGenerator[t
                 fields = {}
 
 
-async def until(condition: Callable[[], object], *, within_s: float = 20.0) -> None:
+async def until(condition: Callable[[], object], *, within_s: float = 45.0) -> None:
     """Wait for something that happens on real sockets; fails loudly after ``within_s``."""
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110 - what happens is on the far side of a socket

@@ -58,7 +58,7 @@ class Wire(asyncio.DatagramProtocol, asyncio.Protocol):
         if self.target.transport != "udp":
             cast("asyncio.Transport", self._transport).write_eof()
 
-    async def receive(self, within_s: float = 20.0) -> bytes:
+    async def receive(self, within_s: float = 45.0) -> bytes:
         """Wait for the next message; empty once the connection has ended."""
         async with asyncio.timeout(within_s):
             return await self._came.get()

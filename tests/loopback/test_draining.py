@@ -36,14 +36,14 @@ async def test_whenever_it_comes_in_a_set_up_no_call_is_lost(tmp_path: Path) -> 
         assert running.addresses is not None
         target = f"sip:100@{running.addresses.sip}"
         anchor = phone.dial(target)
-        await anchor.answered(20)
+        await anchor.answered(45)
         for point in range(POINTS):
             call = phone.dial(target)
             for _ in range(point):  # one more turn of the loop each time
                 await asyncio.sleep(0)
             running.drainer.begin("test")
             try:
-                await call.answered(20)
+                await call.answered(45)
             except SipError as refused:
                 outcomes[str(refused.status)] += 1
             else:
@@ -53,7 +53,7 @@ async def test_whenever_it_comes_in_a_set_up_no_call_is_lost(tmp_path: Path) -> 
             await until(lambda: len(running.directory.live) == 1)
             assert running.drainer.resume("test")
         late = phone.dial(target)
-        await late.answered(20)
+        await late.answered(45)
         draining = asyncio.ensure_future(running.drain())
         for one in (late, anchor):
             await asyncio.sleep(0)

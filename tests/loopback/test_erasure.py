@@ -63,15 +63,15 @@ async def test_a_caller_is_erased(tmp_path: Path) -> None:
         assert (busy.status_code, busy.json()["code"]) == (409, "call_live")
         await client.post(f"/v1/calls/{mine}/tags", json={"tag": "zither"})
         await client.post(f"/v1/calls/{mine}/actions/note", json={"text": f"Zither, {NUMBER}"})
-        await call.over(20)
-        await elses.over(20)
+        await call.over(45)
+        await elses.over(45)
         await until(lambda: not running.directory.live)
         _, first, _ = await anext(seen)
         async for kind, _, told in seen:
             if kind == "call.ended" and told["call_id"] == mine:
                 break
         await seen.aclose()
-        await running.archive.flush(10.0)
+        await running.archive.flush(45)
         assert len(holding(tmp_path)) >= 4
 
         report = (await client.post("/v1/erasures", json=body)).json()

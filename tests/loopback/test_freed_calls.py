@@ -6,16 +6,17 @@ import asyncio
 import contextlib
 import gc
 import weakref
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.kit.collector import left_to_the_collector, no_collector
 from tests.kit.service import service, until
 from voiceagent.app.service import Service
 from voiceagent.phone.phone import Phone, PhoneCall
+
+__all__ = ["no_collector"]
 
 pytestmark = pytest.mark.loopback
 
@@ -44,18 +45,6 @@ OURS = tuple(
 )
 MOST = 0
 """So many objects of ours an ended call may leave to the collector."""
-
-
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
-        gc.enable()
 
 
 def parts_of(running: Service) -> dict[str, weakref.ref[Any]]:
@@ -92,7 +81,7 @@ async def ended(
         await call.press("4")
     elif number == "200":
         call.hang_up()
-    await call.over(20)
+    await call.over(45)
     await until(lambda: not running.directory.live)
     running.directory.forget([view.id for view in running.directory.calls()])
     return parts
@@ -109,10 +98,8 @@ async def test_an_ended_call_leaves_nothing_to_the_collector(tmp_path: Path, num
         gc.collect()
         parts = await ended(running, phone, number, calls)
         with contextlib.suppress(TimeoutError):
-            await until(lambda: not alive(parts), within_s=5)
+            await until(lambda: not alive(parts), within_s=45)
         assert alive(parts) == []
         await asyncio.sleep(0)
-        gc.set_debug(gc.DEBUG_SAVEALL)
-        gc.collect()
-        left = Counter(type(one).__qualname__ for one in gc.garbage if type(one).__module__.startswith(OURS))
+        left = left_to_the_collector(*OURS)
     assert left.total() <= MOST, left

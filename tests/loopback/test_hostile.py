@@ -61,7 +61,7 @@ class Scene:
         await until(lambda: self.live.digits_pressed == before + 1)
         newcomer = self.phone.dial(f"sip:100@{self.sip}")
         await newcomer.answered()
-        await newcomer.until_speaking(10)
+        await newcomer.until_speaking(45)
         newcomer.hang_up()
         assert (await newcomer.over()).by == "us"
         broken = {kind: self.running.sip.errors[kind] for kind in ("internal", "listener")}
@@ -82,7 +82,7 @@ async def scene(tmp_path: Path, flows: list[str], **settings: object) -> AsyncIt
         async with raw_sip(running.addresses.sip) as raw:
             canary = phone.dial(f"sip:100@{running.addresses.sip}")
             await canary.answered()
-            await canary.until_speaking(10)
+            await canary.until_speaking(45)
             yield Scene(running, phone, canary, running.directory.live[0], raw)
 
 

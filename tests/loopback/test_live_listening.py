@@ -78,7 +78,7 @@ class Heard:
 
     async def until_loud(self, track: int, seconds: float) -> bytes:
         """Read on until so much sound of a side was heard; return it without its silence."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(45):
             while len(found := loud(self.sides[track])) < seconds * 8000:
                 item = await self._ws.recv()
                 if isinstance(item, str):
@@ -131,7 +131,7 @@ async def test_listeners_come_and_go_and_the_end_of_the_call_is_told(
             ws = await last.__aenter__()
         with pytest.raises(ConnectionClosed):
             while True:
-                await asyncio.wait_for(ws.recv(), 10)
+                await asyncio.wait_for(ws.recv(), 45)
         assert (ws.close_code, ws.close_reason) == (1000, "call_ended")
         await last.__aexit__(None, None, None)
         await until(lambda: not running.directory.live)
@@ -164,7 +164,7 @@ async def test_an_operators_voice_reaches_the_phone_while_the_agent_is_silent(
         await heard.until_tone(live_track.AGENT, OPERATOR_HZ)
         await speaking
         assert heard.states[-1]["taken_over_by"] == "first run via api"
-        back = await client.post(f"{actions}/hand_back", timeout=15)
+        back = await client.post(f"{actions}/hand_back")
         assert back.json()["taken_over_by"] == ""
         await heard.until_tone(live_track.AGENT, AGENT_HZ)
         await heard.until_loud(live_track.AGENT, len(loud(heard.sides[live_track.AGENT])) / 8000 + 0.4)
@@ -177,7 +177,7 @@ async def test_an_operators_voice_reaches_the_phone_while_the_agent_is_silent(
     tones = "".join(tones_of(g711.encode(wav.channel(1))))
     assert tones.count("O") > 5
     assert "A" not in tones[tones.index("O") : tones.rindex("O")], "only the human's voice"
-    assert tones.endswith("A")
+    assert "A" in tones[tones.rindex("O") :]
     (journal,) = (tmp_path / "journals").glob("*.jsonl")
     assert any(entry["type"] == "operator.speech_started" for entry in read_journal(journal))
 

@@ -72,7 +72,7 @@ async def test_the_api_places_a_call_that_is_answered_spoken_to_and_ended(
         again = await client.post("/v1/calls", json=body, headers={"Idempotency-Key": "k"})
         assert again.json()["call_id"] == placed.json()["call_id"]
         await until(lambda: taken)
-        ended = await taken[0].over(20)
+        ended = await taken[0].over(45)
         await until(lambda: not running.directory.live)
         view = (await client.get(f"/v1/calls/{placed.json()['call_id']}")).json()
     assert len(taken) == 1
@@ -110,7 +110,7 @@ async def test_every_end_has_its_word_and_its_exit_status(tmp_path: Path, flows:
 
     async with (
         Phone(user="callee", answer=answer) as phone,
-        service(tmp_path, flows=flows, outbound__allowed=("*",), outbound__ring_timeout_s=0.5) as running,
+        service(tmp_path, flows=flows, outbound__allowed=("*",), outbound__ring_timeout_s=4.0) as running,
         operator(running) as client,
     ):
         assert running.addresses is not None
@@ -118,7 +118,7 @@ async def test_every_end_has_its_word_and_its_exit_status(tmp_path: Path, flows:
         for reason in ends:
             body = {"to": f"sip:{reason}@{at}", "flow": "reminder"}
             assert (await client.post("/v1/calls", json=body)).status_code == 202
-        await until(lambda: not running.directory.live)
+        await until(lambda: len(running.directory.lately_ended) == len(ends))
         told = {view.called: (view.outcome or {})["reason"] for view in running.directory.calls()}
         node = ["--url", running.addresses.console or "", "--token", running.addresses.console_token or ""]
         code, said = await command("--agent", "reminder", f"sip:declined@{at}", *node, cwd=tmp_path)
@@ -149,7 +149,7 @@ async def test_from_a_fresh_clone_the_command_line_alone_calls_somebody(tmp_path
         target = f"sip:100@127.0.0.1:{phone.address.port}"
         running = asyncio.ensure_future(command("--agent", "front-desk", target, cwd=tmp_path))
         await until(lambda: taken)
-        await taken[0].until_speaking(20)
+        await taken[0].until_speaking(45)
         taken[0].hang_up()
         code, said = await running
     assert (code, said["word"]) == (0, "answered"), said

@@ -59,12 +59,12 @@ class Child:
 
     async def ended_journal(self) -> list[dict[str, Any]]:
         """The journal, once its last entry is on disk."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(45):
             while not (found := self.journal()) or found[-1]["type"] != "call.ended":  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         return found
 
-    async def status(self, within_s: float = 20.0) -> int:
+    async def status(self, within_s: float = 60.0) -> int:
         async with asyncio.timeout(within_s):
             return await self.process.wait()
 
@@ -99,7 +99,7 @@ async def serving(
         )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             line = await process.stdout.readline()
         assert line, (folder / "stderr.log").read_text()
         yield Child(process, folder, json.loads(line), time.perf_counter() - began)
@@ -114,24 +114,24 @@ async def serving(
 async def in_a_call(folder: Path, *settings: str) -> AsyncIterator[tuple[Child, Phone, PhoneCall]]:
     async with serving(folder, *settings) as child, Phone() as phone:
         call = phone.dial(child.target)
-        await call.answered(20)
-        await call.until_speaking(20)
+        await call.answered(45)
+        await call.until_speaking(45)
         yield child, phone, call
 
 
 async def refused_status(phone: Phone, child: Child) -> int:
     with pytest.raises(SipError) as refused:
-        await phone.dial(child.target).answered(20)
+        await phone.dial(child.target).answered(45)
     return refused.value.status
 
 
 async def until_draining(phone: Phone, child: Child) -> int:
     """Dial until a call is refused: the signal arrives when it arrives."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(45):
         while True:
             attempt = phone.dial(child.target)
             try:
-                await attempt.answered(20)
+                await attempt.answered(45)
             except SipError as refused:
                 return refused.status
             attempt.hang_up()
@@ -168,7 +168,7 @@ async def test_a_taken_port_is_one_line_that_names_the_setting(
             stderr=asyncio.subprocess.PIPE,
             env=clean_environment(),
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             output, errors = await process.communicate()
     assert process.returncode == 2
     lines = (output + errors).decode().strip().splitlines()
@@ -194,7 +194,7 @@ async def test_sigterm_without_calls_ends_at_once_and_the_service_manager_follow
         told: list[str] = []
 
         async def until_told(line: str) -> None:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while line not in told:
                     told.extend((await loop.sock_recv(manager, 4096)).decode().splitlines())
 
@@ -214,7 +214,7 @@ async def test_a_second_sigterm_ends_the_call_with_a_bye_and_a_record(tmp_path: 
         child.process.send_signal(signal.SIGTERM)
         assert await until_draining(phone, child) == 503
         child.process.send_signal(signal.SIGTERM)
-        assert (await call.over(20)).by == "peer"
+        assert (await call.over(45)).by == "peer"
         assert await child.status() == 0
         journals = [list(read_journal(path)) for path in (tmp_path / "journals").glob("*.jsonl")]
     assert journals
@@ -226,7 +226,7 @@ async def test_at_the_limit_of_the_drain_the_caller_hears_a_goodbye(tmp_path: Pa
     limit = ("call.drain_limit_s=0.2", "call.drain_sentence=We close now.")
     async with in_a_call(tmp_path, *limit) as (child, _, call):
         child.process.send_signal(signal.SIGINT)
-        assert (await call.over(20)).by == "peer"
+        assert (await call.over(45)).by == "peer"
         assert await child.status() == 0
         (entries,) = [list(read_journal(path)) for path in (tmp_path / "journals").glob("*.jsonl")]
     assert (entries[-1]["type"], entries[-1]["reason"]) == ("call.ended", "drained")
@@ -250,7 +250,7 @@ async def test_the_console_drains_it_as_the_signal_does(tmp_path: Path) -> None:
             return output.decode()
 
         headers = {"Authorization": f"Bearer {child.listening['token']}"}
-        async with httpx.AsyncClient(base_url=url, headers=headers) as console:
+        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as console:
             assert json.loads(await drain("--json"))["state"] == "draining"
             ready = await console.get("/readyz")
             assert (ready.status_code, ready.json()["ready"]) == (503, False)
@@ -259,7 +259,7 @@ async def test_the_console_drains_it_as_the_signal_does(tmp_path: Path) -> None:
             assert (await console.delete("/v1/drain")).json()["state"] == "serving"
             assert (await console.get("/readyz")).status_code == 200
             second = phone.dial(child.target)
-            await second.answered(20)
+            await second.answered(45)
         waiting = asyncio.ensure_future(drain("--wait"))
         assert await until_draining(phone, child) == 503
         for one in (call, second):
@@ -272,7 +272,7 @@ async def test_the_console_drains_it_as_the_signal_does(tmp_path: Path) -> None:
 
 async def test_a_killed_process_leaves_a_readable_journal(tmp_path: Path) -> None:
     async with in_a_call(tmp_path) as (child, _, _):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(45):
             while not any(entry["type"] == "call.state" for entry in child.journal()):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         child.process.kill()
@@ -293,12 +293,12 @@ async def test_a_killed_provider_is_apologised_for_in_mid_sentence(tmp_path: Pat
     )
     assert engine.stdout is not None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             url = json.loads(await engine.stdout.readline())["url"]
         async with in_a_call(tmp_path, f"realtime.url={url}") as (child, _, call):
             assert child.listening["engine"] is None
             engine.kill()
-            ended = await call.over(30)
+            ended = await call.over(45)
             entries = await child.ended_journal()
             _, heard = call.timeline.stereo(0xFF)
     finally:

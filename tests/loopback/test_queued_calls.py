@@ -83,7 +83,7 @@ async def test_a_key_leaves_the_queue_while_the_desk_rings(tmp_path: Path) -> No
         await call.answered()
         await until(lambda: len(desk.received) == 1)
         await call.press("9")
-        ended = await call.over(20)
+        ended = await call.over(45)
         assert ended.by == "peer"
         await until(lambda: not running.directory.live)
     assert journal(tmp_path, "queue.left")[0]["reason"] == "left"

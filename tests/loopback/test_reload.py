@@ -87,7 +87,7 @@ async def begun(running: Service, phone: Phone) -> tuple[PhoneCall, str]:
 async def ended(running: Service, call: PhoneCall, call_id: str) -> str:
     """Press a key, hear the goodbye out; returns what was said last."""
     await call.press("5")
-    await call.over(20)
+    await call.over(45)
     await until(lambda: running.directory.call(call_id).outcome is not None)
     return said(running, call_id)[-1]
 
@@ -141,7 +141,7 @@ async def test_two_hundred_reloads_while_calls_come_lose_no_call_and_leave_nothi
             while reloading:
                 call = phone.dial(f"sip:1@{sip}")
                 await call.answered()
-                await call.over(20)
+                await call.over(45)
                 made += 1
 
         codes: list[weakref.ref[Any]] = []
@@ -156,17 +156,21 @@ async def test_two_hundred_reloads_while_calls_come_lose_no_call_and_leave_nothi
         reloading = False
         await asyncio.gather(*callers)
         await until(lambda: not running.directory.live)
-        gc.collect()
         assert made >= 39
         assert running.flows.version == 181
+        # The tasks of the last calls hold their flows a moment longer than the directory holds the calls.
+        await until(lambda: not running.admission.live and gc.collect() >= 0 and len(alive(codes)) == 1)
         assert len(sets_in_the_process() - before) == 1
-        assert len({code() for code in codes} - {None}) == 1
         outcomes = {str((one.outcome or {}).get("kind")) for one in running.directory.calls()}
         assert outcomes == {"success"}
     versions = list(_versions(tmp_path / "journals"))  # whole once the service has closed
     assert len(versions) == made
     assert versions == sorted(versions)
     assert len(set(versions)) > 5
+
+
+def alive(codes: list[weakref.ref[Any]]) -> set[Any]:
+    return {code() for code in codes} - {None}
 
 
 def sets_in_the_process() -> set[str]:
@@ -206,7 +210,7 @@ async def test_sighup_takes_flows_and_routes_of_the_file_and_names_what_needs_a_
     assert process.stdout is not None
     assert process.stderr is not None
     try:
-        listening = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
+        listening = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
         config.write_text(
             CONFIG.format(folder=folder, number="8*") + "\n[call]\nmax_calls = 3\n", encoding="utf-8"
         )
@@ -225,7 +229,7 @@ async def test_sighup_takes_flows_and_routes_of_the_file_and_names_what_needs_a_
         assert json.loads(text)["routes"] == [{"place": 1, "flow": "desk", "when": {"number": ["8*"]}}]
 
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
     finally:
         if process.returncode is None:
             process.kill()
@@ -252,9 +256,9 @@ async def test_closing_the_terminal_ends_the_service_as_sigterm_does(folder: Pat
     os.close(slave)
     assert process.stdout is not None
     try:
-        assert await asyncio.wait_for(process.stdout.readline(), 30)
+        assert await asyncio.wait_for(process.stdout.readline(), 60)
         os.close(master)
-        assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
     finally:
         if process.returncode is None:
             process.kill()
@@ -262,7 +266,7 @@ async def test_closing_the_terminal_ends_the_service_as_sigterm_does(folder: Pat
 
 
 async def _said(stream: asyncio.StreamReader, event: str) -> dict[str, Any]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             line = json.loads(await stream.readline())
             if line["event"] == event:

@@ -39,7 +39,7 @@ async def picked(folder: Path, number: str, *, trusted: bool, campaign: str = ""
         headers = [("X-Campaign", campaign)] if campaign else []
         call = phone.dial(f"sip:{number}@{running.addresses.sip}", headers=headers)
         await call.answered()
-        await call.over(20)
+        await call.over(45)
         await until(lambda: not running.directory.live)
     (journal,) = (folder / "journals").glob("*.jsonl")
     offered = next(entry for entry in read_journal(journal) if entry["type"] == "call.offered")

@@ -87,7 +87,7 @@ async def test_a_pin_and_a_tool_over_real_sockets(
         await call.answered()
         await call.until_answered_in_words()
         await press(call, way)
-        await call.over(30)
+        await call.over(45)
         await until(lambda: not running.directory.live)
         view = running.directory.call(running.directory.calls()[0].id)
         figures = running.metrics.render()

@@ -53,7 +53,7 @@ async def test_an_encrypted_call_with_keys_hold_and_figures(
         async with operator(running) as client:
             told = (await client.get(f"/v1/calls/{live.id}")).json()["figures"]
         await call.press("4711")
-        await call.over(20)
+        await call.over(45)
         await until(lambda: not running.directory.live)
         metrics = running.metrics.render()
 

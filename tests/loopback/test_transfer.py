@@ -43,7 +43,7 @@ async def test_a_transfer_ends_the_call_only_when_it_was_taken(
         assert running.addresses is not None
         call = phone.dial(f"sip:1@{running.addresses.sip}")
         await call.answered()
-        await call.over(20)
+        await call.over(45)
         await until(lambda: not running.directory.live)
         view = running.directory.calls()[0]
     assert view.outcome is not None

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.loopback
 
 FLOW = """
 import asyncio
+from pathlib import Path
 from voiceagent.ivr import Call, flow
 
 @flow("talker", numbers=["100"])
@@ -28,7 +29,8 @@ async def talker(call: Call) -> None:
 @flow("holder", numbers=["200"])
 async def holder(call: Call) -> None:
     await call.hold()
-    await asyncio.sleep(1.5)
+    while not Path("heard").exists():
+        await asyncio.sleep(0.05)
     await call.resume()
     await call.send_digits("12")
     await asyncio.Event().wait()
@@ -44,7 +46,7 @@ TARGETS = ("sip:*@127.0.0.1:*",)
 @pytest.fixture
 def flows(tmp_path: Path) -> list[str]:
     path = tmp_path / "flows.py"
-    path.write_text(FLOW, encoding="utf-8")
+    path.write_text(FLOW.replace('"heard"', repr(str(tmp_path / "heard"))), encoding="utf-8")
     return [str(path)]
 
 
@@ -70,7 +72,7 @@ async def test_a_phone_hands_the_agent_to_another_phone(tmp_path: Path, flows: l
             call.transfer("sip:other@127.0.0.1:9")
             await until(lambda: call.referred == [403])
             call.transfer(desk)
-            ended = await call.over(20)
+            ended = await call.over(45)
             assert ended.by == "peer"
             assert call.referred[-1] == 200
             await ben.received[0].until_speaking()
@@ -100,7 +102,7 @@ async def test_the_agent_consults_and_joins_two_phones(tmp_path: Path, flows: li
         async with service(tmp_path, flows=flows, call__transfer_targets=TARGETS) as running:
             call = ann.dial(f"sip:{ben.address.port}@{sip_of(running)}")
             await call.answered()
-            assert (await call.over(20)).by == "peer"
+            assert (await call.over(45)).by == "peer"
             await until(lambda: not running.directory.live)
             outcome = running.directory.calls()[0].outcome
             assert outcome is not None
@@ -122,7 +124,7 @@ async def test_a_consultation_in_vain_brings_the_caller_back(tmp_path: Path, flo
     ):
         call = ann.dial(f"sip:{busy.address.port}@{sip_of(running)}")
         await call.answered()
-        assert (await call.over(20)).by == "peer"
+        assert (await call.over(45)).by == "peer"
         await until(lambda: not running.directory.live)
     told = journal(tmp_path, "transfer.ended")
     assert [(entry["accepted"], entry["status"]) for entry in told] == [(False, 486)]
@@ -139,6 +141,7 @@ async def test_on_hold_there_is_music_and_afterwards_there_are_keys(tmp_path: Pa
         await call.answered()
         await until(lambda: call.held)
         await call.until_speaking()
+        (tmp_path / "heard").touch()
         await until(lambda: not call.held)
         await until(lambda: "digit 2" in noted)
         call.hang_up()

@@ -63,7 +63,7 @@ async def test_a_call_is_told_from_its_start_to_its_end(tmp_path: Path, flows: l
     ):
         assert running.addresses is not None
         call = phone.dial(f"sip:100@{running.addresses.sip}")
-        await call.over(20)
+        await call.over(45)
         await until(lambda: len(seen) >= 3)
         async with operator(running) as client:
             listed = (await client.get("/v1/deliveries")).json()
@@ -112,7 +112,7 @@ async def test_the_next_process_sends_what_waited(tmp_path: Path, flows: list[st
         hooks = a_webhook(port, **(waits | {"waits_s": [3600.0]}))
         async with service(tmp_path, flows=flows, webhooks=hooks) as running, Phone() as phone:
             assert running.addresses is not None
-            await phone.dial(f"sip:100@{running.addresses.sip}").over(20)
+            await phone.dial(f"sip:100@{running.addresses.sip}").over(45)
             await until(lambda: refused)
     first = verified(refused[0])
     database = tmp_path / "journals" / "voiceagent.db"

@@ -36,7 +36,7 @@ async def test_nothing_is_lost_and_nothing_is_told_under_another_id(tmp_path: Pa
         in_a_call(tmp_path, setting(port)) as (child, _, call),
     ):
         call.hang_up()
-        await call.over(20)
+        await call.over(45)
         await until(lambda: hanging and len(rows(tmp_path)) == 2)
         child.process.send_signal(signal.SIGKILL)
         assert await child.status() == -signal.SIGKILL

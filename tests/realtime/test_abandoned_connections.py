@@ -57,8 +57,8 @@ async def hesitant() -> AsyncIterator[HesitantProvider]:
 
 @pytest.mark.parametrize("opener", OPENERS)
 async def test_a_socket_that_nobody_waits_for_any_more_is_closed(opener) -> None:
-    async with hesitant() as provider, asyncio.timeout(10):
-        opening = asyncio.create_task(opener(provider.url, {}, timeout_s=8, max_bytes=65536))
+    async with hesitant() as provider, asyncio.timeout(60):
+        opening = asyncio.create_task(opener(provider.url, {}, timeout_s=50, max_bytes=65536))
         await provider.asked.wait()
         opening.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -71,8 +71,8 @@ async def test_a_socket_that_nobody_waits_for_any_more_is_closed(opener) -> None
 async def test_a_socket_whose_opening_is_cancelled_in_the_moment_it_succeeds_is_closed(opener) -> None:
     """Cancelled for each of the first turns of the loop after the answer: one of them meets the success."""
     for turns in range(12):
-        async with hesitant() as provider, asyncio.timeout(10):
-            opening = asyncio.create_task(opener(provider.url, {}, timeout_s=8, max_bytes=65536))
+        async with hesitant() as provider, asyncio.timeout(60):
+            opening = asyncio.create_task(opener(provider.url, {}, timeout_s=50, max_bytes=65536))
             await provider.asked.wait()
             provider.answer.set()
             for _ in range(turns):

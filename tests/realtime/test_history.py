@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from voiceagent.realtime.caller_audio import CallerAudio
 from voiceagent.realtime.conversation import Conversation
 from voiceagent.realtime.history import History
 from voiceagent.realtime.requests import ResponseRequest
@@ -86,41 +85,6 @@ def test_a_message_that_nobody_acknowledged_is_not_forgotten_and_none_is_told_tw
     said(again, "new", "user", "more")
     history.fold(again)
     assert texts(history) == ["acknowledged", "under way", "more"]
-
-
-def test_the_callers_audio_is_kept_until_it_is_text() -> None:
-    ring = CallerAudio(8, 10_000)
-    for _ in range(100):
-        ring.add(b"x" * 160)
-    ring.committed("t1")
-    for _ in range(50):
-        ring.add(b"y" * 160)
-    assert ring.ms == 3000
-    ring.understood("t1")
-    assert 1000 <= ring.ms <= 1200
-    assert ring.last(500) == b"y" * 4000
-    ring.understood("unknown")
-    for _ in range(1000):
-        ring.add(b"z" * 160)
-    assert ring.ms == 10_000
-
-
-def test_what_is_kept_of_the_callers_audio_does_not_depend_on_its_frames() -> None:
-    whole = bytes(index % 251 for index in range(8 * 2600))
-    kept: set[tuple[int, bytes, bytes, bytes]] = set()
-    for size in (80, 160, 320, 800, 8 * 1300):
-        ring = CallerAudio(8, 1000)
-        for start in range(0, len(whole), size):
-            if start == 8 * 1300:
-                ring.committed("t")
-            ring.add(whole[start : start + size])
-        full = ring.last(5000)
-        assert ring.ms == 1000
-        ring.understood("t")
-        ring.committed("u")
-        ring.understood("u")
-        kept.add((ring.ms, full, ring.last(5000), ring.last(100)))
-    assert kept == {(200, whole[-8000:], whole[-1600:], whole[-800:])}
 
 
 def test_a_wish_has_an_id_of_its_own_on_every_link_and_a_deadline_of_its_own() -> None:

@@ -16,7 +16,7 @@ class Desk:
     """A request ``r`` that was asked for again as ``r~2``, and a second of the caller's audio."""
 
     def __init__(self, *, transcribed: bool = True) -> None:
-        self.wishes, self.audio = Wishes(), CallerAudio(8, 10_000)
+        self.wishes, self.audio = Wishes(), CallerAudio("audio/pcmu", 10_000)
         self.notes = LinkNotes(self.wishes, History(), self.audio, transcribed=transcribed)
         self.wishes.add(ResponseRequest(id="r"), 0.0, asked=True)
         self.wishes.link_lost()

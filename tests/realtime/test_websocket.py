@@ -8,6 +8,7 @@ import socket
 
 import pytest
 
+from tests.kit.ports import free_port
 from tests.kit.provider_links import serve
 from tests.kit.scripted_provider import Reply, ScriptedProvider
 from voiceagent.errors import ConfigError, ProviderError
@@ -44,7 +45,7 @@ async def test_a_conversation_over_a_real_socket(transport: str) -> None:
             session.add_listener(events.append)
             for _ in range(3):
                 handle = await session.create_response(instructions="Grüße ✓")
-                outcome = await asyncio.wait_for(handle.outcome(), 10)
+                outcome = await asyncio.wait_for(handle.outcome(), 45)
                 assert outcome.completed
             session.send_audio(b"\xff" * 320)
             session.commit_audio()
@@ -53,7 +54,7 @@ async def test_a_conversation_over_a_real_socket(transport: str) -> None:
                 arrived.set() if event["type"] == "input_audio_buffer.commit" else None
             )
             if "input_audio_buffer.commit" not in server.types():
-                await asyncio.wait_for(arrived.wait(), 10)
+                await asyncio.wait_for(arrived.wait(), 45)
         assert server.appends == [320]
         assert server.creates()[0]["response"]["instructions"] == "Grüße ✓"
         audio = b"".join(event.data for event in events if isinstance(event, me.RealtimeModelAudioEvent))
@@ -75,9 +76,7 @@ async def test_a_refused_handshake_names_the_status(transport: str, status: int)
 
 
 async def test_nobody_listens(transport: str) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     model = OpenAIRealtimeWebSocketModel(
         url=f"ws://127.0.0.1:{port}/", provider="embedded", transport=transport
     )
@@ -121,7 +120,7 @@ async def test_the_end_of_the_link_ends_the_session(transport: str, code: int, r
                 if isinstance(event, me.RealtimeModelTurnStartedEvent):
                     break
             server.drop(code, reason)
-            outcome = await asyncio.wait_for(handle.outcome(), 10)
+            outcome = await asyncio.wait_for(handle.outcome(), 45)
             assert outcome.kind is OutcomeKind.LOST
             assert reason in outcome.reason
             assert session.closed
@@ -176,7 +175,7 @@ async def test_cancelling_the_connect_leaves_nothing_behind(transport: str) -> N
         opening = asyncio.ensure_future(RealtimeSession(model=model).open())
         updated = asyncio.Event()
         server.on_client_event = lambda _event: updated.set()
-        await asyncio.wait_for(updated.wait(), 10)
+        await asyncio.wait_for(updated.wait(), 45)
         opening.cancel()
         with pytest.raises(asyncio.CancelledError):
             await opening
@@ -213,7 +212,7 @@ async def test_control_overtakes_audio_that_cannot_be_written(transport: str) ->
     opener = open_picows if transport == "picows" else open_websockets
     async with ws_serve(slow, "127.0.0.1", 0, compression=None, close_timeout=1) as server:
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        link = await opener(url, {}, timeout_s=5, max_bytes=65536, audio_limit=65536)
+        link = await opener(url, {}, timeout_s=45, max_bytes=65536, audio_limit=65536)
         link.listen(Sink())
         audio = b"audio   " + b"." * 8000
         for _ in range(20_000):
@@ -228,12 +227,12 @@ async def test_control_overtakes_audio_that_cannot_be_written(transport: str) ->
         read_now.set()
         order: list[str] = []
         while "commit  " not in order:
-            order.append(await asyncio.wait_for(seen.get(), 20))
+            order.append(await asyncio.wait_for(seen.get(), 45))
         # At most the socket's own buffers lie before the control frame, never our audio lane.
         assert order.index("control ") < order.index("commit  ") - 1
         assert order[order.index("control ") + 1] == "audio   "
         link.close()
-        await asyncio.wait_for(link.wait_closed(), 10)
+        await asyncio.wait_for(link.wait_closed(), 45)
         link.send(b"too late")
         assert link.buffered == 0
 

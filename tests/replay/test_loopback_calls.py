@@ -129,11 +129,11 @@ async def _every_kind(folder: Path) -> None:
         call.hang_up()
         await rest()
         given_up.append(impatient.dial(f"sip:100@{running.addresses.sip}"))
-        await given_up[0].over(20)
+        await given_up[0].over(45)
         await rest()
         call = phone.dial(f"sip:100@{running.addresses.sip}")
         await call.answered()
-        await call.ear.until_speaking(10)
+        await call.ear.until_speaking(45)
         live = running.directory.live[0]
         call.hold(True)
         await until(lambda: live.held)
@@ -142,7 +142,7 @@ async def _every_kind(folder: Path) -> None:
         call.hang_up()
         await rest()
         call = phone.dial(f"sip:200@{running.addresses.sip}")
-        await call.over(20)
+        await call.over(45)
         await rest()
         async with operator(running) as client:
             to = f"sip:callee@127.0.0.1:{callee.address.port}"
@@ -166,5 +166,5 @@ async def _hung_up(folder: Path, **settings: Any) -> None:
         assert running.addresses is not None
         call = phone.dial(f"sip:100@{running.addresses.sip}")
         await call.answered()
-        await call.over(20)
+        await call.over(45)
         await until(lambda: not running.directory.live)

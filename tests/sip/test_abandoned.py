@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
+from tests.kit.collector import left_to_the_collector, no_collector
 from tests.sip.ladder import ANSWER, OFFER, PHONE, Ladder, Phone
 from voiceagent.sip.effects import Ended, InviteReceived, SendDatagram
 from voiceagent.sip.syntax.message import Request
 from voiceagent.sip.syntax.parser import parse_datagram
+
+__all__ = ["no_collector"]
 
 CALLS = 10_000
 TIMED = ("Supported: timer, 100rel", "Session-Expires: 90")
@@ -202,21 +204,15 @@ WAYS: tuple[Callable[[Crowd], None], ...] = (
 )
 
 
-def test_each_way_alone_ends_once_and_leaves_nothing() -> None:
-    for way in WAYS:
-        crowd = Crowd()
-        way(crowd)
-        crowd.pass_time(200)
-        assert sum(crowd.ended.values()) == crowd.calls == 1, way.__name__
-        crowd.ladder.nothing_left()
-
-
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    """The collector would look over ten thousand living calls again and again."""
-    gc.disable()
-    yield
-    gc.enable()
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("way", WAYS, ids=[way.__name__ for way in WAYS])
+def test_each_way_alone_ends_once_and_leaves_nothing(way: Callable[[Crowd], None]) -> None:
+    crowd = Crowd()
+    way(crowd)
+    crowd.pass_time(200)
+    assert sum(crowd.ended.values()) == crowd.calls == 1
+    crowd.ladder.nothing_left()
+    assert not left_to_the_collector("voiceagent.sip")
 
 
 @pytest.mark.usefixtures("no_collector")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.ports import free_port
 from tests.kit.service import until
 from tests.sip.ladder import ANSWER
 from voiceagent.sip.config import EndpointConfig
@@ -20,12 +21,6 @@ pytestmark = [
     pytest.mark.interop,
     pytest.mark.skipif(shutil.which("sipp") is None, reason="SIPP MISSING: install sip-tester"),
 ]
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def is_taken(port: int) -> bool:
@@ -71,7 +66,7 @@ async def sipp(folder: Path, *arguments: str) -> tuple[int, str]:
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             output, _ = await process.communicate()
     except TimeoutError:
         process.kill()
@@ -162,7 +157,7 @@ async def test_we_call_sipp(tmp_path: Path) -> None:
                 sdp=ANSWER,
                 destination=Address("127.0.0.1", port),
             )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await done.wait()
             assert {event.by for event in ended} == {"us"}
             assert await process.wait() == 0

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.ports import free_port
 from tests.kit.service import until
 from tests.sip.ladder import ANSWER
-from tests.sip.test_sipp import free_port, is_taken, sipp
+from tests.sip.test_sipp import is_taken, sipp
 from voiceagent.sip.config import EndpointConfig
 from voiceagent.sip.effects import Address, Answered, Ended, InviteReceived, SipEvent
 from voiceagent.sip.net.transport import SipTransport

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.kit.certificates import Authority
+from tests.kit.ports import free_port
 from tests.kit.service import until
 from tests.sip.ladder import ANSWER, OFFER, Phone, message_label
 from voiceagent.errors import ConfigError
@@ -62,7 +63,7 @@ class Agent:
             self.transport.accept(event.leg, ANSWER)
 
     async def next(self, kind: type[E]) -> E:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(45):
             while True:
                 event = await self.events.get()
                 if isinstance(event, kind):
@@ -104,7 +105,7 @@ class Wire:
         return cls(*await asyncio.open_connection(*address[:2], **how))
 
     async def receive(self) -> str:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(45):
             while not self.messages:
                 data = await self.reader.read(65536)
                 if not data:
@@ -114,7 +115,7 @@ class Wire:
 
     async def closed(self) -> bool:
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(45):
                 return not await self.reader.read(65536)
         except (ConnectionError, ssl.SSLError):
             return True
@@ -171,7 +172,7 @@ async def test_a_reply_goes_back_on_the_connection_of_an_ephemeral_port() -> Non
         wire.writer.write(phone.request("INVITE", OFFER, via="SIP/2.0/TCP 127.0.0.1:1;branch=z9hG4bK1"))
         assert [await wire.receive(), await wire.receive()] == ["100 INVITE", "200 INVITE"]
         wire.writer.write(b"\r\n\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(45):
             assert await wire.reader.readexactly(2) == b"\r\n"
         await wire.close()
 
@@ -219,9 +220,7 @@ async def test_connections_reset_in_the_middle_of_a_message_leave_nothing() -> N
 async def test_a_call_moves_on_from_a_refused_connection_at_once() -> None:
     a, b = Agent(), Agent(answers=True)
     async with listening(a, b):
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            nobody = Address(HOST, probe.getsockname()[1], "tcp")
+        nobody = Address(HOST, free_port(), "tcp")
         a.call([nobody, nobody._replace(transport="udp"), b.at("tcp")])
         await a.next(Answered)
         assert a.transport.endpoint.figures().counts["next_candidate"] == 2
@@ -233,9 +232,7 @@ async def test_a_call_moves_on_from_a_refused_connection_at_once() -> None:
 async def test_a_refused_datagram_ends_a_call_at_once_and_no_other() -> None:
     a, b = Agent(), Agent(answers=True)
     async with listening(a, b):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind((HOST, 0))
-            nobody = Address(*probe.getsockname())
+        nobody = Address(HOST, free_port())
         good = a.call(b.at("udp"))
         bad = a.call(nobody)
         ended = await a.next(Ended)

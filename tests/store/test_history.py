@@ -9,10 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.kit.collector import left_to_the_collector, no_collector
 from tests.store.kit import record
 from voiceagent.errors import RequestRefused
 from voiceagent.store import Database, history
-from voiceagent.store.history import CallQuery, LineRecord, ResponseRecord
+from voiceagent.store.history import CallQuery, LineRecord, ResponseRecord, TagRecord
+
+__all__ = ["no_collector"]
 
 
 def said(*texts: str) -> list[LineRecord]:
@@ -47,6 +50,20 @@ def test_written_again_it_replaces_what_stood_there(database: Database) -> None:
     assert ids(database) == ["call_1"]
     assert ids(database, words="apples") == []
     assert ids(database, words="plums") == ["call_1"]
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_a_call_that_was_written_leaves_nothing_to_the_collector(database: Database) -> None:
+    def write(call_id: str) -> None:
+        asked = [ResponseRecord("req_1", "operator", "Say hi", {}, 1002.5, "played", "", None)]
+        marks = [TagRecord("late", 1003.0, "operator")]
+        database.run_now(lambda c: history.write(c, record(call_id), said("apples"), asked, marks))
+
+    write("call_1")
+    write("call_2")  # the first one fills caches
+    left_to_the_collector()
+    write("call_3")
+    assert not left_to_the_collector()
 
 
 def test_every_word_must_have_been_said_and_a_beginning_is_enough(database: Database) -> None:

@@ -28,7 +28,7 @@ QUIET_AFTER_MS = 1500
 # Sound is a sample above −44 dBFS (206 of 32768): speech as soft as −56 dBFS (RMS) has some, noise of
 # −58 dBFS has none.
 _SIGNS = (0x80, 0x00)
-_QUIET_CODES = {
+QUIET_CODES = {
     "audio/pcmu": bytes(sign | 0x7F - step for sign in _SIGNS for step in range(21)),
     "audio/pcma": bytes((sign | step) ^ 0x55 for sign in _SIGNS for step in range(13)),
 }
@@ -53,7 +53,7 @@ class Appends:
 
     def __init__(self, audio_format: str) -> None:
         per_ms = BYTES_PER_MS[audio_format]
-        self._quiet_codes = _QUIET_CODES.get(audio_format)
+        self._quiet_codes = QUIET_CODES.get(audio_format)
         self._listening = LISTENING_MS * per_ms
         self._barge_in = BARGE_IN_MS * per_ms
         self._quiet = QUIET_MS * per_ms

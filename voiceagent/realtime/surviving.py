@@ -98,7 +98,7 @@ class SurvivingModel(RealtimeModel):
         self._loop = asyncio.get_running_loop()
         self._listeners = Listeners()
         self._emit = self._listeners.emit
-        self.caller_audio = CallerAudio(BYTES_PER_MS[config.input_audio_format], caller_audio_ms)
+        self.caller_audio = CallerAudio(config.input_audio_format, caller_audio_ms)
         self._wishes = Wishes()
         self._notes = LinkNotes(
             self._wishes, self.history, self.caller_audio, transcribed=config.transcription is not None

@@ -23,9 +23,10 @@ from picows import (
 from voiceagent.errors import ConfigError, ProviderError
 from voiceagent.flags import Flag
 from voiceagent.realtime.frames import AUDIO_LANE_BYTES, WRITE_LIMIT_BYTES, FrameListener, WriteLanes
+from voiceagent.realtime.read_portions import ReadPortions
 
 READ_BUFFER_BYTES = 4096
-"""Of a new socket; it doubles whenever it is found full. Holds a usual delta (200 ms of G.711)."""
+"""Of a new socket; it grows with a frame that it does not hold. Holds a usual delta (200 ms of G.711)."""
 
 
 async def open_picows(
@@ -52,6 +53,8 @@ async def open_picows(
                 extra_headers=dict(headers),
                 max_redirects=0,
                 read_buffer_init_size=READ_BUFFER_BYTES,
+                # Its TLS is the faster one; without TLS the loop's own transport takes 5 kB less.
+                use_aiofastnet=url.startswith("wss:"),
             )
     except WSInvalidURL as error:
         raise ConfigError("url", str(error)) from error
@@ -127,7 +130,9 @@ class PicowsTransport(WSListener):
             transport.send_close(WSCloseCode.OK)
             transport.disconnect()
             return
-        transport.underlying_transport.set_write_buffer_limits(high=WRITE_LIMIT_BYTES)
+        underlying = transport.underlying_transport
+        underlying.set_write_buffer_limits(high=WRITE_LIMIT_BYTES)
+        underlying.set_protocol(ReadPortions(underlying.get_protocol()))
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame is here; several make a message when the first ones are not final."""

@@ -156,6 +156,7 @@ class Core:
         if leg.our_offer is not None and isinstance(leg.our_offer.client, InviteClient):
             # A re-INVITE that was ringing has no timer of its own any more.
             leg.our_offer.client.give_up_in(self.wire.values.give_up)
+        leg.let_go()
         self.counts[f"ended_{by}"] += 1
         self.emit(Ended(leg.id, by, status, reason))
         return True

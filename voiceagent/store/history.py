@@ -43,6 +43,10 @@ __all__ = [
 BODY_CHARS = 1_000_000
 """Most text of one call that can be found by its words."""
 _WORD = re.compile(r"\w[\w'’]*")
+_TAGS = (
+    select(tags).where(tags.c.call_id.in_(bindparam("some", expanding=True))).order_by(tags.c.at, tags.c.tag)
+)
+"""Built once: the parameter of an IN refers to itself, one for every call would wait for the collector."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,8 +337,7 @@ def _tags(connection: Connection, ids: Sequence[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for start in range(0, len(ids), 500):
         some = ids[start : start + 500]
-        marks = select(tags).where(tags.c.call_id.in_(some)).order_by(tags.c.at, tags.c.tag)
-        for row in connection.execute(marks):
+        for row in connection.execute(_TAGS, {"some": some}):
             found.setdefault(row.call_id, []).append(row.tag)
     return found
 

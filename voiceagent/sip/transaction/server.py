@@ -85,7 +85,7 @@ class ServerTransaction(ABC):
         self.head: ReplyHead | None = None
         """What all responses share, built with the first one."""
         self.owner: object | None = None
-        """Whose business this is: the TU's own mark."""
+        """Whose business this is: the TU's own mark, given up at the end. It may hold this transaction."""
         self.on_end: Callable[[], None] | None = None
         self._remove = remove
         self._timer: Timer | None = None
@@ -135,6 +135,7 @@ class ServerTransaction(ABC):
         self.state = ServerState.TERMINATED
         self.wire.timers.cancel(self._timer)
         self._timer = None
+        self.owner = None
         self._remove(self)
         if self.on_end is not None:
             self.on_end()
