@@ -32,7 +32,7 @@ def serve(folder: Path, toml: str, **settings: str | int) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=200,
     )
     assert done.returncode not in (0, None)
     assert "Traceback" not in done.stderr

@@ -29,14 +29,14 @@ def test_a_redis_url_that_is_none(tmp_path: Path) -> None:
 
 async def test_a_second_node_of_the_same_name(tmp_path: Path) -> None:
     with redis_server() as server:
-        first = make_cluster(node="twin", url=server.url, lease_s=1.0)
+        first = make_cluster(node="twin", url=server.url, lease_s=5.0)
 
         async def nothing(_: object) -> dict[str, str]:
             return {}
 
         await first.join(NodeFacts, nothing)
         try:
-            settings = {"cluster.url": server.url, "cluster.node": "twin", "cluster.lease_s": 1}
+            settings = {"cluster.url": server.url, "cluster.node": "twin", "cluster.lease_s": 5}
             line = await asyncio.to_thread(serve, tmp_path, "", **settings)
         finally:
             await first.leave()

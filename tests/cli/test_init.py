@@ -123,7 +123,7 @@ def test_its_tests_pass(project: Path) -> None:
         env={**clean_environment(), "PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
     )
     assert "3 passed" in done.stdout, done.stdout + done.stderr
 

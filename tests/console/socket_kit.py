@@ -11,6 +11,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from .kit import PATIENCE_S
+
 
 @dataclass
 class Socket:
@@ -58,16 +60,16 @@ class Socket:
         return json.loads(self._body)
 
     async def opened(self) -> None:
-        await asyncio.wait_for(self._opened.wait(), 10)
+        await asyncio.wait_for(self._opened.wait(), PATIENCE_S)
 
     async def closed(self) -> tuple[int | None, str]:
         """Wait until the console closes it; return code and reason."""
-        await asyncio.wait_for(self._closed.wait(), 10)
+        await asyncio.wait_for(self._closed.wait(), PATIENCE_S)
         return self.code, self.reason
 
     async def next(self) -> bytes | Any:
         """Return the next frame, or the JSON of a text."""
-        item = await asyncio.wait_for(self._down.get(), 10)
+        item = await asyncio.wait_for(self._down.get(), PATIENCE_S)
         return item if isinstance(item, bytes) else json.loads(item)
 
     def say(self, item: bytes | str) -> None:

@@ -14,7 +14,7 @@ from voiceagent.console.ports import Act
 from voiceagent.errors import RequestRefused
 
 from .fake_directory import FakeDirectory, a_call
-from .kit import BEARER, VIEWER, a_client, an_app
+from .kit import BEARER, VIEWER, a_client, an_app, hold_back_for_good
 
 ACTIONS = "/v1/calls/c1/actions"
 DESK = {"target": "sip:desk@example.com"}
@@ -175,7 +175,9 @@ async def test_a_viewer_acts_on_nothing(directory: FakeDirectory) -> None:
 
 
 async def test_acts_that_come_too_fast_are_held_back(directory: FakeDirectory) -> None:
-    async with a_client(an_app(directory, triggers_per_s=1.0), headers=BEARER) as client:
+    app = an_app(directory, triggers_per_s=1.0)
+    hold_back_for_good(app)
+    async with a_client(app, headers=BEARER) as client:
         answers = [await client.post(f"{ACTIONS}/hold") for _ in range(4)]
     assert answers[-1].status_code == 429
     assert int(answers[-1].headers["retry-after"]) >= 1

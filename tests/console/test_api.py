@@ -13,7 +13,7 @@ from voiceagent.console.ports import FlowsRefused, TranscriptLine
 from voiceagent.errors import RequestRefused
 
 from .fake_directory import FakeDirectory, a_call
-from .kit import BEARER, a_client, an_app
+from .kit import BEARER, a_client, an_app, hold_back_for_good
 
 JSON = {"Content-Type": "application/json"}
 RESPONSES = "/v1/calls/c1/responses"
@@ -265,6 +265,7 @@ async def test_hang_up_ends_the_call(client: httpx.AsyncClient, directory: FakeD
 
 async def test_too_many_triggers_are_told_to_wait(directory: FakeDirectory) -> None:
     app = an_app(directory, triggers_per_s=1.0)
+    hold_back_for_good(app)
     async with a_client(app, headers=BEARER) as client:
         answers = [await client.post(RESPONSES, json={}) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [202, 202, 429]

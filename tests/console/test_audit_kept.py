@@ -20,6 +20,8 @@ from voiceagent.console.rights import Role
 from voiceagent.store import Database, DatabaseDown, audit
 from voiceagent.store.audit import Deed
 
+from .kit import PATIENCE_S
+
 
 class Away(Database):
     away = False
@@ -73,7 +75,7 @@ async def test_killed_during_an_outage(tmp_path: Path, database: Away) -> None:
     path = tmp_path / "audit.waiting"
     async with running(AuditDesk(database, AuditSpill(path))) as desk:
         note(desk, "a")
-        assert await desk.flush(10)
+        assert await desk.flush(PATIENCE_S)
         assert not path.exists()
         database.away = True
         note(desk, "b", "c")
@@ -83,7 +85,7 @@ async def test_killed_during_an_outage(tmp_path: Path, database: Away) -> None:
     async with running(AuditDesk(database, AuditSpill(path))) as desk:
         note(desk, "d")
         database.away = False
-        assert await desk.flush(10)
+        assert await desk.flush(PATIENCE_S)
         assert not path.exists()
     assert await targets(database) == ["a", "b", "c", "d"]
 
@@ -96,7 +98,7 @@ async def test_killed_between_the_commit_and_its_being_known(tmp_path: Path, dat
     await database.run(lambda c: audit.append(c, [done], at=5.25))
     async with running(AuditDesk(database, AuditSpill(tmp_path / "audit.waiting"))) as desk:
         note(desk, "b")
-        assert await desk.flush(10)
+        assert await desk.flush(PATIENCE_S)
     assert await targets(database) == ["a", "a", "b"]
 
 
@@ -106,16 +108,16 @@ async def test_memory_is_bounded_and_order_is_kept(
     monkeypatch.setattr(module, "MOST", 3)
     names = [f"{n:02}" for n in range(20)]
     async with running(AuditDesk(database, AuditSpill(tmp_path / "audit.waiting"))) as desk:
-        await desk.flush(10)
+        await desk.flush(PATIENCE_S)
         note(desk, "first")
-        assert await desk.flush(10)
+        assert await desk.flush(PATIENCE_S)
         database.away = True
         note(desk, *names)
         assert len(desk) == 20
         assert len(desk._waiting) == 3
         database.away = False
         note(desk, "last")
-        assert await desk.flush(10)
+        assert await desk.flush(PATIENCE_S)
     assert await targets(database) == ["first", *names, "last"]
 
 
@@ -131,7 +133,7 @@ async def test_without_a_disk_there_is_memory(
             spill = AuditSpill(tmp_path / "audit.waiting")
             assert not spill.add(1.0, Deed("a", "admin", "api", "x"))
         note(desk, "a")
-        assert await desk.flush(10)
+        assert await desk.flush(PATIENCE_S)
     assert await targets(database) == ["a"]
 
 

@@ -13,7 +13,7 @@ from voiceagent.settings import load_settings
 from voiceagent.store import Database, audit
 
 from .fake_directory import FakeDirectory
-from .kit import BEARER, TOKEN, VIEWER, a_client, an_app
+from .kit import BEARER, TOKEN, VIEWER, a_client, an_app, hold_back_for_good
 from .test_identity_attacks import lines_of
 
 PROXY = "10.0.0.1"
@@ -40,6 +40,7 @@ def test_only_what_a_trusted_proxy_says_counts(peer: str, forwarded: str, who: s
 
 async def test_strangers_behind_a_proxy_do_not_use_up_each_others_sign_ins(store: Database) -> None:
     app = an_app(FakeDirectory(), database=store, trusted_proxies=(PROXY,))
+    hold_back_for_good(app)
     async with a_client(app, peer=PROXY) as client:
         for n in range(12):
             told = {"X-Forwarded-For": f"6.6.6.{n}, 192.0.2.66"}

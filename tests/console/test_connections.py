@@ -20,7 +20,7 @@ from voiceagent.console.connections import POLITE, BoundedSocket, Connections
 from voiceagent.console.server import BACKLOG, ConsoleServer
 
 from .fake_directory import FakeDirectory, a_call
-from .kit import BEARER, an_app
+from .kit import BEARER, PATIENCE_S, an_app
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ async def test_a_flood_of_connections_takes_few_descriptors_and_passes(served: A
     ends = [asyncio.create_task(reader.read(1)) for reader, _ in held]
     for early in islice(asyncio.as_completed(ends), 400 - 20 - POLITE):
         with suppress(ConnectionError):
-            assert await asyncio.wait_for(early, 20) == b""  # closed, or reset
+            assert await asyncio.wait_for(early, PATIENCE_S) == b""  # closed, or reset
     assert server.connections.refused == 400 - 20 - POLITE
     for _, writer in held:
         writer.close()
@@ -116,7 +116,7 @@ async def test_a_message_in_many_pieces_ends_the_socket(served: Any) -> None:
         ws.transport.write(Frame(Opcode.CONT, b"", fin=False).serialize(mask=True) * 1000)
         with pytest.raises(ConnectionClosed):
             while True:
-                await asyncio.wait_for(ws.recv(), 20)
+                await asyncio.wait_for(ws.recv(), PATIENCE_S)
     await watch.come_and_gone()
 
 
@@ -130,7 +130,7 @@ async def test_pings_whose_answers_nobody_reads_end_the_socket(
     async with connect(where, additional_headers=BEARER) as ws:
         ws.transport.pause_reading()
         ping = Frame(Opcode.PING, b"x" * 125).serialize(mask=True) * 500
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while len(server.connections):
                 ws.transport.write(ping)
                 await asyncio.sleep(0)
@@ -162,6 +162,6 @@ class Watch:
         open_now.enter, open_now.leave = entered, left  # type: ignore[method-assign]
 
     async def come_and_gone(self) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await self._come.wait()
             await self._empty.wait()

@@ -10,7 +10,7 @@ from voiceagent.console.models_notify import DeliveryList, DeliveryModel
 from voiceagent.store import Database, audit, outbox
 
 from .fake_directory import FakeDirectory
-from .kit import BEARER, a_client, an_app
+from .kit import BEARER, PATIENCE_S, a_client, an_app
 
 
 class FakeOutgoing:
@@ -94,7 +94,7 @@ async def test_a_dead_one_is_tried_again(store: Database) -> None:
     assert (stranger.status_code, stranger.json()["code"]) == (409, "unknown_endpoint")
     assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_delivery")
     writer = asyncio.create_task(app.state.parts.audit.run())
-    assert await app.state.parts.audit.flush(10.0)
+    assert await app.state.parts.audit.flush(PATIENCE_S)
     writer.cancel()
     lines = await store.run(lambda c: audit.read(c, action="delivery."))
     assert [(line.action, line.target) for line in lines] == [("delivery.retry", "msg_1")]

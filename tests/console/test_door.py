@@ -23,7 +23,7 @@ from voiceagent.errors import ConfigError
 from voiceagent.store import Database, users
 
 from .fake_directory import FakeDirectory, a_call, seen_by_the_console
-from .kit import BASE, BEARER, TOKEN, FakeWebhooks, a_client, an_app, streaming
+from .kit import BASE, BEARER, TOKEN, FakeWebhooks, a_client, an_app, hold_back_for_good, streaming
 from .socket_kit import socket
 
 FAR = "192.0.2.7"
@@ -382,7 +382,9 @@ def test_sessions_end_by_age_and_by_idleness() -> None:
 
 
 async def test_sign_ins_are_rationed() -> None:
-    async with a_client(an_app(FakeDirectory())) as client:
+    app = an_app(FakeDirectory())
+    hold_back_for_good(app)
+    async with a_client(app) as client:
         statuses = [
             (await client.post("/v1/session", json={"token": f"guess{n}"})).status_code for n in range(12)
         ]

@@ -11,7 +11,7 @@ from voiceagent.store import Database, DatabaseDown, audit
 from voiceagent.store.audit import Deed
 
 from .fake_directory import FakeDirectory
-from .kit import BEARER, VIEWER, a_client, an_app
+from .kit import BEARER, PATIENCE_S, VIEWER, a_client, an_app
 
 BODY = {"caller": "+442079460958"}
 
@@ -36,7 +36,7 @@ async def ask(store: Database, eraser: Eraser | None, **more: Any) -> tuple[int,
     writer = asyncio.create_task(app.state.parts.audit.run())
     async with a_client(app, headers=BEARER) as client:
         answer = await client.post("/v1/erasures", json=BODY | more)
-    await app.state.parts.audit.flush(10.0)
+    await app.state.parts.audit.flush(PATIENCE_S)
     writer.cancel()
     await asyncio.gather(writer, return_exceptions=True)
     lines = await store.run(lambda c: audit.read(c))

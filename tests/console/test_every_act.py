@@ -18,7 +18,7 @@ from voiceagent.store import Database, audit, history, users
 from voiceagent.store.audit import AuditLine, Deed
 
 from .fake_directory import FakeDirectory, a_call
-from .kit import BASE, BEARER, FakeDrain, a_client, an_app
+from .kit import BASE, BEARER, PATIENCE_S, FakeDrain, a_client, an_app
 from .socket_kit import socket
 from .test_deliveries import FakeOutgoing, filled
 from .test_phone import FakePhones
@@ -106,7 +106,7 @@ async def ids(app: FastAPI, client: httpx.AsyncClient) -> dict[str, str]:
 
 async def lines(app: FastAPI, store: Database) -> list[AuditLine]:
     writing = asyncio.create_task(app.state.parts.audit.run())
-    assert await app.state.parts.audit.flush(10)
+    assert await app.state.parts.audit.flush(PATIENCE_S)
     writing.cancel()
     return list(await store.run(lambda c: audit.read(c, limit=500)))
 

@@ -23,7 +23,7 @@ from voiceagent.records.states import RecordingRecord
 from voiceagent.store import Database, audit, history, recordings
 
 from .fake_directory import FakeDirectory
-from .kit import BEARER, a_client, an_app
+from .kit import BEARER, PATIENCE_S, a_client, an_app
 
 SOUND = bytes(range(256)) * 600
 """More than one piece of a file."""
@@ -86,7 +86,7 @@ async def test_listening_stands_once_in_the_audit_log(
     await keep(store, recording="call_1.wav")
     for start in (0, 500, 900):
         await client.get("/v1/history/call_1/recording", headers={"Range": f"bytes={start}-"})
-    assert await client.app.state.parts.audit.flush(10.0)  # type: ignore[attr-defined]
+    assert await client.app.state.parts.audit.flush(PATIENCE_S)  # type: ignore[attr-defined]
     lines = await store.run(lambda c: audit.read(c))
     assert [(line.action, line.target) for line in lines] == [("call.play_recording", "call_1")]
 
@@ -131,7 +131,7 @@ async def test_a_journal_is_downloaded_and_that_is_audited(
     assert (answer.status_code, answer.content) == (200, b'{"seq":1}\n')
     assert answer.headers["content-type"] == "application/x-ndjson"
     assert answer.headers["content-disposition"] == 'attachment; filename="call_1.ndjson"'
-    assert await client.app.state.parts.audit.flush(10.0)  # type: ignore[attr-defined]
+    assert await client.app.state.parts.audit.flush(PATIENCE_S)  # type: ignore[attr-defined]
     assert [line.action for line in await store.run(lambda c: audit.read(c))] == ["call.read_journal"]
 
 

@@ -19,7 +19,7 @@ from voiceagent.errors import RequestRefused
 from voiceagent.store import Database, audit, users
 
 from .fake_directory import FakeDirectory, a_call, seen_by_the_console
-from .kit import BASE, BEARER, VIEWER, a_client, an_app
+from .kit import BASE, BEARER, PATIENCE_S, VIEWER, a_client, an_app, hold_back_for_good
 
 PASSWORD = "correct horse battery"
 FIRST = "the-token-of-the-first-run"
@@ -33,7 +33,7 @@ def first_run(store: Database) -> FastAPI:
 
 async def lines_of(app: FastAPI, store: Database) -> list[tuple[str, str, str, str]]:
     writing = asyncio.create_task(app.state.parts.audit.run())
-    assert await app.state.parts.audit.flush(10)
+    assert await app.state.parts.audit.flush(PATIENCE_S)
     writing.cancel()
     found = await store.run(lambda c: audit.read(c, limit=500))
     return [(line.actor, line.action, line.target, line.result) for line in reversed(found)]
@@ -106,6 +106,7 @@ def test_whoever_has_one_address_of_a_network_is_counted_by_all_of_it() -> None:
 
 async def test_another_address_of_the_same_network_does_not_begin_anew() -> None:
     app = an_app(FakeDirectory())
+    hold_back_for_good(app)
     statuses: list[int] = []
     for n in range(12):
         async with a_client(app, peer=f"2001:db8::{n:x}") as client:

@@ -14,7 +14,7 @@ from voiceagent.errors import RequestRefused
 from voiceagent.store import Database, audit, users
 
 from .fake_directory import FakeDirectory, a_call
-from .kit import BEARER, VIEWER, a_client, an_app
+from .kit import BEARER, PATIENCE_S, VIEWER, a_client, an_app
 from .socket_kit import Socket, socket
 
 PATH = "/v1/calls/c1/listen"
@@ -52,7 +52,7 @@ async def test_whoever_goes_is_no_longer_shown() -> None:
     async with socket(app, PATH, headers=BEARER), socket(app, PATH, headers=BEARER) as second:
         assert len(directory.call("c1").listeners) == 2
         second.leave()
-        await asyncio.wait_for(directory.listened[1].over.wait(), 10)
+        await asyncio.wait_for(directory.listened[1].over.wait(), PATIENCE_S)
         assert len(directory.call("c1").listeners) == 1
     assert directory.call("c1").listeners == []
     assert len(app.state.parts.listeners) == 0
@@ -101,7 +101,7 @@ async def test_the_microphone_goes_up_the_same_socket() -> None:
             ws.say(bytes((number,)) * 160)
         ws.leave()
         [listener] = directory.listened
-        await asyncio.wait_for(listener.over.wait(), 10)
+        await asyncio.wait_for(listener.over.wait(), PATIENCE_S)
         assert [frame[0] for frame in listener.voiced] == [0, 1, 2]
 
 
@@ -143,7 +143,7 @@ async def test_a_slow_reader_holds_nobody_up_and_can_still_be_ended() -> None:
         directory.listened[1].put(FRAME)
         assert await quick.next() == FRAME
         slow.leave()
-        await asyncio.wait_for(directory.listened[0].over.wait(), 10)
+        await asyncio.wait_for(directory.listened[0].over.wait(), PATIENCE_S)
         assert directory.listened[0].ended == "left"
 
 
@@ -187,7 +187,7 @@ async def test_listening_is_audited_from_beginning_to_end(store: Database) -> No
     async with socket(app, PATH, headers=BEARER):
         pass
     writing = asyncio.create_task(app.state.parts.audit.run())
-    assert await app.state.parts.audit.flush(10)
+    assert await app.state.parts.audit.flush(PATIENCE_S)
     writing.cancel()
     lines = await store.run(lambda c: audit.read(c))
     told = sorted((line.action, line.target, line.actor) for line in lines)

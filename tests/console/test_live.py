@@ -16,7 +16,7 @@ from voiceagent.console.live import encode
 from voiceagent.console.ports import CallView, LiveEvent
 
 from .fake_directory import FakeDirectory, a_call
-from .kit import an_app, streaming
+from .kit import PATIENCE_S, an_app, streaming
 
 
 async def test_a_new_reader_gets_a_snapshot_then_events_in_order() -> None:
@@ -224,7 +224,7 @@ async def test_closing_before_the_stream_has_begun_says_goodbye_and_listens_no_m
         await directory.asked.wait()
     assert (len(streams), directory.asked.is_set()) == (1, asked)
     streams.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         assert b"event: bye" in await reading
     assert await gone("console/live/pump")
 
@@ -236,7 +236,7 @@ async def said(stream: live.Stream) -> bytes:
 async def gone(name: str) -> bool:
     """Return whether the tasks of this name have ended, or end now."""
     named = [task for task in asyncio.all_tasks() if task.get_name() == name]
-    return not named or not (await asyncio.wait(named, timeout=5))[1]
+    return not named or not (await asyncio.wait(named, timeout=PATIENCE_S))[1]
 
 
 async def test_a_directory_that_ends_ends_the_stream() -> None:

@@ -15,7 +15,7 @@ from voiceagent.media.webrtc import HOW_TO_INSTALL
 from voiceagent.store import Database
 
 from .fake_directory import FakeDirectory
-from .kit import BEARER, VIEWER, a_client, an_app
+from .kit import BEARER, PATIENCE_S, VIEWER, a_client, an_app
 
 
 class FakePhones:
@@ -59,7 +59,7 @@ async def test_it_is_audited_without_the_offer(phones: FakePhones, store: Databa
     writer = asyncio.create_task(app.state.parts.audit.run())
     async with a_client(app, headers=BEARER) as client:
         await client.post("/v1/phone", json={"sdp": "v=0 offer", "to": "100"})
-        assert await app.state.parts.audit.flush(10.0)
+        assert await app.state.parts.audit.flush(PATIENCE_S)
         told = await client.get("/v1/audit")
     writer.cancel()
     await asyncio.gather(writer, return_exceptions=True)

@@ -10,6 +10,8 @@ from voiceagent.console.history_audio import open_audio
 from voiceagent.records.objects import Head
 from voiceagent.records.states import RecordingRecord
 
+from .kit import PATIENCE_S
+
 STORED = RecordingRecord(
     file="call_1-a.wav",
     call_id="call_1",
@@ -48,7 +50,7 @@ async def test_threads_that_calls_need_are_free() -> None:
     listeners = [asyncio.create_task(listen()) for _ in range(80)]
     await asyncio.sleep(0)  # all have asked
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             assert await asyncio.to_thread(int) == 0  # as looking a provider's name up
     finally:
         store.go.set()

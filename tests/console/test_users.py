@@ -22,7 +22,7 @@ from voiceagent.store import Database, users
 from voiceagent.store.tables import audit as table
 
 from .fake_directory import FakeDirectory, a_call, seen_by_the_console
-from .kit import BASE, a_client, an_app
+from .kit import BASE, PATIENCE_S, a_client, an_app
 
 PASSWORD = "correct horse battery"
 OURS = {"Origin": BASE, "X-Voiceagent-CSRF": "1"}
@@ -62,7 +62,7 @@ async def made(app: FastAPI, name: str, role: str) -> dict[str, Any]:
 
 
 async def log(app: FastAPI) -> list[tuple[str, str, str, str]]:
-    assert await app.state.parts.audit.flush(10.0)
+    assert await app.state.parts.audit.flush(PATIENCE_S)
     async with signed_in(app, "ann") as client:
         lines = (await client.get("/v1/audit")).json()["lines"]
     return [(line["actor"], line["action"], line["target"], line["result"]) for line in reversed(lines)]
@@ -174,7 +174,7 @@ async def test_every_deed_has_its_line_and_the_chain_is_whole(app: FastAPI) -> N
     async with signed_in(app, "ann") as client:
         await client.post("/v1/calls/c1/actions/hold", json={})
         await client.post("/v1/calls/c1/actions/hangup", json={})
-        assert await app.state.parts.audit.flush(10.0)
+        assert await app.state.parts.audit.flush(PATIENCE_S)
         verdict = (await client.get("/v1/audit/verify")).json()
         lines = (await client.get("/v1/audit", params={"action": "call."})).json()["lines"]
         export = (await client.get("/v1/audit/export")).text.splitlines()
@@ -231,13 +231,13 @@ async def test_a_long_log_is_read_page_by_page(app: FastAPI, monkeypatch: pytest
     async with signed_in(app, "ann") as client:
         for _ in range(6):
             await client.post("/v1/calls/c1/actions/hold", json={})
-        assert await app.state.parts.audit.flush(10.0)
+        assert await app.state.parts.audit.flush(PATIENCE_S)
         verdict = (await client.get("/v1/audit/verify")).json()
         export = [json.loads(line) for line in (await client.get("/v1/audit/export")).text.splitlines()]
         assert (verdict["whole"], verdict["lines"]) == (True, 7)
         assert [line["n"] for line in export] == [1, 2, 3, 4, 5, 6, 7]
         assert verdict["last_hash"] == export[-1]["hash"]
-        assert await app.state.parts.audit.flush(10.0)
+        assert await app.state.parts.audit.flush(PATIENCE_S)
         spoil = table.update().where(table.c.n == 4).values(actor="somebody else")
         await app.state.parts.identity.read(lambda c: c.execute(spoil))
         verdict = (await client.get("/v1/audit/verify")).json()

@@ -29,7 +29,7 @@ def tool(name: str, package: str) -> str:
 
 def run(*command: str) -> str:
     """Return what a command said; fail with it when it failed."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
     return done.stdout + done.stderr
 

@@ -30,7 +30,7 @@ def test_what_is_shipped_is_read_as_it_is() -> None:
         ["kamailio", "-c", "-f", str(SHIPPED / "kamailio.cfg"), *lists],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         check=False,
     )
     assert checked.returncode == 0, checked.stderr

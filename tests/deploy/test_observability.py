@@ -147,7 +147,7 @@ def promtool(*arguments: str, folder: Path = PROMETHEUS) -> str:
     if tool is None:
         pytest.skip("promtool is not here (Debian: prometheus)")
     done = subprocess.run(
-        [tool, *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        [tool, *arguments], cwd=folder, capture_output=True, text=True, timeout=200, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

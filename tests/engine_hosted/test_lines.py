@@ -32,13 +32,14 @@ async def test_a_law_phone() -> None:
 async def test_on_hold_nothing_sounds_and_afterwards_it_goes_on() -> None:
     deaf = {"input": {"turn_detection": None}}
     async with hosting() as host, host.talking(audio=deaf) as (call, client, _):
-        await client.send("response.create", response={"instructions": 'Say: "Once upon a time."'})
+        long = "Once upon a time there was a phone that nobody answered, and it rang and rang."
+        await client.send("response.create", response={"instructions": f'Say: "{long}"'})
         await client.until("output_audio_buffer.started")
         await call.until_speaking()
         call.hold(True)
         if "response.done" not in client.kinds():
             await client.until("response.done")
-        await call.play(voice(800))  # longer than the sentence would take
+        await call.play(voice(2800))  # longer than the sentence would take
         await client.settle()
         assert "output_audio_buffer.stopped" not in client.kinds()
         call.hold(False)
@@ -124,14 +125,15 @@ async def in_dialog(raw: RawSip, method: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("faults", ["cut after_ms=300 close=1011", "cut after=9 close=1006"])
+@pytest.mark.parametrize("faults", ["cut after_ms=1500 close=1011", "cut after=9 close=1006"])
 async def test_a_cut_control_socket_does_not_end_what_the_caller_hears(faults: str) -> None:
     async with hosting(config=EngineConfig(seed=1, faults=faults)) as host:
         call, call_id = await host.offered()
         await host.accept(call_id)
         await call.answered()
         async with connect(host.control_url(call_id)) as socket:
-            create = {"type": "response.create", "response": {"instructions": 'Say: "Nobody cuts me off."'}}
+            say = 'Say: "Nobody cuts me off, not while I speak, and I speak for longer than a socket lasts."'
+            create = {"type": "response.create", "response": {"instructions": say}}
             await socket.send(json.dumps(create))
             log: list[dict[str, Any]] = []
             with pytest.raises(ConnectionClosed):

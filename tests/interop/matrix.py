@@ -104,6 +104,6 @@ def version(peer: str) -> str:
     command, pattern = _VERSIONS[peer]
     if shutil.which(command[0]) is None:
         return "(not installed)"
-    told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
     found = re.search(pattern, told.stdout + told.stderr)
     return found.group(1) if found else "(unknown)"

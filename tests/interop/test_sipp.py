@@ -77,7 +77,7 @@ async def test_keys_from_captures(tmp_path: Path) -> None:
             ("-t", "t1"), 0, marks=pytest.mark.matrix("sipp", "TCP", "50 calls on one connection, `-t t1`")
         ),
         pytest.param(
-            ("-t", "tn", "-max_socket", "100"),
+            ("-t", "tn", "-max_socket", "100", "-l", "20"),  # one address may have 32 connections
             0,
             marks=pytest.mark.matrix("sipp", "TCP, many", "50 calls on one each, `-t tn`"),
         ),
@@ -93,7 +93,7 @@ async def test_fifty_calls(
             running.addresses.sip,
             *("-sn", "uac", "-s", "100", "-r", "20", "-m", "50", "-d", "300", *how),
         )
-        assert code == 0, output[-2000:]
+        assert code == 0, output
         if loss:
             # SIPp takes our repeated 200 for the answer to a BYE that it lost itself, and forgets the call.
             for call in running.directory.live:
@@ -106,6 +106,6 @@ async def test_fifty_calls(
         assert not running.sip.errors["internal"]
         assert not running.sip.errors["listener"]
         assert running.wheel is not None
-        assert len(running.wheel) == 0
+        await until(lambda: not len(running.wheel or ()))
     gc.collect()
     assert "never retrieved" not in caplog.text

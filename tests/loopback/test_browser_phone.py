@@ -167,7 +167,7 @@ async def test_a_stopping_service_tells_the_page(tmp_path: Path, flows: list[str
             answer = await client.post("/v1/phone", json={"sdp": await browser.offer()})
             await browser.answered(answer.json()["sdp"])
             await browser.until(lambda: len(spoken(browser)) >= 5)
-        assert browser.told[-1] == {"type": "ended", "reason": "shut_down"}
+        await browser.until(lambda: browser.told[-1] == {"type": "ended", "reason": "shut_down"})
 
 
 async def test_until_somebody_calls_nothing_of_it_is_imported() -> None:

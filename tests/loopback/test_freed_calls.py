@@ -103,7 +103,7 @@ async def test_an_ended_call_leaves_nothing_to_the_collector(tmp_path: Path, num
         gc.collect()
         parts = await ended(running, phone, number, calls)
         with contextlib.suppress(TimeoutError):
-            await until(lambda: not alive(parts), within_s=5)
+            await until(lambda: not alive(parts), within_s=45)
         assert alive(parts) == []
         await asyncio.sleep(0)
         left = left_to_the_collector(*MODULES)

@@ -177,7 +177,7 @@ async def test_an_operators_voice_reaches_the_phone_while_the_agent_is_silent(
     tones = "".join(tones_of(g711.encode(wav.channel(1))))
     assert tones.count("O") > 5
     assert "A" not in tones[tones.index("O") : tones.rindex("O")], "only the human's voice"
-    assert tones.endswith("A")
+    assert "A" in tones[tones.rindex("O") :]
     (journal,) = (tmp_path / "journals").glob("*.jsonl")
     assert any(entry["type"] == "operator.speech_started" for entry in read_journal(journal))
 

@@ -85,7 +85,7 @@ def test_prometheus_finds_nothing_wrong_with_them() -> None:
         input=metrics.render(),
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=200,
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

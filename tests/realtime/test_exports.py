@@ -57,4 +57,4 @@ realtime.RealtimeSession, realtime.OpenAIRealtimeWebSocketModel
 heavy = {"openai", "pydantic", "numpy", "websockets", "picows"} & set(sys.modules)
 assert not heavy, heavy
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=200)

@@ -52,7 +52,7 @@ def full(monkeypatch: pytest.MonkeyPatch, room: int) -> Disk:
 
 
 def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.002)

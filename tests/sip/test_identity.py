@@ -152,10 +152,10 @@ def test_a_long_header_costs_no_more_than_its_length(value: str) -> None:
         return min(_timed(text) for _ in range(5))
 
     def _timed(text: str) -> float:
-        began = time.perf_counter()
+        began = time.process_time()
         for name in ("Diversion", "History-Info", "Identity", "P-Asserted-Identity", "Privacy"):
             claims_of([(name, text)])
-        return time.perf_counter() - began
+        return time.process_time() - began
 
     assert cost(8192) < 40 * cost(1024) + 0.002  # quadratic would be 64 times
 

@@ -66,7 +66,7 @@ async def sipp(folder: Path, *arguments: str) -> tuple[int, str]:
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             output, _ = await process.communicate()
     except TimeoutError:
         process.kill()
@@ -157,7 +157,7 @@ async def test_we_call_sipp(tmp_path: Path) -> None:
                 sdp=ANSWER,
                 destination=Address("127.0.0.1", port),
             )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await done.wait()
             assert {event.by for event in ended} == {"us"}
             assert await process.wait() == 0

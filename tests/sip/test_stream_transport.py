@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.kit.certificates import Authority
+from tests.kit.ports import free_port
 from tests.kit.service import until
 from tests.sip.ladder import ANSWER, OFFER, Phone, message_label
 from voiceagent.errors import ConfigError
@@ -219,9 +220,7 @@ async def test_connections_reset_in_the_middle_of_a_message_leave_nothing() -> N
 async def test_a_call_moves_on_from_a_refused_connection_at_once() -> None:
     a, b = Agent(), Agent(answers=True)
     async with listening(a, b):
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            nobody = Address(HOST, probe.getsockname()[1], "tcp")
+        nobody = Address(HOST, free_port(), "tcp")
         a.call([nobody, nobody._replace(transport="udp"), b.at("tcp")])
         await a.next(Answered)
         assert a.transport.endpoint.figures().counts["next_candidate"] == 2
@@ -233,9 +232,7 @@ async def test_a_call_moves_on_from_a_refused_connection_at_once() -> None:
 async def test_a_refused_datagram_ends_a_call_at_once_and_no_other() -> None:
     a, b = Agent(), Agent(answers=True)
     async with listening(a, b):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind((HOST, 0))
-            nobody = Address(*probe.getsockname())
+        nobody = Address(HOST, free_port())
         good = a.call(b.at("udp"))
         bad = a.call(nobody)
         ended = await a.next(Ended)

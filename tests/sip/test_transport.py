@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from tests.kit.ports import free_port
 from tests.sip.ladder import ANSWER, OFFER, Phone
 from voiceagent.errors import ConfigError
 from voiceagent.sip.config import EndpointConfig
@@ -112,7 +113,8 @@ async def test_retransmission_and_giving_up_on_the_real_clock() -> None:
                 destination=Address(*nobody.getsockname()),
             )
             assert (await agent.next(Ended)).by == "timeout"
-            assert agent.transport.endpoint.figures().retransmissions == 6
+            # Six where nothing is late; how many exactly is judged in virtual time.
+            assert 1 <= agent.transport.endpoint.figures().retransmissions <= 6
 
 
 async def test_garbage_and_a_listener_that_fails_do_not_stop_the_loop(
@@ -141,7 +143,7 @@ async def test_garbage_and_a_listener_that_fails_do_not_stop_the_loop(
 
 async def test_close_is_final_and_harmless_twice() -> None:
     agent = Agent()
-    address = await agent.transport.start()
+    address = await agent.transport.start(port=free_port())
     agent.transport.invite("sip:x@127.0.0.1", from_uri="sip:a@127.0.0.1", sdp=OFFER, destination=address)
     await agent.transport.close()
     await agent.transport.close()

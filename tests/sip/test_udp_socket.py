@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.kit.ports import free_port
 from voiceagent.loops import loop_factory
 from voiceagent.sip.effects import Address
 from voiceagent.sip.net.udp_socket import UdpSocket, bind_udp
@@ -24,9 +25,7 @@ LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": loop_factory() or asyncio.
 
 def nobody() -> Address:
     """An address where nobody listens."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return Address(*sock.getsockname())
+    return Address("127.0.0.1", free_port())
 
 
 @pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)

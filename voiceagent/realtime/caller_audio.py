@@ -11,7 +11,7 @@ from voiceagent.realtime.config import BYTES_PER_MS
 
 KEPT_SILENCE_MS = 200
 """Audio that reached the provider just before it ended a turn may belong to the next one."""
-PIECE_MS = 250
+PIECE_MS = 120
 """What is older than this is looked at in pieces of this length, each sound or silence."""
 
 _SILENCE = {"audio/pcmu": b"\xff", "audio/pcma": b"\xd5"}

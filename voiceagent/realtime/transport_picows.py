@@ -53,6 +53,8 @@ async def open_picows(
                 extra_headers=dict(headers),
                 max_redirects=0,
                 read_buffer_init_size=READ_BUFFER_BYTES,
+                # Its TLS is the faster one; without TLS the loop's own transport takes 5 kB less.
+                use_aiofastnet=url.startswith("wss:"),
             )
     except WSInvalidURL as error:
         raise ConfigError("url", str(error)) from error
