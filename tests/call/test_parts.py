@@ -66,15 +66,17 @@ def test_a_ledger_tells_every_change_and_ends_an_entry_once(changes: list[Ledger
     ledger.noticed("r1", "caller_speaking")
     ledger.noticed("r1", "caller_speaking")
     ledger.progressed("r1", Progress.SENT, 10.5)
-    assert (entry.state, entry.reason, entry.timings["sent"]) == ("sent", "", 0.5)
-    assert ledger.settled("r1", Outcome(OutcomeKind.INTERRUPTED, by=InterruptedBy.CALLER), 12.0)
-    assert not ledger.settled("r1", Outcome(OutcomeKind.COMPLETED), 13.0)
+    assert (entry.state, entry.reason, entry.audible_s) == ("sent", "", None)
+    ledger.progressed("r1", Progress.AUDIBLE, 10.75)
+    ledger.progressed("r1", Progress.AUDIBLE, 11.0)  # of another attempt
+    assert ledger.settled("r1", Outcome(OutcomeKind.INTERRUPTED, by=InterruptedBy.CALLER))
+    assert not ledger.settled("r1", Outcome(OutcomeKind.COMPLETED))
     ledger.progressed("r1", Progress.PLAYED, 14.0)
     ledger.noticed("r1", "late")
-    assert (entry.state, entry.reason, entry.timings["ended"]) == ("interrupted", "caller", 2.0)
+    assert (entry.state, entry.reason, entry.audible_s) == ("interrupted", "caller", 0.75)
     assert ledger.open() == []
-    assert len(changes) == 4
-    assert not ledger.settled("unknown", Outcome(OutcomeKind.LOST), 1.0)
+    assert len(changes) == 6
+    assert not ledger.settled("unknown", Outcome(OutcomeKind.LOST))
 
 
 def test_a_ledger_forgets_the_oldest_ended_requests_and_never_an_open_one(changes: list[LedgerEntry]) -> None:
@@ -82,7 +84,7 @@ def test_a_ledger_forgets_the_oldest_ended_requests_and_never_an_open_one(change
     ledger.submitted(ResponseRequest("open"), None, {}, 0.0)
     for number in range(RESPONSES_KEPT + 10):
         ledger.submitted(ResponseRequest(f"r{number}"), None, {}, 0.0)
-        ledger.settled(f"r{number}", Outcome(OutcomeKind.COMPLETED), 1.0)
+        ledger.settled(f"r{number}", Outcome(OutcomeKind.COMPLETED))
     assert len(list(ledger)) == RESPONSES_KEPT
     assert ledger.get("open") is not None
     assert ledger.get("r0") is None

@@ -22,10 +22,8 @@ REAL = {
     "engine__voice": "auto",
     "engine__recogniser": "auto",
     "engine__vad": "auto",
-    "call__filler_s": 0.0,
-    "call__patience_s": 0.0,
 }
-"""Settings of a call in words; without "One moment, please.", which a busy machine would put in between."""
+"""Settings of a call in words."""
 OTHER_LINES = ("please type your account number", "thank you for calling the weather service", "goodbye")
 """What the service does not say: the ear must choose between all of them."""
 

@@ -14,6 +14,20 @@ import httpx
 from voiceagent.app.service import Service
 from voiceagent.settings import bare_settings
 
+PATIENT: dict[str, Any] = {
+    "call.overload_lag_ms": 0,
+    "call.connect_timeout_s": 30,
+    "call.filler_s": 0,
+    "call.patience_s": 0,
+    "call.give_up_s": 60,
+    "cluster.command_timeout_s": 30,
+    "sip.stream.handshake_s": 30,
+    "sip.stream.connect_s": 30,
+    "sip.stream.first_message_s": 30,
+    "sip.stream.message_s": 30,
+}
+"""What a busy test machine must not be taken for: an overload, a provider or a node that is away."""
+
 
 @asynccontextmanager
 async def service(folder: Path, **settings: Any) -> AsyncIterator[Service]:
@@ -22,15 +36,15 @@ async def service(folder: Path, **settings: Any) -> AsyncIterator[Service]:
         "journal_dir": str(folder / "journals"),
         "sip.port": 0,
         "console.port": 0,
-        "media.port_low": 32000,
-        "media.port_high": 33999,
+        "media.port_low": 30000,
+        "media.port_high": 31999,
         "realtime.provider": "embedded",
         "engine.voice": "tone",
         "engine.recogniser": "canned",
         "engine.vad": "energy",
         "call.no_input_s": 1.0,
         "recording.format": "wav",
-        "call.overload_lag_ms": 0,  # a busy test machine must not turn callers away
+        **PATIENT,
     }
     flags.update({name.replace("__", "."): value for name, value in settings.items()})
     async with Service(bare_settings(flags)) as running:

@@ -201,7 +201,9 @@ async def test_a_trigger_with_wrong_fields_is_refused_by_name(tmp_path: Path, fl
 
 async def test_a_provider_that_is_down_is_apologised_for(tmp_path: Path, flows: list[str]) -> None:
     async with (
-        service(tmp_path, flows=flows, realtime__url="ws://127.0.0.1:9/v1/realtime") as running,
+        service(
+            tmp_path, flows=flows, realtime__url="ws://127.0.0.1:9/v1/realtime", call__connect_timeout_s=3
+        ) as running,
         Phone() as phone,
     ):
         assert running.addresses is not None

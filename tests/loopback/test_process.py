@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.kit.service import PATIENT
 from voiceagent.call.apology import apology
 from voiceagent.errors import SipError
 from voiceagent.phone.phone import Phone, PhoneCall
@@ -35,7 +36,10 @@ async def sleeper(call: Call) -> None:
     await call.say("One two three four five six seven eight nine ten eleven twelve thirteen fourteen.")
     await asyncio.Event().wait()
 """
-QUIET = ("engine.voice=tone", "engine.recogniser=canned", "engine.vad=energy", "realtime.provider=embedded")
+QUIET = (
+    *("engine.voice=tone", "engine.recogniser=canned", "engine.vad=energy", "realtime.provider=embedded"),
+    *(f"{name}={value}" for name, value in PATIENT.items()),
+)
 
 
 @dataclass

@@ -313,8 +313,8 @@ class NodeDirectory:
         if entry.state == NOTED:
             return
         self._count_waiting(call, entry)
-        if entry.state == "audible":
-            self._metrics.response_audible(entry.request.origin.value, entry.timings["audible"])
+        if entry.state == "audible" and entry.audible_s is not None:
+            self._metrics.response_audible(entry.request.origin.value, entry.audible_s)
         if entry.outcome is not None:
             self._metrics.response_ended(entry.request.origin.value, entry.outcome.kind.value)
             if entry.outcome.by is InterruptedBy.CALLER and not call.leg_gone:

@@ -29,7 +29,7 @@ from voiceagent.sip.address import Address
 BATCH = 50
 PRESS_EVERY = 20
 """Batches between two keys of the canary."""
-_PATIENCE_S = 20.0
+_PATIENCE_S = 60.0
 _MOST_CALLS = 40
 
 
@@ -111,8 +111,8 @@ async def fuzz_service(messages: int, seed: int, seeds: Sequence[bytes]) -> dict
             await service.ready()
             assert service.addresses is not None
             canary = phone.dial(f"sip:100@{service.addresses.sip}")
-            await canary.answered()
-            await canary.until_speaking(10)
+            await canary.answered(_PATIENCE_S)
+            await canary.until_speaking(_PATIENCE_S)
             return await _pour(service, canary, Mutator(seeds, seed), messages)
 
 

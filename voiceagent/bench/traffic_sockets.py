@@ -33,7 +33,7 @@ from voiceagent.realtime.websocket import OpenAIRealtimeWebSocketModel
 AT_ONCE = 20
 JITTER_S = 0.015
 STEPS = 14
-LAST_WAIT_S = 12.0
+LAST_WAIT_S = 60.0
 """How long a session may take to settle what it was asked for."""
 _TOLERANCE_S = 1e-3
 _FRAME = 160

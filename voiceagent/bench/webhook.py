@@ -169,7 +169,7 @@ async def measure(mutations: int, over_http: int, offers: int, seed: int) -> dic
             spent = time.perf_counter() - started
             limits = httpx.Limits(max_connections=AT_ONCE)
             async with httpx.AsyncClient(
-                base_url=addresses.console, limits=limits, timeout=10, trust_env=False
+                base_url=addresses.console, limits=limits, timeout=60, trust_env=False
             ) as client:
                 statuses = await _over_http(client, secret, over_http, rng)
                 for _ in range(200):
@@ -243,7 +243,7 @@ async def _genuine(
         assert (first.json()["outcome"], again.json()["outcome"]) == ("taken", "duplicate")
 
     await asyncio.gather(*(deliver(number) for number in range(1, count + 1)))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while service.directory.live or len(rest.accepted) < count:  # noqa: ASYNC110 - far side of a socket
             await asyncio.sleep(0.01)
     return {name: round(percentile(times, at), 2) for name, at in (("p50", 0.5), ("p99", 0.99), ("max", 1.0))}

@@ -21,6 +21,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 from zlib import crc32
 
+from voiceagent.call.caller_marks import CallerMarks
 from voiceagent.call.dead_air import runs_of_sound
 from voiceagent.call.loop_timers import OWNER, beyond, owning
 from voiceagent.call.loop_turns import FOLLOWED, LateListener, turns_of
@@ -146,8 +147,8 @@ class Inputs:
         self._timers: list[tuple[int, float, float, str]] = []
         self._timers_from = 0.0
         self._fired_at = -1.0
-        self._caller: dict[int, list[float]] = {}
-        """By leg: when (loop's clock), how many frames, in which turn; and so on."""
+        self._caller: dict[int, CallerMarks] = {}
+        """By leg."""
         self._early = False
         journal.inputs = self
 
@@ -210,7 +211,7 @@ class Inputs:
         self._clock_turn = turns.turn
         now = self._clock = turns.clock()
         for leg, marks in self._caller.items():
-            if marks[-3] >= now:
+            if marks.times[-1] >= now:
                 self._write_caller(leg)  # the clock does not tell who was first: the order of entries does
                 return self._look()
         return now - self._journal.start
@@ -319,27 +320,17 @@ class Inputs:
         now, turn = turns.clock(), turns.turn
         if turn and turn - self._clock_turn > FOLLOWED:
             turn = 0
-        try:
-            marks = self._caller[leg]
-        except KeyError:
-            self._caller[leg] = [now, frames, turn]
-            return
-        marks += (now, frames, turn)
-        if now - marks[0] >= CALLER_AUDIO_S:
+        marks = self._caller.get(leg)
+        if marks is None:
+            marks = self._caller[leg] = CallerMarks()
+        marks.add(now, frames, turn)
+        if now - marks.times[0] >= CALLER_AUDIO_S:
             self._write_caller(leg)
 
     def _write_caller(self, leg: int) -> None:
         marks = self._caller.pop(leg)
-        gaps: list[Any] = []
-        before = marks[0]
-        each = iter(marks)
-        for at, frames, turn in zip(each, each, each, strict=True):
-            us = round((at - before) * 1e6)  # see _ms: 50 frames a second are too many for a call each
-            gap = us / 1000 if us % 1000 else us // 1000
-            gaps.append([gap, frames, turn] if turn else gap if frames == 1 else [gap, frames])
-            before = at
-        since = round(marks[0] - self._journal.start, 6)
-        self._journal.write("in.caller_audio", leg=leg, since=since, gaps=gaps)
+        since = round(marks.times[0] - self._journal.start, 6)
+        self._journal.write("in.caller_audio", leg=leg, since=since, gaps=marks.gaps())
 
     # ── LinkTap ─────────────────────────────────────────────────────────────────────────────────
     def beyond(self) -> AbstractContextManager[None]:

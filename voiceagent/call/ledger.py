@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from voiceagent.realtime.requests import Origin, Outcome, OutcomeKind, Progress, ResponseRequest
 from voiceagent.records.rows import RESPONSES_KEPT
@@ -24,8 +24,8 @@ class LedgerEntry:
     state: str = Progress.QUEUED.value
     reason: str = ""
     outcome: Outcome | None = None
-    timings: dict[str, float] = field(default_factory=dict[str, float])
-    """Seconds from submission to each state."""
+    audible_s: float | None = None
+    """Seconds from submission to the first sound."""
 
 
 class Ledger:
@@ -80,8 +80,9 @@ class Ledger:
         entry = self._entries.get(request_id)
         if entry is None or entry.outcome is not None:
             return
-        state = entry.state = progress.value
-        entry.timings.setdefault(state, round(now - entry.submitted_at, 4))
+        entry.state = progress.value
+        if progress is Progress.AUDIBLE and entry.audible_s is None:
+            entry.audible_s = round(now - entry.submitted_at, 4)
         if progress is not Progress.QUEUED:
             entry.reason = ""
         self._changed(entry)
@@ -94,7 +95,7 @@ class Ledger:
         entry.reason = code
         self._changed(entry)
 
-    def settled(self, request_id: str, outcome: Outcome, now: float) -> bool:
+    def settled(self, request_id: str, outcome: Outcome) -> bool:
         """Note how a request ended; False when it is unknown or had ended before."""
         entry = self._entries.get(request_id)
         if entry is None or entry.outcome is not None:
@@ -102,7 +103,6 @@ class Ledger:
         entry.outcome = outcome
         entry.state = outcome.kind.value
         entry.reason = outcome.code or (outcome.by.value if outcome.by else outcome.reason)
-        entry.timings["ended"] = round(now - entry.submitted_at, 4)
         self._changed(entry)
         return True
 

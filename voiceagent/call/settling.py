@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from voiceagent.call.provider_health import ProviderHealth
@@ -24,7 +23,7 @@ class Settling:
     def settled(self, request_id: str, outcome: Outcome) -> None:
         """A response request has ended: note it, and fix the transcript to what was heard."""
         call = self._call
-        if not call.ledger.settled(request_id, outcome, asyncio.get_running_loop().time()):
+        if not call.ledger.settled(request_id, outcome):
             return
         call.journal.write("response.ended", request_id=request_id, outcome=outcome)
         entry = call.ledger.get(request_id)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from sys import intern
 from typing import Any
 
 from voiceagent.realtime.requests import Origin, ResponseRequest
@@ -120,9 +121,9 @@ class Conversation:
             self._order.insert(self._order.index(previous_item_id) + 1, item_id)
         role, kind = raw.get("role"), raw.get("type")
         if isinstance(role, str):
-            item.role = role
+            item.role = intern(role)  # a few words, named by every item of a call
         if isinstance(kind, str):
-            item.kind = kind
+            item.kind = intern(kind)
             if kind == "function_call":
                 item.role = "assistant"
         text = _content_text(raw)

@@ -16,26 +16,24 @@ FASTEST_SPEECH = 40
 class Transcript:
     """The text of one spoken content part, piece by piece. Positions are milliseconds of audio."""
 
-    __slots__ = ("_at", "_chars", "_final", "_pieces")
+    __slots__ = ("_final", "_marks", "_pieces")
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
-        # Kept for each piece of all that a call says: numbers, not objects.
-        self._at = array("I")
-        """Milliseconds of audio before each piece …"""
-        self._chars = array("I")
-        """… and characters to its end."""
+        self._marks = array("I")
+        """Of each piece the milliseconds of audio before it, and the characters to its end, in turns.
+        Kept of all that a call says: numbers, not objects."""
         self._final: str | None = None
 
     def add(self, piece: str, audio_ms: int) -> None:
         """Add a piece that arrived when ``audio_ms`` of audio were here."""
         if not piece:
             return
-        before = self._chars[-1] if self._chars else 0
+        before = self._marks[-1] if self._marks else 0
         if self._final is None:
             self._pieces.append(piece)
-        self._at.append(audio_ms)
-        self._chars.append(before + len(piece))
+        self._marks.append(audio_ms)
+        self._marks.append(before + len(piece))
 
     def finish(self, text: str) -> None:
         """Replace the pieces by the server's final text."""
@@ -74,8 +72,9 @@ class Transcript:
         """Return ``(from_ms, to_ms, from_char, to_char)`` of every stretch, or None when not believable."""
         segments: list[tuple[int, int, int, int]] = []
         first = 0
-        for index, (at_ms, chars) in enumerate(zip(self._at, self._chars, strict=True)):
-            following = self._at[index + 1] if index + 1 < len(self._at) else total_ms
+        starts, ends = self._marks[::2], self._marks[1::2]
+        for index, (at_ms, chars) in enumerate(zip(starts, ends, strict=True)):
+            following = starts[index + 1] if index + 1 < len(starts) else total_ms
             if following <= at_ms:
                 continue  # pieces without audio in between belong to one stretch
             if (chars - first) * 1000 > FASTEST_SPEECH * (following - at_ms):
