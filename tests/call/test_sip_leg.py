@@ -162,7 +162,7 @@ async def test_a_reinvite_with_an_offer_is_no_reason_to_end_a_call_that_began_wi
 
 async def test_without_a_free_port_nothing_rings_and_nothing_is_answered(bench: Bench) -> None:
     bench.gateway = SipGateway(
-        DirectMedia(bench.wheel, PortRange(43990, 43991), "127.0.0.1", "127.0.0.1"),
+        DirectMedia(bench.wheel, PortRange(13990, 13991), "127.0.0.1", "127.0.0.1"),
         bench.offered.append,
         lambda _event: None,
     )

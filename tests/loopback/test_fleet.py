@@ -88,8 +88,8 @@ async def two_nodes(
                     cluster__secret="a secret of the fleet",
                     cluster__lease_s=lease_s,
                     console__token=TOKEN,
-                    media__port_low=32000 + 1000 * number,
-                    media__port_high=32999 + 1000 * number,
+                    media__port_low=30000 + 1000 * number,
+                    media__port_high=30999 + 1000 * number,
                     recordings_dir=str(folder / name / "recordings"),
                     **settings,
                 )

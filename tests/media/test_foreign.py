@@ -66,7 +66,7 @@ def test_foreign_packets_at_a_port_reach_nobody_and_get_nothing() -> None:
 def test_a_thousand_calls_over_forty_ports_with_the_old_phones_still_sending() -> None:
     now = 0.0
     wheel = MediaWheel(timer="none", clock=lambda: now)
-    ports = PortRange(43000, 43079)
+    ports = PortRange(13100, 13179)
     assert ports.size == 40
     phones = [Phone() for _ in range(50)]
     stale: list[tuple[Phone, tuple[str, int]]] = []
@@ -96,7 +96,7 @@ def test_a_thousand_calls_over_forty_ports_with_the_old_phones_still_sending() -
 
 
 def test_a_port_rests_before_it_is_used_again_and_an_empty_range_says_so() -> None:
-    ports = PortRange(43000, 43007)
+    ports = PortRange(13200, 13207)
     taken = [ports.take(0.0) for _ in range(4)]
     with pytest.raises(MediaError) as caught:
         ports.take(0.0)
