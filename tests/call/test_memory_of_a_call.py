@@ -1,4 +1,4 @@
-"""What a running call holds, by the allocations of its own code, in virtual time: the same on every machine."""
+"""What a running call holds, by the allocations of its own code in virtual time: the same everywhere."""
 
 from __future__ import annotations
 
