@@ -8,6 +8,8 @@ from typing import Any
 
 from playwright.async_api import Page
 
+from .rest import at_rest
+
 
 @cache
 def _source() -> str:
@@ -17,8 +19,10 @@ def _source() -> str:
 async def axe_findings(page: Page) -> list[str]:
     """Return one line for every rule that something visible on ``page`` breaks.
 
-    The script is run by the browser's debugger, which the page's content policy does not bind.
+    It looks when the page has come to rest. The script is run by the browser's debugger, which the page's
+    content policy does not bind.
     """
+    await at_rest(page, looks=True)
     if not await page.evaluate("'axe' in window"):
         await page.evaluate(_source())
     result: dict[str, Any] = await page.evaluate("axe.run({resultTypes: ['violations']})")

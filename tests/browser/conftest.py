@@ -18,6 +18,8 @@ from voiceagent.console.config import ConsoleConfig
 from voiceagent.console.server import ConsoleServer
 from voiceagent.store import Database, users
 
+from .rest import COUNT_QUESTIONS, PATIENCE_MS, at_rest
+
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
     "--no-sandbox",
@@ -30,7 +32,7 @@ FLAGS = [
 ]
 
 
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @dataclass
@@ -62,12 +64,13 @@ class Desk:
             viewport={"width": width, "height": height},
             color_scheme="dark" if scheme == "dark" else "light",
         )
+        await context.add_init_script(COUNT_QUESTIONS)
         await context.add_init_script(
             "document.addEventListener('securitypolicyviolation',"
             " (event) => console.warn('policy', event.violatedDirective, event.blockedURI))"
         )
         page = await context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         page.on(
             "console",
@@ -82,10 +85,11 @@ class Desk:
         return page
 
     async def signed_in(self, *, token: str = TOKEN, **options: object) -> Page:
-        """Open a page through the printed address."""
+        """Open a page through the printed address; it has read all that it shows."""
         page = await self.page(**options)  # type: ignore[arg-type]
         await page.goto(f"{self.url}/#token={token}")
         await page.locator(".link[data-link=live]").wait_for()
+        await at_rest(page)
         return page
 
     def _outside(self, url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,10 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page
 
 from tests.browser.conftest import Desk
-from tests.kit.bells import BellVoice
+from tests.browser.rest import PATIENCE_MS, at_rest
+from tests.kit.bells import BellVoice, lines_heard
 from tests.kit.service import operator, service
 from voiceagent.app.service import Service
 from voiceagent.engine import run as engine
@@ -35,7 +37,7 @@ async def talker(call: Call) -> None:
 
 @flow("reader", numbers=["200"])
 async def reader(call: Call) -> None:
-    await call.say("{" ".join([COUNT] * 4)}")
+    await call.say("{" ".join([COUNT] * 12)}")
     await talker(call)
 
 @tool(timeout_s=5)
@@ -94,6 +96,7 @@ class House:
         await page.get_by_label("Password").fill(PASSWORD)
         await page.get_by_role("button", name="Sign in").click()
         await page.locator(".link[data-link=live]").wait_for()
+        await at_rest(page)
         return page
 
     @asynccontextmanager
@@ -136,10 +139,17 @@ async def a_house(browser: Browser, folder: Path) -> AsyncIterator[House]:
             yield House(running, browser, ear)
 
 
-async def open_call(page: Page, call_id: str) -> None:
-    """Have the page show one call."""
-    await page.evaluate("id => { location.hash = `#/calls/${id}` }", call_id)
-    await expect(page.get_by_label("Instructions")).to_be_visible()
+async def until_heard(call: PhoneCall, *pitches: int) -> list[tuple[int, int]]:
+    """Wait until the last lines that ``call`` heard were of these pitches; return all of them."""
+    lines: list[tuple[int, int]] = []
+    try:
+        async with asyncio.timeout(PATIENCE_MS / 1000):
+            while tuple(pitch for pitch, _ in lines)[-len(pitches) :] != pitches:
+                await asyncio.sleep(0.1)
+                lines = lines_heard(call)
+    except TimeoutError:
+        raise AssertionError(f"heard {lines}, which do not end with {pitches}") from None
+    return lines
 
 
 async def wish(page: Page, instructions: str, when: str) -> None:

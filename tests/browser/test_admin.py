@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable
 from typing import Any
 
@@ -16,6 +17,7 @@ from voiceagent.store.audit import Deed, append
 from voiceagent.store.tables import audit
 
 from .conftest import Desk
+from .rest import at_rest, close_by_escape, go, look
 from .test_page import FAINT, HOSTILE
 
 pytestmark = [pytest.mark.browser, pytest.mark.loopback, pytest.mark.asyncio(loop_scope="module")]
@@ -34,10 +36,6 @@ async def entered(desk: Desk, name: str = "ann", role: str = "admin", **options:
     await page.locator(".link[data-link=live]").wait_for()
     await go(page, "#/admin")
     return page
-
-
-async def go(page: Page, address: str) -> None:
-    await page.evaluate("(to) => { location.hash = to }", address)
 
 
 async def test_an_admin_makes_changes_and_removes_a_user(staffed: Desk) -> None:
@@ -89,7 +87,7 @@ async def test_a_key_is_shown_once_and_works_until_it_is_revoked(staffed: Desk) 
     dialog = page.get_by_role("dialog", name="The key of dialler")
     key = await dialog.get_by_label("The key").input_value()
     await dialog.get_by_role("button", name="Copy").click()
-    await expect(dialog.get_by_role("button", name="Copied")).to_be_visible()
+    await expect(dialog.get_by_role("status")).to_have_text("Copied")  # the button says so for a moment only
     assert await page.evaluate("navigator.clipboard.readText()") == key
     assert await staffed.status_with(key, "/v1/calls") == 200
     await dialog.get_by_role("button", name="Done").click()
@@ -123,6 +121,7 @@ async def test_ones_own_password_is_changed_and_only_with_the_old_one(staffed: D
     await expect(page.get_by_label("New password")).to_have_value("")
     await page.reload()
     await page.locator(".link[data-link=live]").wait_for()
+    await at_rest(page)
     await page.get_by_role("button", name="Sign out").click()
     await page.get_by_label("Name").fill("ann")
     await page.get_by_label("Password").fill(PASSWORD * 2)
@@ -152,7 +151,9 @@ async def test_the_audit_log_is_filtered_paged_and_linked(staffed: Desk) -> None
 
     await page.get_by_label("To what").fill("c7")
     await expect(rows).to_have_count(1)
-    assert page.url.endswith("#/admin/audit?action=call.&actor=ann&target=c7")
+    await expect(page).to_have_url(
+        re.compile(re.escape("#/admin/audit?action=call.&actor=ann&target=c7") + "$")
+    )
     await expect(rows.get_by_role("link")).to_have_attribute("href", "#/history/c7")
     await page.reload()
     await expect(rows).to_have_count(1)
@@ -231,7 +232,7 @@ async def test_hostile_names_and_details_stay_words(staffed: Desk) -> None:
     await expect(page.locator("va-admin-keys tbody th")).to_have_text(HOSTILE)
     await page.get_by_role("button", name=f"Revoke {HOSTILE[0]}", exact=True).click()
     await expect(page.get_by_role("dialog")).to_contain_text(HOSTILE[0])
-    await page.keyboard.press("Escape")
+    await close_by_escape(page)
     await go(page, "#/admin/users")
     await expect(page.locator("va-admin-users tbody th")).to_have_text(HOSTILE)
     assert await page.evaluate("window.pwned") is None
@@ -246,13 +247,12 @@ async def test_admin_is_legible_and_fits_in_both_schemes(staffed: Desk) -> None:
         for name in ("users", "keys", "audit", "erasure", "me"):
             await go(page, f"#/admin/{name}")
             await expect(page.locator(f"va-admin-{name} h2")).to_be_visible()
-            await expect(page.locator("[aria-busy]")).to_have_count(0)
-            await page.mouse.move(2, 2)
-            assert await page.evaluate(FAINT) == [], (scheme, name)
-            assert await page.evaluate("document.documentElement.scrollWidth") <= width, name
+            assert await look(page, FAINT) == [], (scheme, name)
+            assert await look(page, "document.documentElement.scrollWidth") <= width, name
         await go(page, "#/admin/users")
         await page.get_by_role("button", name="New user").click()
-        assert await page.evaluate(FAINT) == [], scheme
+        await expect(page.get_by_role("dialog", name="New user")).to_be_visible()
+        assert await look(page, FAINT) == [], scheme
 
 
 async def test_somebody_is_erased_after_a_look(staffed: Desk) -> None:

@@ -15,6 +15,7 @@ from voiceagent.store import Database
 
 from .axe import axe_findings
 from .conftest import Desk
+from .rest import go
 
 pytestmark = [pytest.mark.browser, pytest.mark.loopback, pytest.mark.asyncio(loop_scope="module")]
 
@@ -83,7 +84,7 @@ async def test_the_page_says_that_the_registry_is_away_and_heals_by_itself(two: 
 
 async def test_the_health_page_lists_the_nodes(two: Fleet) -> None:
     page = await two.desk.signed_in()
-    await page.evaluate("location.hash = '#/health'")
+    await go(page, "#/health")
     nodes = page.get_by_role("region", name="Nodes")
     await expect(nodes.locator("li")).to_have_count(2)
     await expect(nodes.locator("b")).to_have_text(["a (this one)", "b"])
@@ -92,6 +93,6 @@ async def test_the_health_page_lists_the_nodes(two: Fleet) -> None:
 
 async def test_a_node_that_is_alone_has_no_list_of_nodes(desk: Desk) -> None:
     page = await desk.signed_in()
-    await page.evaluate("location.hash = '#/health'")
+    await go(page, "#/health")
     await expect(page.locator("va-health-parts")).to_contain_text("takes new calls")
     await expect(page.get_by_role("region", name="Nodes")).to_have_count(0)

@@ -14,6 +14,7 @@ from voiceagent.console.ports import ResponseView, TranscriptLine
 
 from .conftest import Desk
 from .hostile import ALONE, hostile_strings
+from .rest import at_call, at_rest
 from .staged import a_timeline
 
 pytestmark = [pytest.mark.browser, pytest.mark.loopback, pytest.mark.asyncio(loop_scope="module")]
@@ -72,6 +73,7 @@ async def test_on_the_floor(desk: Desk) -> None:
     await page.goto(f"{desk.url}/#token=operator-token-for-tests")
     who = page.locator("va-floor-row .who")
     await expect(who).to_have_count(len(TEXTS))
+    await at_rest(page)
     assert sorted(await who.evaluate_all("(all) => all.map((e) => e.textContent)")) == sorted(TEXTS)
     await expect(page.get_by_role("region", name="Alerts")).to_contain_text(f"and {len(TEXTS) - 3} more")
     await expect(page.locator(".row[data-alarm]")).to_have_count(len(TEXTS))
@@ -95,6 +97,7 @@ async def test_in_a_call(desk: Desk) -> None:
     await page.route("**/v1/presets", lambda route: route.fulfill(json={"presets": kept}))
     await page.goto(f"{desk.url}/#token=operator-token-for-tests")
     await page.locator(".row").click()
+    await at_call(page)
     said = page.locator("va-line .said")
     await expect(said).to_have_count(3 * len(TEXTS))
     words = await said.evaluate_all("(all) => all.map((e) => e.firstChild.textContent)")
@@ -114,7 +117,7 @@ async def test_in_refusals_names_of_operators_and_hand_overs(desk: Desk) -> None
     page = await desk.signed_in()
     await page.get_by_role("link", name="+447700900123").click()
     # What is told from now on is told after the page has read the call.
-    await expect(page.get_by_text("Nothing has been said yet.")).to_be_visible()
+    await at_call(page)
     text = ""
 
     async def refuse(route: Route) -> None:
@@ -125,9 +128,9 @@ async def test_in_refusals_names_of_operators_and_hand_overs(desk: Desk) -> None
     for number in (*range(0, len(TEXTS) - len(ALONE), 20), *range(len(TEXTS) - len(ALONE), len(TEXTS))):
         text = TEXTS[number]
         facts: dict[str, Any] = {"taken_over_by": text, "listeners": [{"name": text, "since": 1.0}]}
-        facts["tags"] = TEXTS[number : number + 10]
+        facts["tags"] = tuple(TEXTS[number : number + 10])
         facts["transfer"] = {"target": text, "state": "failed", "status": 486, "reason": text}
-        desk.directory.emit("call.changed", "c1", {**facts, "recording": {"state": text, "files": [text]}})
+        desk.directory.change("c1", **facts, recording={"state": text, "files": [text]})
         await expect(page.locator(".handing")).to_have_text(f"Not handed over to {text}: 486 {text}")
         await page.get_by_label("Instructions").fill("Say it.")
         await page.get_by_role("button", name="Send").click()

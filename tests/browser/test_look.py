@@ -11,6 +11,7 @@ from voiceagent.console.ports import TranscriptLine
 
 from .axe import axe_findings
 from .conftest import Desk
+from .rest import at_call, at_rest, close_by_escape, go, look, open_call
 from .staged import fill_call, fill_floor, serve_parts
 
 pytestmark = [pytest.mark.browser, pytest.mark.loopback, pytest.mark.asyncio(loop_scope="module")]
@@ -33,19 +34,20 @@ async def test_axe_finds_nothing(desk: Desk, width: int, scheme: str) -> None:
     await expect(page.locator("va-floor-row")).to_have_count(33)
     await expect(page.get_by_role("region", name="Alerts")).to_be_visible()
     assert await axe_findings(page) == [], "floor"
-    await page.evaluate("location.hash = '#/calls/c1'")
+    await open_call(page, "c1")
     await expect(page.locator("va-turns tr")).not_to_have_count(0)
     await page.get_by_text("Deadline, replacing, metadata").click()
     assert await axe_findings(page) == [], "call"
     for name in ("Transfer", "Note", "Hang up"):
         await page.locator(".deeds").get_by_role("button", name=name).click()
+        await expect(page.locator("dialog[open]")).to_have_count(1)
         assert await axe_findings(page) == [], name
-        await page.keyboard.press("Escape")
+        await close_by_escape(page)
     await page.keyboard.press("?")
     await expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
     assert await axe_findings(page) == [], "keyboard"
-    await page.keyboard.press("Escape")
-    await page.evaluate("location.hash = '#/calls/e1'")
+    await close_by_escape(page)
+    await open_call(page, "e1")
     await expect(page.locator(".ending")).to_be_visible()
     assert await axe_findings(page) == [], "ended"
 
@@ -58,7 +60,7 @@ async def test_axe_finds_nothing_where_nothing_is(staffed: Desk) -> None:
     await page.get_by_role("button", name="Not now").click()
     await expect(page.get_by_text("No live calls.")).to_be_visible()
     assert await axe_findings(page) == [], "empty floor"
-    await page.evaluate("location.hash = '#/calls/nobody'")
+    await go(page, "#/calls/nobody")
     await expect(page.get_by_text("This call is not known here.")).to_be_visible()
     assert await axe_findings(page) == [], "unknown call"
 
@@ -71,10 +73,12 @@ async def test_the_whole_page_is_light(desk: Desk) -> None:
     page.on("response", lambda answer: files.append(answer) if "/v1/" not in answer.url else None)
     await page.goto(f"{desk.url}/#token={TOKEN}")
     await page.locator(".row").click()
+    await at_call(page)
     await expect(page.get_by_role("button", name="Send")).to_be_visible()
     for name in ("History", "Phone", "Health", "Admin"):
         await page.get_by_role("link", name=name, exact=True).click()
         await expect(page.get_by_role("heading", name=name, level=1)).to_be_attached()
+        await at_rest(page)
     await page.get_by_role("link", name="Floor").click()
     await expect(page.get_by_role("button", name="Send")).to_be_hidden()
     sizes = {one.url.rpartition("/")[2]: (await one.request.sizes())["responseBodySize"] for one in files}
@@ -89,8 +93,8 @@ async def test_words_from_right_to_left_and_without_end_stay_in_their_place(desk
     desk.directory.say("c1", TranscriptLine(2.0, "agent", endless, endless + endless, "i2", True))
     for width in (1440, 1024, 360):
         page = await desk.signed_in(width=width)
-        assert await page.evaluate("document.documentElement.scrollWidth") <= width
-        await page.evaluate("location.hash = '#/calls/c1'")
+        assert await look(page, "document.documentElement.scrollWidth") <= width
+        await open_call(page, "c1")
         said = page.locator("va-line .said")
         await expect(said).to_have_count(2)
         assert await said.first.evaluate("(e) => getComputedStyle(e).direction") == "rtl"
@@ -98,7 +102,7 @@ async def test_words_from_right_to_left_and_without_end_stay_in_their_place(desk
         wide = """() => [...document.querySelectorAll('va-frame *')].filter((e) => e.checkVisibility()
             && e.getBoundingClientRect().right > innerWidth + 1
             && !e.closest('.visually-hidden')).map((e) => e.outerHTML.slice(0, 80))"""
-        assert await page.evaluate(wide) == [], width
+        assert await look(page, wide) == [], width
         await page.context.close()
 
 

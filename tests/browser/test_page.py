@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.console.fake_directory import a_call
 from tests.console.kit import TOKEN
 from voiceagent.console.ports import ResponseView, TranscriptLine
 
 from .conftest import VIEWER, Desk
+from .rest import at_call, at_rest, close_by_escape, look, open_call
 
 pytestmark = [pytest.mark.browser, pytest.mark.loopback, pytest.mark.asyncio(loop_scope="module")]
 
@@ -26,7 +30,7 @@ HOSTILE = [
 
 async def test_an_operator_follows_a_call_and_makes_the_agent_speak(desk: Desk) -> None:
     page = await desk.signed_in()
-    assert "token" not in page.url
+    await expect(page).not_to_have_url(re.compile("token"))
     assert TOKEN not in await page.evaluate("document.documentElement.outerHTML + location.href")
 
     await expect(page.get_by_text("No live calls.")).to_be_visible()
@@ -36,6 +40,7 @@ async def test_an_operator_follows_a_call_and_makes_the_agent_speak(desk: Desk) 
     await expect(row).to_contain_text("agent speaks")
 
     await row.get_by_role("link").click()
+    await at_call(page)
     log = page.get_by_role("log", name="Transcript")
     desk.directory.say("c1", TranscriptLine(1.0, "agent", "Good morning", item_id="i1"))
     await expect(log).to_contain_text("Good morning")
@@ -79,6 +84,7 @@ async def test_a_refusal_stands_beside_its_field_and_a_waiting_wish_can_be_cance
     desk.directory.put_call(a_call("c1"))
     page = await desk.signed_in()
     await page.get_by_role("link", name="+447700900123").click()
+    await at_call(page)
     await page.get_by_label("Instructions").fill("x" * 16_385)
     await page.get_by_role("button", name="Send").click()
     await expect(page.locator(".trigger [data-problem=instructions]")).to_contain_text(
@@ -102,11 +108,14 @@ async def test_hanging_up_asks_first(desk: Desk) -> None:
     desk.directory.put_call(a_call("c1"))
     page = await desk.signed_in()
     await page.get_by_role("link", name="+447700900123").click()
+    await at_call(page)
     hang_up = page.get_by_role("button", name="Hang up")
     await hang_up.click()
     await page.get_by_role("button", name="Keep talking").click()
+    await expect(page.get_by_role("dialog")).to_have_count(0)
     await hang_up.click()
-    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    await close_by_escape(page)
     assert desk.directory.hung_up == []
     await hang_up.click()
     await page.get_by_role("dialog").get_by_role("button", name="Hang up").click()
@@ -130,6 +139,7 @@ async def test_signing_in_by_hand_and_out_again(desk: Desk) -> None:
     await page.goto(f"{desk.url}/#token={TOKEN}")
     await page.wait_for_url(lambda url: "token" not in url)
     await page.locator(".link[data-link=live]").wait_for()
+    await at_rest(page)
     await page.reload()
     await page.locator(".link[data-link=live]").wait_for()
     await page.get_by_role("button", name="Sign out").click()
@@ -142,6 +152,7 @@ async def test_a_viewer_sees_but_has_no_buttons(desk: Desk) -> None:
     desk.directory.put_call(a_call("c1"))
     page = await desk.signed_in(token=VIEWER)
     await page.get_by_role("link", name="+447700900123").click()
+    await at_call(page)
     await expect(page.get_by_role("heading", name="+447700900123")).to_be_visible()
     await expect(page.get_by_role("button", name="Hang up")).to_be_hidden()
     await expect(page.get_by_label("Instructions")).to_be_hidden()
@@ -151,11 +162,20 @@ async def test_a_cut_stream_comes_back_with_what_was_missed(desk: Desk) -> None:
     desk.directory.put_call(a_call("c1"))
     page = await desk.signed_in()
     await page.get_by_role("link", name="+447700900123").click()
+    await at_call(page)
     await expect(page.get_by_text("Nothing has been said yet.")).to_be_visible()
+    gate = asyncio.Event()
+
+    async def later(route: Route) -> None:
+        await gate.wait()
+        await route.continue_()
+
+    await page.route("**/v1/events", later)
     # The directory ends its stream: the browser is sent away and must return by itself.
     desk.directory.finish()
     await expect(page.locator(".link[role=status][data-link=lost]")).to_be_visible()
     desk.directory.say("c1", TranscriptLine(1.0, "caller", "Are you there?", item_id="i1"))
+    gate.set()
     await expect(page.get_by_role("log", name="Transcript")).to_contain_text("Are you there?")
     await expect(page.locator(".link[data-link=live]")).to_be_visible()
 
@@ -197,12 +217,12 @@ async def test_hostile_words_stay_words_in_every_field(desk: Desk) -> None:
         )
     page = await desk.signed_in()
     for number, text in enumerate(HOSTILE):
-        await page.evaluate("id => { location.hash = `#/calls/${id}` }", f"c{number}")
+        await open_call(page, f"c{number}")
         await expect(page.locator("h2.caller")).to_have_text(text)
         await expect(page.locator("va-line .said").first).to_have_text(text)
         await expect(page.locator("va-queue-item .wish").first).to_have_text(text)
         await page.get_by_role("button", name="Hang up").click()
-        await page.keyboard.press("Escape")
+        await close_by_escape(page)
         desk.directory.end_call(f"c{number}", text)
         await expect(page.locator(".ending")).to_contain_text("Ended: ")
     await page.evaluate("location.hash = '#/calls/%00<img onerror=alert(1)>'")
@@ -221,7 +241,7 @@ async def test_the_page_works_by_keyboard_and_narrow_and_dark(desk: Desk) -> Non
     await page.keyboard.press("ArrowDown")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", name="+447700900121")).to_be_visible()
-    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert await look(page, "document.documentElement.scrollWidth") <= 360
     dark = await page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert sum(int(part) for part in dark[4:-1].split(",")) < 150
     unnamed = await page.evaluate(
@@ -251,8 +271,7 @@ async def test_text_stands_out_enough_in_both_schemes(desk: Desk) -> None:
         page = await desk.signed_in(scheme=scheme)
         await page.get_by_role("link", name="+447700900123").first.click()
         await expect(page.locator("va-queue-item")).to_have_count(6)
-        await page.mouse.move(5, 5)
-        faint = await page.evaluate(FAINT)
+        faint = await look(page, FAINT)
         assert faint == [], scheme
 
 

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, async_playwright, expect
 
-from tests.kit.bells import BELLS, PLAIN, lines_heard, pitch_now
+from tests.kit.bells import BELLS, PLAIN, pitch_now
 from tests.kit.cut_line import cut_line
 from tests.kit.service import until
 from voiceagent.media.tones import sine
@@ -21,16 +21,16 @@ from voiceagent.media.wav import WavWriter
 from .axe import axe_findings
 from .conftest import CHROMIUM, FLAGS
 from .hostile import CARRIERS
-from .real_calls import STRANGE, House, a_house, open_call, wish
+from .real_calls import STRANGE, House, a_house, until_heard, wish
+from .rest import PATIENCE_MS, at_rest, go, open_call
 from .test_hostile import nothing_ran
-from .test_listen import TONES
+from .test_listen import heard_here
 
 pytestmark = [pytest.mark.browser, pytest.mark.loopback, pytest.mark.asyncio(loop_scope="module")]
 
 HEARD = (*CARRIERS[3:12:4], "\r\nevent: call.ended\r\ndata: {}\r\n\r\n<script>window.pwned=1</script>")
 BELL, HORN, GONG = BELLS["bell"], BELLS["horn"], BELLS["gong"]
 MICROPHONE_HZ = HORN
-CALLER, AGENT = 0, 1
 TOLD = """
 window.told = [];
 window.cuts = 0;
@@ -109,8 +109,7 @@ async def test_now_is_heard_within_the_agents_speech_and_ends_at_heard(house: Ho
         await expect(item.locator(".chip")).to_have_text("completed")
         await expect(item).to_contain_text("heard 1.4\u00a0s")
         await expect(page.get_by_role("log").locator("del").first).to_be_visible()
-        await until(lambda: lines_heard(call)[-1][0] == PLAIN)
-        (length,) = [length for pitch, length in lines_heard(call) if pitch == BELL]
+        (length,) = [length for pitch, length in await until_heard(call, BELL, PLAIN) if pitch == BELL]
         assert 0.8 < length / (60 * len("The bell rings at nine.")) < 1.4
 
 
@@ -119,13 +118,14 @@ async def test_a_double_click_is_heard_once(house: House) -> None:
     async with house.a_call("200") as (call, call_id):
         await open_call(page, call_id)
         await wish(page, 'Say: "The horn is blown once."', "now")
+        await until(lambda: pitch_now(call) == PLAIN)
         await page.get_by_role("button", name="Send").dblclick()
         await expect(asked(page, "The horn").locator(".chip")).to_have_text("completed")
         # A second one would have come before the agent's next line.
-        await until(lambda: [pitch for pitch, _ in lines_heard(call)][-3:] == [PLAIN, HORN, PLAIN])
+        lines = await until_heard(call, PLAIN, HORN, PLAIN)
         await expect(page.get_by_role("log").get_by_text("The horn is blown once.")).to_have_count(1)
         await expect(asked(page, "The horn")).to_have_count(1)
-        (length,) = [length for pitch, length in lines_heard(call) if pitch == HORN]
+        (length,) = [length for pitch, length in lines if pitch == HORN]
         assert 0.8 < length / (60 * len("The horn is blown once.")) < 1.4
 
 
@@ -133,7 +133,7 @@ async def test_what_is_withdrawn_is_not_heard(house: House) -> None:
     page = await house.signed_in()
     async with house.a_call("200") as (call, call_id):
         await open_call(page, call_id)
-        await page.get_by_role("button", name="Hold").click()
+        await page.get_by_role("button", name="Hold", exact=True).click()
         await expect(page.locator(".call-head .floor")).to_have_text("on hold")
         for words in ("The gong is never heard.", "The bell is heard."):
             await wish(page, f'Say: "{words}"', "idle")
@@ -143,9 +143,7 @@ async def test_what_is_withdrawn_is_not_heard(house: House) -> None:
         await expect(asked(page, "The gong").locator(".chip")).to_have_text("withdrawn")
         await page.get_by_role("button", name="Resume", exact=True).click()
         await expect(asked(page, "The bell").locator(".chip")).to_have_text("completed")
-        heard = [pitch for pitch, _ in lines_heard(call)]
-        assert BELL in heard
-        assert GONG not in heard
+        assert GONG not in [pitch for pitch, _ in await until_heard(call, BELL, PLAIN)]
 
 
 async def test_a_cut_stream_goes_on_with_no_event_lost_or_doubled(house: House) -> None:
@@ -155,6 +153,8 @@ async def test_a_cut_stream_goes_on_with_no_event_lost_or_doubled(house: House) 
         async with house.a_call() as (_, call_id):
             for watcher in (page, steady):
                 await open_call(watcher, call_id)
+                # Only who has been told something can go on after it.
+                await watcher.wait_for_function("() => window.told.length > 1")
             for number in range(2):
                 assert line.cut() > 0
                 await page.wait_for_function(f"() => window.cuts > {number}")
@@ -164,7 +164,12 @@ async def test_a_cut_stream_goes_on_with_no_event_lost_or_doubled(house: House) 
                 await expect(asked(page, words).locator(".chip")).to_have_text("completed")
         await expect(page.locator(".ending")).to_be_visible()
         await expect(steady.locator(".ending")).to_be_visible()
-        told, seen = [await events_of(watcher) for watcher in (page, steady)]
+        told, seen = await events_of(page), await events_of(steady)
+        async with asyncio.timeout(PATIENCE_MS / 1000):
+            while told[-1][0] != seen[-1][0]:
+                told, seen = await events_of(page), await events_of(steady)
+        for watcher in (page, steady):
+            await at_rest(watcher)
         lines = [await watcher.locator("va-line .said").all_text_contents() for watcher in (page, steady)]
         await page.context.close()
     house.complaints[:] = [one for one in house.complaints if "net::ERR_" not in one]
@@ -199,8 +204,8 @@ async def test_hostile_texts_of_a_real_call_stay_text_live_and_in_the_history(ho
     view = house.running.directory.call(call_id)
     found = " ".join(line.text for line in view.transcript)
     assert all(text in found for text in (CARRIERS[1], *said, *HEARD))
-    assert await house.running.archive.flush(10.0)
-    await page.evaluate("id => { location.hash = `#/history/${id}` }", call_id)
+    assert await house.running.archive.flush(PATIENCE_MS / 1000)
+    await go(page, f"#/history/{call_id}")
     await expect(page.get_by_role("region", name="Transcript")).to_contain_text(HEARD[-1])
     await nothing_ran(page)
 
@@ -210,33 +215,32 @@ async def test_listening_taking_over_and_handing_back_are_heard_at_both_ends(hou
     async with house.a_call("200") as (call, call_id):
         await open_call(page, call_id)
         await listen(page)
-        await heard_here(page, AGENT, PLAIN)
-        playing = asyncio.create_task(call.play(call.encode(sine(GONG, 3000))))
-        await heard_here(page, CALLER, GONG)
+        await heard_here(page, agent=PLAIN)
+        heard = asyncio.Event()
+
+        async def sound() -> None:
+            while not heard.is_set():
+                await call.play(call.encode(sine(GONG, 1000)))
+
+        playing = asyncio.create_task(sound())
+        await heard_here(page, caller=GONG)
+        heard.set()
         await playing
 
         await page.get_by_role("button", name="Take over").click()
         await expect(page.locator(".listen-status")).to_have_text("You have the call.")
-        await until(lambda: lines_heard(call)[-1][0] == MICROPHONE_HZ)
+        taken = len(await until_heard(call, MICROPHONE_HZ))
         await expect(page.locator(".now")).to_contain_text("olive")
-        taken = len(lines_heard(call))
         await page.get_by_role("button", name="Hand back").click()
-        await until(lambda: lines_heard(call)[-1][0] == PLAIN)
-        assert [pitch for pitch, _ in lines_heard(call)[taken - 1 :]] == [MICROPHONE_HZ, PLAIN]
-        await heard_here(page, AGENT, PLAIN)
+        lines = await until_heard(call, PLAIN)
+        assert [pitch for pitch, _ in lines[taken - 1 :]] == [MICROPHONE_HZ, PLAIN]
+        await heard_here(page, agent=PLAIN)
 
 
 async def listen(page: Page) -> None:
     """Press the button, and wait until the socket is open and whatever comes is played."""
     await page.get_by_role("button", name="Listen", exact=True).click()
     await page.wait_for_function("() => document.querySelector('va-listen').line?.socket?.readyState === 1")
-
-
-async def heard_here(page: Page, side: int, hertz: int) -> None:
-    """Wait until what the page plays of one side is loudest at ``hertz``."""
-    async with asyncio.timeout(20):
-        while abs((await page.evaluate(TONES))[side]["hertz"] - hertz) > 8:
-            pass
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -251,7 +255,7 @@ async def test_axe_finds_nothing_on_any_page_of_a_service_at_work(house: House, 
         await expect(page.locator("va-turns tr")).not_to_have_count(0)
         found["call"] = await axe_findings(page)
     await expect(page.locator(".ending")).to_be_visible()
-    assert await house.running.archive.flush(10.0)
+    assert await house.running.archive.flush(PATIENCE_MS / 1000)
     for name, address, shown in (
         ("history", "#/history", "va-history table, va-history [role=list], va-history li"),
         ("one call", f"#/history/{call_id}", "va-player"),
@@ -259,9 +263,8 @@ async def test_axe_finds_nothing_on_any_page_of_a_service_at_work(house: House, 
         ("health", "#/health", "va-health h2"),
         ("admin", "#/admin", "va-admin h2, va-admin h3"),
     ):
-        await page.evaluate("to => { location.hash = to }", address)
+        await go(page, address)
         await expect(page.locator(shown).first).to_be_visible()
-        await page.wait_for_load_state("networkidle")
         found[name] = await axe_findings(page)
     assert found == {name: [] for name in found}
 

@@ -10,6 +10,7 @@ from voiceagent.console.ports import Act, TranscriptLine
 from voiceagent.errors import RequestRefused
 
 from .conftest import VIEWER, Desk
+from .rest import at_call, at_rest, look
 from .test_page import FAINT, HOSTILE
 
 pytestmark = [pytest.mark.browser, pytest.mark.loopback, pytest.mark.asyncio(loop_scope="module")]
@@ -25,13 +26,16 @@ async def test_trunks_are_shown_live_and_hidden_when_there_are_none(desk: Desk) 
     registered = a_trunk("office", up=True, registration="registered", detail="", calls=4, max_calls=30)
     desk.directory.trunk_views = [a_trunk(), registered, *desk.directory.trunk_views]
     await page.reload()
+    await at_rest(page)
     row = page.get_by_role("listitem").filter(has_text="carrier")
     await expect(row).to_contain_text("refused")
     await expect(row).to_contain_text("403 Forbidden")
     office = page.get_by_role("listitem").filter(has_text="office")
     await expect(office).to_contain_text("registered")
     await expect(office.locator(".calls")).to_have_text("4 / 30")
-    desk.directory.emit("trunk.changed", "", a_trunk(up=True, registration="registered", detail=""))
+    up = a_trunk(up=True, registration="registered", detail="")
+    desk.directory.trunk_views[0] = up
+    desk.directory.emit("trunk.changed", "", up)
     await expect(row).to_contain_text("registered")
     await expect(row.locator(".detail")).to_be_hidden()
     desk.directory.trunk_views[1]["calls"] = 5
@@ -50,21 +54,23 @@ async def test_a_call_of_ours_shows_whom_we_call_over_what_and_how_far_it_is(des
     desk.directory.change("c1", state="ringing")
     await expect(row.locator(".state")).to_have_text("ringing")
     await row.get_by_role("link").click()
+    await at_call(page)
     await expect(page.get_by_role("heading", name="+447700900999")).to_be_visible()
     await expect(page.locator(".facts")).to_contain_text("Trunkcarrier")
-    await expect(page.get_by_role("button", name="Hold")).to_be_hidden()
+    await expect(page.get_by_role("button", name="Hold", exact=True)).to_be_hidden()
     desk.directory.change("c1", state="talking")
-    await expect(page.get_by_role("button", name="Hold")).to_be_visible()
+    await expect(page.get_by_role("button", name="Hold", exact=True)).to_be_visible()
 
 
 async def test_an_operator_holds_resumes_hands_over_and_presses_keys(desk: Desk) -> None:
     desk.directory.put_call(a_call("c1"))
     page = await desk.signed_in()
     await page.get_by_role("link", name="+447700900123").click()
-    await page.get_by_role("button", name="Hold").click()
+    await at_call(page)
+    await page.get_by_role("button", name="Hold", exact=True).click()
     await expect(page.locator(".call-head .floor")).to_have_text("on hold")
-    await page.get_by_role("button", name="Resume").click()
-    await expect(page.get_by_role("button", name="Hold")).to_be_visible()
+    await page.get_by_role("button", name="Resume", exact=True).click()
+    await expect(page.get_by_role("button", name="Hold", exact=True)).to_be_visible()
 
     await page.get_by_role("button", name="Keys").click()
     keys = page.get_by_role("dialog", name="Press keys in this call")
@@ -110,11 +116,12 @@ async def test_only_what_a_call_takes_is_offered_and_nothing_to_a_viewer(desk: D
     desk.directory.put_call(a_call("c1", kind="hosted", abilities=("transfer",)))
     page = await desk.signed_in()
     await page.get_by_role("link", name="+447700900123").click()
+    await at_call(page)
     await page.get_by_role("button", name="Transfer").click()
     hand = page.get_by_role("dialog", name="Hand the caller to")
     await expect(hand.get_by_label("Call them first")).to_be_hidden()
     for name in ("Hold", "Keys"):
-        await expect(page.get_by_role("button", name=name)).to_be_hidden()
+        await expect(page.get_by_role("button", name=name, exact=True)).to_be_hidden()
     viewer = await desk.signed_in(token=VIEWER)
     await viewer.get_by_role("link", name="+447700900123").click()
     await expect(viewer.get_by_role("heading", name="+447700900123")).to_be_visible()
@@ -133,12 +140,12 @@ async def test_it_fits_stands_out_and_stays_text_narrow_and_wide_light_and_dark(
     for width, scheme in ((1280, "light"), (1280, "dark"), (360, "light"), (360, "dark")):
         page = await desk.signed_in(width=width, scheme=scheme)
         await expect(page.get_by_role("listitem").filter(has_text="t0")).to_contain_text(HOSTILE[0])
-        assert await page.evaluate(FAINT) == [], (width, scheme)
+        assert await look(page, FAINT) == [], (width, scheme)
         await page.get_by_role("link", name="inbound +447700900123").click()
+        await at_call(page)
         await expect(page.locator(".handing")).to_contain_text(HOSTILE[1])
-        await page.mouse.move(5, 5)
-        assert await page.evaluate("document.documentElement.scrollWidth") <= width
-        assert await page.evaluate(FAINT) == [], (width, scheme)
+        assert await look(page, "document.documentElement.scrollWidth") <= width
+        assert await look(page, FAINT) == [], (width, scheme)
         await page.get_by_role("button", name="Keys").click()
-        assert await page.evaluate(FAINT) == [], (width, scheme)
+        assert await look(page, FAINT) == [], (width, scheme)
         assert await page.evaluate("window.pwned") is None

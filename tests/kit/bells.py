@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import lru_cache
 from itertools import groupby
 
 from tests.kit.frequency import loud
@@ -35,7 +36,7 @@ class BellVoice(ToneVoice):
 def pitch_now(call: PhoneCall) -> int:
     """Return the pitch of the newest tenth of a second that ``call`` heard; 0 for none of ours."""
     sound = loud(_heard(call)[-800:], _law(call))
-    return _pitch_of(sound, call) if sound else 0
+    return _pitch_of(sound, _law(call)) if sound else 0
 
 
 def lines_heard(call: PhoneCall) -> list[tuple[int, int]]:
@@ -43,8 +44,9 @@ def lines_heard(call: PhoneCall) -> list[tuple[int, int]]:
 
     Lines of one pitch that follow one another count as one; shorter than 120 ms is none.
     """
-    sound = loud(_heard(call), _law(call))
-    pieces = [_pitch_of(sound[at : at + _PIECE], call) for at in range(0, len(sound), _PIECE)]
+    law = _law(call)
+    sound = loud(_heard(call), law)
+    pieces = [_pitch_of(sound[at : at + _PIECE], law) for at in range(0, len(sound), _PIECE)]
     found: list[tuple[int, int]] = []
     for pitch, run in groupby(pitch for pitch in pieces if pitch):
         length = 40 * len(list(run))
@@ -63,8 +65,10 @@ def _law(call: PhoneCall) -> Law:
     return "alaw" if call.law == "PCMA" else "ulaw"
 
 
-def _pitch_of(audio: bytes, call: PhoneCall) -> int:
-    samples = g711.linear(audio, _law(call))
+@lru_cache(maxsize=8192)
+def _pitch_of(audio: bytes, law: Law) -> int:
+    # Remembered: who waits for a line asks for the same pieces again and again, in the loop of the service.
+    samples = g711.linear(audio, law)
     shares = {hertz: share_of_tone(samples, hertz) for hertz in (PLAIN, *BELLS.values())}
     pitch = max(shares, key=shares.__getitem__)
     return pitch if shares[pitch] > 0.7 else 0

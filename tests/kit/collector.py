@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def left_to_the_collector(*modules: str) -> Counter[str]:
     gc.set_debug(gc.DEBUG_SAVEALL)
     gc.collect()
     gc.set_debug(0)
-    kinds = [type(one) for one in gc.garbage]
+    kinds: list[type[Any]] = [type(one) for one in gc.garbage]
     gc.garbage.clear()
     gc.collect()
     return Counter(

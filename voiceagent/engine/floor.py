@@ -209,6 +209,8 @@ class Floor:
             self._end(run, "failed", error=error)
         else:
             self._end(run, "completed")
+        finally:
+            speaker.task = None  # where it was cancelled, it leads back here by its traceback
 
     def _turn(self, run: ResponseRun) -> BrainTurn:
         order = run.order

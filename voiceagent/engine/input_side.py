@@ -151,6 +151,10 @@ class InputSide:
             self._pool.give_back(self._vad)
             self._vad = None
 
+    def let_go(self) -> None:
+        """Part it from the rest of its session, which is over: each leads back to the other."""
+        del self._answer, self._floor, self._hearing
+
     # -- turns -----------------------------------------------------------------------------------------
 
     async def _fetch_vad(self) -> None:

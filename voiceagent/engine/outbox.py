@@ -117,6 +117,11 @@ class Outbox:
             self._put(_Frame(text))
         self._put(_Close(code, reason))
 
+    def stop(self) -> None:
+        """The connection is gone: nothing leaves any more. ``expire`` may lead back here."""
+        self._closed = True
+        self._expire = _never
+
     async def run(self, socket: Socket, abort: Callable[[], None]) -> None:
         """Write until a close was sent."""
         while True:
@@ -147,3 +152,7 @@ class Outbox:
             held, self._held = self._held, []
             for text in held:
                 self._put(_Frame(text))
+
+
+def _never() -> None:
+    """Nothing expires any more."""

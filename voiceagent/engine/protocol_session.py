@@ -273,6 +273,11 @@ class WireSession:
         self.floor.abandon()
         await self.input.close()
 
+    def let_go(self) -> None:
+        """Part it from its parts, once its tasks are over: it is freed at once, with the audio it kept."""
+        self._handlers = {}
+        self.input.let_go()
+
 
 def _parse(frame: str | bytes) -> dict[str, Any]:
     try:

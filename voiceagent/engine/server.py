@@ -182,6 +182,8 @@ class EngineServer:
             timer.cancel()
             await session.close()
             await nest.close()
+            session.let_go()
+            outbox.stop()
 
     async def _serve_control(self, connection: ServerConnection, call_id: str) -> None:
         """Serve one control socket; its end is not the call's."""

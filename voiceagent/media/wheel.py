@@ -23,6 +23,7 @@ import selectors
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Literal, Protocol
 
 from voiceagent.log_context import nowhere
@@ -55,16 +56,26 @@ class WheelPort(Protocol):
         ...
 
 
+_Interval = ctypes.c_long * 4
+"""``struct itimerspec``: the period and the first time, each in seconds and nanoseconds."""
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    """Return the C library, opened once: it refers to itself, and a wheel may start with every call."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
 class _TimerFd:
     """A periodic ``timerfd`` (Linux) as a readable file of the loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, period_s: float, tick: Callable[[], None]) -> None:
-        libc = ctypes.CDLL(None, use_errno=True)
+        libc = _libc()
         self._fd: int = libc.timerfd_create(1, os.O_NONBLOCK | os.O_CLOEXEC)  # 1: CLOCK_MONOTONIC
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create")
         nanoseconds = int(period_s * 1e9)
-        spec = (ctypes.c_long * 4)(0, nanoseconds, 0, nanoseconds)
+        spec = _Interval(0, nanoseconds, 0, nanoseconds)
         if libc.timerfd_settime(self._fd, 0, spec, None) != 0:
             os.close(self._fd)
             raise OSError(ctypes.get_errno(), "timerfd_settime")

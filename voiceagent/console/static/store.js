@@ -27,6 +27,8 @@ export class Store extends EventTarget {
     /** @type {any[]} How every trunk stands. */
     this.trunks = [];
     this.trunksDue = false;
+    /** @type {Set<[string, any][]>} What was told since, for each list that is asked for. */
+    this.underWay = new Set();
     /** @type {Map<string, any>} Alerts that stand, by id. */
     this.alerts = new Map();
     /** @type {{node: string, stale: string} | null} Of a fleet: which node this is, and why the others may be out of date. */
@@ -113,6 +115,7 @@ export class Store extends EventTarget {
       void this.loadAlerts();
       return;
     }
+    if (type.startsWith("alert.") || type === "trunk.changed") for (const told of this.underWay) told.push([type, message]);
     if (type.startsWith("alert.")) {
       this.takeAlert(message.data);
       return;
@@ -131,17 +134,30 @@ export class Store extends EventTarget {
   }
 
   async loadTrunks() {
-    const found = await this.api.trunks().catch(() => null);
-    if (found === null) return;
-    this.trunks = found.trunks;
-    this.tell();
+    await this.loadList(this.api.trunks, (found) => (this.trunks = found.trunks));
   }
 
   async loadAlerts() {
-    const found = await this.api.alerts().catch(() => null);
+    await this.loadList(this.api.alerts, (found) => {
+      this.alerts.clear();
+      for (const alert of found.alerts) this.takeAlert(alert);
+    });
+  }
+
+  /**
+   * Ask for a list whose changes the stream tells. What it tells while the answer is under way may be newer than
+   * the answer, and is taken once more.
+   * @param {() => Promise<any>} ask @param {(found: any) => void} show
+   */
+  async loadList(ask, show) {
+    /** @type {[string, any][]} */
+    const meanwhile = [];
+    this.underWay.add(meanwhile);
+    const found = await ask().catch(() => null);
+    this.underWay.delete(meanwhile);
     if (found === null) return;
-    this.alerts.clear();
-    for (const alert of found.alerts) this.takeAlert(alert);
+    show(found);
+    for (const [type, message] of meanwhile) this.take(type, message);
     this.tell();
   }
 
