@@ -47,13 +47,12 @@ def test_a_run_that_is_over_before_transactions_are_forgotten_has_no_slope() -> 
     assert memory["excluded_calls"] == 960
 
 
-def test_garbage_before_the_second_full_collection_is_no_leak() -> None:
+def test_what_waits_for_the_collector_counts_in_full() -> None:
     climbing = [(float(calls), 50.0 * calls) for calls in range(3000)]
     level = [(float(calls), 150_000.0) for calls in range(3000, 4000)]
-    assert memory_of([*climbing, *level], 4000, 30.0, [1500, 3000])["kb_per_call"] == 0.0
-    without = memory_of([*climbing, *level], 4000, 30.0, [1500])
-    assert without["excluded_calls"] == 1000
-    assert without["kb_per_call"] > 30, "where the collector has hardly turned, garbage counts in full"
+    memory = memory_of([*climbing, *level], 4000, 30.0, [1500, 3000])
+    assert (memory["excluded_calls"], memory["full_collections_at"]) == (1000, [1500, 3000])
+    assert memory["kb_per_call"] > 30
 
 
 def test_samples_are_thinned_evenly_and_the_last_one_stays() -> None:

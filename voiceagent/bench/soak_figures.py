@@ -20,12 +20,10 @@ def memory_of(
 ) -> dict[str, Any]:
     """Return the slope of ``samples`` (ended calls, kB), and how they began and ended.
 
-    ``full_turns`` tell how many calls had ended at each full turn of the collector. ``kb_per_call`` is
-    None where too few samples are left after the part that is excluded.
+    ``full_turns`` tell how many calls had ended at each full turn of the collector: they are told, not
+    waited for. ``kb_per_call`` is None where too few samples are left after the part that is excluded.
     """
-    # With fewer turns nothing that waits for one is left out: it counts in full, against us.
-    second = full_turns[1] if len(full_turns) > 1 else 0
-    excluded = int(max(calls / 4, TRANSACTION_S * rate, second))
+    excluded = int(max(calls / 4, TRANSACTION_S * rate))
     counted = [point for point in samples if point[0] >= excluded]
     kb = round(slope(counted), 3) if len({x for x, _ in counted}) >= 10 else None
     return {
