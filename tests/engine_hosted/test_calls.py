@@ -88,7 +88,7 @@ async def test_a_refused_transfer_leaves_the_call_and_may_be_tried_again() -> No
 
 async def test_barge_in_truncates_to_what_was_heard() -> None:
     async with hosting() as host, host.talking() as (call, client, _):
-        words = "This is a long sentence which nobody will ever hear to its end. " * 3
+        words = "This is a long sentence which nobody will ever hear to its end. " * 10
         await client.send("response.create", response={"instructions": f'Say: "{words}"'})
         await client.until("output_audio_buffer.started")
         await call.until_speaking()
@@ -193,7 +193,8 @@ async def test_a_control_socket_may_go_and_come_back() -> None:
         await host.accept(call_id)
         await call.answered()
         async with host.control(call_id) as client:
-            await client.send("response.create", response={"instructions": 'Say: "First of all."'})
+            words = "First of all, this goes on until two others have come to hear its end. " * 2
+            await client.send("response.create", response={"instructions": f'Say: "{words}"'})
             await client.until("response.created")
         await call.until_speaking()
         attached = host.control(call_id, ordered=False), host.control(call_id, ordered=False)
@@ -249,7 +250,7 @@ async def test_a_caller_who_gives_up_before_the_answer() -> None:
 
 
 async def test_nobody_decides_in_time() -> None:
-    async with hosting(ring_s=0.05) as host:
+    async with hosting(ring_s=2.0) as host:
         call, call_id = await host.offered()
         with pytest.raises(SipError) as refused:
             await call.answered()
@@ -269,7 +270,7 @@ async def test_accepted_twice() -> None:
 
 
 async def test_the_age_of_a_session_ends_the_call() -> None:
-    config = EngineConfig(seed=1, session_minutes=0.02)
+    config = EngineConfig(seed=1, session_minutes=0.1)
     async with hosting(config=config) as host, host.talking() as (call, client, _):
         error = await client.until("error")
         assert error["error"]["code"] == "session_expired"

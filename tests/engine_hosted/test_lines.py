@@ -47,7 +47,9 @@ async def test_on_hold_nothing_sounds_and_afterwards_it_goes_on() -> None:
 
 
 async def test_what_the_caller_says_before_anybody_attached_is_not_lost_to_the_conversation() -> None:
-    parts = FakeParts(recogniser=CannedRecogniser(["billing please"]), voice=ToneVoice(ms_per_character=10.0))
+    parts = FakeParts(
+        recogniser=CannedRecogniser(["billing please"]), voice=ToneVoice(ms_per_character=100.0)
+    )
     audio = {
         "input": {
             "transcription": {"model": "embedded"},
@@ -132,7 +134,8 @@ async def test_a_cut_control_socket_does_not_end_what_the_caller_hears(faults: s
         await host.accept(call_id)
         await call.answered()
         async with connect(host.control_url(call_id)) as socket:
-            say = 'Say: "Nobody cuts me off, not while I speak, and I speak for longer than a socket lasts."'
+            words = "Nobody cuts me off, not while I speak, and I speak for longer than a socket lasts. " * 2
+            say = f'Say: "{words}"'
             create = {"type": "response.create", "response": {"instructions": say}}
             await socket.send(json.dumps(create))
             log: list[dict[str, Any]] = []

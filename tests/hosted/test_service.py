@@ -215,12 +215,14 @@ async def test_late_repeated_and_foreign_webhooks_never_act(tmp_path: Path, flow
             ]
             return told, running
 
-    first = offer("evt_1", "rtc_1")
+    # Each body is made once: a second one might be of another second, and have another signature.
+    first, stale = offer("evt_1", "rtc_1"), offer("evt_0", "rtc_0", age_s=61)
+    same_call, same_event = offer("evt_2", "rtc_1"), offer("evt_1", "rtc_2")
     other = offer("evt_9", "rtc_9", kind="response.completed")
     async with server:
         told, running = await run(
             [
-                (offer("evt_0", "rtc_0", age_s=61), signed(offer("evt_0", "rtc_0", age_s=61))),
+                (stale, signed(stale)),
                 (first, signed(first, secret="whsec_" + base64.b64encode(b"x" * 32).decode())),
                 (first, signed(first, at=time.time() - 400)),
                 (first, {**signed(first), "webhook-signature": "é".encode()}),
@@ -228,8 +230,8 @@ async def test_late_repeated_and_foreign_webhooks_never_act(tmp_path: Path, flow
                 (other, signed(other)),
                 (first, signed(first)),
                 (first, signed(first, event_id="wh_2")),
-                (offer("evt_2", "rtc_1"), signed(offer("evt_2", "rtc_1"))),
-                (offer("evt_1", "rtc_2"), signed(offer("evt_1", "rtc_2"))),
+                (same_call, signed(same_call)),
+                (same_event, signed(same_event)),
             ]
         )  # fmt: skip
         assert told == [
