@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, Playwright, async_playwright, expect
 
 from tests.console.fake_directory import FakeDirectory, seen_by_the_console
 from tests.console.kit import TOKEN, VIEWER, an_app
@@ -97,12 +97,18 @@ class Desk:
             self.complaints.append(f"outside request: {url}")
 
 
+async def a_chromium(playwright: Playwright, *flags: str) -> Browser:
+    """Start the browser, with ``flags`` beside those that every test of the page has."""
+    started = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags], timeout=90_000)
+    return await started
+
+
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def browser() -> AsyncIterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("NO CHROMIUM FOUND: the console's page is not tested on this machine")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = await a_chromium(playwright)
         yield browser
         await browser.close()
 

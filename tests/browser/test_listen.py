@@ -24,7 +24,7 @@ from voiceagent.media.live_track import AGENT, CALLER
 from voiceagent.media.tones import sine
 from voiceagent.store import Database
 
-from .conftest import CHROMIUM, FLAGS, VIEWER, Desk
+from .conftest import CHROMIUM, VIEWER, Desk, a_chromium
 from .rest import PATIENCE_MS, open_call
 
 pytestmark = [pytest.mark.browser, pytest.mark.loopback, pytest.mark.asyncio(loop_scope="module")]
@@ -80,13 +80,12 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         file.setframerate(48000)
         file.writeframes(sine(OPERATOR_HZ, 10_000, rate=48000))
     heard = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    flags = [*FLAGS, *heard, f"--use-file-for-fake-audio-capture={sound}"]
     directory = FakeDirectory()
     database = Database("sqlite://")
     await database.open()
     server = ConsoleServer(an_app(directory, stream_tick_s=0.05, database=database), "127.0.0.1", 0)
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        browser = await a_chromium(playwright, *heard, f"--use-file-for-fake-audio-capture={sound}")
         desk = Desk(directory, await server.start(), browser, [])
         try:
             yield desk

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
@@ -12,7 +13,7 @@ from tests.console.fake_directory import a_call
 from voiceagent.console.ports import ResponseView
 
 from .conftest import Desk
-from .rest import at_call, close_by_escape, open_call
+from .rest import at_call, at_rest, close_by_escape, open_call
 from .staged import a_timeline
 
 pytestmark = [pytest.mark.browser, pytest.mark.loopback, pytest.mark.asyncio(loop_scope="module")]
@@ -37,12 +38,43 @@ async def test_a_double_click_speaks_once(desk: Desk) -> None:
     await page.get_by_label("Instructions").fill("Say hello.")
     await page.get_by_role("button", name="Send").dblclick()
     await expect(page.locator("va-queue-item")).to_have_count(1)
+    await at_rest(page)  # the stream tells of it before the answer comes
     # Fast fingers on the next wish, and a click too many on an empty form.
     await page.get_by_label("Instructions").fill("Say goodbye.")
     await page.get_by_label("Instructions").press("Control+Enter")
     await page.get_by_label("Instructions").press("Control+Enter")
     await page.get_by_role("button", name="Send").click()
     await expect(page.get_by_role("status").filter(has_text="Say first")).to_be_visible()
+    assert [wish.instructions for _, wish, _ in desk.directory.spoken] == ["Say hello.", "Say goodbye."]
+
+
+async def test_what_is_written_while_an_answer_is_under_way_stays(desk: Desk) -> None:
+    page = await opened(desk)
+    gate = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        answer = await route.fetch()
+        await gate.wait()
+        await route.fulfill(response=answer)
+
+    await page.route("**/v1/calls/c1/responses", late)
+    await page.route("**/v1/calls/c1/tags", late)
+    await page.get_by_label("Instructions").fill("Say hello.")
+    await page.get_by_role("button", name="Send").click()
+    await page.get_by_label("New tag").fill("vip")
+    await page.get_by_label("New tag").press("Enter")
+    # Both are done, as the stream tells, but not yet answered.
+    await expect(page.locator("va-queue-item")).to_have_count(1)
+    await expect(page.get_by_role("list", name="Tags")).to_contain_text("vip")
+    await page.get_by_label("Instructions").fill("Say goodbye.")
+    await page.get_by_label("New tag").fill("refund")
+    gate.set()
+    await expect(page.get_by_text("Accepted as req1.")).to_be_visible()
+    await at_rest(page)
+    await expect(page.get_by_label("Instructions")).to_have_value("Say goodbye.")
+    await expect(page.get_by_label("New tag")).to_have_value("refund")
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.get_by_label("Instructions")).to_have_value("")
     assert [wish.instructions for _, wish, _ in desk.directory.spoken] == ["Say hello.", "Say goodbye."]
 
 
@@ -179,7 +211,8 @@ async def test_alerts_stand_above_all_and_their_calls_on_top(desk: Desk) -> None
     page = await desk.signed_in()
     first = page.get_by_role("list", name="Live calls").get_by_role("listitem").first
     await expect(first).to_contain_text("+447700900120")
-    alert = desk.directory.alert("dead_air", call_id="c2", text="Silence.", since=1.0)
+    alert = {"id": "a1", "call_id": "c2", "text": "Silence.", "since": 1.0}
+    desk.directory.alert("dead_air", **alert)
     strip = page.get_by_role("region", name="Alerts")
     await expect(strip).to_contain_text("Silence.")
     await expect(first).to_contain_text("dead air")
@@ -187,7 +220,7 @@ async def test_alerts_stand_above_all_and_their_calls_on_top(desk: Desk) -> None
     await expect(page.get_by_role("list", name="Live calls").get_by_role("listitem")).to_have_count(1)
     await strip.get_by_role("link", name="+447700900122").click()
     await expect(page.get_by_role("heading", name="+447700900122")).to_be_visible()
-    desk.directory.alert(**{**alert, "cleared_at": 2.0})
+    desk.directory.alert("dead_air", **alert, cleared_at=2.0)
     await expect(strip).to_be_hidden()
 
 

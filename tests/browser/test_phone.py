@@ -12,7 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
 from tests.browser.axe import axe_findings
-from tests.browser.conftest import CHROMIUM, FLAGS, Desk
+from tests.browser.conftest import CHROMIUM, Desk, a_chromium
 from tests.browser.rest import at_rest, look
 from tests.kit.service import operator, service, until
 from voiceagent.app.service import Service
@@ -82,7 +82,6 @@ async def caller(said: Path) -> AsyncIterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("NO CHROMIUM FOUND: the page's phone is not tested on this machine")
     flags = [
-        *FLAGS,
         "--use-fake-device-for-media-stream",
         f"--use-file-for-fake-audio-capture={said}",
         "--autoplay-policy=no-user-gesture-required",
@@ -91,7 +90,7 @@ async def caller(said: Path) -> AsyncIterator[Browser]:
         "--disable-features=WebRtcHideLocalIpsWithMdns",
     ]
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        browser = await a_chromium(playwright, *flags)
         yield browser
         await browser.close()
 

@@ -19,7 +19,7 @@ from voiceagent.media.tones import sine
 from voiceagent.media.wav import WavWriter
 
 from .axe import axe_findings
-from .conftest import CHROMIUM, FLAGS
+from .conftest import CHROMIUM, a_chromium
 from .hostile import CARRIERS
 from .real_calls import STRANGE, House, a_house, until_heard, wish
 from .rest import PATIENCE_MS, at_rest, go, open_call
@@ -57,9 +57,8 @@ async def open_house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
     with WavWriter(sound, rate=48000, channels=1) as file:
         file.write(sine(MICROPHONE_HZ, 10_000, rate=48000))
     heard = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    flags = [*FLAGS, *heard, f"--use-file-for-fake-audio-capture={sound}"]
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        browser = await a_chromium(playwright, *heard, f"--use-file-for-fake-audio-capture={sound}")
         async with a_house(browser, folder) as house:
             yield house
         await browser.close()

@@ -33,7 +33,7 @@ async def test_what_is_told_while_a_list_is_under_way_is_newer_than_the_list(des
     await page.locator(".link[data-link=live]").wait_for()
     for one in asked.values():
         await one.wait()
-    desk.directory.alert(**{**stale, "cleared_at": 1_800_000_001.0})
+    desk.directory.alert("latency", id=stale["id"], cleared_at=1_800_000_001.0)
     desk.directory.alert("dead_air", text="Nobody speaks.")
     up = a_trunk(up=True, registration="registered", detail="")
     desk.directory.trunk_views = [up]

@@ -6,6 +6,7 @@ import asyncio
 import random
 
 import pytest
+from picows import WSTransport
 
 from tests.kit.provider_links import serve
 from tests.kit.scripted_provider import ScriptedProvider
@@ -92,13 +93,18 @@ def test_all_else_is_handed_on() -> None:
 
 
 @pytest.mark.loopback
-async def test_a_burst_over_a_real_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_burst_over_a_real_socket_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     parsers: list[asyncio.BufferedProtocol] = []
+    sockets: list[WSTransport] = []
     heard: asyncio.Queue[bytes] = asyncio.Queue()
 
     def portions(parser: asyncio.BufferedProtocol) -> ReadPortions:
         parsers.append(parser)
         return ReadPortions(parser)
+
+    def connected(self: transport_picows.PicowsTransport, transport: WSTransport) -> None:
+        sockets.append(transport)
+        on_ws_connected(self, transport)
 
     class Ear:
         def frame_received(self, data: bytes) -> None:
@@ -107,11 +113,14 @@ async def test_a_burst_over_a_real_socket(monkeypatch: pytest.MonkeyPatch) -> No
         def transport_closed(self, code: int | None, reason: str) -> None:
             heard.put_nowait(reason.encode())
 
+    on_ws_connected = transport_picows.PicowsTransport.on_ws_connected
+    monkeypatch.setattr(transport_picows.PicowsTransport, "on_ws_connected", connected)
     monkeypatch.setattr(transport_picows, "ReadPortions", portions)
     sent = [b"%d " % number + b"x" * 2000 for number in range(300)]
     server = ScriptedProvider()
     async with asyncio.timeout(30), serve(server) as url:
-        transport = await transport_picows.open_picows(url, {}, timeout_s=10, max_bytes=2**20)
+        key = {"authorization": "Bearer sk-test"}
+        transport = await transport_picows.open_picows(url, key, timeout_s=10, max_bytes=2**20)
         transport.listen(Ear())
         await heard.get()  # the session is created: the other side listens
         for frame in sent:
@@ -119,5 +128,8 @@ async def test_a_burst_over_a_real_socket(monkeypatch: pytest.MonkeyPatch) -> No
         assert [await heard.get() for _ in sent] == sent
         (parser,) = parsers
         assert len(parser.get_buffer(-1)) <= transport_picows.READ_BUFFER_BYTES
+        (handshake,) = sockets
+        assert not handshake.request.headers
+        assert not handshake.response.headers
         transport.close()
         await transport.wait_closed()

@@ -25,7 +25,7 @@ from voiceagent.flags import Flag
 from voiceagent.realtime.frames import AUDIO_LANE_BYTES, WRITE_LIMIT_BYTES, FrameListener, WriteLanes
 from voiceagent.realtime.read_portions import ReadPortions
 
-READ_BUFFER_BYTES = 4096
+READ_BUFFER_BYTES = 3072
 """Of a new socket; it grows with a frame that it does not hold. Holds a usual delta (200 ms of G.711)."""
 
 
@@ -130,6 +130,9 @@ class PicowsTransport(WSListener):
             transport.send_close(WSCloseCode.OK)
             transport.disconnect()
             return
+        # Nobody asks for them again: 2 kB and more, with the key to the provider's account among them.
+        transport.request.headers.clear()
+        transport.response.headers.clear()
         underlying = transport.underlying_transport
         underlying.set_write_buffer_limits(high=WRITE_LIMIT_BYTES)
         underlying.set_protocol(ReadPortions(underlying.get_protocol()))

@@ -36,7 +36,9 @@ class Tags extends HTMLElement {
   async add(event) {
     event.preventDefault();
     const tag = this.input?.value.trim();
-    if (tag && this.input && (await this.does(() => api.addTag(this.call.id, tag)))) this.input.value = "";
+    if (!tag || !(await this.does(() => api.addTag(this.call.id, tag)))) return;
+    // Whoever has gone on writing meanwhile keeps what is written.
+    if (this.input?.value.trim() === tag) this.input.value = "";
   }
 
   /** The answer has the tags as they are then. @param {() => Promise<any>} deed @returns {Promise<boolean>} */

@@ -186,10 +186,8 @@ class TriggerForm extends HTMLElement {
     try {
       const answer = await api.trigger(this.callId, wish, this.key);
       this.key = "";
-      this.text.value = "";
-      this.rows?.replaceChildren();
-      if (this.deadline && this.coalesce) this.deadline.value = this.coalesce.value = "";
-      this.presets.clear();
+      // Whoever has gone on writing meanwhile keeps what is written.
+      if (JSON.stringify([this.callId, this.wish()]) === body) this.clear();
       setText(this.state, wish.note_only ? "Noted." : `Accepted as ${answer.request_id}.`);
     } catch (problem) {
       setText(this.state, "");
@@ -197,6 +195,13 @@ class TriggerForm extends HTMLElement {
     } finally {
       this.button.disabled = false;
     }
+  }
+
+  clear() {
+    if (this.text) this.text.value = "";
+    this.rows?.replaceChildren();
+    if (this.deadline && this.coalesce) this.deadline.value = this.coalesce.value = "";
+    this.presets.clear();
   }
 
   /** @param {import("./api.js").Problem} problem */
