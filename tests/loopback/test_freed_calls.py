@@ -82,6 +82,12 @@ async def ended(
         call.hang_up()
     await call.over(45)
     await until(lambda: not running.directory.live)
+    await forgotten(running)
+    return parts
+
+
+async def forgotten(running: Service) -> None:
+    """Have the node forget all ended calls, and SIP their transactions."""
     running.directory.forget([view.id for view in running.directory.calls()])
     assert await running.archive.flush(20)
     assert running.sip is not None
@@ -89,7 +95,6 @@ async def ended(
     endpoint.wake(asyncio.get_running_loop().time() + AFTER_S)
     figures = endpoint.figures()
     assert (figures.server_transactions, figures.client_transactions, figures.timers) == (0, 0, 0)
-    return parts
 
 
 @pytest.mark.usefixtures("no_collector")
@@ -106,5 +111,26 @@ async def test_an_ended_call_leaves_nothing_to_the_collector(tmp_path: Path, num
             await until(lambda: not alive(parts), within_s=45)
         assert alive(parts) == []
         await asyncio.sleep(0)
+        left = left_to_the_collector(*MODULES)
+    assert not left, dict(left)
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_a_refused_call_leaves_nothing_to_the_collector(tmp_path: Path) -> None:
+    path = tmp_path / "flows.py"
+    path.write_text(FLOW, encoding="utf-8")
+    calls: list[PhoneCall] = []
+
+    async def refused(running: Service, phone: Phone) -> None:
+        assert running.addresses is not None
+        call = phone.dial(f"sip:999@{running.addresses.sip}")
+        calls.append(call)
+        assert (await call.over(45)).status == 404
+        await forgotten(running)
+
+    async with service(tmp_path, flows=[str(path)]) as running, Phone() as phone:
+        await refused(running, phone)
+        gc.collect()
+        await refused(running, phone)
         left = left_to_the_collector(*MODULES)
     assert not left, dict(left)

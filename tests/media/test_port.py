@@ -2,6 +2,7 @@
 
 import itertools
 import socket
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -472,4 +473,16 @@ def test_no_foreign_frame_on_ports_that_are_used_again():
         now += 31 / 40
     for phone, _ in stale:
         phone.socket.close()
+    wheel.close()
+
+
+def test_a_port_that_was_never_opened_can_be_closed_and_holds_nobody() -> None:
+    wheel = MediaWheel(tick_ms=2, timer="none")
+    events = Events()
+    held = weakref.ref(events)
+    port = MediaPort(wheel, events, rtcp=True)
+    port.close()
+    port.close()
+    del events
+    assert held() is None
     wheel.close()

@@ -74,7 +74,6 @@ class SipLeg:
         self._tap: LegTap | None = None
         self._over = False
         self._end: tuple[LegEnd, int | None, str] | None = None
-        self._opened = False
         self._transfer: asyncio.Future[TransferResult] | None = None
         self._steps: list[tuple[int, str]] = []
         """What was told about the transfer under way, or the last one."""
@@ -105,7 +104,6 @@ class SipLeg:
 
     def _open(self) -> None:
         self._audio.open()
-        self._opened = True
         self._watch_hold()
 
     async def hang_up(self, reason: str = "") -> None:
@@ -346,9 +344,7 @@ class SipLeg:
         self._transport.hang_up(self.info.id, reason)
 
     def _close(self) -> None:
-        if self._opened:
-            self._opened = False
-            self._audio.close()
+        self._audio.close()
         if self._hold_timer is not None:
             self._hold_timer.cancel()
             self._hold_timer = None

@@ -280,20 +280,24 @@ class MediaPort(PlaysOut):
             self._events.on_media_failed(error)
 
     def close(self) -> None:
-        """Close the socket; its port rests in its range. Harmless when closed already."""
+        """Close the socket; its port rests in its range. Harmless when it is closed, or was never open.
+
+        From now on nobody is told anything, and nobody is held.
+        """
         sock = self._socket
-        if sock is None:
-            return
         if self._control is not None:
             if self.turning:
                 self._report(self._wheel.clock(), leaving=True)
             self._control.close()
-        self._wheel.detach(self)
+        if sock is not None:
+            self._wheel.detach(self)
         self._events = NOBODY
         self._in.close()
         self._out.close()
         if self._guard is not None:
             self._guard.close()
+        if sock is None:
+            return
         self._socket = None
         sock.close()
         if self._ports is not None and self._local is not None:
