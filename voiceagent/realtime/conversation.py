@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from sys import intern
 from typing import Any
 
+from voiceagent.realtime.once import once
 from voiceagent.realtime.requests import Origin, ResponseRequest
 from voiceagent.realtime.session_mirror import SessionMirror
 from voiceagent.realtime.transcript import Transcript
@@ -121,9 +121,9 @@ class Conversation:
             self._order.insert(self._order.index(previous_item_id) + 1, item_id)
         role, kind = raw.get("role"), raw.get("type")
         if isinstance(role, str):
-            item.role = intern(role)  # a few words, named by every item of a call
+            item.role = once(role)  # a few words, named by every item of a call
         if isinstance(kind, str):
-            item.kind = intern(kind)
+            item.kind = once(kind)
             if kind == "function_call":
                 item.role = "assistant"
         text = _content_text(raw)

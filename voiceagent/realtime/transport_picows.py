@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import cast
 
 from picows import (
     WSCloseCode,
@@ -135,7 +136,7 @@ class PicowsTransport(WSListener):
         transport.response.headers.clear()
         underlying = transport.underlying_transport
         underlying.set_write_buffer_limits(high=WRITE_LIMIT_BYTES)
-        underlying.set_protocol(ReadPortions(underlying.get_protocol()))
+        underlying.set_protocol(ReadPortions(cast("asyncio.BufferedProtocol", underlying.get_protocol())))
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame is here; several make a message when the first ones are not final."""

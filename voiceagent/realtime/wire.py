@@ -10,9 +10,9 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from sys import intern
 from typing import Any, cast
 
+from voiceagent.realtime.once import once
 from voiceagent.realtime.wire_events import (
     AudioDelta,
     AudioDone,
@@ -144,7 +144,7 @@ def _place(before: bytes, after: bytes) -> tuple[str, str, str, int] | None:
     if match is None or not (match[1] and match[2] and match[3]):
         return None
     try:
-        return match[1].decode(), intern(match[2].decode()), intern(match[3].decode()), int(match[4] or 0)
+        return match[1].decode(), once(match[2].decode()), once(match[3].decode()), int(match[4] or 0)
     except ValueError:
         return None
 
@@ -159,7 +159,7 @@ def _need(raw: Raw, key: str) -> str:
     value = raw.get(key)
     if not isinstance(value, str) or not value:
         raise _Malformed(f"{key} must be a string, not {_shown(value)}")
-    return intern(value)
+    return once(value)
 
 
 def _maybe(raw: Raw, key: str) -> str | None:
@@ -283,7 +283,7 @@ def _response_done(_kind: str, raw: Raw) -> ResponseDoneEvent:
     error = _inner(details, "error")
     return ResponseDoneEvent(
         response_id=_maybe(response, "id"),
-        status=intern(_maybe(response, "status") or "completed"),
+        status=once(_maybe(response, "status") or "completed"),
         reason=_maybe(details, "reason"),
         error_code=_maybe(error, "code") or _maybe(error, "type"),
         error_message=_text(error, "message"),
