@@ -21,6 +21,9 @@ from voiceagent.sip.endpoint_core import Core
 
 pytestmark = pytest.mark.loopback
 
+HELD_UP_S = 2.0
+"""So long a busy machine may hold a call up within a turn: what is decided is the same, and its order."""
+
 KINDS = """
 import asyncio
 from voiceagent.ivr import Call, flow
@@ -49,7 +52,7 @@ async def short(call: Call) -> None:
 
 def test_recorded_loopback_calls_are_decided_the_same(tmp_path: Path) -> None:
     run_loop(lambda: record_short(tmp_path))
-    figures = replay_all(tmp_path)
+    figures = replay_all(tmp_path, tolerance_s=HELD_UP_S)
 
     assert figures["differences"] == {}
     assert figures["calls"] == figures["same"] == len(SHORT)
@@ -62,7 +65,7 @@ def test_a_change_of_the_endpoint_fails_the_replay_of_a_call(
 ) -> None:
     run_loop(lambda: _hung_up(tmp_path))
     journals = [tmp_path / "journals"]
-    run_replay(journals, flows=(), tolerance_ms=100, as_json=False)
+    run_replay(journals, flows=(), tolerance_ms=1000 * HELD_UP_S, as_json=False)
     assert re.search(r"decisions and \d+ SIP messages in .* s, all as they were", capsys.readouterr().out)
 
     [journal] = journals[0].glob("*.jsonl")
@@ -78,7 +81,7 @@ def test_a_change_of_the_endpoint_fails_the_replay_of_a_call(
 
     monkeypatch.setattr(Core, "respond", busy)
     with pytest.raises(SystemExit) as ended:
-        run_replay(journals, flows=(), tolerance_ms=100, as_json=False)
+        run_replay(journals, flows=(), tolerance_ms=1000 * HELD_UP_S, as_json=False)
     assert ended.value.code == 1
     told = capsys.readouterr().out
     assert "sip: we sent 182 Queued (INVITE) where the recording has 180 Ringing (INVITE)" in told
@@ -87,7 +90,7 @@ def test_a_change_of_the_endpoint_fails_the_replay_of_a_call(
 
 def test_sip_of_calls_of_every_kind_is_the_same_again(tmp_path: Path) -> None:
     run_loop(lambda: _every_kind(tmp_path))
-    figures = replay_all(tmp_path / "journals")
+    figures = replay_all(tmp_path / "journals", tolerance_s=HELD_UP_S)
     assert figures["differences"] == {}
     assert figures["calls"] == 5
 

@@ -19,7 +19,7 @@ from tests.kit.scripted_provider import Reply
 from tests.kit.story import Story
 from tests.kit.virtual_loop import eventually, virtual
 from tests.stories.test_recordings import Kept
-from tests.stories.test_secrets import SPEECH, Watched, digits_in
+from tests.stories.test_secrets import SPEECH, TIMES, Watched, digits_in
 from voiceagent.call.secrecy import DEAF_AFTER_S, KEYS_AFTER_S, LONGEST_AFTER_S
 from voiceagent.errors import ConfigError
 from voiceagent.ivr import Call, Digits, FetchFailed, flow, tool
@@ -29,8 +29,6 @@ from voiceagent.observe.logs import configure_logs
 PIN = "73914"
 ORDERLY = re.compile(r"[^0-9A-Za-z]{0,4}".join(PIN))
 """The digits in order, whatever little stands between them."""
-TIMES = re.compile(r"(?<![\w.])\d+\.\d+(?![\w.])")
-"""Seconds with their parts, in which any digits come by chance."""
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import base64
 import dataclasses
 import json
 import logging
+import re
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
@@ -30,6 +31,10 @@ from voiceagent.observe.metrics import Metrics
 from voiceagent.records.journal import plain
 
 PIN = "73914"
+TIMES = re.compile(r"(?<![\w.])\d+\.\d+(?![\w.])")
+"""Seconds with their parts, in which any digits come by chance."""
+COUNTS = re.compile(r'"fired": \[\[.*?\]\]|"turns": \[[\d, ]*\]|"g": \d+')
+"""Turns of the loop, which are others after every change of the code."""
 SPEECH = bytes(range(40, 200))
 """20 ms of the caller that is not silence."""
 
@@ -79,7 +84,12 @@ class Watched(Story):
     @property
     def known(self) -> str:
         """Journal, console and provider's frames as one text."""
-        return "\n".join([json.dumps(self.entries + self.events, default=plain), *self.frames])
+        return "\n".join([without_counts(self.entries + self.events), *self.frames])
+
+
+def without_counts(entries: list[Any]) -> str:
+    """Return entries as one text, without the numbers that are of no call."""
+    return TIMES.sub("", COUNTS.sub("", json.dumps(entries, default=plain)))
 
 
 def digits_in(value: Any) -> Iterator[str]:
