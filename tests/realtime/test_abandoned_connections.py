@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gc
 import hashlib
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -65,6 +67,28 @@ async def test_a_socket_that_nobody_waits_for_any_more_is_closed(opener) -> None
             await opening
         provider.answer.set()
         await provider.left.wait()
+
+
+def test_an_opening_that_nobody_waits_for_any_more_ends_without_a_word() -> None:
+    """On uvloop, cancelled for each of the first turns of the loop: one of them meets half a connection."""
+    uvloop = pytest.importorskip("uvloop")
+    told: list[dict[str, Any]] = []
+
+    async def cancelled_early() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, about: told.append(about))
+        async with hesitant() as provider:
+            for turns in range(12):
+                opening = asyncio.create_task(open_picows(provider.url, {}, timeout_s=0.05, max_bytes=65536))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                opening.cancel()
+                await asyncio.wait({opening})
+            await asyncio.sleep(0.1)  # begun after the last time-out of those, so it ends after it
+            gc.collect()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(cancelled_early())
+    assert told == []
 
 
 @pytest.mark.parametrize("opener", OPENERS)

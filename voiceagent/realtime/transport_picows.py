@@ -40,23 +40,11 @@ async def open_picows(
 ) -> PicowsTransport:
     """Open a socket; a :class:`~voiceagent.errors.ProviderError` tells why not (``http_<status>``, …)."""
     attempt = _Attempt(max_bytes, audio_limit)
+    opening = asyncio.ensure_future(_connected(attempt, url, headers, timeout_s, max_bytes))
+    opening.add_done_callback(_looked_at)
     try:
-        async with asyncio.timeout(timeout_s):
-            _, listener = await ws_connect(
-                attempt.make,
-                url,
-                websocket_handshake_timeout=timeout_s,
-                enable_auto_ping=True,
-                auto_ping_idle_timeout=20,
-                auto_ping_reply_timeout=20,
-                # A little more than we accept, so that our own check is the one that speaks.
-                max_frame_size=max_bytes + 1024,
-                extra_headers=dict(headers),
-                max_redirects=0,
-                read_buffer_init_size=READ_BUFFER_BYTES,
-                # Its TLS is the faster one; without TLS the loop's own transport takes 5 kB less.
-                use_aiofastnet=url.startswith("wss:"),
-            )
+        # Not cancelled along: uvloop would leave the protocol of half a connection to its own time-out.
+        listener = await asyncio.shield(opening)
     except WSInvalidURL as error:
         raise ConfigError("url", str(error)) from error
     except TimeoutError as error:
@@ -75,12 +63,40 @@ async def open_picows(
     finally:
         if not attempt.wanted:
             attempt.abandon()
+    return listener
+
+
+async def _connected(
+    attempt: _Attempt, url: str, headers: Mapping[str, str], timeout_s: float, max_bytes: int
+) -> PicowsTransport:
+    async with asyncio.timeout(timeout_s):
+        _, listener = await ws_connect(
+            attempt.make,
+            url,
+            websocket_handshake_timeout=timeout_s,
+            enable_auto_ping=True,
+            auto_ping_idle_timeout=20,
+            auto_ping_reply_timeout=20,
+            # A little more than we accept, so that our own check is the one that speaks.
+            max_frame_size=max_bytes + 1024,
+            extra_headers=dict(headers),
+            max_redirects=0,
+            read_buffer_init_size=READ_BUFFER_BYTES,
+            # Its TLS is the faster one; without TLS the loop's own transport takes 5 kB less.
+            use_aiofastnet=url.startswith("wss:"),
+        )
     assert isinstance(listener, PicowsTransport)
     return listener
 
 
+def _looked_at(opening: asyncio.Future[PicowsTransport]) -> None:
+    """Whoever has stopped waiting for it does not hear why it failed: nor shall the loop's log."""
+    if not opening.cancelled():
+        opening.exception()
+
+
 class _Attempt:
-    """One opening. ``ws_connect`` that is cancelled goes on alone: what it opens then must be closed."""
+    """One opening. It goes on when nobody waits any more: what it opens then must be closed."""
 
     def __init__(self, max_bytes: int, audio_limit: int) -> None:
         self._limits = max_bytes, audio_limit
