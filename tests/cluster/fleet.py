@@ -74,10 +74,12 @@ class Fleet:
         *,
         facts: Callable[[], NodeFacts] = NodeFacts,
         handle: Handle | None = None,
+        before: Callable[[Any], None] = lambda node: None,
         **how: Any,
     ) -> Any:
-        """Return a node that has."""
+        """Return a node that has; ``before`` is given it before it does."""
         node = self.make(name, **how)
+        before(node)
         self._nodes.append(node)
         await node.join(facts, handle or Owner())
         return node

@@ -14,7 +14,7 @@ from voiceagent.cluster.ports import GAP, ClusterDown, Command, NodeGone
 from voiceagent.ids import random_token
 
 pytestmark = pytest.mark.fleet
-HOW = {"lease_s": 1.0, "timeout_s": 0.4}
+HOW = {"lease_s": 2.0, "timeout_s": 1.0}
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ async def test_a_redis_that_hangs_counts_as_away_and_nobody_is_buried_for_it(
     # So long without a break that both may bury.
     await until(lambda: all(len(watched.stood) > 5 for watched in told))
     own_redis.stop_answering()
-    with pytest.raises(ClusterDown, match=r"does not answer within 0\.4 s"):
+    with pytest.raises(ClusterDown, match="does not answer within 1 s"):
         await here.claim("k", 60)
     await until(lambda: bool(here.stale and there.stale))
     assert here.stale.startswith("cluster_down: Redis at 127.0.0.1:")
@@ -155,7 +155,7 @@ async def test_a_burst_is_read_in_order_without_gap_or_double_while_redis_hangs_
 
 
 async def test_that_it_hangs_is_seen_between_two_beats(fleet: Fleet, own_redis: RedisServer) -> None:
-    node = await fleet.join("a", url=own_redis.url, timeout_s=0.3, lease_s=60.0)  # beats every 20 s
+    node = await fleet.join("a", url=own_redis.url, timeout_s=1.0, lease_s=60.0)  # beats every 20 s
     told = Watched(node)
     own_redis.stop_answering()
     await until(lambda: bool(node.stale))

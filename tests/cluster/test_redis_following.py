@@ -35,13 +35,18 @@ class Asked:
         await until(lambda: self.words.count("PING") >= wanted)
 
 
+async def restless(fleet: Fleet, **how: Any) -> Any:
+    """A node that looks often, and still waits as long as any other for an answer."""
+    return await fleet.join("b", before=lambda node: setattr(node._stream, "_half_s", 0.05), **how)
+
+
 async def numbers(reader: Any, count: int) -> list[Any]:
     async with asyncio.timeout(45):
         return [(await anext(reader)).data.get("n", GAP) for _ in range(count)]
 
 
 async def test_a_node_without_readers_reads_nothing(fleet: Fleet) -> None:
-    there = await fleet.join("b", timeout_s=0.1)
+    there = await restless(fleet)
     asked = Asked(there)
     here = await fleet.join("a")
     own = here.events()
@@ -54,7 +59,7 @@ async def test_a_node_without_readers_reads_nothing(fleet: Fleet) -> None:
 
 async def test_it_begins_with_the_first_reader_and_stops_after_the_last(fleet: Fleet) -> None:
     here = await fleet.join("a")
-    there = await fleet.join("b", timeout_s=0.1, linger_s=0.0)
+    there = await restless(fleet, linger_s=0.0)
     asked = Asked(there)
     own = here.events()
     for number in range(3):
@@ -84,7 +89,7 @@ async def test_readers_that_come_and_go_while_events_flow_miss_none_and_get_none
     fleet: Fleet,
 ) -> None:
     here = await fleet.join("a")
-    there = await fleet.join("b", timeout_s=0.1, linger_s=0.0)
+    there = await restless(fleet, linger_s=0.0)
     asked = Asked(there)
     sent = 0
 

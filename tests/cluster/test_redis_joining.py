@@ -20,7 +20,7 @@ pytestmark = pytest.mark.fleet
 async def refused(url: str) -> str:
     """Return the one line that joining ends in."""
     with pytest.raises(ConfigError) as caught:
-        await make_cluster(node="a", url=url, lease_s=1.0).join(NodeFacts, Owner())
+        await make_cluster(node="a", url=url, lease_s=4.0).join(NodeFacts, Owner())
     line = str(caught.value)
     assert line.startswith("cluster.url: ")
     assert "\n" not in line
@@ -56,7 +56,7 @@ async def test_a_wrong_password_and_a_read_only_replica_are_named(shared_redis: 
 async def test_a_redis_that_hangs_is_given_up_in_time(own_redis: RedisServer) -> None:
     own_redis.stop_answering()
     async with asyncio.timeout(20):
-        assert "does not answer within 0.5 s" in await refused(own_redis.url)
+        assert "does not answer within 2 s" in await refused(own_redis.url)
 
 
 async def test_two_nodes_of_one_name_are_one_too_many(fleet: Fleet) -> None:
