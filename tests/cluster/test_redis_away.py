@@ -14,7 +14,7 @@ from voiceagent.cluster.ports import GAP, ClusterDown, Command, NodeGone
 from voiceagent.ids import random_token
 
 pytestmark = pytest.mark.fleet
-HOW = {"lease_s": 2.0, "timeout_s": 1.0}
+HOW = {"lease_s": 3.0, "timeout_s": 1.5}
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ async def test_a_redis_that_hangs_counts_as_away_and_nobody_is_buried_for_it(
     # So long without a break that both may bury.
     await until(lambda: all(len(watched.stood) > 5 for watched in told))
     own_redis.stop_answering()
-    with pytest.raises(ClusterDown, match="does not answer within 1 s"):
+    with pytest.raises(ClusterDown, match=r"does not answer within 1\.5 s"):
         await here.claim("k", 60)
     await until(lambda: bool(here.stale and there.stale))
     assert here.stale.startswith("cluster_down: Redis at 127.0.0.1:")

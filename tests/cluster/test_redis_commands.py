@@ -87,7 +87,7 @@ async def test_a_crowd_of_orders_waits_its_turn_and_does_not_look_like_a_redis_t
     fleet: Fleet,
 ) -> None:
     done = Owner()
-    _, asker = await fleet.pair(handle=done, timeout_s=1.0, lease_s=2.0)
+    _, asker = await fleet.pair(handle=done, timeout_s=2.0, lease_s=4.0)
     told = Watched(asker)
     async with AsyncExitStack() as crowd:
         for _ in range(CROWD):

@@ -29,8 +29,8 @@ from voiceagent.sip.net.transport import SipTransport
 SETTLE_S = 40.0
 """After the last call: longer than 64·T1 and what follows it."""
 
-LAST_S = 5.0
-"""How long the last BYEs may take to be read after the callers have gone."""
+LAST_S = 40.0
+"""How long the last BYEs may take to be read after the callers have told their figures."""
 
 
 def run_setup_bench(
@@ -81,18 +81,22 @@ async def _bench(
     sockets, tasks = open_sockets(), len(asyncio.all_tasks())
     arguments = [str(value) for value in (port, rate, calls, loss, seed, transport)]
     callers = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "voiceagent.bench.setup_callers", *arguments, stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "voiceagent.bench.setup_callers", *arguments),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
     )
+    assert callers.stdin is not None
     assert callers.stdout is not None
     await callers.stdout.readline()  # "ready": imports are done, the first INVITE follows
     before = cpu_seconds()
-    told = await callers.stdout.read()
+    told = await callers.stdout.readline()
     used = cpu_seconds() - before
-    await callers.wait()
     for _ in range(int(LAST_S / 0.05)):
         if not answerer.transport.endpoint.figures().legs:
             break
         await asyncio.sleep(0.05)
+    callers.stdin.close()
+    await callers.wait()
     figures: dict[str, Any] = json.loads(told)
     left: dict[str, int] = {}
     if settle:

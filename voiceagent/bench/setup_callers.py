@@ -7,6 +7,7 @@ import json
 import random
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from voiceagent.bench.stats import percentile
@@ -60,8 +61,12 @@ class Callers:
         self._retransmitted = 0
         self._all_over = asyncio.Event()
 
-    async def run(self) -> dict[str, Any]:
-        """Place all calls and wait for their ends."""
+    async def run(self, told: Callable[[dict[str, Any]], None]) -> None:
+        """Place all calls, wait for their ends and tell the figures; then wait for the end of the input.
+
+        A connection that is closed before the answers to the last BYEs are read is reset, and takes those
+        BYEs with it: whoever counts legs says when he has read them.
+        """
         loop = asyncio.get_running_loop()
         bound = await self._transport.start("127.0.0.1", 0)
         if self._transport.loss:
@@ -89,16 +94,19 @@ class Callers:
                 await self._all_over.wait()
         except TimeoutError:
             self._failed += self._calls - self._ended
+        told(
+            {
+                "failed": self._failed,
+                "retransmissions": self._retransmitted,
+                "setup_ms": {
+                    "p50": round(percentile(self._setup, 0.5) * 1000, 3),
+                    "p95": round(percentile(self._setup, 0.95) * 1000, 3),
+                },
+                "reached_rate": round(self._calls / spent, 1) if spent else 0.0,
+            }
+        )
+        await asyncio.to_thread(sys.stdin.read)
         await self._transport.close()
-        return {
-            "failed": self._failed,
-            "retransmissions": self._retransmitted,
-            "setup_ms": {
-                "p50": round(percentile(self._setup, 0.5) * 1000, 3),
-                "p95": round(percentile(self._setup, 0.95) * 1000, 3),
-            },
-            "reached_rate": round(self._calls / spent, 1) if spent else 0.0,
-        }
 
     def _lose_received(self) -> None:
         endpoint = self._transport.endpoint
@@ -132,7 +140,7 @@ def main() -> None:
     async def work() -> None:
         kind: Transport = "tcp" if transport == "tcp" else "udp"
         callers = Callers(int(port), float(rate), int(calls), float(loss), int(seed), kind)
-        print(json.dumps(await callers.run()))
+        await callers.run(lambda figures: print(json.dumps(figures), flush=True))
 
     run_loop(work)
 
