@@ -71,7 +71,7 @@ class Pair:
 
 @asynccontextmanager
 async def two_nodes(
-    folder: Path, redis: RedisServer, flow: str = FLOW, *, lease_s: float = 1.0, **settings: Any
+    folder: Path, redis: RedisServer, flow: str = FLOW, **settings: Any
 ) -> AsyncIterator[Pair]:
     """Two nodes of one fleet."""
     flows = folder / "flows.py"
@@ -86,7 +86,7 @@ async def two_nodes(
                     cluster__url=redis.url,
                     cluster__node=name,
                     cluster__secret="a secret of the fleet",
-                    cluster__lease_s=lease_s,
+                    cluster__lease_s=4.0,  # and half of that for an answer of Redis
                     console__token=TOKEN,
                     media__port_low=30000 + 1000 * number,
                     media__port_high=30999 + 1000 * number,
@@ -238,7 +238,7 @@ async def test_a_caller_is_erased_at_one_node_with_what_lies_on_the_other(
     tmp_path: Path, redis: RedisServer
 ) -> None:
     body = {"caller": f"+{NUMBER}"}
-    async with two_nodes(tmp_path, redis, RECORDED, lease_s=4.0) as pair, Phone(user=f"+{NUMBER}") as phone:
+    async with two_nodes(tmp_path, redis, RECORDED) as pair, Phone(user=f"+{NUMBER}") as phone:
         assert pair.b.addresses is not None
         call = phone.dial(f"sip:100@{pair.b.addresses.sip}")
         await call.answered()
