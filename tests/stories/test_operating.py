@@ -11,6 +11,7 @@ import pytest
 from tests.kit.fake_leg import FakeLeg
 from tests.kit.story import Story
 from tests.kit.virtual_loop import eventually, settle, virtual
+from tests.stories.test_secrets import without_counts
 from tests.stories.test_transfers import CONFIG, DESK, Exchange
 from voiceagent.app.directory import NodeDirectory
 from voiceagent.app.events import EventHub
@@ -154,7 +155,7 @@ async def test_keys_are_sent_once_and_not_written_down() -> None:
         await desk.act(Act("send_digits", digits="4711#"), key="k1")
     assert [line for line in desk.story.leg.log if line.startswith("digits")] == ["digits 4711#"]
     assert [entry["count"] for entry in desk.entries("operator.send_digits")] == [5]
-    assert "4711" not in str(desk.entries("operator.send_digits"))
+    assert "4711" not in without_counts(list(desk.entries("operator.send_digits")))
 
 
 @virtual
