@@ -31,7 +31,8 @@ METHODS = {
         "A whole service (SIP over UDP, RTP, session, journals, metrics, database, console); callers, phones "
         "and provider are a second process. A call is INVITE, 200, ACK, RTP both ways, a spoken greeting, "
         "BYE, about a second in all. Resident memory every half second against the calls that have ended; "
-        "the slope is of the line of least squares without the first part (a quarter of the calls, and "
-        "32 s). What waits for a full turn of the garbage collector counts in full."
+        "the slope is of the line of least squares without the first part (a quarter of the calls, 32 s, "
+        "and 1,500 calls, which fill what is kept up to a limit). What waits for "
+        "a full turn of the garbage collector counts in full."
     ),
 }

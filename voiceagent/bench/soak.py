@@ -7,9 +7,9 @@ the flow.
 
 Resident memory is sampled twice a second against the number of calls that have ended. The slope is that of
 the line of least squares through the samples after the first quarter, at least after the first 32 s, for so
-long a SIP transaction stays in memory. What waits for a full turn of the garbage collector counts in full: a
-service has made them rare, and nothing of an ended call should wait for one. What is left is counted after
-``settle`` seconds of silence.
+long a SIP transaction stays in memory, and after 1,500 calls, when all that is kept up to a limit is full.
+What waits for a full turn of the garbage collector counts in full: a service has made them rare, and nothing
+of an ended call should wait for one. What is left is counted after ``settle`` seconds of silence.
 """
 
 from __future__ import annotations

@@ -11,6 +11,9 @@ from voiceagent.bench.usage import Used
 
 TRANSACTION_S = 32.0
 """64 · T1: how long a finished INVITE transaction is kept."""
+FILLED_CALLS = 1500
+"""By then what is kept up to a limit is full: SQLite's page cache (2 MB; measured: 1.5 kB a call), 1,024 SIP
+URIs (0.6 kB each), the 200 newest ended calls."""
 MOST = {"failed": 0.0, "tasks": 4.0, "descriptors": 8.0, "memory_kb_per_call": 1.0, "left": 0.0}
 """What is wanted of 8,640 calls at 30/s and 40 s of silence; tasks and descriptors more than before."""
 
@@ -23,7 +26,7 @@ def memory_of(
     ``full_turns`` tell how many calls had ended at each full turn of the collector: they are told, not
     waited for. ``kb_per_call`` is None where too few samples are left after the part that is excluded.
     """
-    excluded = int(max(calls / 4, TRANSACTION_S * rate))
+    excluded = int(max(calls / 4, TRANSACTION_S * rate, FILLED_CALLS))
     counted = [point for point in samples if point[0] >= excluded]
     kb = round(slope(counted), 3) if len({x for x, _ in counted}) >= 10 else None
     return {
