@@ -26,6 +26,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 # A test machine may be busier than any that a person calls from: our phone's own patience is not for it.
+assert PhoneCall.answered.__defaults__ == PhoneCall.over.__defaults__ == (10.0,)
+assert PhoneCall.until_speaking.__defaults__ == (15.0,)
+assert PhoneCall.until_answered_in_words.__defaults__ == (15.0, 0.9)
 PhoneCall.answered.__defaults__ = PhoneCall.over.__defaults__ = PhoneCall.until_speaking.__defaults__ = (
     45.0,
 )

@@ -46,3 +46,31 @@ async def test_what_is_told_while_a_list_is_under_way_is_newer_than_the_list(des
     alerts = page.get_by_role("region", name="Alerts")
     await expect(alerts).to_contain_text("Nobody speaks.")
     await expect(alerts).not_to_contain_text("Answers are late.")
+
+
+STORE = """
+async () => {
+  const { Store } = await import("/static/store.js");
+  const asked = [];
+  const never = () => new Promise(() => {});
+  const api = { alerts: () => new Promise((answer) => asked.push(answer)), trunks: never };
+  const store = new Store(api, { rights: [] });
+  const answer = async (n, ids) => {
+    asked[n]({ alerts: ids.map((id) => ({ id })) });
+    await new Promise((done) => setTimeout(done));
+    return [[...store.alerts.keys()].join(" "), store.link];
+  };
+  store.take("snapshot", { calls: [] });
+  store.take("alert.raised", { data: { id: "gone" } });
+  store.take("bye", {});
+  store.take("snapshot", { calls: [] });
+  store.take("alert.raised", { data: { id: "new" } });
+  store.take("bye", {});
+  return [await answer(1, ["late"]), await answer(0, ["old"])];
+}
+"""
+
+
+async def test_an_overtaken_list_is_not_shown_and_no_answer_makes_a_lost_stream_live(desk: Desk) -> None:
+    page = await desk.signed_in()
+    assert await page.evaluate(STORE) == [["late new", "lost"], ["late new", "lost"]]

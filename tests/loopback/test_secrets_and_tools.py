@@ -108,12 +108,21 @@ async def test_a_pin_and_a_tool_over_real_sockets(
     for attempt in range(TRIES if way == "tones" else 1):
         folder = tmp_path / str(attempt)
         view, events, figures = await one_call(folder, way)
+        journal = next((folder / "journals").glob("*.jsonl"))
+        told = [
+            (await asyncio.to_thread(CliRunner().invoke, app, [verb, str(journal)])).output
+            for verb in ("explain", "replay")
+        ]
+        assert all(told)
+        written = journal.read_text(encoding="utf-8")
+        for known in (written, caplog.text, figures, repr(view), *map(repr, events), *told):
+            assert re.search(r"[^0-9A-Za-z]{0,4}".join(PIN), known) is None
+        assert keys_heard(next((folder / "recordings").glob("*.wav"))) == ""
         if any("Right" in line.text for line in view.transcript):
             break
 
     assert view.outcome is not None
     assert view.outcome["reason"] == "completed"
-    journal = next((folder / "journals").glob("*.jsonl"))
     entries = list(read_journal(journal))
     lines = [line.text for line in view.transcript]
     assert any("42 in account" in line for line in lines)
@@ -121,15 +130,6 @@ async def test_a_pin_and_a_tool_over_real_sockets(
     ended = [entry for entry in entries if entry["type"] == "tool.ended"]
     assert [(one["tool"], one["ok"]) for one in ended] == [("account_balance", True)]
 
-    told = [
-        (await asyncio.to_thread(CliRunner().invoke, app, [verb, str(journal)])).output
-        for verb in ("explain", "replay")
-    ]
-    assert all(told)
-    written = journal.read_text(encoding="utf-8")
-    for known in (written, caplog.text, figures, repr(view), *map(repr, events), *told):
-        assert re.search(r"[^0-9A-Za-z]{0,4}".join(PIN), known) is None
-    assert keys_heard(next((folder / "recordings").glob("*.wav"))) == ""
     keys = [entry["digit"] for entry in entries if "digit" in entry]
     keys += [json.loads(json.dumps(event.data))["digit"] for event in events if event.type == "caller.digit"]
     assert len(keys) == 3 * len(PIN), "as inputs, as facts, and on the console"

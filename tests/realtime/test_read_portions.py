@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
-from picows import WSTransport
+from picows import WSTransport, ws_connect
 
 from tests.kit.provider_links import serve
 from tests.kit.scripted_provider import ScriptedProvider
@@ -113,6 +114,12 @@ async def test_a_burst_over_a_real_socket_leaves_nothing_behind(monkeypatch: pyt
         def transport_closed(self, code: int | None, reason: str) -> None:
             heard.put_nowait(reason.encode())
 
+    async def connecting(*given: Any, extra_headers: dict[str, str], **more: Any) -> Any:
+        headers.append(extra_headers)
+        return await ws_connect(*given, extra_headers=extra_headers, **more)
+
+    headers: list[dict[str, str]] = []
+    monkeypatch.setattr(transport_picows, "ws_connect", connecting)
     on_ws_connected = transport_picows.PicowsTransport.on_ws_connected
     monkeypatch.setattr(transport_picows.PicowsTransport, "on_ws_connected", connected)
     monkeypatch.setattr(transport_picows, "ReadPortions", portions)
@@ -131,5 +138,6 @@ async def test_a_burst_over_a_real_socket_leaves_nothing_behind(monkeypatch: pyt
         (handshake,) = sockets
         assert not handshake.request.headers
         assert not handshake.response.headers
+        assert headers == [{}], "the parser keeps it as long as the socket"
         transport.close()
         await transport.wait_closed()

@@ -13,7 +13,7 @@ TRANSACTION_S = 32.0
 """64 · T1: how long a finished INVITE transaction is kept."""
 FILLED_CALLS = 1500
 """By then what is kept up to a limit is full: SQLite's page cache (2 MB; measured: 1.5 kB a call), 1,024 SIP
-URIs (0.6 kB each), the 200 newest ended calls."""
+URIs (0.6 kB each), 2,048 ids of the provider's frames, the 200 newest ended calls."""
 MOST = {"failed": 0.0, "tasks": 4.0, "descriptors": 8.0, "memory_kb_per_call": 1.0, "left": 0.0}
 """What is wanted of 8,640 calls at 30/s and 40 s of silence; tasks and descriptors more than before."""
 

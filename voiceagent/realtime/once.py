@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-KEPT = 4096
+KEPT = 2048
 LONGEST = 64
 """Characters; a longer one is nobody's usual id, and is not kept after those who hold it."""
 

@@ -29,7 +29,8 @@ _shared = _Shared()
 class ReadPortions(asyncio.BufferedProtocol):
     """Stands between a transport and ``parser``, which takes whole frames out of its buffer at each update.
 
-    A transport fills the buffer that it has got and says so before it does anything else: there is never
+    A transport fills the buffer that it has got and says so before it does anything else, and reads nothing
+    while it is told so (also not when it is closed then, as the TLS of plain asyncio would): there is never
     anything in the shared memory between two calls.
     """
 

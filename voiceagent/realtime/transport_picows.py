@@ -40,7 +40,9 @@ async def open_picows(
 ) -> PicowsTransport:
     """Open a socket; a :class:`~voiceagent.errors.ProviderError` tells why not (``http_<status>``, …)."""
     attempt = _Attempt(max_bytes, audio_limit)
-    opening = asyncio.ensure_future(_connected(attempt, url, headers, timeout_s, max_bytes))
+    opening = asyncio.create_task(
+        _connected(attempt, url, headers, timeout_s, max_bytes), name="realtime/open"
+    )
     opening.add_done_callback(_looked_at)
     try:
         # Not cancelled along: uvloop would leave the protocol of half a connection to its own time-out.
@@ -69,6 +71,7 @@ async def open_picows(
 async def _connected(
     attempt: _Attempt, url: str, headers: Mapping[str, str], timeout_s: float, max_bytes: int
 ) -> PicowsTransport:
+    given = dict(headers)
     async with asyncio.timeout(timeout_s):
         _, listener = await ws_connect(
             attempt.make,
@@ -79,12 +82,13 @@ async def _connected(
             auto_ping_reply_timeout=20,
             # A little more than we accept, so that our own check is the one that speaks.
             max_frame_size=max_bytes + 1024,
-            extra_headers=dict(headers),
+            extra_headers=given,
             max_redirects=0,
             read_buffer_init_size=READ_BUFFER_BYTES,
             # Its TLS is the faster one; without TLS the loop's own transport takes 5 kB less.
-            use_aiofastnet=url.startswith("wss:"),
+            use_aiofastnet=url[:4].lower() == "wss:",
         )
+    given.clear()  # picows keeps it with the socket: the key to the provider's account is in it
     assert isinstance(listener, PicowsTransport)
     return listener
 
@@ -147,7 +151,7 @@ class PicowsTransport(WSListener):
             transport.send_close(WSCloseCode.OK)
             transport.disconnect()
             return
-        # Nobody asks for them again: 2 kB and more, with the key to the provider's account among them.
+        # Nobody asks for them again: 2 kB and more, with the key among them.
         transport.request.headers.clear()
         transport.response.headers.clear()
         underlying = transport.underlying_transport

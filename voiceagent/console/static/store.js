@@ -27,8 +27,8 @@ export class Store extends EventTarget {
     /** @type {any[]} How every trunk stands. */
     this.trunks = [];
     this.trunksDue = false;
-    /** @type {Set<[string, any][]>} What was told since, for each list that is asked for. */
-    this.underWay = new Set();
+    /** @type {Record<string, [string, any][]>} What was told of the lists since they were asked for. */
+    this.meanwhile = {};
     /** @type {Map<string, any>} Alerts that stand, by id. */
     this.alerts = new Map();
     /** @type {{node: string, stale: string} | null} Of a fleet: which node this is, and why the others may be out of date. */
@@ -115,7 +115,12 @@ export class Store extends EventTarget {
       void this.loadAlerts();
       return;
     }
-    if (type.startsWith("alert.") || type === "trunk.changed") for (const told of this.underWay) told.push([type, message]);
+    this.meanwhile[type.split(".")[0]]?.push([type, message]);
+    this.apply(type, message);
+  }
+
+  /** What happened, told now or once more. @param {string} type @param {any} message */
+  apply(type, message) {
     if (type.startsWith("alert.")) {
       this.takeAlert(message.data);
       return;
@@ -134,11 +139,11 @@ export class Store extends EventTarget {
   }
 
   async loadTrunks() {
-    await this.loadList(this.api.trunks, (found) => (this.trunks = found.trunks));
+    await this.loadList("trunk", this.api.trunks, (found) => (this.trunks = found.trunks));
   }
 
   async loadAlerts() {
-    await this.loadList(this.api.alerts, (found) => {
+    await this.loadList("alert", this.api.alerts, (found) => {
       this.alerts.clear();
       for (const alert of found.alerts) this.takeAlert(alert);
     });
@@ -146,18 +151,18 @@ export class Store extends EventTarget {
 
   /**
    * Ask for a list whose changes the stream tells. What it tells while the answer is under way may be newer than
-   * the answer, and is taken once more.
-   * @param {() => Promise<any>} ask @param {(found: any) => void} show
+   * the answer, and is applied once more. An answer that a later question has overtaken is not shown.
+   * @param {string} kind of its events @param {() => Promise<any>} ask @param {(found: any) => void} show
    */
-  async loadList(ask, show) {
+  async loadList(kind, ask, show) {
     /** @type {[string, any][]} */
-    const meanwhile = [];
-    this.underWay.add(meanwhile);
+    const meanwhile = (this.meanwhile[kind] = []);
     const found = await ask().catch(() => null);
-    this.underWay.delete(meanwhile);
+    if (this.meanwhile[kind] !== meanwhile) return;
+    delete this.meanwhile[kind];
     if (found === null) return;
     show(found);
-    for (const [type, message] of meanwhile) this.take(type, message);
+    for (const [type, message] of meanwhile) this.apply(type, message);
     this.tell();
   }
 

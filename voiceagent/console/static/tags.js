@@ -36,9 +36,10 @@ class Tags extends HTMLElement {
   async add(event) {
     event.preventDefault();
     const tag = this.input?.value.trim();
-    if (!tag || !(await this.does(() => api.addTag(this.call.id, tag)))) return;
-    // Whoever has gone on writing meanwhile keeps what is written.
-    if (this.input?.value.trim() === tag) this.input.value = "";
+    const id = this.call?.id;
+    if (!tag || !(await this.does(() => api.addTag(id, tag)))) return;
+    // Whoever has gone on writing meanwhile, or to another call, keeps what is written.
+    if (this.call?.id === id && this.input?.value.trim() === tag) this.input.value = "";
   }
 
   /** The answer has the tags as they are then. @param {() => Promise<any>} deed @returns {Promise<boolean>} */

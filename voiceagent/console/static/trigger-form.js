@@ -179,15 +179,18 @@ class TriggerForm extends HTMLElement {
       return;
     }
     // The same wish sent again after a broken answer keeps its key, so it is spoken once.
-    const body = JSON.stringify([this.callId, wish]);
+    const callId = this.callId;
+    const body = JSON.stringify([callId, wish]);
     if (this.lastBody !== body || !this.key) this.key = newKey();
     this.lastBody = body;
     this.button.disabled = true;
     try {
-      const answer = await api.trigger(this.callId, wish, this.key);
+      const answer = await api.trigger(callId, wish, this.key);
       this.key = "";
-      // Whoever has gone on writing meanwhile keeps what is written.
-      if (JSON.stringify([this.callId, this.wish()]) === body) this.clear();
+      // Whoever has gone on writing meanwhile keeps what is written; the words that were sent go in any case.
+      const now = this.wish();
+      if (JSON.stringify([this.callId, now]) === body) this.clear();
+      else if (this.callId === callId && now.instructions === wish.instructions) this.text.value = "";
       setText(this.state, wish.note_only ? "Noted." : `Accepted as ${answer.request_id}.`);
     } catch (problem) {
       setText(this.state, "");
