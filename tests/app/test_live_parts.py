@@ -256,7 +256,7 @@ async def test_the_same_key_is_the_same_request_also_when_its_end_is_long_forgot
         request = next(iter(story.call.ledger)).request
         other = type(request)(f"r{number}")
         story.call.ledger.submitted(other, None, {}, 0.0)
-        story.call.ledger.settled(other.id, Outcome(OutcomeKind.COMPLETED), 0.0)
+        story.call.ledger.settled(other.id, Outcome(OutcomeKind.COMPLETED))
     assert story.call.ledger.get(first) is None
     assert ask() == first
     assert len(story.provider.creates()) == 1
