@@ -78,6 +78,44 @@ async def test_what_is_written_while_an_answer_is_under_way_stays(desk: Desk) ->
     assert [wish.instructions for _, wish, _ in desk.directory.spoken] == ["Say hello.", "Say goodbye."]
 
 
+async def test_the_words_that_were_sent_go_and_what_was_changed_meanwhile_stays(desk: Desk) -> None:
+    desk.directory.put_call(a_call("c2", caller="+447700900555", started_at=1.0))
+    page = await opened(desk)
+    gate = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        answer = await route.fetch()
+        await gate.wait()
+        await route.fulfill(response=answer)
+
+    await page.route("**/v1/calls/c1/responses", late)
+    await page.route("**/v1/calls/c1/tags", late)
+    await page.get_by_label("Instructions").fill("Say hello.")
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.locator("va-queue-item")).to_have_count(1)
+    when = page.get_by_label("When", exact=True)
+    await when.select_option(index=1)
+    chosen = await when.input_value()
+    await page.get_by_label("New tag").fill("vip")
+    await page.get_by_label("New tag").press("Enter")
+    await expect(page.get_by_role("list", name="Tags")).to_contain_text("vip")
+    gate.set()
+    await expect(page.get_by_label("Instructions")).to_have_value("")
+    await expect(when).to_have_value(chosen)
+
+    await at_rest(page)
+    gate.clear()
+    await page.get_by_label("New tag").fill("again")
+    await page.get_by_label("New tag").press("Enter")
+    await expect(page.get_by_role("list", name="Tags")).to_contain_text("again")
+    await page.evaluate("() => { location.hash = '#/calls/c2' }")
+    await expect(page.get_by_role("heading", name="+447700900555")).to_be_visible()
+    await page.get_by_label("New tag").fill("again")
+    gate.set()
+    await at_rest(page)
+    await expect(page.get_by_label("New tag")).to_have_value("again")
+
+
 async def test_a_wish_whose_answer_is_lost_is_sent_again_as_the_same_one(desk: Desk) -> None:
     page = await opened(desk)
     lost: list[str] = []
