@@ -7,9 +7,10 @@ before.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 PATIENCE_MS = 30_000
 """How long anything may take that takes no time of its own; only a failure waits for it."""
@@ -107,3 +108,30 @@ async def close_by_escape(page: Page) -> None:
     """Close the open dialog, and wait until it is gone."""
     await page.keyboard.press("Escape")
     await expect(page.locator("dialog[open]")).to_have_count(0)
+
+
+async def hold_questions(page: Page, *addresses: str) -> asyncio.Event:
+    """Let no question to ``addresses`` out before the event that is returned is set."""
+    gate = asyncio.Event()
+
+    async def later(route: Route) -> None:
+        await gate.wait()
+        await route.continue_()
+
+    for address in addresses:
+        await page.route(address, later)
+    return gate
+
+
+async def hold_answers(page: Page, *addresses: str) -> asyncio.Event:
+    """Ask ``addresses`` at once, but let no answer of theirs in before the event that is returned is set."""
+    gate = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        answer = await route.fetch()
+        await gate.wait()
+        await route.fulfill(response=answer)
+
+    for address in addresses:
+        await page.route(address, late)
+    return gate

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import Any
 
@@ -13,7 +12,7 @@ from tests.console.fake_directory import a_call
 from voiceagent.console.ports import ResponseView
 
 from .conftest import Desk
-from .rest import at_call, at_rest, close_by_escape, open_call
+from .rest import at_call, at_rest, close_by_escape, hold_answers, open_call
 from .staged import a_timeline
 
 pytestmark = [pytest.mark.browser, pytest.mark.loopback, pytest.mark.asyncio(loop_scope="module")]
@@ -50,15 +49,7 @@ async def test_a_double_click_speaks_once(desk: Desk) -> None:
 
 async def test_what_is_written_while_an_answer_is_under_way_stays(desk: Desk) -> None:
     page = await opened(desk)
-    gate = asyncio.Event()
-
-    async def late(route: Route) -> None:
-        answer = await route.fetch()
-        await gate.wait()
-        await route.fulfill(response=answer)
-
-    await page.route("**/v1/calls/c1/responses", late)
-    await page.route("**/v1/calls/c1/tags", late)
+    gate = await hold_answers(page, "**/v1/calls/c1/responses", "**/v1/calls/c1/tags")
     await page.get_by_label("Instructions").fill("Say hello.")
     await page.get_by_role("button", name="Send").click()
     await page.get_by_label("New tag").fill("vip")
@@ -81,15 +72,7 @@ async def test_what_is_written_while_an_answer_is_under_way_stays(desk: Desk) ->
 async def test_the_words_that_were_sent_go_and_what_was_changed_meanwhile_stays(desk: Desk) -> None:
     desk.directory.put_call(a_call("c2", caller="+447700900555", started_at=1.0))
     page = await opened(desk)
-    gate = asyncio.Event()
-
-    async def late(route: Route) -> None:
-        answer = await route.fetch()
-        await gate.wait()
-        await route.fulfill(response=answer)
-
-    await page.route("**/v1/calls/c1/responses", late)
-    await page.route("**/v1/calls/c1/tags", late)
+    gate = await hold_answers(page, "**/v1/calls/c1/responses", "**/v1/calls/c1/tags")
     await page.get_by_label("Instructions").fill("Say hello.")
     await page.get_by_role("button", name="Send").click()
     await expect(page.locator("va-queue-item")).to_have_count(1)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 
 import pytest
-from playwright.async_api import Route, expect
+from playwright.async_api import expect
 
 from tests.console.fake_directory import a_call
 from tests.console.kit import TOKEN
 from voiceagent.console.ports import ResponseView, TranscriptLine
 
 from .conftest import VIEWER, Desk
-from .rest import at_call, at_rest, close_by_escape, look, open_call
+from .rest import at_call, at_rest, close_by_escape, hold_questions, look, open_call
 
 pytestmark = [pytest.mark.browser, pytest.mark.loopback, pytest.mark.asyncio(loop_scope="module")]
 
@@ -164,13 +163,7 @@ async def test_a_cut_stream_comes_back_with_what_was_missed(desk: Desk) -> None:
     await page.get_by_role("link", name="+447700900123").click()
     await at_call(page)
     await expect(page.get_by_text("Nothing has been said yet.")).to_be_visible()
-    gate = asyncio.Event()
-
-    async def later(route: Route) -> None:
-        await gate.wait()
-        await route.continue_()
-
-    await page.route("**/v1/events", later)
+    gate = await hold_questions(page, "**/v1/events")
     # The directory ends its stream: the browser is sent away and must return by itself.
     desk.directory.finish()
     await expect(page.locator(".link[role=status][data-link=lost]")).to_be_visible()

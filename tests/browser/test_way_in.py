@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 
 import pytest
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Page, expect
 
 from tests.console.fake_directory import a_call
 from tests.console.kit import TOKEN
 
 from .conftest import VIEWER, Desk
+from .rest import hold_questions
 
 pytestmark = [pytest.mark.browser, pytest.mark.loopback, pytest.mark.asyncio(loop_scope="module")]
 
@@ -87,13 +87,7 @@ async def test_a_page_that_is_not_there_is_said_and_the_floor_goes_on(desk: Desk
 
 async def test_what_is_missing_stays_said_when_another_page_comes_late(desk: Desk) -> None:
     page = await desk.page()
-    gate = asyncio.Event()
-
-    async def late(route: Route) -> None:
-        await gate.wait()
-        await route.continue_()
-
-    await page.route("**/static/floor-page.js", late)
+    gate = await hold_questions(page, "**/static/floor-page.js")
     await page.route("**/static/health.js", lambda route: route.abort())
     await page.goto(f"{desk.url}/#token={TOKEN}")
     await page.locator(".link[data-link=live]").wait_for()
@@ -108,13 +102,7 @@ async def test_what_is_missing_stays_said_when_another_page_comes_late(desk: Des
 async def test_the_last_address_counts_however_slowly_the_pages_come(desk: Desk) -> None:
     desk.directory.put_call(a_call("c1"))
     page = await desk.page()
-    gate = asyncio.Event()
-
-    async def later(route: Route) -> None:
-        await gate.wait()
-        await route.continue_()
-
-    await page.route("**/static/floor-page.js", later)
+    gate = await hold_questions(page, "**/static/floor-page.js")
     await page.goto(f"{desk.url}/#token={TOKEN}")
     await page.locator(".link[data-link=live]").wait_for()
     for address in ("#/calls/c1", "#/health", "#/", "#/calls/c1"):

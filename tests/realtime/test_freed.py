@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from tests.kit.collector import no_collector
 from tests.kit.provider_links import MemoryTransport
 from tests.kit.scripted_provider import ScriptedProvider
 from tests.kit.virtual_loop import virtual
@@ -20,13 +20,8 @@ from voiceagent.realtime.session import RealtimeSession
 from voiceagent.realtime.surviving import SurvivingModel
 from voiceagent.realtime.websocket import OpenAIRealtimeWebSocketModel
 
-
-@pytest.fixture(autouse=True)
-def no_collector() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
+__all__ = ["no_collector"]
+pytestmark = pytest.mark.usefixtures("no_collector")
 
 
 def lost(reason: str) -> None:
