@@ -51,7 +51,8 @@ async def test_an_encrypted_call(tmp_path: Path, encryption: str) -> None:
     media = end["media"]
     assert isinstance(media, dict)
     assert media["srtp"] == "AES_CM_128_HMAC_SHA1_80"
-    # What cannot be decrypted is lost, all of it; a busy machine loses little.
+    # What cannot be decrypted is missing; a busy machine may have the ear miss a little that comes too late.
+    assert media["details"]["loss_percent"] == 0
     assert media["lost"] <= media["received"] / 10
     assert await kit.understood(phone.recording()) == [kit.QUESTION, kit.ANSWER]
 
