@@ -17,6 +17,7 @@ from voiceagent.call.flow_failure import failure_of
 from voiceagent.call.masking import masked, told_by
 from voiceagent.errors import RequestRefused
 from voiceagent.ivr.ports import HIDDEN
+from voiceagent.realtime.config import SILENCE
 
 if TYPE_CHECKING:
     from voiceagent.call.call import Call
@@ -29,7 +30,6 @@ LONGEST_AFTER_S = 15.0
 """… and every further key prolongs both, at most for so long: a card's number takes its time."""
 TYPED_KEPT = 4096
 """So many secret keys of one call are remembered, to be found in what is written later."""
-_SILENCE = {"audio/pcmu": b"\xff", "audio/pcma": b"\xd5"}
 
 
 class Secrecy:
@@ -109,7 +109,7 @@ class Secrecy:
 
     def silence(self, audio: bytes) -> bytes:
         """Return as much silence as there is ``audio``, in the line's law."""
-        return _SILENCE[self._call.leg.audio_format] * len(audio)
+        return SILENCE[self._call.leg.audio_format] * len(audio)
 
     def close(self) -> None:
         """The call is over."""

@@ -7,14 +7,12 @@ it, but not its noise.
 from __future__ import annotations
 
 from voiceagent.realtime.appends import QUIET_CODES
-from voiceagent.realtime.config import BYTES_PER_MS
+from voiceagent.realtime.config import BYTES_PER_MS, SILENCE
 
 KEPT_SILENCE_MS = 200
 """Audio that reached the provider just before it ended a turn may belong to the next one."""
 PIECE_MS = 120
 """What is older than this is looked at in pieces of this length, each sound or silence."""
-
-_SILENCE = {"audio/pcmu": b"\xff", "audio/pcma": b"\xd5"}
 
 
 class CallerAudio:
@@ -42,7 +40,7 @@ class CallerAudio:
     def __init__(self, audio_format: str, limit_ms: int) -> None:
         self._per_ms = BYTES_PER_MS[audio_format]
         self._quiet = QUIET_CODES.get(audio_format)
-        self._silence = _SILENCE.get(audio_format, b"\0")
+        self._silence = SILENCE[audio_format]
         self._limit = limit_ms * self._per_ms
         self._pieces: list[bytes | int] = []
         self._first = 0

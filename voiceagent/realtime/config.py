@@ -12,6 +12,8 @@ AudioFormat = Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
 
 BYTES_PER_MS: Mapping[str, int] = {"audio/pcm": 48, "audio/pcmu": 8, "audio/pcma": 8}
 """Bytes of one millisecond: 24 kHz 16-bit PCM, or 8 kHz G.711."""
+SILENCE: Mapping[str, bytes] = {"audio/pcm": b"\0", "audio/pcmu": b"\xff", "audio/pcma": b"\xd5"}
+"""The byte of digital silence; PCM has two of it in a sample."""
 
 
 def flow_owned_turns() -> dict[str, Any]:

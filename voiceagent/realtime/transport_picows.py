@@ -44,9 +44,11 @@ async def open_picows(
         _connected(attempt, url, headers, timeout_s, max_bytes), name="realtime/open"
     )
     opening.add_done_callback(_looked_at)
+    opened = False
     try:
         # Not cancelled along: uvloop would leave the protocol of half a connection to its own time-out.
-        listener = await asyncio.shield(opening)
+        transport = await asyncio.shield(opening)
+        opened = True
     except WSInvalidURL as error:
         raise ConfigError("url", str(error)) from error
     except TimeoutError as error:
@@ -60,12 +62,10 @@ async def open_picows(
         raise ProviderError(f"no WebSocket there: {error}", code="handshake") from error
     except OSError as error:
         raise ProviderError(f"the provider cannot be reached: {error}", code="unreachable") from error
-    else:
-        attempt.wanted = True
     finally:
-        if not attempt.wanted:
+        if not opened:
             attempt.abandon()
-    return listener
+    return transport
 
 
 async def _connected(
@@ -106,7 +106,6 @@ class _Attempt:
         self._limits = max_bytes, audio_limit
         self._made: PicowsTransport | None = None
         self._abandoned = False
-        self.wanted = False
 
     def make(self) -> PicowsTransport:
         """Return the transport of a finished handshake."""

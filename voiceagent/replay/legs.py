@@ -21,13 +21,14 @@ from voiceagent.call.leg import (
     TransferResult,
 )
 from voiceagent.errors import SipError
+from voiceagent.realtime.config import SILENCE
 from voiceagent.replay.errors_back import error_back
 from voiceagent.replay.recording import Input
 from voiceagent.replay.script import PULL_WINDOW_S, ReplayScript
 from voiceagent.replay.trace import rebuild, tuples
 
-FRAME = {"audio/pcmu": b"\xff" * 160, "audio/pcma": b"\xd5" * 160}
-"""20 ms of silence."""
+FRAME_BYTES = 160
+"""20 ms of G.711."""
 _BY_US = frozenset({LegEnd.WE_HUNG_UP.value, LegEnd.REJECTED.value})
 """Ends that follow from an order of ours: they come when it is given, not by themselves."""
 ORDER_S = 0.005
@@ -99,7 +100,7 @@ class ReplayLeg:
         """The caller is silent for so many frames: what was said is not in the journal."""
         if self._listener is None:
             return False
-        audio = FRAME[self.audio_format] * frames
+        audio = SILENCE[self.audio_format] * (FRAME_BYTES * frames)
         if self._tap is not None:
             self._tap.caller_audio(audio)
         self._listener.leg_audio(audio)

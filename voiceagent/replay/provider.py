@@ -12,6 +12,7 @@ from typing import Any
 from voiceagent.call.hosted_leg import Reply
 from voiceagent.errors import ProviderError
 from voiceagent.realtime.call_reply import CallReply
+from voiceagent.realtime.config import SILENCE
 from voiceagent.realtime.frames import FrameListener, FrameTransport
 from voiceagent.replay.errors_back import error_back
 from voiceagent.replay.recording import Input
@@ -19,7 +20,6 @@ from voiceagent.replay.script import ReplayScript
 
 SOUND = {"audio/pcmu": b"\x00\x80", "audio/pcma": b"\x2a\xaa"}
 """Loud samples of G.711, as agent audio that was not silent."""
-QUIET = {"audio/pcmu": b"\xff", "audio/pcma": b"\xd5"}
 
 
 class ReplaySocket:
@@ -158,7 +158,7 @@ _DELTA = (
 @lru_cache(maxsize=256)
 def _sound(audio_format: str, amounts: tuple[int, ...]) -> str:
     """Return audio that is sound and silence (negative amounts) as the recorded one was, in base64."""
-    loud, quiet = SOUND[audio_format], QUIET[audio_format]
+    loud, quiet = SOUND[audio_format], SILENCE[audio_format]
     parts = [(loud * (size // 2 + 1))[:size] if size > 0 else quiet * -size for size in amounts]
     return base64.b64encode(b"".join(parts)).decode()
 
